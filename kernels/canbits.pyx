@@ -1,0 +1,374 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""Decodes and encodes batches of CAN frames by a plan, with counters and CRC; twin: kernels.reference.canbits."""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.math cimport NAN, isnan, rint
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport memset
+
+import numpy as np
+
+from kernels.frame_plan import FRAME_BYTES, NEVER_NS, SILENCE_NS, FramePlan
+
+__all__ = ["NEVER_NS", "FrameDecoder", "FrameEncoder", "FramePlan", "crc8_j1850"]
+
+cdef enum:
+    STANDARD_IDS = 2048
+    FRAME_SIZE = 16
+    NO_COUNTER = -1
+    NO_FRAME = -1
+    CRC_POLYNOMIAL = 0x1D
+
+cdef int64_t SILENCE = SILENCE_NS
+
+
+cdef struct CanFrame:
+    uint32_t id
+    uint8_t length
+    uint8_t padding[3]
+    uint8_t data[8]
+
+
+cdef struct Signal:
+    Py_ssize_t index
+    uint8_t big_endian
+    uint8_t is_signed
+    uint8_t has_invalid
+    uint8_t first_bit
+    uint8_t bits
+    uint64_t invalid
+    double scale
+    double offset
+
+
+cdef struct Frame:
+    uint32_t id
+    uint8_t length
+    int32_t counter_start
+    uint8_t has_crc
+    Py_ssize_t signals_from
+    Py_ssize_t signals_to
+
+
+cdef uint8_t[256] CRC_TABLE
+
+
+cdef void fill_crc_table() noexcept:
+    cdef int value, _bit
+    cdef uint8_t crc
+    for value in range(256):
+        crc = <uint8_t>value
+        for _bit in range(8):
+            crc = <uint8_t>((crc << 1) ^ CRC_POLYNOMIAL) if crc & 0x80 else <uint8_t>(crc << 1)
+        CRC_TABLE[value] = crc
+
+
+fill_crc_table()
+
+
+cdef inline uint8_t crc8(uint8_t crc, const uint8_t *data, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(n):
+        crc = CRC_TABLE[crc ^ data[i]]
+    return crc
+
+
+cdef inline uint8_t frame_crc(uint32_t frame_id, const uint8_t *data, int length) noexcept nogil:
+    """The id's two low bytes are covered, so that a frame taken for another one is refused."""
+    cdef uint8_t crc = 0xFF
+    crc = CRC_TABLE[crc ^ (frame_id & 0xFF)]
+    crc = CRC_TABLE[crc ^ ((frame_id >> 8) & 0xFF)]
+    return crc8(crc, data, length - 1) ^ 0xFF
+
+
+cdef inline uint64_t load_little(const uint8_t *d) noexcept nogil:
+    return (
+        <uint64_t>d[0] | <uint64_t>d[1] << 8 | <uint64_t>d[2] << 16 | <uint64_t>d[3] << 24
+        | <uint64_t>d[4] << 32 | <uint64_t>d[5] << 40 | <uint64_t>d[6] << 48 | <uint64_t>d[7] << 56
+    )
+
+
+cdef inline uint64_t load_big(const uint8_t *d) noexcept nogil:
+    return (
+        <uint64_t>d[7] | <uint64_t>d[6] << 8 | <uint64_t>d[5] << 16 | <uint64_t>d[4] << 24
+        | <uint64_t>d[3] << 32 | <uint64_t>d[2] << 40 | <uint64_t>d[1] << 48 | <uint64_t>d[0] << 56
+    )
+
+
+cdef inline int shift_of(const Signal *signal) noexcept nogil:
+    """Right shift of the 8-byte word that brings the signal's lowest bit to bit 0."""
+    return 64 - signal.first_bit - signal.bits if signal.big_endian else signal.first_bit
+
+
+cdef inline double decode_signal(uint64_t little, uint64_t big, const Signal *signal) noexcept nogil:
+    cdef uint64_t word = big if signal.big_endian else little
+    cdef int unused = 64 - signal.bits
+    cdef uint64_t top = word << (unused - shift_of(signal))
+    if signal.has_invalid and top >> unused == signal.invalid:
+        return NAN
+    if signal.is_signed:
+        return <double>(<int64_t>top >> unused) * signal.scale + signal.offset
+    return <double>(top >> unused) * signal.scale + signal.offset
+
+
+cdef inline bint raw_of(double value, const Signal *signal, uint64_t *raw) noexcept nogil:
+    """Writes the signal's bit pattern; False when the value does not fit, or would read as "not available"."""
+    cdef uint64_t mask = <uint64_t>-1 >> (64 - signal.bits)
+    cdef double top = <double>(<uint64_t>1 << (signal.bits - 1))
+    cdef double steps
+    if isnan(value):
+        raw[0] = signal.invalid
+        return signal.has_invalid
+    steps = rint((value - signal.offset) / signal.scale)
+    if signal.is_signed:
+        if not (-top <= steps < top):
+            return False
+        raw[0] = <uint64_t><int64_t>steps & mask
+    else:
+        if not (0 <= steps < 2 * top):
+            return False
+        raw[0] = <uint64_t>steps
+    return not (signal.has_invalid and raw[0] == signal.invalid)
+
+
+cdef inline void put_bits(uint8_t *data, uint64_t raw, const Signal *signal) noexcept nogil:
+    cdef int bit, at, shift = shift_of(signal)
+    for bit in range(signal.bits):
+        at = shift + bit
+        if raw >> bit & 1:
+            data[7 - at // 8 if signal.big_endian else at // 8] |= <uint8_t>(1 << at % 8)
+
+
+cdef class Tables:
+    """A plan as C structs, signals grouped by frame; 11-bit ids through a table, 29-bit ids by bisection."""
+
+    cdef Py_ssize_t frames_n, signals_n, extended_n
+    cdef Frame *frames
+    cdef Signal *signals
+    cdef int32_t *standard
+    cdef int32_t *extended
+
+    def __cinit__(self, plan):
+        self.frames_n = plan.frame_id.size
+        self.signals_n = plan.signal_frame.size
+        self.frames = <Frame *>calloc(self.frames_n + 1, sizeof(Frame))
+        self.signals = <Signal *>calloc(self.signals_n + 1, sizeof(Signal))
+        self.standard = <int32_t *>calloc(STANDARD_IDS, sizeof(int32_t))
+        self.extended = <int32_t *>calloc(self.frames_n + 1, sizeof(int32_t))
+        if not (self.frames and self.signals and self.standard and self.extended):
+            raise MemoryError
+        self._fill_signals(plan)
+        self._fill_frames(plan)
+
+    def __dealloc__(self):
+        free(self.frames)
+        free(self.signals)
+        free(self.standard)
+        free(self.extended)
+
+    cdef _fill_signals(self, plan):
+        cdef Signal *signal
+        for row, index in enumerate(np.argsort(plan.signal_frame, kind="stable").tolist()):
+            signal = &self.signals[row]
+            signal.index = index
+            signal.big_endian = plan.big_endian[index]
+            signal.is_signed = plan.signed[index]
+            signal.has_invalid = plan.invalid_raw[index] >= 0
+            signal.first_bit = plan.first_bit(index)
+            signal.bits = plan.bits[index]
+            signal.invalid = plan.invalid_raw[index] if signal.has_invalid else 0
+            signal.scale = plan.scale[index]
+            signal.offset = plan.offset[index]
+
+    cdef _fill_frames(self, plan):
+        cdef Py_ssize_t index, row = 0
+        memset(self.standard, 0xFF, STANDARD_IDS * sizeof(int32_t))
+        counts = np.bincount(plan.signal_frame, minlength=self.frames_n)
+        for index in range(self.frames_n):
+            self.frames[index].id = plan.frame_id[index]
+            self.frames[index].length = plan.length[index]
+            self.frames[index].counter_start = plan.counter_start[index]
+            self.frames[index].has_crc = plan.crc[index]
+            self.frames[index].signals_from = row
+            row += counts[index]
+            self.frames[index].signals_to = row
+        for index in np.argsort(plan.frame_id).tolist():
+            if self.frames[index].id < STANDARD_IDS:
+                self.standard[self.frames[index].id] = index
+            else:
+                self.extended[self.extended_n] = index
+                self.extended_n += 1
+
+    cdef inline int32_t find(self, uint32_t frame_id) noexcept nogil:
+        cdef Py_ssize_t low = 0, high = self.extended_n, middle
+        if frame_id < STANDARD_IDS:
+            return self.standard[frame_id]
+        while low < high:
+            middle = (low + high) // 2
+            if self.frames[self.extended[middle]].id < frame_id:
+                low = middle + 1
+            else:
+                high = middle
+        if low < self.extended_n and self.frames[self.extended[low]].id == frame_id:
+            return self.extended[low]
+        return NO_FRAME
+
+
+cdef class FrameDecoder:
+    """The latest value of every signal of a plan; a frame is taken whole or not at all."""
+
+    cdef readonly int64_t accepted, crc_errors, counter_errors, length_errors, lost, unknown
+    cdef readonly object plan, values, at_ns
+    cdef Tables tables
+    cdef object buffers
+    cdef double *value
+    cdef int64_t *accepted_ns
+    cdef int64_t *heard_ns
+    cdef int64_t *counter
+
+    def __cinit__(self, plan):
+        self.plan = plan
+        self.tables = Tables(plan)
+        cdef double[::1] values = np.full(self.tables.signals_n + 1, np.nan)
+        cdef int64_t[:, ::1] state = np.full((3, self.tables.frames_n + 1), NEVER_NS, np.int64)
+        self.value = &values[0]
+        self.accepted_ns = &state[0, 0]
+        self.heard_ns = &state[1, 0]
+        self.counter = &state[2, 0]
+        self.buffers = (values, state)
+        self.values = _read_only(values.base[:self.tables.signals_n])
+        self.at_ns = _read_only(state.base[0, :self.tables.frames_n])
+
+    def feed(self, bytes frames not None, int64_t at_ns):
+        """Takes a batch of 16-byte `struct can_frame`, all received at `at_ns`; returns how many were accepted."""
+        cdef Py_ssize_t i, n = PyBytes_GET_SIZE(frames)
+        cdef const CanFrame *frame = <const CanFrame *>PyBytes_AS_STRING(frames)
+        cdef int64_t before = self.accepted
+        if n % FRAME_SIZE:
+            raise ValueError(f"frames: got {n} bytes, expected a multiple of {FRAME_BYTES}")
+        with nogil:
+            for i in range(n // FRAME_SIZE):
+                self.take(&frame[i], at_ns)
+        return self.accepted - before
+
+    cdef void take(self, const CanFrame *frame, int64_t at_ns) noexcept nogil:
+        cdef int32_t index = self.tables.find(frame.id)
+        cdef const Frame *known
+        if index == NO_FRAME:
+            self.unknown += 1
+            return
+        known = &self.tables.frames[index]
+        if frame.length != known.length:
+            self.length_errors += 1
+        elif known.has_crc and frame_crc(frame.id, frame.data, known.length) != frame.data[known.length - 1]:
+            self.crc_errors += 1
+        elif not self.counter_moved(index, known, frame.data, at_ns):
+            self.counter_errors += 1
+        else:
+            self.accepted += 1
+            self.accepted_ns[index] = at_ns
+            self.decode(known, frame.data)
+
+    cdef inline bint counter_moved(
+        self, int32_t index, const Frame *known, const uint8_t *data, int64_t at_ns
+    ) noexcept nogil:
+        """False for a repeated counter. Silence is counted from the last intact frame, so that a frozen sender that
+        repeats one frame for ever is never taken again."""
+        cdef int64_t counter, gap
+        cdef bint known_sender = at_ns - self.heard_ns[index] <= SILENCE
+        if known.counter_start == NO_COUNTER:
+            return True
+        self.heard_ns[index] = at_ns
+        counter = load_little(data) >> known.counter_start & 15
+        gap = (counter - self.counter[index]) & 15
+        if known_sender and gap == 0:
+            return False
+        if known_sender:
+            self.lost += gap - 1
+        self.counter[index] = counter
+        return True
+
+    cdef inline void decode(self, const Frame *known, const uint8_t *data) noexcept nogil:
+        cdef uint64_t little = load_little(data), big = load_big(data)
+        cdef const Signal *signal
+        cdef Py_ssize_t row
+        for row in range(known.signals_from, known.signals_to):
+            signal = &self.tables.signals[row]
+            self.value[signal.index] = decode_signal(little, big, signal)
+
+
+cdef class FrameEncoder:
+    """Writes frames of a plan, each with its own running counter (first 0) and its CRC."""
+
+    cdef readonly object plan
+    cdef Tables tables
+    cdef object buffer
+    cdef uint8_t *counter
+
+    def __cinit__(self, plan):
+        self.plan = plan
+        self.tables = Tables(plan)
+        cdef uint8_t[::1] counters = np.zeros(self.tables.frames_n + 1, np.uint8)
+        self.counter = &counters[0]
+        self.buffer = counters
+
+    def encode(self, const int64_t[:] frames not None, const double[:] values not None):
+        """The plan's frames with the given indices, from the values of all the plan's signals, as struct can_frame.
+
+        NaN is written as the signal's `invalid_raw`. Raises ValueError, with no counter moved, for a frame that is not
+        in the plan and for a value that does not fit (or is NaN without an `invalid_raw`)."""
+        cdef Py_ssize_t i, signal, k = frames.shape[0]
+        cdef bytes out = PyBytes_FromStringAndSize(NULL, k * FRAME_SIZE)
+        cdef CanFrame *frame = <CanFrame *>PyBytes_AS_STRING(out)
+        if values.shape[0] != self.tables.signals_n:
+            raise ValueError(f"values: got {values.shape[0]}, expected {self.tables.signals_n}")
+        for i in range(k):
+            if not 0 <= frames[i] < self.tables.frames_n:
+                raise ValueError(f"frames[{i}]: got {frames[i]}, expected 0 to {self.tables.frames_n - 1}")
+            signal = self.payload(&frame[i], &self.tables.frames[frames[i]], values)
+            if signal >= 0:
+                raise ValueError(f"values[{signal}]: {values[signal]} does not fit signal {signal}")
+        for i in range(k):
+            self.seal(&frame[i], frames[i])
+        return out
+
+    cdef Py_ssize_t payload(self, CanFrame *frame, const Frame *known, const double[:] values) noexcept:
+        """Fills id, length and signals; returns the index of the first signal that does not fit, else -1."""
+        cdef const Signal *signal
+        cdef uint64_t raw
+        cdef Py_ssize_t row
+        memset(frame, 0, FRAME_SIZE)
+        frame.id = known.id
+        frame.length = known.length
+        for row in range(known.signals_from, known.signals_to):
+            signal = &self.tables.signals[row]
+            if not raw_of(values[signal.index], signal, &raw):
+                return signal.index
+            put_bits(frame.data, raw, signal)
+        return -1
+
+    cdef void seal(self, CanFrame *frame, Py_ssize_t index) noexcept:
+        """Writes counter and CRC over the payload."""
+        cdef const Frame *known = &self.tables.frames[index]
+        cdef int bit, at
+        if known.counter_start != NO_COUNTER:
+            for bit in range(4):
+                at = known.counter_start + bit
+                frame.data[at // 8] &= <uint8_t>~(1 << at % 8)
+                frame.data[at // 8] |= <uint8_t>((self.counter[index] >> bit & 1) << at % 8)
+            self.counter[index] = (self.counter[index] + 1) & 15
+        if known.has_crc:
+            frame.data[known.length - 1] = frame_crc(known.id, frame.data, known.length)
+
+
+def crc8_j1850(const uint8_t[:] data not None):
+    """CRC-8/SAE-J1850: polynomial 0x1D, initial value and final XOR 0xFF; b"123456789" gives 0x4B."""
+    cdef bytes contiguous = bytes(data)
+    return crc8(0xFF, <const uint8_t *>PyBytes_AS_STRING(contiguous), PyBytes_GET_SIZE(contiguous)) ^ 0xFF
+
+
+cdef _read_only(array):
+    view = array.view()
+    view.flags.writeable = False
+    return view

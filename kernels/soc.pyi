@@ -1,0 +1,23 @@
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+class SocFilter:
+    def __init__(
+        self,
+        ocv_v: ArrayLike,
+        resistance_ohm: ArrayLike,
+        rc_resistance_ohm: ArrayLike,
+        rc_tau_s: float,
+        capacity_ah: ArrayLike,
+        voltage_sigma_v: float,
+        current_sigma_a: float,
+    ) -> None: ...
+    def reset(self, voltage_v: NDArray[np.float64], sigma_frac_max: float = 0.3) -> None: ...
+    def set_state(self, soc_frac: ArrayLike, sigma_frac: ArrayLike) -> None: ...
+    def step(self, voltage_v: NDArray[np.float64], current_a: float, dt_s: float) -> None: ...
+    @property
+    def soc_frac(self) -> NDArray[np.float64]: ...
+    @property
+    def soc_sigma_frac(self) -> NDArray[np.float64]: ...
+    @property
+    def rc_voltage_v(self) -> NDArray[np.float64]: ...
