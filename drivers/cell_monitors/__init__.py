@@ -1,0 +1,1 @@
+"""Cell monitors of a rack: one folder each, frames in, RackReading out."""

@@ -1,0 +1,85 @@
+"""Which frames and signals a native rack of a given size has, and where each value sits: shared by the driver and the
+simulated rack, held honest by hand-typed golden frames and by cantools in the tests."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from drivers.cell_monitors.native.dbc import DbcPlan, SignalKey, build_plan, load_dbc
+
+DBC_PATH = Path(__file__).with_name("rack_monitor.dbc")
+MODULES_MAX = 32
+CELLS_PER_MODULE_MAX = 16
+CELLS_PER_FRAME = 4
+CELLS_PER_SENSOR = 4
+RACK_COMMAND_PERIOD_NS = 100_000_000
+RACK_WATCHDOG_NS = 4_000_000_000
+BLEED_COMMAND_PERIOD_NS = 500_000_000
+BLEED_TIMEOUT_NS = 2_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class NativeLayout:
+    """Plans of one rack. Frame order of `measured`: voltage frames module by module, status frames, RackCurrent,
+    RackState. Signal order: cell voltages (`cells`), temperatures module by module (`sensors`), bleed read-backs
+    (`modules`), current, rack voltage, link voltage, main closed, precharge closed, watchdog tripped, then the unused
+    places of partly filled frames. `commands`: bleed masks (`modules`), main close, precharge close;
+    frames in the same order: one a module, then RackCommand."""
+
+    modules: int
+    cells_per_module: int
+    measured: DbcPlan
+    commands: DbcPlan
+
+    @property
+    def cells(self) -> int:
+        return self.modules * self.cells_per_module
+
+    @property
+    def frames_per_module(self) -> int:
+        return -(-self.cells_per_module // CELLS_PER_FRAME)
+
+    @property
+    def sensors_per_module(self) -> int:
+        return -(-self.cells_per_module // CELLS_PER_SENSOR)
+
+    @property
+    def sensors(self) -> int:
+        return self.modules * self.sensors_per_module
+
+    @property
+    def voltage_frames(self) -> int:
+        return self.modules * self.frames_per_module
+
+
+@lru_cache(maxsize=8)
+def native_layout(modules: int, cells_per_module: int) -> NativeLayout:
+    """Layout for `modules` 1..32 of `cells_per_module` 1..16 cells; ValueError outside."""
+    if not 1 <= modules <= MODULES_MAX:
+        raise ValueError(f"modules is {modules}, must be 1..{MODULES_MAX}")
+    if not 1 <= cells_per_module <= CELLS_PER_MODULE_MAX:
+        raise ValueError(f"cells_per_module is {cells_per_module}, must be 1..{CELLS_PER_MODULE_MAX}")
+    return NativeLayout(modules, cells_per_module, _measured(modules, cells_per_module), _commands(modules))
+
+
+def _measured(modules: int, cells_per_module: int) -> DbcPlan:
+    frames = range(-(-cells_per_module // CELLS_PER_FRAME))
+    sensors = range(-(-cells_per_module // CELLS_PER_SENSOR))
+    messages = [f"Module{m:02d}Voltage{k}" for m in range(modules) for k in frames]
+    messages += [f"Module{m:02d}Status" for m in range(modules)] + ["RackCurrent", "RackState"]
+    signals: list[SignalKey] = [
+        (f"Module{m:02d}Voltage{cell // CELLS_PER_FRAME}", f"Cell{cell:02d}Voltage")
+        for m in range(modules)
+        for cell in range(cells_per_module)
+    ]
+    signals += [(f"Module{m:02d}Status", f"Temperature{sensor}") for m in range(modules) for sensor in sensors]
+    signals += [(f"Module{m:02d}Status", "Bleeding") for m in range(modules)]
+    signals += [("RackCurrent", "Current")]
+    states = ("RackVoltage", "LinkVoltage", "MainClosed", "PrechargeClosed", "WatchdogTripped")
+    signals += [("RackState", name) for name in states]
+    return build_plan(load_dbc(DBC_PATH), messages, signals)
+
+
+def _commands(modules: int) -> DbcPlan:
+    messages = [f"Module{m:02d}Bleed" for m in range(modules)]
+    return build_plan(load_dbc(DBC_PATH), [*messages, "RackCommand"])

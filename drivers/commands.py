@@ -1,0 +1,32 @@
+"""What devices are told, as types. Every command expires: a driver stops refreshing it then, and the device's own
+watchdog does the rest."""
+
+from dataclasses import dataclass
+
+from drivers.readings import Flags
+
+
+@dataclass(frozen=True, slots=True)
+class InverterCommand:
+    """Active power at the AC terminals (discharge positive) while running; `run` False stops the converter."""
+
+    power_w: float
+    run: bool
+    expires_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class RackCommand:
+    """Wanted state of a rack's contactors."""
+
+    main_closed: bool
+    precharge_closed: bool
+    expires_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class BleedCommand:
+    """Cells that shall bleed (1), one entry a cell."""
+
+    bleed: Flags
+    expires_ns: int

@@ -1,0 +1,1 @@
+"""Converters that charge and discharge the battery, one module or folder a protocol."""

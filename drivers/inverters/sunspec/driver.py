@@ -1,0 +1,120 @@
+"""The driver of a SunSpec storage converter: one task polls, one writes, both over one link that reconnects."""
+
+import asyncio
+from collections.abc import Callable
+from math import isfinite
+
+from drivers.clock import now_ns
+from drivers.commands import InverterCommand
+from drivers.inverters.sunspec.device import InverterDevice, open_device
+from drivers.inverters.sunspec.set_point import read_back
+from drivers.inverters.sunspec.writer import Writer
+from drivers.links.modbus import LinkDown, LinkError, ModbusLink
+from drivers.links.pace import Every, Pace
+from drivers.readings import InverterRating, InverterReading, LinkHealth
+from drivers.sunspec.session import Sessions
+
+READ_BACK_PERIOD_S = 0.5
+REOPEN_PERIOD_S = 60.0
+"""Nameplate and scale factors are read again this often: some devices change them while they run."""
+
+
+class SunSpecInverter:
+    """Polls a converter and keeps it at the newest command, as long as that lasts.
+
+    `on_reading` gets one InverterReading a poll; a poll that failed gives none. `reversion_s` are the whole seconds
+    after which the converter goes to 0 W by itself when nothing is written any more. `run` works for ever, through
+    every loss of the device; what is wrong meanwhile says `fault`.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        unit: int,
+        on_reading: Callable[[InverterReading], None],
+        poll_period_s: float = 0.1,
+        reversion_s: int = 1,
+    ) -> None:
+        self._name = f"inverter {host}:{port}"
+        self._link = ModbusLink(host, port, unit)
+        self._sessions = Sessions(self._name, self._link, self._session)
+        self._on_reading = on_reading
+        self._poll_period_s = poll_period_s
+        self._writer = Writer(self._link, reversion_s)
+        self._device: InverterDevice | None = None
+
+    @property
+    def health(self) -> LinkHealth:
+        return self._link.health
+
+    @property
+    def rating(self) -> InverterRating | None:
+        """Nameplate; None until the device was read once, NaN where it does not say."""
+        return None if self._device is None else self._device.rating
+
+    @property
+    def applied_power_w(self) -> float:
+        """Set-point in effect as the device confirmed it, W, discharge positive.
+
+        That is the last write it acknowledged, and every 0.5 s what it says itself when read back; once the two
+        differ, only what it says counts until they agree again. NaN before the first, and while it says that it
+        follows no set-point. Without a connection the last one stands.
+        """
+        return self._writer.applied_power_w
+
+    @property
+    def fault(self) -> str | None:
+        """Why there is no working session with the device, one line; None while there is one."""
+        return self._sessions.fault
+
+    def command(self, command: InverterCommand) -> None:
+        """Takes effect at once and replaces the one before; sent again even if it is the same.
+
+        Refreshed until it expires, then nothing is written. ValueError when the power is not finite.
+        """
+        if not isfinite(command.power_w):
+            raise ValueError(f"set-point must be finite, got {command.power_w}")
+        self._writer.command(command)
+
+    async def run(self) -> None:
+        """Until cancelled; reconnects by itself and closes the connection at the end."""
+        await self._sessions.run()
+
+    async def _session(self) -> None:
+        self._device = await open_device(self._link)
+        self._sessions.opened()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._poll_for_ever(), name=f"{self._name} poll")
+            tasks.create_task(self._writer.write_for_ever(self._current_device), name=f"{self._name} write")
+
+    def _current_device(self) -> InverterDevice:
+        assert self._device is not None, "only sessions ask, and those begin with a device"
+        return self._device
+
+    async def _poll_for_ever(self) -> None:
+        pace, read_back_time = Pace(self._poll_period_s), Every(READ_BACK_PERIOD_S)
+        reopen_time = Every(REOPEN_PERIOD_S, first_after_s=REOPEN_PERIOD_S)
+        while True:
+            try:
+                await self._poll()
+                if read_back_time.due():
+                    await self._read_back()
+                if reopen_time.due():
+                    self._device = await open_device(self._link)
+            except LinkDown:
+                raise
+            except LinkError:
+                pass  # counted by the link; the reading gets old, which is what the controller acts on
+            await pace.next()
+
+    async def _poll(self) -> None:
+        reading = await self._current_device().poll(self._link, now_ns())
+        self._writer.seen_state = reading.state
+        self._on_reading(reading)
+
+    async def _read_back(self) -> None:
+        writes = self._writer.writes
+        power_w = await read_back(self._link, self._current_device().controls)
+        if writes == self._writer.writes:
+            self._writer.confirm(power_w)

@@ -1,0 +1,72 @@
+"""The power set-point of model 704 as registers: one contiguous block that carries its own reversion to 0 W."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import isnan, nan, trunc
+
+from drivers.links.modbus import ModbusLink
+from drivers.readings import InverterRating
+from drivers.sunspec import MappedModel, Value
+from drivers.sunspec.layout import scaled
+
+RAW_MAX = 2**31 - 1
+"""WSet is an int32 whose lowest value means "not implemented", so that it reaches as far down as up."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetPoint:
+    """A set-point as it goes to the device: `power_w` is exactly what the registers say."""
+
+    power_w: float
+    address: int
+    registers: list[int]
+
+
+def set_point(controls: MappedModel, power_w: float, rating: InverterRating, reversion_s: int) -> SetPoint:
+    """Block WSetEna..WSetRvrtTms: this power (discharge positive) now, 0 W by itself after `reversion_s`.
+
+    The power is held within the rating and the register, and rounded towards zero to the register's resolution, so
+    that its magnitude is never more than asked. Percent points keep what the device had in them.
+    """
+    exponent = _exponent(controls)
+    raw = trunc(scaled(_within(power_w, rating), -exponent))
+    power_w = scaled(min(max(raw, -RAW_MAX), RAW_MAX), exponent)
+    enabled = controls.layout.symbol("WSetEna", "ENABLED")
+    values: dict[str, Value] = {
+        "WSetEna": enabled,
+        "WSetMod": controls.layout.symbol("WSetMod", "WATTS"),
+        "WSet": power_w,
+        "WSetRvrt": 0.0,
+        "WSetPct": controls.values["WSetPct"],
+        "WSetPctRvrt": controls.values["WSetPctRvrt"],
+        "WSetEnaRvrt": enabled,
+        "WSetRvrtTms": reversion_s,
+    }
+    return SetPoint(power_w, *controls.encode(values))
+
+
+async def read_back(link: ModbusLink, controls: MappedModel) -> float:
+    """Power that the device itself says it is set to, W; NaN when it follows no set-point in watts."""
+    address, count = controls.span("WSetEna", "WSet")
+    registers = await link.read_holding(address, count)
+    return _set_power_w(controls, controls.decode(registers, address, ("WSetEna", "WSetMod", "WSet")))
+
+
+def _set_power_w(controls: MappedModel, values: Mapping[str, Value]) -> float:
+    symbol, power_w = controls.layout.symbol, values["WSet"]
+    in_watts = values["WSetEna"] == symbol("WSetEna", "ENABLED") and values["WSetMod"] == symbol("WSetMod", "WATTS")
+    return power_w if in_watts and isinstance(power_w, float) else nan
+
+
+def _exponent(controls: MappedModel) -> int:
+    exponent = controls.scales["WSet_SF"]
+    assert exponent is not None, "open_device refuses a converter without it"
+    return exponent
+
+
+def _within(power_w: float, rating: InverterRating) -> float:
+    if not isnan(rating.charge_power_w_max):
+        power_w = max(power_w, -rating.charge_power_w_max)
+    if not isnan(rating.discharge_power_w_max):
+        power_w = min(power_w, rating.discharge_power_w_max)
+    return power_w

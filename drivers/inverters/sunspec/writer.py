@@ -1,0 +1,142 @@
+"""Keeps a SunSpec converter at the newest command: set-point, start and stop, heartbeat, each when it is due."""
+
+import asyncio
+from collections.abc import Callable
+from math import isnan, nan
+
+from drivers.clock import now_ns
+from drivers.commands import InverterCommand
+from drivers.inverters.sunspec.device import InverterDevice
+from drivers.inverters.sunspec.set_point import set_point
+from drivers.links.modbus import LinkDown, LinkError, ModbusLink
+from drivers.readings import NEVER_NS, InverterState
+
+SET_POINT_PERIOD_NS = 400_000_000
+"""Two refreshes and one lost write fit into the shortest reversion of 1 s."""
+OPERATE_PERIOD_NS = 1_000_000_000
+HEARTBEAT_PERIOD_NS = 1_000_000_000
+HEARTBEAT_RESETS_AT = 0xFFFF
+"""SunSpec lets the heartbeat start again at 0 from time to time."""
+
+RUNNING_STATES = frozenset({InverterState.STARTING, InverterState.RUNNING, InverterState.THROTTLED})
+STOPPED_STATES = frozenset(
+    {
+        InverterState.OFF,
+        InverterState.SLEEPING,
+        InverterState.SHUTTING_DOWN,
+        InverterState.FAULT,
+        InverterState.STANDBY,
+    }
+)
+
+
+class Writer:
+    """One command at a time, the newest. `seen_state` is the state of the last poll, `writes` counts acknowledged
+    set-points, `applied_power_w` is the last of them, or what `confirm` said when that was another (NaN before)."""
+
+    def __init__(self, link: ModbusLink, reversion_s: int) -> None:
+        if reversion_s < 1:
+            raise ValueError(f"SunSpec counts the reversion in whole seconds from 1, got {reversion_s}")
+        self.seen_state = InverterState.UNKNOWN
+        self.applied_power_w = nan
+        self.writes = 0
+        self._acknowledged_w = nan
+        self._believed = True
+        self._link, self._reversion_s = link, reversion_s
+        self._command: InverterCommand | None = None
+        self._wake = asyncio.Event()
+        self._heartbeat = 0
+        self._operated: bool | None = None
+        self._set_point_due_ns = self._operate_due_ns = self._heartbeat_due_ns = NEVER_NS
+
+    def command(self, command: InverterCommand) -> None:
+        self._command = command
+        self._set_point_due_ns = NEVER_NS
+        self._wake.set()
+
+    def confirm(self, power_w: float) -> None:
+        """Takes a set-point as read back. Unless it is the one acknowledged last, acknowledgements mean nothing until
+        it is again: the device, or somebody else, has another opinion."""
+        self._believed = isnan(self._acknowledged_w) or power_w == self._acknowledged_w
+        self.applied_power_w = power_w
+
+    async def write_for_ever(self, device: Callable[[], InverterDevice]) -> None:
+        """For one connection: everything is due at once. Raises LinkDown; other link errors are tried again when the
+        same write is due next."""
+        self._operated, self._believed, self._acknowledged_w = None, True, nan
+        self._set_point_due_ns = self._operate_due_ns = self._heartbeat_due_ns = NEVER_NS
+        while True:
+            self._wake.clear()
+            command = self._command
+            if command is not None and now_ns() < command.expires_ns:
+                await self._write_due(command, device())
+            await self._sleep_until_due()
+
+    async def _write_due(self, command: InverterCommand, device: InverterDevice) -> None:
+        """Set-point first, so that power is zero before the converter stops. A command that came meanwhile and wants
+        the converter stopped instead of running, or the other way round, ends this round: its set-point is first."""
+        at_ns = now_ns()
+        if at_ns >= self._set_point_due_ns:
+            self._set_point_due_ns = at_ns + SET_POINT_PERIOD_NS
+            await self._write_set_point(command, device)
+        if self._operation_due(command) and self._is_wanted(command.run):
+            self._operate_due_ns = at_ns + OPERATE_PERIOD_NS
+            await self._operate(command, device)
+        if at_ns >= self._heartbeat_due_ns and self._is_wanted(command.run):
+            self._heartbeat_due_ns = at_ns + HEARTBEAT_PERIOD_NS
+            await self._beat(command, device)
+
+    async def _sleep_until_due(self) -> None:
+        command = self._command
+        if command is None or now_ns() >= command.expires_ns:
+            await self._wake.wait()
+            return
+        due_ns = min(self._set_point_due_ns, self._heartbeat_due_ns)
+        if not self._agrees(command):
+            due_ns = min(due_ns, self._operate_due_ns)
+        try:
+            async with asyncio.timeout_at(due_ns * 1e-9):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+
+    async def _write_set_point(self, command: InverterCommand, device: InverterDevice) -> None:
+        power_w = command.power_w if command.run else 0.0
+        wanted = set_point(device.controls, power_w, device.rating, self._reversion_s)
+        if await self._write(wanted.address, wanted.registers, command):
+            self.writes += 1
+            self._acknowledged_w = wanted.power_w
+            if self._believed:
+                self.applied_power_w = wanted.power_w
+
+    def _operation_due(self, command: InverterCommand) -> bool:
+        if command.run != self._operated:
+            return True
+        return not self._agrees(command) and now_ns() >= self._operate_due_ns
+
+    def _is_wanted(self, run: bool) -> bool:
+        return self._command is not None and self._command.run == run
+
+    def _agrees(self, command: InverterCommand) -> bool:
+        return self.seen_state in (RUNNING_STATES if command.run else STOPPED_STATES)
+
+    async def _operate(self, command: InverterCommand, device: InverterDevice) -> None:
+        self._operated = command.run
+        symbol = device.control.layout.symbol("OpCtl", "START" if command.run else "STOP")
+        address, registers = device.control.encode({"OpCtl": symbol})
+        if not await self._write(address, registers, command):
+            self._operated = None
+
+    async def _beat(self, command: InverterCommand, device: InverterDevice) -> None:
+        self._heartbeat = (self._heartbeat + 1) % HEARTBEAT_RESETS_AT
+        address, registers = device.control.encode({"ControllerHb": self._heartbeat})
+        await self._write(address, registers, command)
+
+    async def _write(self, address: int, registers: list[int], command: InverterCommand) -> bool:
+        try:
+            await self._link.write_registers(address, registers, command.expires_ns)
+        except LinkDown:
+            raise
+        except LinkError:
+            return False
+        return True

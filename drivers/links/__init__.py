@@ -1,0 +1,1 @@
+"""Where bytes meet devices: links with reconnect, pacing and health. All I/O of drivers is here."""

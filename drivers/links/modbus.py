@@ -1,0 +1,184 @@
+"""One Modbus TCP connection to one unit: reconnect with back-off, one transaction at a time, writes before reads.
+
+Works on any event loop: time comes from the loop, and so does the connection (`create_connection`).
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+
+from pymodbus.client import AsyncModbusTcpClient
+from pymodbus.exceptions import ConnectionException, ModbusIOException
+from pymodbus.pdu import ModbusPDU
+
+from drivers.clock import now_ns
+from drivers.links.turns import Turns
+from drivers.readings import LinkHealth
+
+# pymodbus dumps the last packets at level ERROR; what matters here comes as LinkError and LinkHealth.
+logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL + 1)
+
+BACK_OFF_S_MIN, BACK_OFF_S_MAX = 0.2, 5.0
+TIMEOUTS_IN_A_ROW_MAX = 3
+"""After as many unanswered requests in a row the connection is given up and made anew."""
+
+
+class LinkError(Exception):
+    """A transaction that did not happen, or of which nobody knows whether it did."""
+
+
+class LinkDown(LinkError):  # noqa: N818
+    """There is no connection, or it broke during the transaction."""
+
+
+class LinkTimeout(LinkError):  # noqa: N818
+    """The device did not answer in time. A write may have been carried out all the same."""
+
+
+class BadAnswer(LinkError):  # noqa: N818
+    """The device answered something else than what was asked."""
+
+
+class TooLate(LinkError):  # noqa: N818
+    """The write's expiry passed while it waited for its turn; nothing was sent."""
+
+
+class DeviceException(LinkError):  # noqa: N818
+    """The device refused with a Modbus exception; `code` as in Modbus Application Protocol 1.1b3, section 7."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"the device answered with Modbus exception {code}")
+        self.code = code
+
+
+Request = Callable[[AsyncModbusTcpClient], Awaitable[ModbusPDU]]
+
+
+class ModbusLink:
+    """Reads and writes holding registers of `unit` at host:port. Several tasks may use one link.
+
+    A transaction raises LinkError; only `connect` waits for the device to come (back).
+    """
+
+    def __init__(self, host: str, port: int, unit: int, timeout_s: float = 0.4) -> None:
+        self._host, self._port, self._unit, self._timeout_s = host, port, unit, timeout_s
+        self._client: AsyncModbusTcpClient | None = None
+        self._turns = Turns()
+        self._in_flight = False
+        self._back_off_s = 0.0
+        self._timeouts_in_a_row = 0
+        self._transactions = self._timeouts = self._errors = self._connects = 0
+
+    @property
+    def health(self) -> LinkHealth:
+        return LinkHealth(
+            connected=self._client is not None,
+            transactions=self._transactions,
+            timeouts=self._timeouts,
+            errors=self._errors,
+            reconnects=max(self._connects - 1, 0),
+        )
+
+    async def connect(self) -> None:
+        """Returns once connected, however long that takes.
+
+        The first try is at once; pauses before all others grow from 0.2 to 5 s until the device answers a request.
+        """
+        while self._client is None:
+            await asyncio.sleep(self._back_off_s)
+            self._back_off_s = min(max(2 * self._back_off_s, BACK_OFF_S_MIN), BACK_OFF_S_MAX)
+            await self._try_connect()
+
+    def close(self) -> None:
+        """Drops the connection; `connect` makes a new one."""
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+    async def read_holding(self, address: int, count: int) -> list[int]:
+        """`count` (1..125) registers from `address`, as unsigned 16 bit values."""
+        reply = await self._transact(
+            lambda client: client.read_holding_registers(address, count=count, device_id=self._unit), urgent=False
+        )
+        if len(reply.registers) != count:
+            self._errors += 1
+            raise BadAnswer(f"asked for {count} registers from {address}, got {len(reply.registers)}")
+        return list(reply.registers)
+
+    async def write_registers(self, address: int, values: Sequence[int], expires_ns: int | None = None) -> None:
+        """Writes 1..123 registers in one message (function 16), ahead of all reads that wait.
+
+        Returns once the device has confirmed. Nothing is sent after `expires_ns` (loop clock): TooLate.
+        """
+        reply = await self._transact(
+            lambda client: client.write_registers(address, list(values), device_id=self._unit),
+            urgent=True,
+            expires_ns=expires_ns,
+        )
+        if (reply.address, reply.count) != (address, len(values)):
+            self._errors += 1
+            raise BadAnswer(f"wrote {len(values)} registers at {address}, got {reply.count} at {reply.address}")
+
+    async def _try_connect(self) -> None:
+        client = AsyncModbusTcpClient(
+            self._host,
+            port=self._port,
+            timeout=self._timeout_s,
+            retries=0,
+            reconnect_delay=0,
+            trace_connect=self._connection_changed,
+        )
+        try:
+            connected = await client.connect()
+        except asyncio.CancelledError:
+            client.close()
+            raise
+        if connected:
+            self._client = client
+            self._timeouts_in_a_row = 0
+            self._connects += 1
+        else:
+            client.close()
+
+    def _connection_changed(self, connected: bool) -> None:
+        """pymodbus lets a request wait for its timeout when the connection breaks; this ends it at once."""
+        client = self._client
+        if connected or client is None:
+            return
+        self._client = None
+        if self._in_flight and not client.ctx.response_future.done():
+            client.ctx.response_future.set_exception(ConnectionException("connection lost"))
+
+    async def _transact(self, request: Request, urgent: bool, expires_ns: int | None = None) -> ModbusPDU:
+        async with self._turns.taken(urgent):
+            if expires_ns is not None and now_ns() >= expires_ns:
+                raise TooLate("the write expired before its turn came")
+            reply = await self._exchange(request)
+        self._timeouts_in_a_row = 0
+        self._back_off_s = BACK_OFF_S_MIN
+        self._transactions += 1
+        if reply.isError():
+            self._errors += 1
+            raise DeviceException(reply.exception_code)
+        return reply
+
+    async def _exchange(self, request: Request) -> ModbusPDU:
+        if self._client is None:
+            raise LinkDown(f"no connection to {self._host}:{self._port}")
+        self._in_flight = True
+        try:
+            return await request(self._client)
+        except ModbusIOException:
+            self._note_timeout()
+            raise LinkTimeout(f"{self._host}:{self._port} did not answer within {self._timeout_s} s") from None
+        except ConnectionException:
+            self._errors += 1
+            raise LinkDown(f"the connection to {self._host}:{self._port} broke") from None
+        finally:
+            self._in_flight = False
+
+    def _note_timeout(self) -> None:
+        self._timeouts += 1
+        self._timeouts_in_a_row += 1
+        if self._timeouts_in_a_row >= TIMEOUTS_IN_A_ROW_MAX:
+            self.close()

@@ -1,0 +1,37 @@
+"""Keeps periodic work on its deadlines, in integer nanoseconds of the loop's clock so that nothing drifts."""
+
+import asyncio
+
+from drivers.clock import now_ns
+
+
+class Pace:
+    """Sleeps to absolute deadlines `period_s` apart, the first one period after its making. Deadlines that passed
+    meanwhile are left out and counted in `overruns`, never caught up on in a burst."""
+
+    def __init__(self, period_s: float) -> None:
+        self.overruns = 0
+        self._period_ns = round(period_s * 1e9)
+        self._deadline_ns = now_ns()
+
+    async def next(self) -> None:
+        behind_ns = now_ns() - self._deadline_ns - self._period_ns
+        missed = 0 if behind_ns <= 0 else (behind_ns - 1) // self._period_ns + 1
+        self.overruns += missed
+        self._deadline_ns += (1 + missed) * self._period_ns
+        await asyncio.sleep((self._deadline_ns - now_ns()) * 1e-9)
+
+
+class Every:
+    """Tells once a period that it is time, for slow work inside a faster loop; what was missed is left out."""
+
+    def __init__(self, period_s: float, first_after_s: float = 0.0) -> None:
+        self._period_ns = round(period_s * 1e9)
+        self._due_ns = now_ns() + round(first_after_s * 1e9)
+
+    def due(self) -> bool:
+        late_ns = now_ns() - self._due_ns
+        if late_ns < 0:
+            return False
+        self._due_ns += (1 + late_ns // self._period_ns) * self._period_ns
+        return True

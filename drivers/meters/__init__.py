@@ -1,0 +1,1 @@
+"""Grid and feeder meters, one module a protocol."""

@@ -1,0 +1,109 @@
+"""What devices say, as types: SI units, discharge positive, each value with the time it was true."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Times = NDArray[np.int64]
+Flags = NDArray[np.uint8]
+
+NEVER_NS = -(2**62)
+"""Time of a value that never arrived: older than any bound."""
+
+
+class InverterState(StrEnum):
+    """Operating states of SunSpec model 701, point InvSt; UNKNOWN is what a driver could not name."""
+
+    OFF = "off"
+    SLEEPING = "sleeping"
+    STARTING = "starting"
+    RUNNING = "running"
+    THROTTLED = "throttled"
+    SHUTTING_DOWN = "shutting_down"
+    FAULT = "fault"
+    STANDBY = "standby"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class InverterRating:
+    """Nameplate of a converter; magnitudes."""
+
+    charge_power_w_max: float
+    discharge_power_w_max: float
+
+
+@dataclass(frozen=True, slots=True)
+class InverterReading:
+    """One poll of a converter. Power and current are positive in discharge. NaN = the device does not say."""
+
+    at_ns: int
+    state: InverterState
+    ac_power_w: float
+    dc_power_w: float
+    dc_voltage_v: float
+    dc_current_a: float
+    frequency_hz: float
+    grid_connected: bool
+    remote_control: bool
+    alarm_bits: int
+
+
+@dataclass(frozen=True, slots=True)
+class MeterReading:
+    """One poll of a meter. Power is positive in import (towards the site)."""
+
+    at_ns: int
+    power_w: float
+    frequency_hz: float
+
+
+@dataclass(frozen=True, slots=True)
+class MonitorHealth:
+    """Counts since start of a cell-monitor bus. `rejected` frames never became a reading."""
+
+    accepted: int
+    crc_errors: int
+    counter_errors: int
+    length_errors: int
+    lost: int
+    unknown: int
+
+    @property
+    def rejected(self) -> int:
+        return self.crc_errors + self.counter_errors + self.length_errors
+
+
+@dataclass(frozen=True, slots=True)
+class RackReading:
+    """Newest values of one rack (cells in series). Arrays have one entry a cell, are read-only and private to
+    this reading. NaN = never received or marked invalid by the monitor; times are NEVER_NS then.
+    `main_closed`/`precharge_closed` are the contactors' auxiliary feedback, None until it was heard."""
+
+    voltage_v: Floats
+    voltage_at_ns: Times
+    temperature_degc: Floats
+    temperature_at_ns: Times
+    bleeding: Flags
+    current_a: float
+    current_at_ns: int
+    rack_voltage_v: float
+    link_voltage_v: float
+    main_closed: bool | None
+    precharge_closed: bool | None
+    io_at_ns: int
+    health: MonitorHealth
+
+
+@dataclass(frozen=True, slots=True)
+class LinkHealth:
+    """Counts since start of one link. `connected` is the state now; `transactions` counts answered ones."""
+
+    connected: bool
+    transactions: int
+    timeouts: int
+    errors: int
+    reconnects: int

@@ -1,0 +1,183 @@
+"""A SunSpec model as a table: each point's offset, type, scale and access, expanded from the official definitions.
+
+The definitions are the SunSpec Alliance's own JSON files (github.com/sunspec/models), read as data from the installed
+package `sunspec2`; nothing of that package runs here.
+"""
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from drivers.sunspec.points import Value, decode_point, encode_point
+
+HEADER_REGISTERS = 2
+"""Model id and length, in front of every model and not counted in its length."""
+SCALE_EXPONENT_MAX = 10
+"""SunSpec allows scale factors of -10 to 10."""
+
+Scales = Mapping[str, int | None]
+"""Exponents by the name of their scale-factor point; None = the device does not implement it."""
+
+
+class SunSpecError(Exception):
+    """The device is not, or not enough, what SunSpec says: no map, a broken chain, a model or scale missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One point of a model. `offset` counts registers from the model's id register; `scale` is the name of the
+    scale-factor point, a fixed exponent, or None."""
+
+    name: str
+    offset: int
+    size: int
+    type: str
+    scale: str | int | None
+    writable: bool
+    symbols: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelLayout:
+    """All points of one model, repeated groups expanded: the third port's power in model 714 is `Prt[2].DCW`."""
+
+    model_id: int
+    points: Mapping[str, Point]
+    size: int
+
+    @property
+    def length(self) -> int:
+        """What the model's L register says."""
+        return self.size - HEADER_REGISTERS
+
+    def span(self, first: str, last: str) -> tuple[int, int]:
+        """Offset and register count that cover both points and all between."""
+        start, end = self.points[first], self.points[last]
+        return start.offset, end.offset + end.size - start.offset
+
+    def symbol(self, point: str, name: str) -> int:
+        """Value of an enumeration's symbol, or number of a bit field's bit."""
+        return self.points[point].symbols[name]
+
+    def scales(self, registers: Sequence[int], at: int = 0) -> dict[str, int | None]:
+        """All scale factors inside `registers`, of which the first is at offset `at`. SunSpecError out of range."""
+        inside = (p for p in self.points.values() if p.type == "sunssf" and _inside(p, at, registers))
+        return {point.name: _exponent(point, registers, at) for point in inside}
+
+    def decode(
+        self, registers: Sequence[int], names: Iterable[str], at: int = 0, scales: Scales | None = None
+    ) -> dict[str, Value]:
+        """Values of the named points in SI units. None = not implemented, or its scale factor is not.
+
+        `registers[0]` is the register at offset `at`. Scale factors come from `scales`, or else must be inside
+        `registers`. KeyError for a name that is not in the model, ValueError for one outside `registers`.
+        """
+        return {name: self._decode(self.points[name], registers, at, scales or {}) for name in names}
+
+    def encode(self, values: Mapping[str, Value], scales: Scales) -> tuple[int, list[int]]:
+        """Offset and registers of points that follow one another without a gap, in their order.
+
+        Values are in SI units and rounded to the register's resolution; None writes "not implemented". ValueError
+        where a value does not fit its register (nothing is ever wrapped), a scale is missing or there is a gap.
+        """
+        points = [self.points[name] for name in values]
+        registers: list[int] = []
+        for point, value in zip(points, values.values(), strict=True):
+            if point.offset != points[0].offset + len(registers):
+                raise ValueError(f"model {self.model_id}: a gap before {point.name}")
+            registers += self.encode_point(point, value, scales)
+        return points[0].offset, registers
+
+    def encode_point(self, point: Point, value: Value, scales: Scales) -> list[int]:
+        """Registers of one point, as `encode` makes them."""
+        if point.scale is None or value is None or isinstance(value, str):
+            return encode_point(point.type, point.size, value)
+        exponent = scales[point.scale] if isinstance(point.scale, str) else point.scale
+        if exponent is None or not math.isfinite(value):
+            raise ValueError(f"model {self.model_id}: {point.name} = {value} with scale factor {exponent}")
+        return encode_point(point.type, point.size, round(scaled(value, -exponent)))
+
+    def _decode(self, point: Point, registers: Sequence[int], at: int, scales: Scales) -> Value:
+        if not _inside(point, at, registers):
+            raise ValueError(f"model {self.model_id}: {point.name} is outside the registers given")
+        start = point.offset - at
+        value = decode_point(point.type, registers[start : start + point.size])
+        if point.scale is None or value is None or isinstance(value, str):
+            return value
+        exponent = self._exponent(point, registers, at, scales)
+        return None if exponent is None else scaled(value, exponent)
+
+    def _exponent(self, point: Point, registers: Sequence[int], at: int, scales: Scales) -> int | None:
+        if not isinstance(point.scale, str):
+            return point.scale
+        if point.scale in scales:
+            return scales[point.scale]
+        return _exponent(self.points[point.scale], registers, at)
+
+
+def scaled(value: float, exponent: int) -> float:
+    """value * 10**exponent, correctly rounded: 6001 with -2 is 60.01."""
+    return float(value * 10**exponent) if exponent >= 0 else value / 10**-exponent
+
+
+def _inside(point: Point, at: int, registers: Sequence[int]) -> bool:
+    return at <= point.offset and point.offset + point.size <= at + len(registers)
+
+
+def _exponent(point: Point, registers: Sequence[int], at: int) -> int | None:
+    if not _inside(point, at, registers):
+        raise ValueError(f"scale factor {point.name} is neither given nor among the registers")
+    exponent = decode_point(point.type, registers[point.offset - at : point.offset - at + 1])
+    if exponent is None:
+        return None
+    if not isinstance(exponent, int) or abs(exponent) > SCALE_EXPONENT_MAX:
+        raise SunSpecError(f"scale factor {point.name} is {exponent}, not within -10..10")
+    return exponent
+
+
+@cache
+def load_layout(model_id: int, **counts: int) -> ModelLayout:
+    """Layout of a standard model. `counts` gives repeated groups by their count point (`NPrt=2`); 0 when left out.
+
+    SunSpecError when SunSpec defines no such model.
+    """
+    points: list[Point] = []
+    _expand(_definition(model_id)["group"], "", counts, points)
+    size = points[-1].offset + points[-1].size
+    return ModelLayout(model_id, {p.name: p for p in points}, size)
+
+
+def _definition(model_id: int) -> Any:
+    file = resources.files("sunspec2") / "models" / "json" / f"model_{model_id}.json"
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SunSpecError(f"SunSpec defines no model {model_id}") from None
+
+
+def _expand(group: Any, prefix: str, counts: Mapping[str, int], points: list[Point]) -> None:
+    for definition in group["points"]:
+        offset = points[-1].offset + points[-1].size if points else 0
+        points.append(_point(definition, prefix, offset))
+    for inner in group.get("groups", []):
+        if "count" not in inner:
+            _expand(inner, f"{prefix}{inner['name']}.", counts, points)
+            continue
+        for k in range(counts.get(inner["count"], 0)):
+            _expand(inner, f"{prefix}{inner['name']}[{k}].", counts, points)
+
+
+def _point(definition: Any, prefix: str, offset: int) -> Point:
+    return Point(
+        name=prefix + definition["name"],
+        offset=offset,
+        size=definition["size"],
+        type=definition["type"],
+        scale=definition.get("sf"),
+        writable=definition.get("access") == "RW",
+        symbols={symbol["name"]: symbol["value"] for symbol in definition.get("symbols", [])},
+    )

@@ -1,0 +1,63 @@
+"""One model of one device: its layout at its address, with the device's own counts and scale factors."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from drivers.sunspec.discover import ModelAddress, RegisterReader
+from drivers.sunspec.layout import ModelLayout, Scales, SunSpecError, load_layout
+from drivers.sunspec.points import Value
+
+READ_MAX = 125
+"""Registers that one Modbus read may cover (Modbus Application Protocol 1.1b3, 6.3)."""
+
+
+@dataclass(frozen=True, slots=True)
+class MappedModel:
+    """A model as found on a device. `values` is its whole content when it was opened."""
+
+    layout: ModelLayout
+    address: int
+    scales: Scales
+    values: Mapping[str, Value]
+
+    def span(self, first: str, last: str) -> tuple[int, int]:
+        """Register address and count that cover both points and all between."""
+        offset, count = self.layout.span(first, last)
+        return self.address + offset, count
+
+    def decode(self, registers: Sequence[int], address: int, names: Iterable[str]) -> dict[str, Value]:
+        """Named points out of a block that was read at `address`."""
+        return self.layout.decode(registers, names, address - self.address, self.scales)
+
+    def encode(self, values: Mapping[str, Value]) -> tuple[int, list[int]]:
+        """Address and registers for one write of points that follow one another."""
+        offset, registers = self.layout.encode(values, self.scales)
+        return self.address + offset, registers
+
+
+async def open_model(link: RegisterReader, where: ModelAddress, count_point: str | None = None) -> MappedModel:
+    """Reads a whole model. `count_point` names the point that tells how often its group repeats.
+
+    SunSpecError when the model is shorter than its definition or a scale factor is impossible.
+    """
+    registers = await _read(link, where.address, where.length + 2)
+    layout = _layout(where.model_id, registers, count_point)
+    if len(registers) < layout.size:
+        raise SunSpecError(f"model {where.model_id} has length {where.length}, its definition {layout.length}")
+    scales = layout.scales(registers)
+    return MappedModel(layout, where.address, scales, layout.decode(registers, layout.points, scales=scales))
+
+
+def _layout(model_id: int, registers: Sequence[int], count_point: str | None) -> ModelLayout:
+    if count_point is None:
+        return load_layout(model_id)
+    count = load_layout(model_id).decode(registers, [count_point])[count_point]
+    return load_layout(model_id, **{count_point: count if isinstance(count, int) else 0})
+
+
+async def _read(link: RegisterReader, address: int, count: int) -> list[int]:
+    registers: list[int] = []
+    while len(registers) < count:
+        part = min(READ_MAX, count - len(registers))
+        registers += await link.read_holding(address + len(registers), part)
+    return registers

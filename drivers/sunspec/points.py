@@ -1,0 +1,124 @@
+"""SunSpec point types on the wire: registers to values and back, with each type's "not implemented" pattern.
+
+Source: SunSpec Device Information Model Specification 1.0, section 4.2 (point types, big-endian register order).
+"""
+
+import math
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+UNKNOWN_TYPE = "point type {} is not a SunSpec type"
+
+Value = float | int | str | None
+"""What a point holds: a number, a text, or None = the device does not implement it."""
+
+
+@dataclass(frozen=True, slots=True)
+class IntegerType:
+    """An integer of `size` registers; `absent_raw` is its "not implemented" pattern, unsigned."""
+
+    size: int
+    signed: bool
+    absent_raw: int
+
+
+def _signed(size: int) -> IntegerType:
+    return IntegerType(size, True, 1 << (16 * size - 1))
+
+
+def _unsigned(size: int) -> IntegerType:
+    return IntegerType(size, False, (1 << (16 * size)) - 1)
+
+
+def _accumulator(size: int) -> IntegerType:
+    return IntegerType(size, False, 0)
+
+
+INTEGERS = {
+    "int16": _signed(1),
+    "int32": _signed(2),
+    "int64": _signed(4),
+    "sunssf": _signed(1),
+    "pad": _signed(1),
+    "uint16": _unsigned(1),
+    "uint32": _unsigned(2),
+    "uint64": _unsigned(4),
+    "count": _unsigned(1),
+    "enum16": _unsigned(1),
+    "enum32": _unsigned(2),
+    "bitfield16": _unsigned(1),
+    "bitfield32": _unsigned(2),
+    "bitfield64": _unsigned(4),
+    "raw16": _accumulator(1),
+    "acc16": _accumulator(1),
+    "acc32": _accumulator(2),
+    "acc64": _accumulator(4),
+}
+OPAQUE = {"ipaddr", "ipv6addr", "eui48"}
+
+
+def decode_point(type_name: str, registers: Sequence[int]) -> Value:
+    """Unscaled value of one point; None where the device says "not implemented". Opaque addresses come as hex text."""
+    if type_name in INTEGERS:
+        return _decode_integer(INTEGERS[type_name], registers)
+    data = struct.pack(f">{len(registers)}H", *registers)
+    if type_name == "float32":
+        number: float = struct.unpack(">f", data)[0]
+        return None if math.isnan(number) else number
+    if type_name == "string":
+        return data.split(b"\0", 1)[0].decode("utf-8", "replace") or None
+    if type_name in OPAQUE:
+        return data.hex() if any(data) else None
+    raise ValueError(UNKNOWN_TYPE.format(type_name))
+
+
+def encode_point(type_name: str, size: int, value: Value) -> list[int]:
+    """Registers of one unscaled value; None writes "not implemented". ValueError when the value does not fit."""
+    if type_name in INTEGERS:
+        return _encode_integer(type_name, value)
+    data = _encode_bytes(type_name, size, value)
+    if len(data) > 2 * size:
+        raise ValueError(f"{value!r} needs more than {size} registers")
+    return list(struct.unpack(f">{size}H", data.ljust(2 * size, b"\0")))
+
+
+def _decode_integer(kind: IntegerType, registers: Sequence[int]) -> int | None:
+    raw = 0
+    for register in registers:
+        raw = raw << 16 | register
+    if raw == kind.absent_raw:
+        return None
+    if kind.signed and raw >> (16 * kind.size - 1):
+        raw -= 1 << (16 * kind.size)
+    return raw
+
+
+def _encode_integer(type_name: str, value: Value) -> list[int]:
+    kind = INTEGERS[type_name]
+    raw = kind.absent_raw if value is None else _checked_integer(type_name, kind, value)
+    raw &= (1 << (16 * kind.size)) - 1
+    return [raw >> (16 * k) & 0xFFFF for k in reversed(range(kind.size))]
+
+
+def _checked_integer(type_name: str, kind: IntegerType, value: float | int | str) -> int:
+    if not isinstance(value, int):
+        raise ValueError(f"{value!r} is not a whole number, {type_name} holds only those")
+    top = 1 << (16 * kind.size - kind.signed)
+    if not -top * kind.signed <= value < top:
+        raise ValueError(f"{value} does not fit {type_name}")
+    if value & ((1 << (16 * kind.size)) - 1) == kind.absent_raw and kind.absent_raw:
+        raise ValueError(f"{value} in {type_name} would mean 'not implemented'")
+    return value
+
+
+def _encode_bytes(type_name: str, size: int, value: Value) -> bytes:
+    if type_name == "float32":
+        if isinstance(value, str):
+            raise ValueError(f"{value!r} is not a number")
+        return struct.pack(">f", math.nan if value is None else value)
+    if type_name == "string":
+        return str(value or "").encode()
+    if type_name in OPAQUE:
+        return bytes.fromhex(str(value)) if value is not None else bytes(2 * size)
+    raise ValueError(UNKNOWN_TYPE.format(type_name))

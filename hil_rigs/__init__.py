@@ -1,0 +1,1 @@
+"""Simulated plants and devices, faults, scenarios and tuning around the controller (command: hil)."""

@@ -1,0 +1,1 @@
+"""Simulated devices that answer on the wire as the real ones do, strictly."""

@@ -1,0 +1,160 @@
+"""A small strict Modbus TCP server for simulated devices, with the faults of a bad network or device built in.
+
+Source: Modbus Application Protocol 1.1b3 and Modbus Messaging on TCP/IP 1.0b.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Protocol
+
+from hil_rigs.devices.modbus_frames import GATEWAY_NO_ANSWER, ModbusFault, answer_to, exception_pdu, split_frames
+
+CONNECTIONS_MAX = 16
+
+
+class RegisterDevice(Protocol):
+    """What the server serves. Both raise ModbusFault(code); a write is applied as a whole or not at all."""
+
+    def read(self, address: int, count: int) -> list[int]: ...
+
+    def write(self, address: int, values: list[int]) -> None: ...
+
+
+@dataclass(slots=True)
+class WireFaults:
+    """What is wrong with the device's communication right now.
+
+    silent: requests are taken and neither carried out nor answered. delay_s: answers come that much later.
+    exception: every request is refused with this code.
+    """
+
+    silent: bool = False
+    delay_s: float = 0.0
+    exception: int | None = None
+
+
+@dataclass(slots=True)
+class Transactions:
+    """Requests since start: `answered` ones include `refused` ones."""
+
+    answered: int = 0
+    refused: int = 0
+    unanswered: int = 0
+
+
+class ModbusServer:
+    """Serves one device as one unit; functions 3, 4 (the same registers), 6 and 16, all others get exception 1.
+
+    An unknown unit gets exception 0x0B, as from a gateway behind which nobody answers. A frame that cannot be Modbus
+    ends its connection, as does a client that does not read its answers. More than 16 clients at a time are refused.
+    """
+
+    def __init__(self, device: RegisterDevice, unit: int = 1) -> None:
+        self.device, self.unit = device, unit
+        self.faults = WireFaults()
+        self.transactions = Transactions()
+        self._connections: set[_Connection] = set()
+        self._server: asyncio.Server | None = None
+
+    @property
+    def port(self) -> int:
+        """TCP port on which it listens."""
+        if self._server is None:
+            raise RuntimeError("the server is not started")
+        return int(self._server.sockets[0].getsockname()[1])
+
+    async def start(self, host: str, port: int) -> None:
+        """Listens on host:port of the running loop; port 0 takes any free one."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(lambda: _Connection(self, loop), host, port)
+
+    def close(self) -> None:
+        """Stops to listen and drops all connections."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        self.drop_connections()
+
+    def drop_connections(self) -> None:
+        """Cuts every client off at once; they may connect again."""
+        for connection in list(self._connections):
+            connection.abort()
+
+    def admit(self, connection: "_Connection") -> bool:
+        if len(self._connections) >= CONNECTIONS_MAX:
+            return False
+        self._connections.add(connection)
+        return True
+
+    def forget(self, connection: "_Connection") -> None:
+        self._connections.discard(connection)
+
+    def reply(self, unit: int, request: bytes) -> bytes | None:
+        """Answer PDU to a request PDU; None = no answer."""
+        if self.faults.silent:
+            self.transactions.unanswered += 1
+            return None
+        self.transactions.answered += 1
+        try:
+            return self._carry_out(unit, request)
+        except ModbusFault as fault:
+            self.transactions.refused += 1
+            return exception_pdu(request[0], fault.code)
+
+    def _carry_out(self, unit: int, request: bytes) -> bytes:
+        if unit != self.unit:
+            raise ModbusFault(GATEWAY_NO_ANSWER)
+        if self.faults.exception is not None:
+            raise ModbusFault(self.faults.exception)
+        return answer_to(request, self.device.read, self.device.write)
+
+
+class _Connection(asyncio.Protocol):
+    """One client: cuts its bytes into frames and sends answers in the order of the requests."""
+
+    def __init__(self, server: ModbusServer, loop: asyncio.AbstractEventLoop) -> None:
+        self._server, self._loop = server, loop
+        self._transport: asyncio.Transport | None = None
+        self._received = b""
+        self._free_s = 0.0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        if not self._server.admit(self):
+            transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        self._server.forget(self)
+
+    def pause_writing(self) -> None:
+        self.abort()
+
+    def abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            frames, self._received = split_frames(self._received + data)
+        except ValueError:
+            self.abort()
+            return
+        for frame in frames:
+            answer = self._server.reply(frame.unit, frame.pdu)
+            if answer is not None:
+                self._send(frame.answer(answer))
+
+    def _send(self, data: bytes) -> None:
+        """Sends now, or later when a delay is set; never before an earlier answer."""
+        now_s = self._loop.time()
+        self._free_s = max(now_s + self._server.faults.delay_s, self._free_s)
+        if self._free_s <= now_s:
+            self._write(data)
+        else:
+            self._loop.call_at(self._free_s, self._write, data)
+
+    def _write(self, data: bytes) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(data)

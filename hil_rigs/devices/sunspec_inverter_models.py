@@ -1,0 +1,258 @@
+"""What a simulated converter's SunSpec models hold: fixed nameplate points, and the live ones of each read.
+
+Signs on the wire: 701 W is positive in generation, that is discharge (SunSpec definition of the point). 714 DC power
+and current are positive in discharge too: the model's energy counters call that direction injected, as 701 does. 802
+leaves its sign open; here it is discharge as well.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import ceil, sqrt
+from typing import Protocol
+
+from drivers.sunspec.layout import load_layout
+from hil_rigs.devices.sunspec_map import ServedModel, Values, scale_exponent
+
+GRID_VOLTAGE_V = 400.0
+"""Line to line; the simulated grid has no voltage of its own."""
+HEADROOM = 1.2
+"""Measured power and current may be that much above the rating before their registers saturate."""
+DC_VOLTAGE_V_MAX = 2000.0
+SET_POINT_POINTS = (
+    "WSetEna",
+    "WSetMod",
+    "WSet",
+    "WSetRvrt",
+    "WSetPct",
+    "WSetPctRvrt",
+    "WSetEnaRvrt",
+    "WSetRvrtTms",
+)
+ALARMS = {"dc_over_voltage": "DC_OVER_VOLT"}
+"""The converter's words for which model 701 has a bit; all others are its MANUFACTURER_ALRM."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatterySummary:
+    """The battery as the converter's own models show it; current positive in discharge."""
+
+    soc_frac: float
+    soh_frac: float
+    energy_rated_wh: float
+    charge_rated_ah: float
+    voltage_v: float
+    current_a: float
+
+
+class Converter(Protocol):
+    """What the map needs of a converter; power and current positive in discharge. `state` is a word of model 701's
+    InvSt in lower case, `alarm` a word for why it tripped or None."""
+
+    @property
+    def rated_power_w(self) -> float: ...
+
+    @property
+    def state(self) -> str: ...
+
+    @property
+    def alarm(self) -> str | None: ...
+
+    @property
+    def ac_power_w(self) -> float: ...
+
+    @property
+    def dc_power_w(self) -> float: ...
+
+    @property
+    def dc_current_a(self) -> float: ...
+
+    @property
+    def dc_voltage_v(self) -> float: ...
+
+    @property
+    def frequency_hz(self) -> float: ...
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+    def reset(self) -> None: ...
+
+    def set_power(self, power_w: float) -> None: ...
+
+
+def common_model(model_name: str, serial: str) -> ServedModel:
+    """Model 1: who it is."""
+    return ServedModel(load_layout(1), {"Mn": "cellward", "Md": model_name, "Vr": "1", "SN": serial})
+
+
+def measurement_model(converter: Converter) -> ServedModel:
+    """Model 701: AC side and state. Connected means that the grid is there."""
+    layout = load_layout(701)
+    largest_w = HEADROOM * converter.rated_power_w
+    power_exponent = scale_exponent(largest_w, "int16")
+    fixed: Values = {
+        "ACType": layout.symbol("ACType", "THREE_PHASE"),
+        "W_SF": power_exponent,
+        "VA_SF": power_exponent,
+        "Var_SF": power_exponent,
+        "A_SF": scale_exponent(_phase_current_a(largest_w), "int16"),
+        "V_SF": scale_exponent(2 * GRID_VOLTAGE_V, "uint16"),
+        "Hz_SF": -3,
+    }
+
+    def live() -> Values:
+        state = converter.state.upper()
+        running = state in ("RUNNING", "THROTTLED")
+        connected = "CONNECTED" if converter.frequency_hz > 0 else "DISCONNECTED"
+        return {
+            "St": layout.symbol("St", "ON" if running else "OFF"),
+            "InvSt": layout.symbol("InvSt", state),
+            "ConnSt": layout.symbol("ConnSt", connected),
+            "Alrm": alarm_bits(converter.alarm),
+            "DERMode": 1 << layout.symbol("DERMode", "GRID_FOLLOWING"),
+            "W": converter.ac_power_w,
+            "VA": abs(converter.ac_power_w),
+            "Var": 0.0,
+            "A": _phase_current_a(abs(converter.ac_power_w)),
+            "LLV": GRID_VOLTAGE_V,
+            "Hz": converter.frequency_hz,
+        }
+
+    return ServedModel(layout, fixed, live=live)
+
+
+def alarm_bits(alarm: str | None) -> int:
+    """Bit field Alrm of model 701 for the converter's own word."""
+    layout = load_layout(701)
+    return 0 if alarm is None else 1 << layout.symbol("Alrm", ALARMS.get(alarm, "MANUFACTURER_ALRM"))
+
+
+def capacity_model(rated_power_w: float) -> ServedModel:
+    """Model 702: nameplate."""
+    layout = load_layout(702)
+    exponent = scale_exponent(rated_power_w, "uint16")
+    power = ("WMaxRtg", "WChaRteMaxRtg", "WDisChaRteMaxRtg", "WMax", "WChaRteMax", "WDisChaRteMax")
+    values: Values = {
+        "W_SF": exponent,
+        "V_SF": 0,
+        **dict.fromkeys(power, rated_power_w),
+        "VNomRtg": GRID_VOLTAGE_V,
+        "CtrlModes": 1 << layout.symbol("CtrlModes", "FIXED_W"),
+    }
+    return ServedModel(layout, values)
+
+
+def controls_model(remaining_s: Callable[[], float]) -> ServedModel:
+    """Model 704: the power set-point with its reversion, and nothing else of that model. WSet in steps of 1 W."""
+    layout = load_layout(704)
+    fixed: Values = {
+        "WSet_SF": 0,
+        "WSetPct_SF": -1,
+        "WSetEna": layout.symbol("WSetEna", "DISABLED"),
+        "WSetMod": layout.symbol("WSetMod", "WATTS"),
+        "WSetEnaRvrt": layout.symbol("WSetEnaRvrt", "DISABLED"),
+        **dict.fromkeys(("WSet", "WSetRvrt", "WSetPct", "WSetPctRvrt"), 0.0),
+        "WSetRvrtTms": 0,
+        "WSetRvrtRem": 0,
+    }
+    return ServedModel(layout, fixed, SET_POINT_POINTS, lambda: {"WSetRvrtRem": ceil(remaining_s())})
+
+
+def storage_model(battery: Callable[[], BatterySummary]) -> ServedModel:
+    """Model 713: state of charge and energy."""
+    layout = load_layout(713)
+    energy_wh = battery().energy_rated_wh
+    fixed: Values = {"WH_SF": scale_exponent(energy_wh, "uint16"), "Pct_SF": -1, "WHRtg": energy_wh}
+
+    def live() -> Values:
+        now = battery()
+        available_wh = now.energy_rated_wh * now.soc_frac * now.soh_frac
+        percent = {"SoC": _percent(now.soc_frac), "SoH": _percent(now.soh_frac)}
+        return {"WHAvail": available_wh, **percent, "Sta": layout.symbol("Sta", "OK")}
+
+    return ServedModel(layout, fixed, live=live)
+
+
+def dc_model(converter: Converter) -> ServedModel:
+    """Model 714: one port, the battery's."""
+    layout = load_layout(714, NPrt=1)
+    largest_w = HEADROOM * converter.rated_power_w
+    fixed: Values = {
+        "NPrt": 1,
+        "DCA_SF": scale_exponent(largest_w / 500.0, "int16"),
+        "DCV_SF": scale_exponent(DC_VOLTAGE_V_MAX, "uint16"),
+        "DCW_SF": scale_exponent(largest_w, "int16"),
+        "PrtAlrms": 0,
+        "Prt[0].PrtTyp": layout.symbol("Prt[0].PrtTyp", "ESS"),
+        "Prt[0].ID": 1,
+        "Prt[0].IDStr": "battery",
+    }
+
+    def live() -> Values:
+        current_a, power_w = converter.dc_current_a, converter.dc_power_w
+        port: Values = {"Prt[0].DCA": current_a, "Prt[0].DCV": converter.dc_voltage_v, "Prt[0].DCW": power_w}
+        return {"DCA": current_a, "DCW": power_w, **port}
+
+    return ServedModel(layout, fixed, live=live)
+
+
+def control_model(is_local: Callable[[], bool]) -> ServedModel:
+    """Model 715: start, stop, alarm reset and the heartbeats."""
+    layout = load_layout(715)
+    fixed: Values = {"ControllerHb": 0, "AlarmReset": 0, "OpCtl": layout.symbol("OpCtl", "STOP")}
+
+    def live() -> Values:
+        authority = "LOCAL" if is_local() else "REMOTE"
+        return {"LocRemCtl": layout.symbol("LocRemCtl", authority), "DERHb": _heartbeat(0xFFFF_FFFF)}
+
+    return ServedModel(layout, fixed, ("ControllerHb", "AlarmReset", "OpCtl"), live)
+
+
+def battery_model(battery: Callable[[], BatterySummary], rated_power_w: float) -> ServedModel:
+    """Model 802: the battery bank as seen by the converter; its operations are not offered here."""
+    layout = load_layout(802)
+    first, largest_w = battery(), HEADROOM * rated_power_w
+    fixed: Values = {
+        "AHRtg_SF": scale_exponent(first.charge_rated_ah, "uint16"),
+        "WHRtg_SF": scale_exponent(first.energy_rated_wh, "uint16"),
+        "WChaDisChaMax_SF": scale_exponent(rated_power_w, "uint16"),
+        "SoC_SF": -1,
+        "SoH_SF": -1,
+        "V_SF": scale_exponent(DC_VOLTAGE_V_MAX, "uint16"),
+        "CellV_SF": -3,
+        "A_SF": scale_exponent(largest_w / 500.0, "int16"),
+        "AMax_SF": 0,
+        "W_SF": scale_exponent(largest_w, "int16"),
+        "AHRtg": first.charge_rated_ah,
+        "WHRtg": first.energy_rated_wh,
+        "WChaRteMax": rated_power_w,
+        "WDisChaRteMax": rated_power_w,
+        "LocRemCtl": layout.symbol("LocRemCtl", "REMOTE"),
+        "AlmRst": 0,
+        "Typ": layout.symbol("Typ", "LITHIUM_ION"),
+        "State": layout.symbol("State", "CONNECTED"),
+        **dict.fromkeys(("Evt1", "Evt2", "EvtVnd1", "EvtVnd2"), 0),
+    }
+
+    def live() -> Values:
+        now = battery()
+        power_w = now.voltage_v * now.current_a
+        charge = {"SoC": _percent(now.soc_frac), "SoH": _percent(now.soh_frac)}
+        return {"Hb": _heartbeat(0xFFFF), "V": now.voltage_v, "A": now.current_a, "W": power_w, **charge}
+
+    return ServedModel(layout, fixed, live=live)
+
+
+def _phase_current_a(power_w: float) -> float:
+    return power_w / (sqrt(3.0) * GRID_VOLTAGE_V)
+
+
+def _percent(fraction: float) -> float:
+    return min(max(100.0 * fraction, 0.0), 100.0)
+
+
+def _heartbeat(resets_at: int) -> int:
+    """Counts seconds of the running loop's clock."""
+    return int(asyncio.get_running_loop().time()) % resets_at

@@ -1,0 +1,149 @@
+"""A CAN bus between simulated nodes, on any event loop: bit-rate timing, priority and faults, one timer a batch."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+import numpy as np
+
+from drivers.clock import now_ns
+from drivers.frames import EXTENDED_ID_FLAG, FRAME_BYTES, FrameBatch
+
+OnBatch = Callable[[FrameBatch], None]
+
+STANDARD_BITS = 47
+"""Start of frame to the end of the inter-frame space of an 11-bit frame without data, unstuffed (ISO 11898-1)."""
+STANDARD_STUFFED_BITS = 34
+"""Those of them that take part in bit stuffing: start of frame to CRC."""
+EXTENDED_EXTRA_BITS = 20
+STUFFING_PERIOD_BITS = 10
+"""One stuff bit in this many: between random data (about 31) and the worst case (4); 9 bits on a frame of 8 bytes."""
+
+
+def frames_bits(frames: bytes) -> int:
+    """Bit times that these frames occupy on the wire, mean stuffing included."""
+    count = len(frames) // FRAME_BYTES
+    flags = frames[3::FRAME_BYTES]
+    extended = 0 if flags.count(0) == count else sum(flag >> 7 for flag in flags)
+    header_bits = EXTENDED_EXTRA_BITS * extended + 8 * sum(frames[4::FRAME_BYTES])
+    stuffed_bits = STANDARD_STUFFED_BITS * count + header_bits
+    return STANDARD_BITS * count + header_bits + stuffed_bits // STUFFING_PERIOD_BITS
+
+
+class BusPort:
+    """One node's place on the bus; frames come to every other port. Satisfies drivers.links.can.CanPort."""
+
+    def __init__(self, bus: "CanBus", on_batch: OnBatch) -> None:
+        self._bus = bus
+        self.on_batch = on_batch
+        self.alive = True
+        self.dropped = 0
+        self.queue: deque[tuple[int, bytes]] = deque()
+        self.queued_frames = 0
+
+    def send(self, frames: bytes) -> None:
+        """Put whole frames (16 bytes each) on the bus; dropped and counted when `queue_frames_max` frames wait here.
+        ValueError for a piece of a frame."""
+        if self.alive:
+            self._bus.transmit(self, frames)
+
+    def close(self) -> None:
+        """Leave the bus; what still waits is gone."""
+        if self.alive:
+            self.alive = False
+            self.queue.clear()
+            self._bus.ports.remove(self)
+
+
+class CanBus:
+    """Carries batches one after another. Each port's batches go in its own order, as from a controller's queue; of the
+    ports that wait, the one whose next batch holds the lowest id wins. A batch is not interrupted, and all other ports
+    get it at the end of its last frame: what arbitration would do inside it is its sender's order.
+
+    Faults, to be set at any time: `open` (a broken wire: nothing is delivered), `corrupt_frac` (share of frames that
+    get one payload bit flipped past the wire's own CRC), `delay_s` (later delivery). `delivered` and `lost` count
+    frames.
+    """
+
+    def __init__(self, rng: np.random.Generator, bitrate_bps: int = 500_000, queue_frames_max: int = 1024) -> None:
+        self.ports: list[BusPort] = []
+        self.open = False
+        self.corrupt_frac = 0.0
+        self.delay_s = 0.0
+        self.delivered = 0
+        self.lost = 0
+        self._rng = rng
+        self._bit_s = 1.0 / bitrate_bps
+        self._queue_frames_max = queue_frames_max
+        self._busy = False
+
+    def attach(self, on_batch: OnBatch) -> BusPort:
+        """A new node whose `on_batch` gets what the others send."""
+        port = BusPort(self, on_batch)
+        self.ports.append(port)
+        return port
+
+    def transmit(self, sender: BusPort, frames: bytes) -> None:
+        """Called by a port."""
+        count, rest = divmod(len(frames), FRAME_BYTES)
+        if rest:
+            raise ValueError(f"{len(frames)} bytes are not whole frames of {FRAME_BYTES}")
+        if not self._busy:
+            self._start(asyncio.get_running_loop().time(), sender, frames)
+        elif sender.queued_frames + count > self._queue_frames_max:
+            sender.dropped += count
+        else:
+            sender.queued_frames += count
+            sender.queue.append((_priority(frames), frames))
+
+    def _start(self, start_s: float, sender: BusPort, frames: bytes) -> None:
+        self._busy = True
+        end_s = start_s + frames_bits(frames) * self._bit_s
+        asyncio.get_running_loop().call_at(end_s, self._end, end_s, sender, frames)
+
+    def _end(self, end_s: float, sender: BusPort, frames: bytes) -> None:
+        self._busy = False
+        waiting = [port for port in self.ports if port.queue]
+        if waiting:
+            self._next(end_s, min(waiting, key=_next_priority))
+        if self.delay_s > 0.0:
+            asyncio.get_running_loop().call_at(end_s + self.delay_s, self._deliver, sender, frames)
+        else:
+            self._deliver(sender, frames)
+
+    def _next(self, start_s: float, sender: BusPort) -> None:
+        _, frames = sender.queue.popleft()
+        sender.queued_frames -= len(frames) // FRAME_BYTES
+        self._start(start_s, sender, frames)
+
+    def _deliver(self, sender: BusPort, frames: bytes) -> None:
+        count = len(frames) // FRAME_BYTES
+        if self.open:
+            self.lost += count
+            return
+        self.delivered += count
+        batch = FrameBatch(self._corrupted(frames) if self.corrupt_frac > 0.0 else frames, now_ns())
+        for port in tuple(self.ports):
+            if port is not sender and port.alive:
+                port.on_batch(batch)
+
+    def _corrupted(self, frames: bytes) -> bytes:
+        """The frames with one random payload bit of a random share of them flipped."""
+        damaged = bytearray(frames)
+        hit = np.flatnonzero(self._rng.random(len(frames) // FRAME_BYTES) < self.corrupt_frac)
+        for start in (hit * FRAME_BYTES).tolist():
+            if length := damaged[start + 4]:
+                bit = int(self._rng.integers(8 * length))
+                damaged[start + 8 + bit // 8] ^= 1 << bit % 8
+        return bytes(damaged)
+
+
+def _next_priority(port: BusPort) -> int:
+    return port.queue[0][0]
+
+
+def _priority(frames: bytes) -> int:
+    """The lowest identifier in the batch, as arbitration sees it: base id first, standard before extended."""
+    can_id = np.frombuffer(frames, dtype="<u4")[:: FRAME_BYTES // 4].astype(np.int64)
+    extended = can_id & EXTENDED_ID_FLAG != 0
+    return int(np.where(extended, (can_id & 0x1FFF_FFFF) * 2 + 1, can_id << 19).min())

@@ -1,0 +1,43 @@
+"""Runs one coroutine in a virtual world of its own, and sees to it that nothing outlives it."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from hil_rigs.world.errors import LeftPending
+from hil_rigs.world.loop import VirtualLoop, task_names
+from hil_rigs.world.network import Network
+
+T = TypeVar("T")
+
+CLOSING_S = 1.0
+"""Virtual time that tasks get after main returned, for closing handshakes that are under way."""
+
+
+def run_virtual(main: Coroutine[Any, Any, T], *, seed: int = 0) -> T:
+    """Runs `main` on a new VirtualLoop and returns its result; the same seed gives the same run.
+
+    Raises what `main` raises; Stalled when nothing can ever wake up; LeftPending when tasks still run CLOSING_S of
+    virtual time after `main` returned. Remaining tasks are cancelled and asynchronous generators closed either way.
+    """
+    with asyncio.Runner(debug=False, loop_factory=lambda: VirtualLoop(seed)) as runner:
+        result, left = runner.run(_owned(main))
+    if left:
+        raise LeftPending(left)
+    return result
+
+
+def current_network() -> Network:
+    """The network of the running virtual loop; RuntimeError on any other loop."""
+    loop = asyncio.get_running_loop()
+    if not isinstance(loop, VirtualLoop):
+        raise RuntimeError("current_network() needs a running VirtualLoop: start the coroutine with run_virtual()")
+    return loop.network
+
+
+async def _owned(main: Coroutine[Any, Any, T]) -> tuple[T, list[str]]:
+    this = asyncio.current_task()
+    result = await main
+    if others := asyncio.all_tasks() - {this}:
+        await asyncio.wait(others, timeout=CLOSING_S)
+    return result, task_names(task for task in asyncio.all_tasks() if task is not this)
