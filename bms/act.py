@@ -1,0 +1,36 @@
+"""Carries a decision to the devices: the converter first, so that power is zero before a contactor moves."""
+
+from collections.abc import Sequence
+
+from bms.decision import Decision
+from bms.devices import Inverter, RackMonitor
+from drivers.commands import BleedCommand, InverterCommand, RackCommand
+
+INVERTER_EXPIRY_NS = 500_000_000
+"""A set-point that is not renewed for this long is no longer refreshed; the converter's reversion follows."""
+
+CONTACTOR_EXPIRY_NS = 1_000_000_000
+BLEED_EXPIRY_NS = 1_500_000_000
+
+
+class Actuators:
+    """Sends what changed at once and everything else once a control tick. `sent` is what went out last."""
+
+    def __init__(self, inverter: Inverter, racks: Sequence[RackMonitor]) -> None:
+        self._inverter = inverter
+        self._racks = racks
+        self.sent: Decision | None = None
+
+    def apply(self, decision: Decision, now_ns: int, *, refresh: bool) -> None:
+        sent = self.sent
+        if refresh or sent is None or (decision.power_w, decision.run) != (sent.power_w, sent.run):
+            self._inverter.command(InverterCommand(decision.power_w, decision.run, now_ns + INVERTER_EXPIRY_NS))
+        for index, rack in enumerate(self._racks):
+            wanted = decision.contactors[index]
+            if refresh or sent is None or wanted != sent.contactors[index]:
+                expires_ns = now_ns + CONTACTOR_EXPIRY_NS
+                rack.command(RackCommand(wanted.main_closed, wanted.precharge_closed, expires_ns))
+            bleed = decision.bleed[index]
+            if refresh and bleed is not None:
+                rack.bleed(BleedCommand(bleed, now_ns + BLEED_EXPIRY_NS))
+        self.sent = decision

@@ -1,0 +1,107 @@
+"""The command `bms`: run a site's controller, check its site file, list its faults."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from bms.install import require_siblings
+from bms.protect.faults import FAULTS
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit status 0 = fine, 1 = something tripped, 2 = bad input."""
+    require_siblings()
+    arguments = _parser().parse_args(argv)
+    status: int = arguments.does(arguments)
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="bms",
+        description="Battery management controller for a site's edge gateway.",
+        epilog="Exit status: 0 fine, 1 something tripped, 2 bad input. Simulated rigs: see `hil --help`.",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    run = commands.add_parser("run", help="run the controller of a site", description=_run.__doc__)
+    run.add_argument("site", metavar="SITE", type=Path, help="site file (YAML), see docs/site-file.md")
+    run.add_argument("--duration", metavar="S", type=_positive, help="stop in order after S seconds")
+    run.add_argument("--record", metavar="FILE", type=Path, help="write a record, one row a tick (.parquet)")
+    run.add_argument("--plain", action="store_true", help="a line a second instead of the live screen")
+    run.set_defaults(does=_run)
+    check = commands.add_parser("check", help="check a site file", description=_check.__doc__)
+    check.add_argument("site", metavar="SITE", type=Path)
+    check.add_argument("--json", action="store_true", help="print the errors as one JSON document")
+    check.set_defaults(does=_check)
+    faults = commands.add_parser("faults", help="list every fault", description=_faults.__doc__)
+    faults.add_argument("--json", action="store_true", help="print one JSON document")
+    faults.set_defaults(does=_faults)
+    return parser
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0.0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a positive number of seconds, got {text!r}")
+    return value
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    """Connect to the site's devices, close contactors and run its applications until Ctrl-C: then 0 W, converter
+    stopped, contactors open."""
+    from bms.config_yaml import ConfigErrors
+    from bms.record import RecordError
+    from bms.run import run_site
+    from bms.site import load_site
+
+    try:
+        site = load_site(arguments.site)
+        return run_site(
+            site,
+            duration_s=arguments.duration,
+            record=arguments.record,
+            plain=arguments.plain or not sys.stdout.isatty(),
+        )
+    except (ConfigErrors, RecordError) as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    """Check a site file and print all errors at once, each with file, line and column."""
+    from bms.config_yaml import ConfigErrors
+    from bms.site import load_site
+
+    try:
+        site = load_site(arguments.site)
+    except ConfigErrors as errors:
+        if arguments.json:
+            print(json.dumps({"ok": False, "errors": str(errors).splitlines()}))
+        else:
+            print(errors, file=sys.stderr)
+        return 2
+    cells = sum(rack.cells for rack in site.racks)
+    if arguments.json:
+        print(json.dumps({"ok": True, "errors": []}))
+    else:
+        print(f"{arguments.site}: fine ({site.name}: {len(site.racks)} racks, {cells} cells)")
+    return 0
+
+
+def _faults(arguments: argparse.Namespace) -> int:
+    """List every fault: level, action, latch, meaning and what to do."""
+    if arguments.json:
+        print(json.dumps([asdict(fault) for fault in FAULTS.values()], indent=2))
+        return 0
+    for fault in FAULTS.values():
+        latch = "latched" if fault.latched else f"clears {fault.clear_s:g} s after its cause"
+        print(f"{fault.id}  [{fault.level}, {latch}]")
+        print(f"  does:  {fault.action}\n  means: {fault.meaning}\n  do:    {fault.advice}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

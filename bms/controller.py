@@ -1,0 +1,211 @@
+"""The controller: one tick reads as image -> protect -> battery -> dispatch -> guard -> act -> record. Start here."""
+
+import asyncio
+from collections.abc import Callable
+
+from bms.act import Actuators
+from bms.balance import Balancer
+from bms.battery import Battery, BatteryState
+from bms.decision import Decision
+from bms.devices import open_inverter, open_meter, open_rack
+from bms.dispatch.dispatch import Dispatch, Wish
+from bms.dispatch.view import SiteView
+from bms.estimate.site_power import SitePower
+from bms.estimate.soc import RackSoc, summarise_soc
+from bms.guard import Guard, HardLimits
+from bms.image import Image, ProcessImage
+from bms.protect.limits import NOTHING, PowerLimiter, RackState
+from bms.protect.protection import ActiveFault, Protected, Protection
+from bms.rack import RackMode
+from bms.record import Recorder
+from bms.site import Limits, Site
+from bms.summary import Summary, summarise
+from bms.tick_report import TickReporter
+from drivers.clock import now_ns
+from drivers.links.can import CanOpener
+from drivers.readings import Flags
+from kernels.parameters import load_cell
+
+STOP_WAIT_S = 15.0
+"""Longest orderly stop: zero power, converter stop, contactors open."""
+
+NO_WISH = Wish(0.0, 0.0, "", "")
+
+
+class Controller:
+    """Runs a site until cancelled or `stop` is called; owns the drivers' tasks.
+
+    `perf_clock` measures how long ticks take (a constant in virtual time); `on_trip` hears of every fault once.
+    """
+
+    def __init__(
+        self,
+        site: Site,
+        *,
+        can_opener: CanOpener,
+        recorder: Recorder | None,
+        perf_clock: Callable[[], float],
+        on_trip: Callable[[ActiveFault], None],
+    ) -> None:
+        self.site = site
+        self._perf_clock = perf_clock
+        self._on_trip = on_trip
+        self._racks = [open_rack(rack, can_opener) for rack in site.racks]
+        self._image = ProcessImage([rack.reading for rack in self._racks])
+        self._inverter = open_inverter(site.inverter, self._image.put_inverter)
+        self._meter = open_meter(site.grid_meter, self._image.put_meter)
+        self._cells = [load_cell(rack.cell) for rack in site.racks]
+        limits = site.limits
+        self._soc = [
+            RackSoc(cell, rack.cells, limits.current_age_s_max)
+            for cell, rack in zip(self._cells, site.racks, strict=True)
+        ]
+        self._balancers = [Balancer(site.balancing, cell.capacity_ah) for cell in self._cells]
+        self._site_power = SitePower(limits.meter_age_s_max, limits.inverter_age_s_max, site.inverter.response_time_s)
+        self._protection = Protection(site)
+        self._limiter = PowerLimiter(limits)
+        self._battery = Battery(site)
+        self._dispatch = Dispatch(site)
+        self._guard = Guard(hard_limits(limits))
+        self._actuators = Actuators(self._inverter, self._racks)
+        self._wish = NO_WISH
+        self._limits = NOTHING
+        self._bleed: tuple[Flags | None, ...] = (None,) * len(site.racks)
+        self._soc_summary = summarise_soc(self._soc)
+        self.report = TickReporter(site, recorder, [self._inverter, self._meter])
+
+    async def run(self) -> None:
+        """Drive the site. Returns after an orderly `stop`; cancelled, it leaves the devices to their watchdogs."""
+        async with asyncio.TaskGroup() as tasks:
+            devices = [self._inverter, self._meter, *self._racks]
+            running = [tasks.create_task(device.run()) for device in devices]
+            await self._tick_for_ever()
+            for task in running:
+                task.cancel()
+
+    def end_state(self) -> str:
+        """Where the devices stand by their own word, in one line."""
+        image = self._image.freeze(now_ns(), self._inverter.rating)
+        contactors = ", ".join(
+            f"{rack.name} {_contactor_word(reading.main_closed)}"
+            for rack, reading in zip(self.site.racks, image.racks, strict=True)
+        )
+        if image.inverter is None:
+            return f"converter never heard; {contactors}"
+        return f"converter {image.inverter.state} at {image.inverter.ac_power_w:.0f} W; {contactors}"
+
+    def stop(self) -> None:
+        """Ask for the orderly end: 0 W, converter stopped, contactors open, then `run` returns."""
+        self._battery.wanted = False
+
+    async def _tick_for_ever(self) -> None:
+        """Absolute deadlines; a tick that comes late is counted and the missed ones are not made up for."""
+        loop = asyncio.get_running_loop()
+        period_s, stopping_s = self.site.controller.protect_period_s, 0.0
+        every = round(self.site.controller.control_period_s / period_s)
+        start_s, number, last_ns = loop.time(), 0, now_ns()
+        while stopping_s < STOP_WAIT_S:
+            await asyncio.sleep(start_s + number * period_s - loop.time())
+            late = int((loop.time() - start_s) / period_s + 1e-6) - number
+            began = self._perf_clock()
+            at_ns = now_ns()
+            self._tick(at_ns, (at_ns - last_ns) / 1e9, control=number % every == 0)
+            self.report.ticked((self._perf_clock() - began) * 1e3, max(late, 0))
+            last_ns = at_ns
+            number += 1 + (late // every) * every
+            if not self._battery.wanted:
+                stopping_s += period_s
+                if self._battery.open and stopping_s > 2 * self.site.controller.control_period_s:
+                    return
+
+    def _tick(self, at_ns: int, dt_s: float, *, control: bool) -> None:
+        image = self._image.freeze(at_ns, self._inverter.rating)
+        summary = summarise(image)
+        self._site_power.see(image)
+        protected = self._protection.step(image, summary, dt_s)
+        battery = self._battery.step(image, summary, protected, dt_s)
+        self._limits = self._limiter.step(self._rack_states(image, summary, battery), protected, image.rating, dt_s)
+        if control:
+            self._control(image, summary, protected, battery)
+        decision = self._guard.step(image, self._decide(battery), dt_s)
+        self._actuators.apply(decision, at_ns, refresh=control)
+        self._site_power.sent(at_ns, decision.power_w)
+        self._report_faults(battery, at_ns, protected)
+        self.report.row(image, summary, protected.faults, battery, self._limits, self._wish, decision,
+                        self._soc_summary, self._site_power, self._balancers[0].reason)  # fmt: skip
+
+    def _control(self, image: Image, summary: Summary, protected: Protected, battery: BatteryState) -> None:
+        """The slower part: estimate, dispatch and balance."""
+        period_s = self.site.controller.control_period_s
+        for soc, rack, rack_summary in zip(self._soc, image.racks, summary.racks, strict=True):
+            soc.step(rack, rack_summary, period_s)
+        self._soc_summary = summarise_soc(self._soc)
+        self._wish = self._wish_now(image, period_s) if battery.power_allowed else NO_WISH
+        self._bleed = tuple(
+            balancer.choose(rack, rack_summary, soc, protected, period_s)
+            for balancer, rack, rack_summary, soc in zip(
+                self._balancers, image.racks, summary.racks, self._soc, strict=True
+            )
+        )
+
+    def _wish_now(self, image: Image, period_s: float) -> Wish:
+        view = SiteView(
+            dt_s=period_s,
+            grid_power_w=self._site_power.grid_w(image),
+            load_power_w=self._site_power.load_w(image),
+            battery_power_w=self._site_power.battery_w(image.at_ns),
+            soc_frac=self._soc_summary.frac_mean,
+            charge_power_w_limit=self._limits.charge_power_w,
+            discharge_power_w_limit=self._limits.discharge_power_w,
+        )
+        return self._dispatch.step(view, self._limits.charge_reason, self._limits.discharge_reason)
+
+    def _decide(self, battery: BatteryState) -> Decision:
+        """The wish inside today's limits: they may have fallen since the last control tick."""
+        wish, limits = self._wish, self._limits
+        power_w = min(max(wish.power_w, -limits.charge_power_w), limits.discharge_power_w)
+        if not battery.power_allowed:
+            power_w = 0.0
+        clipped_by, reason = wish.narrowed_by, wish.reason
+        if power_w != wish.power_w:
+            clipped_by = "limits"
+            reason = limits.discharge_reason if wish.power_w > power_w else limits.charge_reason
+        return Decision(power_w, battery.run, battery.contactors, self._bleed, clipped_by, reason)
+
+    def _rack_states(self, image: Image, summary: Summary, battery: BatteryState) -> list[RackState]:
+        return [
+            RackState(
+                summary=summary.racks[index],
+                soc_frac_min=self._soc_summary.rack_frac_min[index],
+                soc_frac_max=self._soc_summary.rack_frac_max[index],
+                cell_resistance_ohm=self._cells[index].resistance_ohm,
+                voltage_v=rack.rack_voltage_v,
+                online=battery.rack_modes[index] is RackMode.ONLINE,
+            )
+            for index, rack in enumerate(image.racks)
+        ]
+
+    def _report_faults(self, battery: BatteryState, at_ns: int, protected: Protected) -> None:
+        for fault_id, rack, detail in battery.faults:
+            self._protection.report(fault_id, rack, detail, at_ns)
+        if self._guard.stopped:
+            self._protection.report("guard_stop", "guard", self._guard.stopped, at_ns)
+        for fault in protected.tripped:
+            self._on_trip(fault)
+
+
+def _contactor_word(closed: bool | None) -> str:
+    return {True: "CLOSED", False: "open", None: "unknown"}[closed]
+
+
+def hard_limits(limits: Limits) -> HardLimits:
+    """The guard's numbers: the maximum level of the site's limits."""
+    return HardLimits(
+        cell_voltage_v_min=limits.cell_voltage_v_min,
+        cell_voltage_v_max=limits.cell_voltage_v_max,
+        temperature_degc_max=limits.discharge_temperature_degc_max,
+        charge_current_a_max=limits.rack_charge_current_a_max,
+        discharge_current_a_max=limits.rack_discharge_current_a_max,
+        cell_data_age_s_max=limits.cell_data_age_s_max,
+        current_age_s_max=limits.current_age_s_max,
+    )

@@ -1,0 +1,26 @@
+"""What a tick decides, as types: from the applications' wish to what the devices are told."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from drivers.readings import Flags
+
+
+class Contactors(NamedTuple):
+    """Wanted contactor states of one rack."""
+
+    main_closed: bool
+    precharge_closed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Set-point (discharge positive), converter run, contactors and bleed (None = no bleed command) per rack.
+    `clipped_by` names the last one who narrowed the wish (empty = nobody) and `clip_reason` why."""
+
+    power_w: float
+    run: bool
+    contactors: tuple[Contactors, ...]
+    bleed: tuple[Flags | None, ...]
+    clipped_by: str
+    clip_reason: str

@@ -1,0 +1,58 @@
+"""The devices of a site: which driver class serves which word of the site file, and what every driver offers."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from bms.site import GridMeterDevice, InverterDevice, Rack
+from drivers.cell_monitors.native import NativeRackMonitor
+from drivers.commands import BleedCommand, InverterCommand, RackCommand
+from drivers.inverters.sunspec import SunSpecInverter
+from drivers.links.can import CanOpener
+from drivers.meters.sunspec import SunSpecMeter
+from drivers.readings import InverterRating, InverterReading, LinkHealth, MeterReading, RackReading
+
+
+class Device(Protocol):
+    """Every driver runs for ever, reconnects by itself and never raises for an operating fault."""
+
+    @property
+    def health(self) -> LinkHealth: ...
+
+    async def run(self) -> None: ...
+
+
+class Inverter(Device, Protocol):
+    @property
+    def rating(self) -> InverterRating | None: ...
+
+    def command(self, command: InverterCommand) -> None: ...
+
+
+class RackMonitor(Device, Protocol):
+    def reading(self) -> RackReading: ...
+
+    def command(self, command: RackCommand) -> None: ...
+
+    def bleed(self, command: BleedCommand) -> None: ...
+
+
+def open_inverter(device: InverterDevice, on_reading: Callable[[InverterReading], None]) -> Inverter:
+    drivers = {"sunspec": SunSpecInverter}
+    return drivers[device.driver](
+        device.host,
+        device.port,
+        device.unit,
+        on_reading,
+        poll_period_s=device.poll_period_s,
+        reversion_s=device.reversion_s,
+    )
+
+
+def open_meter(device: GridMeterDevice, on_reading: Callable[[MeterReading], None]) -> Device:
+    drivers = {"sunspec": SunSpecMeter}
+    return drivers[device.driver](device.host, device.port, device.unit, on_reading, poll_period_s=device.poll_period_s)
+
+
+def open_rack(rack: Rack, can_opener: CanOpener) -> RackMonitor:
+    monitors = {"native": NativeRackMonitor}
+    return monitors[rack.monitor](rack.modules, rack.cells_per_module, rack.can.config, can_opener)

@@ -1,0 +1,1 @@
+"""Estimates that dispatch and balancing need: SoC of every cell, and load power from two meters' readings."""

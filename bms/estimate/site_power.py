@@ -1,0 +1,76 @@
+"""Load power from the grid meter and the converter, although the two are never read at the same moment."""
+
+from collections import deque
+from math import exp
+
+from bms.image import Image
+
+KEEP = 32
+
+
+class SitePower:
+    """Knows the battery's power at any recent time: the last reading before it, moved on by the set-points sent
+    since, which the converter follows with a first-order lag of `response_time_s`.
+
+    Adding a grid power to a battery power of another moment would feed the battery's own steps back as load: a
+    100 ms loop oscillates at full power on that.
+    """
+
+    def __init__(self, meter_age_s_max: float, inverter_age_s_max: float, response_time_s: float) -> None:
+        self._meter_age_ns_max = int(meter_age_s_max * 1e9)
+        self._inverter_age_ns_max = int(inverter_age_s_max * 1e9)
+        self._response_ns = response_time_s * 1e9
+        self._readings: deque[tuple[int, float]] = deque(maxlen=KEEP)
+        self._sent: deque[tuple[int, float]] = deque(maxlen=KEEP)
+
+    def see(self, image: Image) -> None:
+        """Take the converter's power of this image; call it every tick."""
+        inverter = image.inverter
+        if inverter is None or inverter.ac_power_w != inverter.ac_power_w:
+            return
+        if not self._readings or self._readings[-1][0] != inverter.at_ns:
+            self._readings.append((inverter.at_ns, inverter.ac_power_w))
+
+    def sent(self, at_ns: int, power_w: float) -> None:
+        """Take the set-point that went out at `at_ns`."""
+        if not self._sent or self._sent[-1][1] != power_w:
+            self._sent.append((at_ns, power_w))
+
+    def battery_w(self, now_ns: int) -> float | None:
+        """Newest reading of the converter's power, None when too old."""
+        if not self._readings or now_ns - self._readings[-1][0] > self._inverter_age_ns_max:
+            return None
+        return self._readings[-1][1]
+
+    def grid_w(self, image: Image) -> float | None:
+        """The meter's power, None when too old."""
+        meter = image.meter
+        if meter is None or meter.power_w != meter.power_w or image.at_ns - meter.at_ns > self._meter_age_ns_max:
+            return None
+        return meter.power_w
+
+    def load_w(self, image: Image) -> float | None:
+        """Load at the meter's time, None when either device is too old."""
+        grid_w = self.grid_w(image)
+        if grid_w is None or image.meter is None or self.battery_w(image.at_ns) is None:
+            return None
+        return grid_w + self.battery_at_w(image.meter.at_ns)
+
+    def battery_at_w(self, at_ns: int) -> float:
+        """The battery's power at a recent time; ValueError before the first reading."""
+        if not self._readings:
+            raise ValueError("no reading of the converter yet")
+        since_ns, power_w = next(
+            (reading for reading in reversed(self._readings) if reading[0] <= at_ns), self._readings[0]
+        )
+        target_w = power_w
+        for sent_ns, sent_w in self._sent:
+            if sent_ns > since_ns:
+                if sent_ns >= at_ns:
+                    break
+                power_w, since_ns = self._moved(power_w, target_w, sent_ns - since_ns), sent_ns
+            target_w = sent_w
+        return self._moved(power_w, target_w, max(at_ns - since_ns, 0))
+
+    def _moved(self, power_w: float, target_w: float, for_ns: int) -> float:
+        return target_w + (power_w - target_w) * exp(-for_ns / self._response_ns)

@@ -1,0 +1,88 @@
+"""The last word: recomputes from the raw image whether a decision may go out, sharing no code with the limits."""
+
+from dataclasses import dataclass, replace
+
+from bms.decision import Contactors, Decision
+from bms.image import Image
+from drivers.readings import RackReading
+
+STOP_AFTER_S = 4.0
+"""A hard limit crossed for so long while the battery is still wanted connected stops the converter and opens: longer
+than protection and its bounded wait for opening need."""
+
+
+@dataclass(frozen=True, slots=True)
+class HardLimits:
+    """Maximum-level limits, as plain numbers."""
+
+    cell_voltage_v_min: float
+    cell_voltage_v_max: float
+    temperature_degc_max: float
+    charge_current_a_max: float
+    discharge_current_a_max: float
+    cell_data_age_s_max: float
+    current_age_s_max: float
+
+
+class Guard:
+    """Narrows decisions, never widens them. `stopped` stays once it had to stop the battery itself."""
+
+    def __init__(self, limits: HardLimits) -> None:
+        self._limits = limits
+        self._crossed_s = 0.0
+        self.stopped = ""
+
+    def step(self, image: Image, wish: Decision, dt_s: float) -> Decision:
+        """The decision that may be sent, narrowed where the raw image demands it."""
+        reason = self._crossed(image)
+        active = wish.run or any(contactors.main_closed for contactors in wish.contactors)
+        self._crossed_s = self._crossed_s + dt_s if reason and active else 0.0
+        if self._crossed_s > STOP_AFTER_S and not self.stopped:
+            self.stopped = reason
+        if self.stopped:
+            opened = tuple(Contactors(False, False) for _ in wish.contactors)
+            return replace(
+                wish, power_w=0.0, run=False, contactors=opened, clipped_by="guard", clip_reason=self.stopped
+            )
+        return self._narrow(image, wish, reason)
+
+    def _narrow(self, image: Image, wish: Decision, reason: str) -> Decision:
+        low_w, high_w = self._window(image, wish, reason)
+        power_w = wish.power_w
+        if low_w <= power_w <= high_w:
+            return wish
+        narrowed_w = min(max(power_w, low_w), high_w) if power_w == power_w else 0.0
+        return replace(wish, power_w=narrowed_w, clipped_by="guard", clip_reason=reason or "power window")
+
+    def _window(self, image: Image, wish: Decision, reason: str) -> tuple[float, float]:
+        if reason or not wish.run or image.rating is None:
+            return 0.0, 0.0
+        low_w, high_w = -image.rating.charge_power_w_max, image.rating.discharge_power_w_max
+        for rack in image.racks:
+            if not rack.voltage_v.max() < self._limits.cell_voltage_v_max:
+                low_w = 0.0
+            if not rack.voltage_v.min() > self._limits.cell_voltage_v_min:
+                high_w = 0.0
+        return low_w, high_w
+
+    def _crossed(self, image: Image) -> str:
+        """The first hard limit that a connected rack crosses; empty when none."""
+        for number, rack in enumerate(image.racks, 1):
+            if rack.main_closed is False:
+                continue
+            reason = self._rack_crossed(rack, image.at_ns)
+            if reason:
+                return f"rack {number}: {reason}"
+        return ""
+
+    def _rack_crossed(self, rack: RackReading, now_ns: int) -> str:
+        limits = self._limits
+        if now_ns - int(rack.voltage_at_ns.min()) > limits.cell_data_age_s_max * 1e9:
+            return "cell data too old"
+        if now_ns - rack.current_at_ns > limits.current_age_s_max * 1e9:
+            return "current too old"
+        if not -limits.charge_current_a_max <= rack.current_a <= limits.discharge_current_a_max:
+            return "current above maximum"
+        if not rack.temperature_degc.max() <= limits.temperature_degc_max:
+            return "temperature above maximum"
+        return ""

@@ -1,0 +1,35 @@
+"""The process image: the newest reading of every device, frozen once a tick so that nothing changes during it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from drivers.readings import InverterRating, InverterReading, MeterReading, RackReading
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """What every device said last, as it stood at `at_ns`. None = that device has not spoken yet."""
+
+    at_ns: int
+    racks: tuple[RackReading, ...]
+    inverter: InverterReading | None
+    rating: InverterRating | None
+    meter: MeterReading | None
+
+
+class ProcessImage:
+    """Collects readings; racks are read when frozen, since their monitors keep the newest values themselves."""
+
+    def __init__(self, racks: Sequence[Callable[[], RackReading]]) -> None:
+        self._racks = tuple(racks)
+        self._inverter: InverterReading | None = None
+        self._meter: MeterReading | None = None
+
+    def put_inverter(self, reading: InverterReading) -> None:
+        self._inverter = reading
+
+    def put_meter(self, reading: MeterReading) -> None:
+        self._meter = reading
+
+    def freeze(self, now_ns: int, rating: InverterRating | None) -> Image:
+        return Image(now_ns, tuple(read() for read in self._racks), self._inverter, rating, self._meter)

@@ -1,0 +1,1 @@
+"""Protection: which faults are active, what they forbid, and how much power remains allowed."""

@@ -1,0 +1,172 @@
+"""Turns images into active faults: condition, debounce, latch and what the faults together forbid."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from bms.image import Image
+from bms.protect.conditions import (
+    Condition,
+    inverter_conditions,
+    meter_conditions,
+    rack_conditions,
+    rack_data_conditions,
+)
+from bms.protect.debounce import ErrorBucket, LeakyBucket
+from bms.protect.faults import FAULTS, Action, FaultKind
+from bms.site import Limits, Site
+from bms.summary import Summary
+
+STARTUP_S = 10.0
+"""A device that has not spoken for this long after the start is reported as lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveFault:
+    """One fault that is active now: where, since when (loop clock) and what was seen when it tripped."""
+
+    kind: FaultKind
+    target: str
+    since_ns: int
+    detail: str
+
+    def __str__(self) -> str:
+        return f"{self.kind.id} ({self.target}: {self.detail})"
+
+
+@dataclass(frozen=True, slots=True)
+class Protected:
+    """What the active faults forbid together, and those that tripped in this very tick."""
+
+    faults: tuple[ActiveFault, ...]
+    tripped: tuple[ActiveFault, ...]
+    blocks_charge: bool
+    blocks_discharge: bool
+    zero_power: bool
+    opens: bool
+    """Open the contactors: at least one fault with Action.OPEN or OPEN_PROVEN."""
+    proven_only: bool
+    """Only faults that wait for a proven low current ask for opening."""
+
+
+class FaultMonitor:
+    """Debounce, clearing and latch of one fault at one place."""
+
+    __slots__ = ("_absent_s", "_bucket", "_kind", "_target", "active")
+
+    def __init__(self, kind: FaultKind, target: str, trip_s: float) -> None:
+        self._kind = kind
+        self._target = target
+        self._bucket = LeakyBucket(trip_s)
+        self._absent_s = 0.0
+        self.active: ActiveFault | None = None
+
+    def step(self, condition: Condition, dt_s: float, now_ns: int) -> ActiveFault | None:
+        """The fault if it tripped in this step."""
+        full = self._bucket.step(condition.present, dt_s)
+        if self.active is not None:
+            self._clear(condition.present, dt_s)
+            return None
+        if not full:
+            return None
+        detail = f"{condition.where} {condition.value:.3f}, limit {condition.limit:.3f}"
+        return self.trip(detail, now_ns)
+
+    def trip(self, detail: str, now_ns: int) -> ActiveFault:
+        self.active = ActiveFault(self._kind, self._target, now_ns, detail)
+        self._absent_s = 0.0
+        return self.active
+
+    def _clear(self, present: bool, dt_s: float) -> None:
+        self._absent_s = 0.0 if present else self._absent_s + dt_s
+        if not self._kind.latched and self._absent_s >= self._kind.clear_s:
+            self.active = None
+
+
+class Protection:
+    """All faults of a site. One `step` a protection tick; `report` takes faults that others found."""
+
+    def __init__(self, site: Site) -> None:
+        self._limits = site.limits
+        self._trip_s = trip_times(site.limits)
+        self._racks = [rack.name for rack in site.racks]
+        self._monitors: dict[tuple[str, str], FaultMonitor] = {}
+        self._crc = [ErrorBucket(10.0, 0.02) for _ in site.racks]
+        self._counter = [ErrorBucket(10.0, 0.02) for _ in site.racks]
+        self._rack_seen = [False] * len(site.racks)
+        self._running_s = 0.0
+        self._tripped: list[ActiveFault] = []
+
+    def step(self, image: Image, summary: Summary, dt_s: float) -> Protected:
+        self._running_s += dt_s
+        for index, name in enumerate(self._racks):
+            self._step_all(self._rack(index, image, summary), name, dt_s, image.at_ns)
+        if image.inverter is not None or self._running_s > STARTUP_S:
+            self._step_all(inverter_conditions(image, summary, self._limits), "inverter", dt_s, image.at_ns)
+        if image.meter is not None or self._running_s > STARTUP_S:
+            self._step_all(meter_conditions(summary, self._limits), "grid_meter", dt_s, image.at_ns)
+        return self._judge()
+
+    def report(self, fault_id: str, target: str, detail: str, now_ns: int) -> None:
+        """A fault found by the state machine or the guard; it counts from the next step on."""
+        monitor = self._monitor(fault_id, target)
+        if monitor.active is None:
+            self._tripped.append(monitor.trip(detail, now_ns))
+
+    def _rack(self, index: int, image: Image, summary: Summary) -> Iterable[Condition]:
+        rack, health = summary.racks[index], image.racks[index].health
+        self._rack_seen[index] |= rack.complete and rack.current_age_s < self._limits.current_age_s_max
+        yield from rack_conditions(rack, self._limits)
+        crc = self._crc[index].step(health.accepted, health.crc_errors)
+        yield Condition("monitor_crc_errors", crc, float(health.crc_errors), 0.0, "bad frames")
+        counter = self._counter[index].step(health.accepted, health.counter_errors)
+        yield Condition("monitor_counter_errors", counter, float(health.counter_errors), 0.0, "bad frames")
+        if self._rack_seen[index] or self._running_s > STARTUP_S:
+            yield from rack_data_conditions(rack, self._limits)
+
+    def _step_all(self, conditions: Iterable[Condition], target: str, dt_s: float, now_ns: int) -> None:
+        monitors = self._monitors
+        for condition in conditions:
+            monitor = monitors.get((condition.fault_id, target))
+            if monitor is None:
+                if not condition.present:
+                    continue
+                monitor = self._monitor(condition.fault_id, target)
+            tripped = monitor.step(condition, dt_s, now_ns)
+            if tripped is not None:
+                self._tripped.append(tripped)
+
+    def _monitor(self, fault_id: str, target: str) -> FaultMonitor:
+        key = (fault_id, target)
+        if key not in self._monitors:
+            self._monitors[key] = FaultMonitor(FAULTS[fault_id], target, self._trip_s.get(fault_id, 0.0))
+        return self._monitors[key]
+
+    def _judge(self) -> Protected:
+        faults = tuple(m.active for m in self._monitors.values() if m.active is not None)
+        tripped, self._tripped = tuple(self._tripped), []
+        actions = {fault.kind.action for fault in faults}
+        opens = any(action.opens for action in actions)
+        return Protected(
+            faults=faults,
+            tripped=tripped,
+            blocks_charge=Action.BLOCK_CHARGE in actions,
+            blocks_discharge=Action.BLOCK_DISCHARGE in actions,
+            zero_power=opens or Action.ZERO_POWER in actions,
+            opens=opens,
+            proven_only=opens and Action.OPEN not in actions,
+        )
+
+
+def trip_times(limits: Limits) -> dict[str, float]:
+    """Seconds a condition must last. Ages and error buckets are debounced by themselves: 0 s."""
+    voltage_s, temperature_s = limits.voltage_debounce_s, limits.temperature_debounce_s
+    return {
+        "cell_voltage_high": voltage_s,
+        "cell_voltage_low": voltage_s,
+        "cell_voltage_high_operating": voltage_s,
+        "cell_voltage_low_operating": voltage_s,
+        "cell_temperature_high": temperature_s,
+        "charge_temperature": temperature_s,
+        "discharge_temperature": temperature_s,
+        "rack_overcurrent": limits.current_debounce_s,
+    }

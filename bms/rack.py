@@ -1,0 +1,138 @@
+"""One rack's contactors as a table-driven state machine: off, standby, precharge, closing, online, opening, locked."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from bms.decision import Contactors
+from bms.site import Precharge
+
+FEEDBACK_S = 0.5
+"""A contactor's feedback must follow its command within this time."""
+
+
+class RackMode(StrEnum):
+    OFF = "off"
+    STANDBY = "standby"
+    PRECHARGE = "precharge"
+    CLOSING = "closing"
+    ONLINE = "online"
+    OPENING = "opening"
+    LOCKED = "locked"
+
+
+@dataclass(frozen=True, slots=True)
+class RackInputs:
+    """What the machine sees in one tick. `join`: this rack may connect now; `open`: it must disconnect now;
+    `main_closed`: fresh feedback, None while there is none (a rack that opens then goes on opening, unjudged)."""
+
+    ready: bool
+    join: bool
+    open: bool
+    current_a: float
+    rack_voltage_v: float
+    link_voltage_v: float
+    main_closed: bool | None
+
+
+CONTACTORS = {
+    RackMode.OFF: Contactors(False, False),
+    RackMode.STANDBY: Contactors(False, False),
+    RackMode.PRECHARGE: Contactors(False, True),
+    RackMode.CLOSING: Contactors(True, True),
+    RackMode.ONLINE: Contactors(True, False),
+    RackMode.OPENING: Contactors(False, False),
+    RackMode.LOCKED: Contactors(False, False),
+}
+
+
+class RackMachine:
+    """Call `step` once a tick, then read `mode` and `contactors`. `fault` is set for one tick when it finds one."""
+
+    def __init__(self, config: Precharge) -> None:
+        self._config = config
+        self._in_mode_s = 0.0
+        self._tries = 0
+        self.mode = RackMode.OFF
+        self.fault: tuple[str, str] | None = None
+
+    @property
+    def contactors(self) -> Contactors:
+        return CONTACTORS[self.mode]
+
+    @property
+    def connected(self) -> bool:
+        """Its contactors are, or may still be, connected to the DC link."""
+        return self.mode in (RackMode.PRECHARGE, RackMode.CLOSING, RackMode.ONLINE, RackMode.OPENING)
+
+    def step(self, inputs: RackInputs, dt_s: float) -> None:
+        self.fault = None
+        self._in_mode_s += dt_s
+        following = _STEPS[self.mode](self, inputs)
+        if following is not self.mode:
+            self.mode = following
+            self._in_mode_s = 0.0
+
+    def _off(self, inputs: RackInputs) -> RackMode:
+        return RackMode.STANDBY if inputs.ready else RackMode.OFF
+
+    def _standby(self, inputs: RackInputs) -> RackMode:
+        if not inputs.ready:
+            return RackMode.OFF
+        return RackMode.PRECHARGE if inputs.join and not inputs.open else RackMode.STANDBY
+
+    def _precharge(self, inputs: RackInputs) -> RackMode:
+        if inputs.open:
+            return RackMode.OPENING
+        difference_v = abs(inputs.rack_voltage_v - inputs.link_voltage_v)
+        settled = difference_v < self._config.voltage_tolerance_frac * inputs.rack_voltage_v
+        if settled and abs(inputs.current_a) < self._config.current_a_max:
+            return RackMode.CLOSING
+        if self._in_mode_s < self._config.timeout_s:
+            return RackMode.PRECHARGE
+        self._tries += 1
+        if self._tries < self._config.tries:
+            return RackMode.STANDBY
+        return self._lock("precharge_failed", f"{difference_v:.1f} V short after {self._tries} tries")
+
+    def _closing(self, inputs: RackInputs) -> RackMode:
+        if inputs.open:
+            return RackMode.OPENING
+        if inputs.main_closed:
+            self._tries = 0
+            return RackMode.ONLINE
+        if self._in_mode_s < FEEDBACK_S:
+            return RackMode.CLOSING
+        return self._lock("contactor_mismatch", "main contactor did not close")
+
+    def _online(self, inputs: RackInputs) -> RackMode:
+        if inputs.open:
+            return RackMode.OPENING
+        if inputs.main_closed is False:
+            return self._lock("contactor_mismatch", "main contactor opened by itself")
+        return RackMode.ONLINE
+
+    def _opening(self, inputs: RackInputs) -> RackMode:
+        if inputs.main_closed is False:
+            return RackMode.STANDBY
+        if inputs.main_closed is None or self._in_mode_s < FEEDBACK_S:
+            return RackMode.OPENING
+        return self._lock("contactor_mismatch", "main contactor did not report open")
+
+    def _locked(self, inputs: RackInputs) -> RackMode:
+        return RackMode.LOCKED
+
+    def _lock(self, fault_id: str, detail: str) -> RackMode:
+        self.fault = (fault_id, detail)
+        return RackMode.LOCKED
+
+
+_STEPS: dict[RackMode, Callable[[RackMachine, RackInputs], RackMode]] = {
+    RackMode.OFF: RackMachine._off,
+    RackMode.STANDBY: RackMachine._standby,
+    RackMode.PRECHARGE: RackMachine._precharge,
+    RackMode.CLOSING: RackMachine._closing,
+    RackMode.ONLINE: RackMachine._online,
+    RackMode.OPENING: RackMachine._opening,
+    RackMode.LOCKED: RackMachine._locked,
+}

@@ -1,0 +1,114 @@
+"""Record files on disk: Parquet when finished, an Arrow stream beside it (FILE.part) while one is being written."""
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from bms.record.schema import COLUMNS, SCHEMA_VERSION, RecordError, record_path, versioned
+
+GROUP_ROWS = 65_536
+"""Rows of a Parquet row group: fixed, so that the bytes do not depend on how rows came in batches."""
+
+
+def arrow_schema(metadata: Mapping[str, str]) -> Any:
+    """pyarrow.Schema of a record file; each field carries its unit and meaning."""
+    fields = [
+        pa.field(column.name, column.type, metadata={"unit": column.unit, "meaning": column.meaning})
+        for column in COLUMNS
+    ]
+    return pa.schema(fields, metadata=versioned(metadata))
+
+
+def record_batch(rows: Sequence[Sequence[Any]], schema: Any) -> Any:
+    """pyarrow.RecordBatch of rows that have one value a column."""
+    columns = zip(*rows, strict=True)
+    return pa.record_batch(
+        [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)], schema
+    )
+
+
+def write_parquet(batches: Iterable[Any], path: Path, schema: Any) -> None:
+    """Writes `path` in one go: it appears whole or not at all. Same rows and metadata, same bytes. OSError."""
+    unfinished = path.with_name(path.name + ".tmp")
+    try:
+        with pq.ParquetWriter(unfinished, schema, compression="zstd", compression_level=3) as writer:
+            for group in _groups(batches, schema):
+                writer.write_table(group, row_group_size=GROUP_ROWS)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def read_record(path: str | Path) -> Any:
+    """pyarrow.Table of a record file, or of its FILE.part where the writer was killed: all rows that are whole there.
+    RecordError when there is neither, or when it is no record file."""
+    path = record_path(path)
+    try:
+        table = _finished(path) if path.exists() else _unfinished(part_of(path))
+    except FileNotFoundError:
+        raise RecordError(f"{path}: there is no such record file, nor a {part_of(path).name}") from None
+    except (OSError, pa.ArrowInvalid) as error:
+        raise RecordError(f"{path}: no record file ({str(error).splitlines()[0]})") from error
+    if not _is_record(table.schema):
+        raise RecordError(f"{path}: no record file of schema version {SCHEMA_VERSION}")
+    return table
+
+
+def _is_record(schema: Any) -> bool:
+    version = (schema.metadata or {}).get(b"schema_version")
+    return version == str(SCHEMA_VERSION).encode() and {column.name for column in COLUMNS} <= set(schema.names)
+
+
+def _finished(path: Path) -> Any:
+    with pq.ParquetFile(path) as file:
+        return file.read()
+
+
+def _unfinished(part: Path) -> Any:
+    if not part.stat().st_size:
+        return pa.Table.from_batches([], arrow_schema({}))
+    with pa.OSFile(str(part)) as file:
+        schema, batches = read_part(file)
+        return pa.Table.from_batches(batches, schema)
+
+
+def read_part(part: Any) -> tuple[Any, Iterator[Any]]:
+    """Schema and whole batches of an open FILE.part; what a kill cut short at its end is left out."""
+    stream = pa.ipc.open_stream(part)
+    return stream.schema, _whole_batches(stream)
+
+
+def part_of(path: Path) -> Path:
+    return path.with_name(path.name + ".part")
+
+
+def keep_earlier(path: Path) -> None:
+    """Renames an earlier record of that name (and its .part) to the next free run.1.parquet, run.2.parquet, …"""
+    names = (path.with_stem(f"{path.stem}.{number}") for number in itertools.count(1))
+    free = next(name for name in names if not name.exists() and not part_of(name).exists())
+    for old, new in ((path, free), (part_of(path), part_of(free))):
+        if old.exists():
+            old.rename(new)
+
+
+def _whole_batches(stream: Any) -> Iterator[Any]:
+    while True:
+        try:
+            yield stream.read_next_batch()
+        except (StopIteration, OSError, pa.ArrowInvalid):
+            return
+
+
+def _groups(batches: Iterable[Any], schema: Any) -> Iterator[Any]:
+    waiting = pa.Table.from_batches([], schema)
+    for batch in batches:
+        waiting = pa.concat_tables([waiting, pa.Table.from_batches([batch], schema)])
+        while waiting.num_rows >= GROUP_ROWS:
+            yield waiting.slice(0, GROUP_ROWS).combine_chunks()
+            waiting = waiting.slice(GROUP_ROWS)
+    if waiting.num_rows:
+        yield waiting.combine_chunks()

@@ -1,0 +1,128 @@
+"""`bms run`: the controller on real devices, with its record, its screen and an orderly end on Ctrl-C."""
+
+import asyncio
+import contextlib
+import gc
+import json
+import logging
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+from bms.controller import Controller
+from bms.north.child import ChildSink
+from bms.north.screen import plain_line
+from bms.protect.protection import ActiveFault
+from bms.record import ProcessRecorder
+from bms.site import Site
+from drivers.clock import now_ns
+from drivers.links.can import open_python_can
+
+SCREEN_PERIOD_S = 0.25
+PLAIN_PERIOD_S = 1.0
+
+
+def run_site(site: Site, *, duration_s: float | None, record: Path | None, plain: bool) -> int:
+    """Run until Ctrl-C, SIGTERM or `duration_s`; exit status 1 when a fault tripped, else 0."""
+    # The live screen shows what drivers have to say as faults; lines in between would tear it apart.
+    logging.basicConfig(format="%(message)s", handlers=None if plain else [logging.NullHandler()])
+    sys.setswitchinterval(0.0005)  # the CAN reader threads must not hold up a tick for 5 ms
+    return asyncio.run(_run(site, duration_s, record, plain))
+
+
+async def _run(site: Site, duration_s: float | None, record: Path | None, plain: bool) -> int:
+    trips: list[ActiveFault] = []
+    async with _recorder(record, site) as recorder, _shown(plain) as show:
+
+        def on_trip(fault: ActiveFault) -> None:
+            trips.append(fault)
+            if plain:
+                print(f"TRIP {fault}", flush=True)
+
+        controller = Controller(
+            site, can_opener=open_python_can, recorder=recorder, perf_clock=time.perf_counter, on_trip=on_trip
+        )
+        _stop_on_signals(controller)
+        await _drive(controller, duration_s, show, PLAIN_PERIOD_S if plain else SCREEN_PERIOD_S)
+    _say_end(controller, trips)
+    return 1 if trips else 0
+
+
+async def _drive(
+    controller: Controller, duration_s: float | None, show: Callable[[Controller], None], period_s: float
+) -> None:
+    loop = asyncio.get_running_loop()
+    if duration_s is not None:
+        loop.call_later(duration_s, controller.stop)
+    gc.collect()
+    gc.freeze()  # start-up objects live for ever: a full collection would walk them in the middle of a tick
+    async with asyncio.TaskGroup() as tasks:
+        shown = tasks.create_task(_show_for_ever(controller, show, period_s))
+        await controller.run()
+        shown.cancel()
+    show(controller)
+
+
+async def _show_for_ever(controller: Controller, show: Callable[[Controller], None], period_s: float) -> None:
+    while True:
+        await asyncio.sleep(period_s)
+        show(controller)
+
+
+@asynccontextmanager
+async def _recorder(path: Path | None, site: Site) -> AsyncIterator[ProcessRecorder | None]:
+    if path is None:
+        yield None
+        return
+    async with ProcessRecorder(path, {"site": site.name, "clock_start_ns": str(now_ns())}) as recorder:
+        yield recorder
+
+
+@asynccontextmanager
+async def _shown(plain: bool) -> AsyncIterator[Callable[[Controller], None]]:
+    """How the status is shown: one line a second, or the live screen in a process of its own."""
+    if plain:
+        yield lambda controller: _print_line(controller)
+        return
+    async with ChildSink("bms.north.screen") as screen:
+        yield lambda controller: _draw(controller, screen)
+
+
+def _print_line(controller: Controller) -> None:
+    status = controller.report.status()
+    if status is not None:
+        print(plain_line(asdict(status)), flush=True)
+
+
+def _draw(controller: Controller, screen: ChildSink) -> None:
+    status = controller.report.status()
+    if status is not None:
+        screen.put(json.dumps(asdict(status)).encode() + b"\n")
+
+
+def _stop_on_signals(controller: Controller) -> None:
+    """The first signal ends in order; the second leaves the rest to the devices' own watchdogs."""
+    loop = asyncio.get_running_loop()
+    task = asyncio.current_task()
+    asked = False
+
+    def on_signal() -> None:
+        nonlocal asked
+        if asked and task is not None:
+            task.cancel()
+        asked = True
+        controller.stop()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(NotImplementedError):
+            loop.add_signal_handler(number, on_signal)
+
+
+def _say_end(controller: Controller, trips: list[ActiveFault]) -> None:
+    print(f"stopped: {controller.end_state()}", flush=True)
+    for fault in trips:
+        print(f"tripped: {fault}", flush=True)

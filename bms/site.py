@@ -1,0 +1,237 @@
+"""The site file: every device, limit and application of one site, checked as a whole before anything starts."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Literal
+
+from can.interfaces import VALID_INTERFACES
+from pydantic import AfterValidator, Field, ValidationInfo
+from pydantic_core import PydanticCustomError
+
+from bms.config_yaml import ConfigErrors, dump_yaml, load_strict
+from bms.settings import RELATION, Broken, Loc, Settings, about, name_or_beside
+from bms.site_applications import Application, GridSmoothing
+from bms.site_limits import Balancing, Limits, Precharge
+from drivers.links.can import CanConfig
+from kernels.parameters import load_cell
+
+__all__ = [
+    "Application",
+    "Balancing",
+    "CanBus",
+    "ConfigErrors",
+    "Controller",
+    "GridMeterDevice",
+    "GridSmoothing",
+    "InverterDevice",
+    "Limits",
+    "Precharge",
+    "Rack",
+    "Site",
+    "SiteSettings",
+    "dump_site",
+    "existing_cell",
+    "load_site",
+]
+
+CONTACTOR_WATCHDOG_S = 4
+"""A rack's own I/O opens its contactors this long after the last command (native rack monitor)."""
+
+NAME = {"pattern": r"^[a-z][a-z0-9-]{0,31}$", "shape": "a name of at most 32 lower-case letters, digits and -"}
+HOST = {"pattern": r"^[A-Za-z0-9.:_-]{1,253}$", "shape": "a host name or address"}
+WORD = {"pattern": r"^\S{1,64}$", "shape": "a word without spaces"}
+
+
+def existing_cell(name: str, info: ValidationInfo) -> str:
+    """Validator: the parameter file of a cell, found and read when a settings file is loaded."""
+    name = name_or_beside(name, info)
+    if info.context is None:
+        return name
+    try:
+        load_cell(name)
+    except (ValueError, OSError) as error:
+        expected = "name or path of a cell's parameter file"
+        raise PydanticCustomError(RELATION, "{wrong}", {"wrong": str(error), "expected": expected}) from None
+    return name
+
+
+class Controller(Settings):
+    """Periods of the controller's two ticks."""
+
+    protect_period_s: Annotated[
+        float, about("s", "protection, rack state machine and guard run this often", "engineering choice", gt=0, le=0.1)
+    ] = 0.02
+    control_period_s: Annotated[
+        float, about("s", "estimate, dispatch and balancing run this often", "engineering choice", gt=0, le=10)
+    ] = 0.1
+
+    def broken_relations(self) -> Iterator[Broken]:
+        yield from self.below("protect_period_s", "control_period_s", equal=True)
+        ratio = self.control_period_s / self.protect_period_s
+        if ratio > 1 and abs(ratio - round(ratio)) > 1e-9 * ratio:
+            wrong = "not a whole multiple of protect_period_s"
+            expected = f"a multiple of {self.protect_period_s:g}"
+            yield Broken(("control_period_s",), self.control_period_s, wrong, expected, (("protect_period_s",),))
+
+
+class CanBus(Settings):
+    """One CAN bus, as python-can names it."""
+
+    interface: Annotated[str, about("", "python-can's name of the interface", **WORD)]
+    channel: Annotated[str, about("", "bus behind the interface", **WORD)]
+    host: Annotated[str | None, about("", "host of a network interface such as socketcand", **HOST)] = None
+    port: Annotated[int | None, about("", "TCP port of a network interface", ge=1, le=65_535)] = None
+    bitrate: Annotated[int | None, about("bit/s", "bit rate, where the interface sets it", ge=10_000, le=1_000_000)] = (
+        None
+    )
+
+    def broken_relations(self) -> Iterator[Broken]:
+        if self.interface not in VALID_INTERFACES:
+            known = "one of " + ", ".join(sorted(VALID_INTERFACES))
+            yield Broken(("interface",), self.interface, "python-can has no such interface", known)
+        for name in ("host", "port"):
+            if self.interface == "socketcand" and getattr(self, name) is None:
+                yield Broken((name,), None, "missing for socketcand", f"the {name} of the socketcand server")
+
+    @property
+    def config(self) -> CanConfig:
+        """The same as the CAN link takes it."""
+        return CanConfig(self.interface, self.channel, self.host, self.port, self.bitrate)
+
+
+class Rack(Settings):
+    """Cells in series behind one pair of contactors, with their monitor on a CAN bus of their own."""
+
+    name: Annotated[str, about("", "name in faults, records and pages", **NAME)]
+    modules: Annotated[int, about("", "cell-monitor modules in series", ge=1, le=32)]
+    cells_per_module: Annotated[int, about("", "cells in series in each module", ge=1, le=16)]
+    cell: Annotated[
+        str,
+        about("", "name or path of the cell's parameter file", min_length=1, max_length=500),
+        AfterValidator(existing_cell),
+    ]
+    monitor: Annotated[Literal["native"], about("", "driver of the cell monitor", "the only one")] = "native"
+    can: Annotated[CanBus, about("", "bus of the cell monitor")]
+    contactor_break_current_a: Annotated[
+        float, about("A", "contactors open below this current, or after a bounded wait", gt=0, le=10_000)
+    ]
+
+    @property
+    def cells(self) -> int:
+        """Cells in series."""
+        return self.modules * self.cells_per_module
+
+
+class InverterDevice(Settings):
+    """The converter on the common DC bus."""
+
+    driver: Annotated[Literal["sunspec"], about("", "driver of the converter", "the only one")] = "sunspec"
+    host: Annotated[str, about("", "host of its Modbus TCP server", **HOST)]
+    port: Annotated[int, about("", "TCP port of its Modbus server", "Modbus", ge=1, le=65_535)] = 502
+    unit: Annotated[int, about("", "Modbus unit", "Modbus TCP", ge=0, le=255)] = 1
+    poll_period_s: Annotated[float, about("s", "it is read and written this often", "control tick", gt=0, le=10)] = 0.1
+    reversion_s: Annotated[
+        int, about("s", "it goes to 0 W by itself this long after the last command", "shortest in SunSpec", ge=1, le=60)
+    ] = 1
+    response_time_s: Annotated[
+        float, about("s", "lag with which its power follows a set-point", "usual for grid-following PCS", gt=0, le=10)
+    ] = 0.03
+
+    def broken_relations(self) -> Iterator[Broken]:
+        if self.reversion_s >= CONTACTOR_WATCHDOG_S:
+            wrong = "not below the contactors' own watchdog: a dead gateway would open them under load"
+            yield Broken(("reversion_s",), self.reversion_s, wrong, f"less than {CONTACTOR_WATCHDOG_S}")
+        if self.poll_period_s > self.reversion_s / 2:
+            wrong, expected = "too slow to refresh reversion_s", f"at most {self.reversion_s / 2:g}"
+            yield Broken(("poll_period_s",), self.poll_period_s, wrong, expected, (("reversion_s",),))
+
+
+class GridMeterDevice(Settings):
+    """The meter at the connection to the grid."""
+
+    driver: Annotated[Literal["sunspec"], about("", "driver of the meter", "the only one")] = "sunspec"
+    host: Annotated[str, about("", "host of its Modbus TCP server", **HOST)]
+    port: Annotated[int, about("", "TCP port of its Modbus server", "Modbus", ge=1, le=65_535)] = 502
+    unit: Annotated[int, about("", "Modbus unit", "Modbus TCP", ge=0, le=255)] = 1
+    poll_period_s: Annotated[float, about("s", "it is read this often", "half a control tick", gt=0, le=10)] = 0.05
+
+
+class SiteSettings(Settings):
+    """All of a site but its name and devices."""
+
+    controller: Annotated[Controller, about("", "periods")] = Controller()
+    limits: Annotated[Limits, about("", "protection and operating limits")] = Limits()
+    precharge: Annotated[Precharge, about("", "how racks join")] = Precharge()
+    balancing: Annotated[Balancing, about("", "which cells bleed")] = Balancing()
+    applications: Annotated[
+        tuple[Application, ...],
+        Field(strict=False),
+        about("", "in order of priority; the first decides, the others may only narrow", max_length=16),
+    ] = ()
+
+    def broken_relations(self) -> Iterator[Broken]:
+        yield from self._broken_applications()
+        yield from self.below("controller.protect_period_s", "limits.current_age_s_max")
+        yield from self.below("balancing.voltage_v_min", "limits.cell_voltage_v_max_operating")
+        yield from self.below("balancing.temperature_degc_max", "limits.discharge_temperature_degc_max", equal=True)
+
+    def _broken_applications(self) -> Iterator[Broken]:
+        first: dict[str, int] = {}
+        for i, application in enumerate(self.applications):
+            path = f"applications.{i}"
+            if (twin := first.setdefault(application.kind, i)) != i:
+                loc = ("applications", i, "kind")
+                yield _twin(loc, application.kind, f"same kind as applications.{twin}", ("applications", twin))
+            yield from self.below("limits.soc_frac_min", f"{path}.soc_frac_min", equal=True)
+            yield from self.below(f"{path}.soc_frac_max", "limits.soc_frac_max", equal=True)
+
+
+class Site(SiteSettings):
+    """One site. Exists only if every relation between its settings holds."""
+
+    name: Annotated[str, about("", "name of the site", **NAME)]
+    racks: Annotated[
+        tuple[Rack, ...], Field(strict=False), about("", "racks on the common DC bus", min_length=1, max_length=64)
+    ]
+    inverter: Annotated[InverterDevice, about("", "converter")]
+    grid_meter: Annotated[GridMeterDevice, about("", "meter at the grid connection")]
+
+    @property
+    def cells(self) -> int:
+        """Cells of all racks."""
+        return sum(rack.cells for rack in self.racks)
+
+    def broken_relations(self) -> Iterator[Broken]:
+        yield from super().broken_relations()
+        yield from self._broken_racks()
+        yield from self.below("inverter.poll_period_s", "limits.inverter_age_s_max")
+        yield from self.below("grid_meter.poll_period_s", "limits.meter_age_s_max")
+
+    def _broken_racks(self) -> Iterator[Broken]:
+        first = self.racks[0]
+        names: dict[str, int] = {}
+        buses: dict[CanBus, int] = {}
+        for i, rack in enumerate(self.racks):
+            if (twin := names.setdefault(rack.name, i)) != i:
+                yield _twin(("racks", i, "name"), rack.name, f"same name as racks.{twin}", ("racks", twin, "name"))
+            if (twin := buses.setdefault(rack.can.model_copy(update={"bitrate": None}), i)) != i:
+                loc: Loc = ("racks", i, "can", "channel")
+                yield _twin(loc, rack.can.channel, f"same bus as racks.{twin}", ("racks", twin, "can"))
+            if rack.cells != first.cells:
+                wrong = f"{rack.cells} cells in series beside {first.cells} in racks.0 on one DC bus"
+                others: tuple[Loc, ...] = (("racks", i, "cells_per_module"), ("racks", 0))
+                yield Broken(("racks", i, "modules"), rack.modules, wrong, f"{first.cells} cells", others)
+
+
+def _twin(loc: Loc, got: object, wrong: str, other: Loc) -> Broken:
+    return Broken(loc, got, wrong, "one of its own", (other,))
+
+
+def load_site(path: str | Path) -> Site:
+    """The site in a file; ConfigErrors with every mistake, one a line (see load_strict)."""
+    return load_strict(path, Site)
+
+
+def dump_site(site: Site) -> str:
+    """YAML text with every setting, also the defaults; read back it gives an equal site."""
+    return dump_yaml(site, first=("name", "racks", "inverter", "grid_meter"))

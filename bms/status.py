@@ -1,0 +1,42 @@
+"""A small picture of the running controller for people: the live screen, plain lines and scripts."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """One moment of the controller. NaN means not known."""
+
+    time_s: float
+    site: str
+    mode: str
+    rack_modes: dict[str, str]
+    grid_power_w: float
+    load_power_w: float
+    battery_power_w: float
+    requested_power_w: float
+    sent_power_w: float
+    clipped_by: str
+    clip_reason: str
+    soc_frac_min: float
+    soc_frac_mean: float
+    soc_frac_max: float
+    soc_sigma_frac_max: float
+    cell_voltage_v_min: float
+    cell_voltage_v_max: float
+    cell_temperature_degc_min: float
+    cell_temperature_degc_max: float
+    cells_bleeding: int
+    balance_reason: str
+    charge_power_w_limit: float
+    discharge_power_w_limit: float
+    charge_reason: str
+    discharge_reason: str
+    faults: list[str]
+    tick_ms_p50: float
+    tick_ms_p99: float
+    overruns: int
+    frames: int
+    frames_lost: int
+    transactions: int
+    transactions_lost: int

@@ -1,0 +1,70 @@
+"""What the tick needs to know of an image again and again: extremes, where they are, and ages."""
+
+from dataclasses import dataclass
+
+from bms.image import Image
+from drivers.readings import RackReading
+
+
+@dataclass(frozen=True, slots=True)
+class RackSummary:
+    """Extremes over a rack's cells (NaN where any cell has no value) and ages in seconds.
+    `cell_age_s` is the age of the oldest cell value, voltage or temperature."""
+
+    voltage_v_min: float
+    voltage_v_max: float
+    lowest_cell: int
+    highest_cell: int
+    temperature_degc_min: float
+    temperature_degc_max: float
+    hottest_cell: int
+    coldest_cell: int
+    voltage_age_s: float
+    temperature_age_s: float
+    current_a: float
+    current_age_s: float
+    io_age_s: float
+
+    @property
+    def complete(self) -> bool:
+        """Every cell has a voltage and a temperature."""
+        return self.voltage_v_min == self.voltage_v_min and self.temperature_degc_min == self.temperature_degc_min
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The image's racks in short, and the ages of inverter and meter (infinite before they first spoke)."""
+
+    racks: tuple[RackSummary, ...]
+    inverter_age_s: float
+    meter_age_s: float
+
+
+def summarise(image: Image) -> Summary:
+    now_ns = image.at_ns
+    return Summary(
+        tuple(summarise_rack(rack, now_ns) for rack in image.racks),
+        (now_ns - image.inverter.at_ns) / 1e9 if image.inverter else float("inf"),
+        (now_ns - image.meter.at_ns) / 1e9 if image.meter else float("inf"),
+    )
+
+
+def summarise_rack(rack: RackReading, now_ns: int) -> RackSummary:
+    voltage_v, temperature_degc = rack.voltage_v, rack.temperature_degc
+    lowest, highest = int(voltage_v.argmin()), int(voltage_v.argmax())
+    coldest, hottest = int(temperature_degc.argmin()), int(temperature_degc.argmax())
+    return RackSummary(
+        voltage_v_min=float(voltage_v[lowest]),
+        voltage_v_max=float(voltage_v[highest]),
+        lowest_cell=lowest,
+        highest_cell=highest,
+        temperature_degc_min=float(temperature_degc[coldest]),
+        temperature_degc_max=float(temperature_degc[hottest]),
+        hottest_cell=hottest,
+        coldest_cell=coldest,
+        voltage_age_s=(now_ns - int(rack.voltage_at_ns.min())) / 1e9,
+        temperature_age_s=(now_ns - int(rack.temperature_at_ns.min())) / 1e9,
+        current_a=rack.current_a,
+        current_age_s=(now_ns - rack.current_at_ns) / 1e9,
+        io_age_s=(now_ns - rack.io_at_ns) / 1e9,
+    )

@@ -1,0 +1,146 @@
+"""What a tick leaves behind: one row of the record, and the status that people see."""
+
+from collections import deque
+from collections.abc import Sequence
+
+import numpy as np
+
+from bms.battery import BatteryState
+from bms.decision import Decision
+from bms.devices import Device
+from bms.dispatch.dispatch import Wish
+from bms.estimate.site_power import SitePower
+from bms.estimate.soc import SocSummary
+from bms.image import Image
+from bms.protect.limits import PowerLimits
+from bms.protect.protection import ActiveFault
+from bms.record import Recorder, TickRow
+from bms.site import Site
+from bms.status import Status
+from bms.summary import Summary
+
+RECENT_TICKS = 512
+"""Ticks over which the status gives percentiles."""
+
+
+class TickReporter:
+    """Builds rows and keeps the newest status; `last_row` is the row of the newest tick."""
+
+    def __init__(self, site: Site, recorder: Recorder | None, modbus: Sequence[Device]) -> None:
+        self._site = site
+        self._recorder = recorder
+        self._modbus = modbus
+        self._start_ns: int | None = None
+        self._tick_ms: deque[float] = deque(maxlen=RECENT_TICKS)
+        self._faults: tuple[ActiveFault, ...] = ()
+        self._cells_bleeding = 0
+        self._balance_reason = ""
+        self.overruns = 0
+        self.last_row: TickRow | None = None
+
+    def ticked(self, tick_ms: float, late: int) -> None:
+        """Take the duration of the previous tick and how many ticks were missed before it."""
+        self._tick_ms.append(tick_ms)
+        self.overruns += late
+
+    def row(
+        self,
+        image: Image,
+        summary: Summary,
+        faults: tuple[ActiveFault, ...],
+        battery: BatteryState,
+        limits: PowerLimits,
+        wish: Wish,
+        decision: Decision,
+        soc: SocSummary,
+        site_power: SitePower,
+        balance_reason: str,
+    ) -> None:
+        """Make the row of this tick and hand it to the recorder."""
+        racks = summary.racks
+        self._faults = faults
+        if self._start_ns is None:
+            self._start_ns = image.at_ns
+        row = TickRow(
+            time_s=(image.at_ns - self._start_ns) / 1e9,
+            mode=battery.mode,
+            requested_power_w=wish.requested_power_w,
+            sent_power_w=decision.power_w,
+            clipped_by=decision.clipped_by or None,
+            clip_reason=decision.clip_reason or None,
+            grid_power_w=_number(site_power.grid_w(image)),
+            battery_power_w=_number(site_power.battery_w(image.at_ns)),
+            load_power_w=_number(site_power.load_w(image)),
+            soc_min_frac=soc.frac_min,
+            soc_mean_frac=soc.frac_mean,
+            soc_max_frac=soc.frac_max,
+            soc_sigma_max_frac=soc.sigma_frac_max,
+            cell_voltage_v_min=min(rack.voltage_v_min for rack in racks),
+            cell_voltage_v_max=max(rack.voltage_v_max for rack in racks),
+            cell_temperature_degc_min=min(rack.temperature_degc_min for rack in racks),
+            cell_temperature_degc_max=max(rack.temperature_degc_max for rack in racks),
+            charge_power_w_limit=limits.charge_power_w,
+            discharge_power_w_limit=limits.discharge_power_w,
+            limit_reason_charge=limits.charge_reason,
+            limit_reason_discharge=limits.discharge_reason,
+            faults=",".join(sorted({fault.kind.id for fault in faults})) if faults else "",
+            rack_states=",".join(battery.rack_modes),
+            rack_current_a_max_abs=max(abs(rack.current_a) for rack in racks),
+            tick_ms=self._tick_ms[-1] if self._tick_ms else float("nan"),
+            overruns=self.overruns,
+            frames=sum(rack.health.accepted + rack.health.rejected for rack in image.racks),
+            frames_lost=sum(rack.health.lost + rack.health.rejected for rack in image.racks),
+            transactions=sum(device.health.transactions for device in self._modbus),
+            transactions_lost=sum(device.health.timeouts + device.health.errors for device in self._modbus),
+        )
+        self._balance_reason = balance_reason
+        self._cells_bleeding = sum(int(mask.sum()) for mask in decision.bleed if mask is not None)
+        self.last_row = row
+        if self._recorder is not None:
+            self._recorder.add(row)
+
+    def status(self) -> Status | None:
+        """The newest tick in short; None before the first."""
+        row = self.last_row
+        if row is None:
+            return None
+        ticks = np.percentile(list(self._tick_ms), [50, 99]) if self._tick_ms else (float("nan"), float("nan"))
+        return Status(
+            time_s=row.time_s,
+            site=self._site.name,
+            mode=row.mode,
+            rack_modes=dict(zip((rack.name for rack in self._site.racks), row.rack_states.split(","), strict=True)),
+            grid_power_w=row.grid_power_w,
+            load_power_w=row.load_power_w,
+            battery_power_w=row.battery_power_w,
+            requested_power_w=row.requested_power_w,
+            sent_power_w=row.sent_power_w,
+            clipped_by=row.clipped_by or "",
+            clip_reason=row.clip_reason or "",
+            soc_frac_min=row.soc_min_frac,
+            soc_frac_mean=row.soc_mean_frac,
+            soc_frac_max=row.soc_max_frac,
+            soc_sigma_frac_max=row.soc_sigma_max_frac,
+            cell_voltage_v_min=row.cell_voltage_v_min,
+            cell_voltage_v_max=row.cell_voltage_v_max,
+            cell_temperature_degc_min=row.cell_temperature_degc_min,
+            cell_temperature_degc_max=row.cell_temperature_degc_max,
+            cells_bleeding=self._cells_bleeding,
+            balance_reason=self._balance_reason,
+            charge_power_w_limit=row.charge_power_w_limit,
+            discharge_power_w_limit=row.discharge_power_w_limit,
+            charge_reason=row.limit_reason_charge or "",
+            discharge_reason=row.limit_reason_discharge or "",
+            faults=[str(fault) for fault in self._faults],
+            tick_ms_p50=float(ticks[0]),
+            tick_ms_p99=float(ticks[1]),
+            overruns=self.overruns,
+            frames=row.frames,
+            frames_lost=row.frames_lost,
+            transactions=row.transactions,
+            transactions_lost=row.transactions_lost,
+        )
+
+
+def _number(power_w: float | None) -> float:
+    return float("nan") if power_w is None else power_w

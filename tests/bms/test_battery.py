@@ -1,0 +1,180 @@
+"""Racks join and part in the safe order, whatever happens."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bms.battery import OPEN_PROVEN_WAIT_S, OPEN_WAIT_S, Battery, BatteryState, Mode
+from bms.image import Image
+from bms.protect.protection import Protected
+from bms.rack import RackMode
+from bms.site import Site
+from bms.summary import summarise
+from drivers.readings import InverterState, RackReading
+
+DT_S = 0.02
+NO_FAULT = Protected((), (), False, False, False, False, False)
+OPENS = replace(NO_FAULT, zero_power=True, opens=True)
+OPENS_PROVEN = replace(OPENS, proven_only=True)
+
+
+class Bench:
+    """Two racks whose contactors obey at once and whose link is charged while a rack precharges."""
+
+    def __init__(self, site: Site, image: Callable[..., Image], rack: Callable[..., RackReading]) -> None:
+        self.battery = Battery(site)
+        self._image, self._rack = image, rack
+        self.current_a = 0.0
+        self.link_v = 0.0
+        self.inverter = InverterState.OFF
+        self.changes: dict[str, Any] = {}
+        self.state: BatteryState | None = None
+        self.history: list[tuple[str, ...]] = []
+
+    def step(self, protected: Protected = NO_FAULT) -> BatteryState:
+        contactors = self.state.contactors if self.state else ((False, False), (False, False))
+        if any(precharge for _, precharge in contactors):
+            self.link_v = 13.2
+        racks = [
+            self._rack(
+                main_closed=main, precharge_closed=precharge, link_voltage_v=self.link_v, current_a=self.current_a,
+                **self.changes,
+            )
+            for main, precharge in contactors
+        ]  # fmt: skip
+        picture = self._image(*racks)
+        assert picture.inverter is not None
+        inverter = replace(picture.inverter, state=self.inverter, dc_current_a=2 * self.current_a)
+        picture = replace(picture, inverter=inverter)
+        self.state = self.battery.step(picture, summarise(picture), protected, DT_S)
+        self.history.append(tuple(self.state.rack_modes))
+        if self.state.run and self.inverter is InverterState.OFF:
+            self.inverter = InverterState.RUNNING
+        return self.state
+
+    def run(self, seconds: float, protected: Protected = NO_FAULT) -> BatteryState:
+        for _ in range(round(seconds / DT_S)):
+            state = self.step(protected)
+        return state
+
+
+@pytest.fixture
+def bench(site: Site, image: Callable[..., Image], rack: Callable[..., RackReading]) -> Bench:
+    return Bench(site, image, rack)
+
+
+def test_racks_join_one_after_the_other_and_the_converter_starts_last(bench: Bench) -> None:
+    state = bench.run(1.0)
+    assert (state.mode, state.run, state.power_allowed) == (Mode.RUNNING, True, True)
+    assert list(dict.fromkeys(bench.history)) == [
+        ("standby", "standby"),
+        ("precharge", "standby"),
+        ("closing", "standby"),
+        ("online", "standby"),
+        ("online", "precharge"),
+        ("online", "closing"),
+        ("online", "online"),
+    ]
+
+
+def test_rack_outside_the_voltage_window_does_not_join(
+    site: Site, image: Callable[..., Image], rack: Callable[..., RackReading]
+) -> None:
+    bench = Bench(site, image, rack)
+    while bench.step().rack_modes[0] is not RackMode.ONLINE:
+        pass
+    bench.changes = {"rack_voltage_v": 30.0}
+    assert bench.run(1.0).rack_modes == (RackMode.ONLINE, RackMode.STANDBY)
+
+
+def test_fault_stops_the_converter_first_and_opens_when_the_current_is_low(bench: Bench) -> None:
+    bench.run(1.0)
+    bench.current_a = 100.0
+    state = bench.run(0.5, OPENS)
+    assert (state.mode, state.run, state.power_allowed) == (Mode.STOPPING, False, False)
+    assert state.rack_modes == (RackMode.ONLINE, RackMode.ONLINE)
+    bench.current_a = 5.0
+    assert bench.step(OPENS).rack_modes == (RackMode.OPENING, RackMode.OPENING)
+    assert bench.run(0.1, OPENS).mode is Mode.FAULT
+
+
+def test_contactors_never_open_in_the_tick_of_the_fault(bench: Bench) -> None:
+    bench.run(1.0)
+    assert bench.step(OPENS).contactors == ((True, False), (True, False))
+    assert bench.step(OPENS).contactors == ((False, False), (False, False))
+
+
+@pytest.mark.parametrize(("protected", "wait_s"), [(OPENS, OPEN_WAIT_S), (OPENS_PROVEN, OPEN_PROVEN_WAIT_S)])
+def test_high_current_opens_after_the_bounded_wait_anyway(bench: Bench, protected: Protected, wait_s: float) -> None:
+    bench.run(1.0)
+    bench.current_a = 100.0
+    assert bench.run(wait_s - 0.1, protected).rack_modes == (RackMode.ONLINE, RackMode.ONLINE)
+    assert bench.run(0.2, protected).contactors == ((False, False), (False, False))
+
+
+def test_precharge_that_never_settles_is_given_up_after_three_tries(
+    site: Site, image: Callable[..., Image], rack: Callable[..., RackReading]
+) -> None:
+    bench = Bench(site, image, rack)
+    bench.changes = {"rack_voltage_v": 14.0}
+    faults = [fault for _ in range(900) for fault in bench.step().faults]
+    assert faults == [("precharge_failed", "rack1", "0.8 V short after 3 tries")]
+    assert bench.history[-1][0] == "locked"
+
+
+def test_contactor_that_does_not_report_open_is_a_mismatch(bench: Bench) -> None:
+    bench.run(1.0)
+    faults = list(bench.run(0.04, OPENS).faults)
+    for _ in range(40):
+        assert bench.state is not None
+        bench.state = replace(bench.state, contactors=((True, False), (False, False)))
+        faults += bench.step(OPENS).faults
+    assert faults == [("contactor_mismatch", "rack1", "main contactor did not report open")]
+
+
+def test_rack_that_falls_silent_while_opening_goes_on_opening_without_verdict(bench: Bench) -> None:
+    bench.run(1.0)
+    bench.changes = {"io_at_ns": 0}
+    state = bench.run(5.0, OPENS)
+    assert (state.rack_modes, state.contactors) == ((RackMode.OPENING,) * 2, ((False, False),) * 2)
+    assert state.faults == ()
+
+
+def test_unwanted_battery_opens_in_order_and_says_so(bench: Bench) -> None:
+    bench.run(1.0)
+    bench.battery.wanted = False
+    state = bench.run(0.2)
+    assert (state.mode, state.run, bench.battery.open) == (Mode.STANDBY, False, True)
+
+
+def test_fault_that_clears_lets_the_racks_join_again(bench: Bench) -> None:
+    bench.run(1.0)
+    bench.run(0.2, OPENS)
+    assert bench.run(1.0).mode is Mode.RUNNING
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_random_events_never_reach_a_forbidden_state(bench: Bench, seed: int) -> None:
+    """No main contactor without precharge before it; the converter runs only with every rack online."""
+    rng = np.random.default_rng(seed)
+    before = (RackMode.OFF, RackMode.OFF)
+    for _ in range(3000):
+        if rng.random() < 0.02:
+            bench.current_a = float(rng.choice([0.0, 5.0, 100.0, -100.0]))
+        if rng.random() < 0.02:
+            bench.battery.wanted = bool(rng.random() < 0.8)
+        if rng.random() < 0.02:
+            bench.changes = {"rack_voltage_v": float(rng.choice([13.2, 14.0, 30.0]))}
+        protected = OPENS if rng.random() < 0.03 else NO_FAULT
+        state = bench.step(protected)
+        for was, now in zip(before, state.rack_modes, strict=True):
+            if now is RackMode.CLOSING and was is not RackMode.CLOSING:
+                assert was is RackMode.PRECHARGE
+            if now is RackMode.ONLINE and was is not RackMode.ONLINE:
+                assert was is RackMode.CLOSING
+        assert not (state.run and set(state.rack_modes) != {RackMode.ONLINE})
+        assert not (state.power_allowed and protected.opens)
+        before = state.rack_modes

@@ -1,0 +1,117 @@
+"""Power limits: each cause narrows them, says so, falls at once and rises slowly."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from bms.protect.limits import PowerLimiter, RackState, charge_current, discharge_current
+from bms.protect.protection import Protected
+from bms.site import Limits
+from bms.summary import summarise_rack
+from drivers.readings import InverterRating, RackReading
+
+NO_FAULT = Protected((), (), False, False, False, False, False)
+RATING = InverterRating(charge_power_w_max=500e3, discharge_power_w_max=500e3)
+LIMITS = Limits()
+
+
+@pytest.fixture
+def state(rack: Callable[..., RackReading]) -> Callable[..., RackState]:
+    def make(soc: float = 0.5, voltage_v: float = 1330.0, **changes: object) -> RackState:
+        reading = rack(**changes)
+        return RackState(summarise_rack(reading, reading.current_at_ns), soc, soc, 0.00025, voltage_v, True)
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("changes", "current_a", "reason"),
+    [
+        ({}, 280.0, "rack current"),
+        ({"cells": {0: 3.40}}, 70.0, "cell voltage"),
+        ({"cells": {0: 3.425}}, 14.0, "cell voltage"),
+        ({"cells": {0: 3.45}}, 1.4, "cell voltage"),
+        ({"cells": {0: 3.50}}, 0.0, "cell voltage"),
+        ({"cells": {0: 3.45}, "current_a": -280.0}, 238.0, "cell voltage"),
+        ({"degc": {0: 2.0}}, 70.0, "temperature"),
+        ({"degc": {0: 0.0}}, 0.0, "temperature"),
+        ({"degc": {0: 50.0}}, 70.0, "temperature"),
+        ({"soc": 0.94}, 140.0, "SoC"),
+        ({"soc": 0.95}, 0.0, "SoC"),
+        ({"cells": {0: float("nan")}}, 0.0, "cell voltage"),
+        ({"soc": float("nan")}, 0.0, "SoC"),
+    ],
+)
+def test_charge_current(
+    state: Callable[..., RackState], changes: dict[str, object], current_a: float, reason: str
+) -> None:
+    found_a, why = charge_current(state(**changes), LIMITS)
+    assert found_a == pytest.approx(current_a, abs=0.01)
+    assert why == reason
+
+
+@pytest.mark.parametrize(
+    ("changes", "current_a", "reason"),
+    [
+        ({}, 280.0, "rack current"),
+        ({"cells": {0: 2.85}}, 70.0, "cell voltage"),
+        ({"cells": {0: 2.80}}, 0.0, "cell voltage"),
+        ({"degc": {0: -20.0}}, 0.0, "temperature"),
+        ({"degc": {0: 55.0}}, 140.0, "temperature"),
+        ({"soc": 0.06}, 140.0, "SoC"),
+        ({"soc": 0.05}, 0.0, "SoC"),
+    ],
+)
+def test_discharge_current(
+    state: Callable[..., RackState], changes: dict[str, object], current_a: float, reason: str
+) -> None:
+    found_a, why = discharge_current(state(**changes), LIMITS)
+    assert found_a == pytest.approx(current_a, abs=0.01)
+    assert why == reason
+
+
+def test_limits_rise_by_five_percent_of_the_rating_a_second(state: Callable[..., RackState]) -> None:
+    limiter = PowerLimiter(LIMITS)
+    for _ in range(10):
+        limits = limiter.step([state()], NO_FAULT, RATING, 0.1)
+    assert limits.discharge_power_w == pytest.approx(25e3)
+    assert limits.discharge_reason == "recovering"
+
+
+def test_limits_fall_in_the_same_tick(state: Callable[..., RackState]) -> None:
+    limiter = PowerLimiter(LIMITS)
+    for _ in range(300):
+        limiter.step([state()], NO_FAULT, RATING, 0.1)
+    limits = limiter.step([state(cells={0: 3.5})], NO_FAULT, RATING, 0.02)
+    assert (limits.charge_power_w, limits.charge_reason) == (0.0, "cell voltage")
+    assert limits.discharge_power_w == pytest.approx(372.4e3)
+
+
+def test_two_racks_give_the_sum_by_the_weaker_one(state: Callable[..., RackState]) -> None:
+    limiter = PowerLimiter(LIMITS)
+    for _ in range(300):
+        limits = limiter.step([state(), state(soc=0.06)], NO_FAULT, RATING, 0.1)
+    assert limits.discharge_power_w == pytest.approx(2 * 140.0 * 1330.0)
+
+
+@pytest.mark.parametrize(
+    ("protected", "charge_w", "discharge_w"),
+    [
+        (replace(NO_FAULT, blocks_charge=True), 0.0, 372.4e3),
+        (replace(NO_FAULT, blocks_discharge=True), 372.4e3, 0.0),
+        (replace(NO_FAULT, zero_power=True), 0.0, 0.0),
+    ],
+)
+def test_faults_block(
+    state: Callable[..., RackState], protected: Protected, charge_w: float, discharge_w: float
+) -> None:
+    limiter = PowerLimiter(LIMITS)
+    for _ in range(300):
+        limits = limiter.step([state()], protected, RATING, 0.1)
+    assert (limits.charge_power_w, limits.discharge_power_w) == (pytest.approx(charge_w), pytest.approx(discharge_w))
+
+
+def test_nothing_online_allows_nothing(state: Callable[..., RackState]) -> None:
+    limits = PowerLimiter(LIMITS).step([replace(state(), online=False)], NO_FAULT, RATING, 0.1)
+    assert (limits.charge_power_w, limits.discharge_power_w, limits.charge_reason) == (0.0, 0.0, "not connected")

@@ -1,0 +1,152 @@
+"""Faults: each cause trips its own, named fault with its action, and clears or latches as the table says."""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from bms.image import Image
+from bms.protect.faults import FAULTS, Action
+from bms.protect.protection import Protected, Protection
+from bms.site import Site
+from bms.summary import summarise
+from drivers.readings import InverterState, MonitorHealth, RackReading
+
+DT_S = 0.02
+
+
+def run(protection: Protection, image: Image, seconds: float) -> Protected:
+    for _ in range(round(seconds / DT_S)):
+        protected = protection.step(image, summarise(image), DT_S)
+    return protected
+
+
+def ids(protected: Protected) -> list[str]:
+    return sorted(fault.kind.id for fault in protected.faults)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"cells": {1: 3.66}}, ["cell_voltage_high", "cell_voltage_high_operating"]),
+        ({"cells": {1: 3.51}}, ["cell_voltage_high_operating"]),
+        ({"cells": {1: 2.49}}, ["cell_voltage_low", "cell_voltage_low_operating"]),
+        ({"cells": {1: 2.79}}, ["cell_voltage_low_operating"]),
+        ({"degc": {1: 60.5}}, ["cell_temperature_high", "charge_temperature"]),
+        ({"degc": {1: 55.5}}, ["charge_temperature"]),
+        ({"degc": {1: -0.5}}, ["charge_temperature"]),
+        ({"degc": {1: -20.5}}, ["charge_temperature", "discharge_temperature"]),
+        ({"current_a": 280.5}, ["rack_overcurrent"]),
+        ({"current_a": -280.5}, ["rack_overcurrent"]),
+        ({}, []),
+    ],
+)
+def test_each_cause_trips_its_own_fault(
+    site: Site, image: Callable[..., Image], rack: Callable[..., RackReading], changes: dict[str, object],
+    expected: list[str],
+) -> None:  # fmt: skip
+    protected = run(Protection(site), image(second=rack(**changes)), 0.5)
+    assert ids(protected) == expected
+    assert all(fault.target == "rack2" for fault in protected.faults)
+
+
+def test_voltage_trips_after_its_debounce_and_not_before(
+    site: Site, image: Callable[..., Image], rack: Callable[..., RackReading]
+) -> None:
+    protection, high = Protection(site), image(first=rack(cells={0: 3.7}))
+    assert ids(run(protection, high, 0.04)) == []
+    tripped = run(protection, high, 0.02).tripped
+    assert [str(fault) for fault in tripped if fault.kind.id == "cell_voltage_high"] == [
+        "cell_voltage_high (rack1: cell 1 3.700, limit 3.650)"
+    ]
+
+
+def test_absent_cell_is_stale_data_and_nothing_else(
+    site: Site, image: Callable[..., Image], rack: Callable[..., RackReading]
+) -> None:
+    protection = Protection(site)
+    run(protection, image(), 0.02)
+    assert ids(run(protection, image(first=rack(cells={3: math.nan})), 0.02)) == ["cell_data_stale"]
+
+
+def test_old_current_opens(site: Site, image: Callable[..., Image], rack: Callable[..., RackReading]) -> None:
+    protection, reading = Protection(site), rack()
+    run(protection, image(), 0.02)
+    old = replace(reading, current_at_ns=reading.current_at_ns - 101_000_000)
+    protected = run(protection, image(first=old), 0.02)
+    assert (ids(protected), protected.opens, protected.proven_only) == (["current_stale"], True, False)
+
+
+def test_lost_inverter_opens_only_proven(site: Site, image: Callable[..., Image]) -> None:
+    healthy = image()
+    assert healthy.inverter is not None
+    old = replace(healthy.inverter, at_ns=healthy.inverter.at_ns - 1_001_000_000)
+    protected = run(Protection(site), replace(healthy, inverter=old), 0.02)
+    assert (ids(protected), protected.opens, protected.proven_only) == (["inverter_lost"], True, True)
+
+
+def test_lost_meter_zeroes_power_and_keeps_contactors(site: Site, image: Callable[..., Image]) -> None:
+    healthy = image()
+    assert healthy.meter is not None
+    old = replace(healthy.meter, at_ns=healthy.meter.at_ns - 501_000_000)
+    protected = run(Protection(site), replace(healthy, meter=old), 0.02)
+    assert (ids(protected), protected.zero_power, protected.opens) == (["meter_lost"], True, False)
+
+
+def test_inverter_fault_opens(site: Site, image: Callable[..., Image]) -> None:
+    healthy = image()
+    assert healthy.inverter is not None
+    faulty = replace(healthy.inverter, state=InverterState.FAULT)
+    assert ids(run(Protection(site), replace(healthy, inverter=faulty), 0.02)) == ["inverter_fault"]
+
+
+@pytest.mark.parametrize("field", ["crc_errors", "counter_errors"])
+def test_bad_frames_open(site: Site, image: Callable[..., Image], rack: Callable[..., RackReading], field: str) -> None:
+    protection = Protection(site)
+    run(protection, image(), 0.02)
+    bad = replace(MonitorHealth(100, 0, 0, 0, 0, 0), **{field: 15})
+    assert ids(run(protection, image(first=rack(health=bad)), 0.02)) == [f"monitor_{field}"]
+
+
+def test_silent_devices_are_lost_after_the_start(site: Site, image: Callable[..., Image]) -> None:
+    silent = image(inverter=None, meter=None)
+    protection = Protection(site)
+    assert ids(run(protection, silent, 9.9)) == []
+    assert ids(run(protection, silent, 0.2)) == ["inverter_lost", "meter_lost"]
+
+
+def test_maximum_level_latches_and_operating_level_clears(
+    site: Site, image: Callable[..., Image], rack: Callable[..., RackReading]
+) -> None:
+    protection = Protection(site)
+    run(protection, image(first=rack(cells={0: 3.7})), 0.1)
+    assert ids(run(protection, image(), 60.0)) == ["cell_voltage_high"]
+
+
+def test_over_voltage_blocks_charge_only_until_the_maximum_level(
+    site: Site, image: Callable[..., Image], rack: Callable[..., RackReading]
+) -> None:
+    protected = run(Protection(site), image(first=rack(cells={0: 3.55})), 0.1)
+    assert (protected.blocks_charge, protected.blocks_discharge, protected.opens) == (True, False, False)
+
+
+def test_under_voltage_blocks_discharge_only_until_the_maximum_level(
+    site: Site, image: Callable[..., Image], rack: Callable[..., RackReading]
+) -> None:
+    protected = run(Protection(site), image(first=rack(cells={0: 2.7})), 0.1)
+    assert (protected.blocks_charge, protected.blocks_discharge, protected.opens) == (False, True, False)
+
+
+def test_reported_fault_counts_from_the_next_step(site: Site, image: Callable[..., Image]) -> None:
+    protection = Protection(site)
+    protection.report("precharge_failed", "rack1", "3 tries", image().at_ns)
+    protected = run(protection, image(), 0.02)
+    assert (ids(protected), protected.opens) == (["precharge_failed"], True)
+
+
+def test_every_maximum_level_fault_opens_and_latches() -> None:
+    for fault in FAULTS.values():
+        if fault.level == "maximum":
+            assert fault.action is Action.OPEN
+            assert fault.latched

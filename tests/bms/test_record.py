@@ -1,0 +1,205 @@
+"""Record files: what is in them, that equal runs give equal bytes, and what is said when one cannot be had."""
+
+import json
+import math
+import subprocess
+import sys
+from dataclasses import fields, replace
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from bms.record import ProcessRecorder, RecordError, TickRow
+from bms.record.files import read_record, write_parquet
+from bms.record.memory import MemoryRecorder
+from bms.record.schema import COLUMNS
+
+ROW = TickRow(
+    time_s=0.1,
+    mode="grid_following",
+    requested_power_w=250_000.0,
+    sent_power_w=200_000.0,
+    clipped_by="limits",
+    clip_reason="cell_voltage_v_min",
+    grid_power_w=1_300_000.0,
+    battery_power_w=199_500.0,
+    load_power_w=1_499_500.0,
+    soc_min_frac=0.48,
+    soc_mean_frac=0.5,
+    soc_max_frac=0.53,
+    soc_sigma_max_frac=0.02,
+    cell_voltage_v_min=3.251,
+    cell_voltage_v_max=3.302,
+    cell_temperature_degc_min=22.5,
+    cell_temperature_degc_max=27.25,
+    charge_power_w_limit=500_000.0,
+    discharge_power_w_limit=200_000.0,
+    limit_reason_charge=None,
+    limit_reason_discharge="cell_voltage_v_min",
+    faults="cell_undervoltage_warning,meter_stale",
+    rack_states="online,online",
+    rack_current_a_max_abs=81.5,
+    tick_ms=math.nan,
+    overruns=0,
+    frames=2**40,
+    frames_lost=3,
+    transactions=12,
+    transactions_lost=1,
+)
+
+
+def rows(count: int) -> list[TickRow]:
+    return [replace(ROW, time_s=i / 10, mode="standby" if i % 3 else "grid_following", frames=i) for i in range(count)]
+
+
+def recorded(count: int, metadata: dict[str, str] | None = None) -> MemoryRecorder:
+    recorder = MemoryRecorder(metadata)
+    for row in rows(count):
+        recorder.add(row)
+    return recorder
+
+
+def test_columns_and_row_type_say_the_same_in_the_same_order():
+    types = {float: "float64", str: "string", str | None: "string", int: "int64"}
+    assert [(column.name, column.type) for column in COLUMNS] == [(f.name, types[f.type]) for f in fields(TickRow)]
+    assert all(column.meaning for column in COLUMNS)
+
+
+def test_a_row_comes_back_from_the_file_as_it_went_in(tmp_path):
+    recorder = MemoryRecorder({"site": "demo", "scenario": "step", "seed": "7"})
+    recorder.add(ROW)
+    recorder.write(tmp_path / "run.parquet")
+    table = read_record(tmp_path / "run.parquet")
+    (row,) = table.to_pylist()
+    assert math.isnan(row.pop("tick_ms"))
+    assert row == {f.name: getattr(ROW, f.name) for f in fields(TickRow) if f.name != "tick_ms"}
+    assert list(table.schema.metadata.items()) == [
+        (b"schema_version", b"1"),
+        (b"scenario", b"step"),
+        (b"seed", b"7"),
+        (b"site", b"demo"),
+    ]
+    assert table.schema.field("time_s").metadata[b"unit"] == b"s"
+    assert b"discharge positive" in table.schema.field("sent_power_w").metadata[b"meaning"]
+
+
+def test_the_file_is_zstd_parquet_that_any_reader_opens(tmp_path):
+    recorded(3).write(tmp_path / "run.parquet")
+    group = pq.ParquetFile(tmp_path / "run.parquet").metadata.row_group(0)
+    assert {group.column(i).compression for i in range(group.num_columns)} == {"ZSTD"}
+
+
+def test_equal_runs_give_equal_bytes(tmp_path):
+    for name in ("a.parquet", "b.parquet"):
+        recorded(70_000, {"seed": "1", "site": "demo"}).write(tmp_path / name)
+    recorded(70_000, {"site": "demo", "seed": "1"}).write(tmp_path / "c.parquet")
+    recorded(70_000, {"site": "demo", "seed": "2"}).write(tmp_path / "d.parquet")
+    first = (tmp_path / "a.parquet").read_bytes()
+    assert (tmp_path / "b.parquet").read_bytes() == first
+    assert (tmp_path / "c.parquet").read_bytes() == first
+    assert (tmp_path / "d.parquet").read_bytes() != first
+
+
+def test_bytes_do_not_depend_on_how_rows_came_in_batches(tmp_path):
+    table = recorded(70_000).table().combine_chunks()
+    for size in (999, 4096, 70_000):
+        write_parquet(table.to_batches(max_chunksize=size), tmp_path / f"{size}.parquet", table.schema)
+    first = (tmp_path / "999.parquet").read_bytes()
+    assert (tmp_path / "4096.parquet").read_bytes() == first
+    assert (tmp_path / "70000.parquet").read_bytes() == first
+    metadata = pq.ParquetFile(tmp_path / "999.parquet").metadata
+    assert [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)] == [65_536, 4_464]
+
+
+def test_rows_stay_in_order_across_batches():
+    table = recorded(2500).table()
+    assert table.column("frames").to_pylist() == list(range(2500))
+
+
+def test_an_empty_record_has_its_columns(tmp_path):
+    MemoryRecorder().write(tmp_path / "run.parquet")
+    assert read_record(tmp_path / "run.parquet").column_names == [column.name for column in COLUMNS]
+
+
+def test_a_full_recorder_drops_counts_and_says_so():
+    recorder = MemoryRecorder(rows_max=2)
+    recorder.add(ROW)
+    recorder.add(ROW)
+    assert (len(recorder), recorder.dropped, recorder.fault) == (2, 0, None)
+    recorder.add(ROW)
+    assert (len(recorder), recorder.dropped, recorder.fault) == (2, 1, "the record is full at 2 rows")
+
+
+def test_a_failed_write_leaves_the_earlier_file(tmp_path):
+    recorded(3).write(tmp_path / "run.parquet")
+    (tmp_path / "run.parquet.tmp").mkdir()
+    with pytest.raises(RecordError, match=r"run\.parquet: cannot write the record: Is a directory"):
+        recorded(5).write(tmp_path / "run.parquet")
+    assert read_record(tmp_path / "run.parquet").num_rows == 3
+
+
+@pytest.mark.parametrize(("name", "got"), [("run.mf4", "'.mf4'"), ("run.csv", "'.csv'"), ("run", "no ending")])
+def test_unknown_endings_are_refused_and_the_known_one_is_named(tmp_path, name, got):
+    for use in (ProcessRecorder, read_record, MemoryRecorder().write):
+        with pytest.raises(RecordError, match=r"a record file ends in \.parquet") as error:
+            use(tmp_path / name)
+        assert got in str(error.value)
+        assert "\n" not in str(error.value)
+
+
+def test_a_missing_record_and_a_foreign_file_are_named(tmp_path):
+    with pytest.raises(RecordError, match=r"none\.parquet: there is no such record file"):
+        read_record(tmp_path / "none.parquet")
+    (tmp_path / "text.parquet").write_text("not at all")
+    with pytest.raises(RecordError, match=r"text\.parquet: no record file"):
+        read_record(tmp_path / "text.parquet")
+
+
+def test_parquet_of_other_columns_is_no_record(tmp_path):
+    pq.write_table(pa.table({"time_s": [1.0]}), tmp_path / "other.parquet")
+    with pytest.raises(RecordError, match=r"other\.parquet: no record file of schema version 1"):
+        read_record(tmp_path / "other.parquet")
+
+
+def test_a_leftover_part_is_read_up_to_where_the_kill_cut_it(tmp_path):
+    path = tmp_path / "run.parquet"
+    schema = MemoryRecorder({"site": "demo"}).table().schema
+    with pa.OSFile(str(path) + ".part", "wb") as part, pa.ipc.new_stream(part, schema) as stream:
+        for batch in recorded(5000).table().to_batches():
+            stream.write_batch(batch.replace_schema_metadata(schema.metadata))
+    whole = (tmp_path / "run.parquet.part").read_bytes()
+    assert read_record(path).num_rows == 5000
+    for kept in (0.9, 0.5, 0.01):
+        (tmp_path / "run.parquet.part").write_bytes(whole[: int(len(whole) * kept)])
+        count = read_record(path).num_rows
+        assert count == 1024 * (count // 1024)
+        assert kept * 5000 - 1100 < count < kept * 5000
+    (tmp_path / "run.parquet.part").write_bytes(b"")
+    assert read_record(path).num_rows == 0
+
+
+def test_the_controllers_side_needs_no_pyarrow():
+    code = "import sys, bms.record; sys.exit('pyarrow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_writer_says_what_is_wrong_in_one_line(tmp_path):
+    for name, expected in (("run.mf4", "ends in .parquet"), ("none/run.parquet", "No such file or directory")):
+        done = subprocess.run(
+            [sys.executable, "-m", "bms.record.writer", str(tmp_path / name)],
+            input=b"", capture_output=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 2
+        assert done.stdout == b""
+        assert done.stderr.count(b"\n") == 1
+        assert expected in done.stderr.decode()
+
+
+def test_the_writer_drops_an_unfinished_last_line(tmp_path):
+    values = [getattr(ROW, column.name) for column in COLUMNS]
+    lines = "\n".join(["{}", json.dumps(values), json.dumps(values)[:40]])
+    command = [sys.executable, "-m", "bms.record.writer", str(tmp_path / "run.parquet")]
+    subprocess.run(command, input=lines.encode(), check=True, stdout=subprocess.DEVNULL)
+    assert read_record(tmp_path / "run.parquet").num_rows == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["run.parquet"]

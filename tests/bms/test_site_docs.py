@@ -1,0 +1,53 @@
+"""docs/site-file.md says for every setting what the model says: name, what it takes, default, meaning, source."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from bms.config_yaml import parse_strict
+from bms.settings_schema import expected
+from bms.site import (
+    Balancing,
+    CanBus,
+    Controller,
+    GridMeterDevice,
+    GridSmoothing,
+    InverterDevice,
+    Limits,
+    Precharge,
+    Rack,
+    Site,
+)
+
+PAGE = (Path(__file__).parents[2] / "docs" / "site-file.md").read_text(encoding="utf-8")
+MODELS = [Site, Rack, CanBus, InverterDevice, GridMeterDevice, Controller, Limits, Precharge, Balancing, GridSmoothing]
+FIELDS = [(model, name, field) for model in MODELS for name, field in model.model_fields.items()]
+
+
+def row(name: str, field: FieldInfo) -> str:
+    """The row of one setting in the page's tables."""
+    extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+    cells = [f"`{name}`", expected(field.annotation, field), default(field), str(field.description)]
+    return "| " + " | ".join([*cells, str(extra["source"])]) + " |"
+
+
+def default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    if isinstance(field.default, BaseModel) or field.default in (None, ()):
+        return "its defaults" if isinstance(field.default, BaseModel) else "none"
+    return f"`{field.default}`"
+
+
+@pytest.mark.parametrize(
+    ("model", "name", "field"), FIELDS, ids=[f"{model.__name__}.{name}" for model, name, _ in FIELDS]
+)
+def test_setting_is_on_the_page(model: type[BaseModel], name: str, field: FieldInfo) -> None:
+    assert row(name, field) in PAGE
+
+
+def test_example_on_the_page_is_a_valid_site() -> None:
+    example = PAGE.split("```yaml\n")[1].split("```")[0]
+    assert parse_strict(example, Site, file="site.yaml", folder=Path("/")).cells == 832

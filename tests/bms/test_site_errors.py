@@ -1,0 +1,304 @@
+"""What a broken site file is answered: every mistake, each on its own line, at its own place."""
+
+from pathlib import Path
+
+import pytest
+
+from bms.site import ConfigErrors, load_site
+
+GOOD = """\
+name: demo
+racks:
+  - name: rack-1
+    modules: 26
+    cells_per_module: 16
+    cell: lfp-280ah
+    can: {interface: socketcand, channel: can0, host: 127.0.0.1, port: 29536}
+    contactor_break_current_a: 50
+  - name: rack-2
+    modules: 26
+    cells_per_module: 16
+    cell: lfp-280ah
+    can: {interface: socketcand, channel: can1, host: 127.0.0.1, port: 29536}
+    contactor_break_current_a: 50
+inverter: {host: 127.0.0.1, port: 5020}
+grid_meter: {host: 127.0.0.1, port: 5021}
+limits: {soc_frac_min: 0.1}
+applications:
+  - {kind: grid-smoothing, ramp_w_per_s_max: 2e4, grid_power_w_max: 1.25e6}
+"""
+
+
+def errors_of(folder: Path, content: str | bytes) -> list[str]:
+    path = folder / "site.yaml"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(ConfigErrors) as caught:
+        load_site(path)
+    return str(caught.value).replace(f"{folder}/", "").split("\n")
+
+
+def swap(old: str, new: str) -> str:
+    assert GOOD.count(old) == 1
+    return GOOD.replace(old, new)
+
+
+def test_right_file_has_no_errors(tmp_path: Path) -> None:
+    (tmp_path / "site.yaml").write_text(GOOD)
+    assert load_site(tmp_path / "site.yaml").cells == 832
+
+
+VALUES = [
+    (
+        "port: 5020",
+        "port: 12:30",
+        "site.yaml:15:35: inverter.port: not a whole number (got '12:30'), expected a whole number from 1 to 65535",
+    ),
+    (
+        "port: 5020",
+        "port: 70000",
+        "site.yaml:15:35: inverter.port: too large (got 70000), expected a whole number from 1 to 65535",
+    ),
+    (
+        "port: 5020",
+        "port: 5020.0",
+        "site.yaml:15:35: inverter.port: not a whole number (got 5020.0), expected a whole number from 1 to 65535",
+    ),
+    (
+        "port: 5020",
+        "port: true",
+        "site.yaml:15:35: inverter.port: not a whole number (got true), expected a whole number from 1 to 65535",
+    ),
+    (
+        "port: 5020",
+        "prot: 5020",
+        "site.yaml:15:29: inverter.prot: unknown key (got 'prot'), expected 'port' perhaps",
+    ),
+    (
+        "port: 5020",
+        "zeal: 1",
+        "site.yaml:15:29: inverter.zeal: unknown key (got 'zeal'), "
+        "expected one of driver, host, port, unit, poll_period_s, reversion_s, response_time_s",
+    ),
+    (
+        "host: 127.0.0.1, port: 5020",
+        "port: 5020",
+        "site.yaml:15:1: inverter.host: missing (got nothing), expected a host name or address",
+    ),
+    (
+        "soc_frac_min: 0.1",
+        'soc_frac_min: "0.1"',
+        "site.yaml:17:24: limits.soc_frac_min: not a number (got '0.1'), expected a number from 0 to 1",
+    ),
+    (
+        "soc_frac_min: 0.1",
+        "soc_frac_min: .nan",
+        "site.yaml:17:24: limits.soc_frac_min: not a finite number (got nan), expected a number from 0 to 1",
+    ),
+    (
+        "soc_frac_min: 0.1",
+        "soc_frac_min:",
+        "site.yaml:17:23: limits.soc_frac_min: not a number (got nothing), expected a number from 0 to 1",
+    ),
+    (
+        "soc_frac_min: 0.1",
+        "meter_age_s_max: -1",
+        "site.yaml:17:27: limits.meter_age_s_max: too small (got -1), expected a number above 0 and at most 60, in s",
+    ),
+    (
+        "grid_power_w_max: 1.25e6",
+        "grid_power_w_max: 1e999",
+        "site.yaml:19:69: applications.0.grid_power_w_max: not a finite number (got inf), "
+        "expected a number above 0 and at most 1e+10, in W",
+    ),
+    (
+        "kind: grid-smoothing",
+        "kind: peak-shaving",
+        "site.yaml:19:12: applications.0.kind: unknown choice (got 'peak-shaving'), expected 'grid-smoothing'",
+    ),
+    (
+        "kind: grid-smoothing, ",
+        "",
+        "site.yaml:19:5: applications.0.kind: missing (got nothing), expected 'grid-smoothing'",
+    ),
+    (
+        "limits: {soc_frac_min: 0.1}",
+        "limits: 5",
+        "site.yaml:17:9: limits: not a mapping (got 5), expected a mapping",
+    ),
+    (
+        "name: demo",
+        "name: Demo site",
+        "site.yaml:1:7: name: not in the right form (got 'Demo site'), "
+        "expected a name of at most 32 lower-case letters, digits and -",
+    ),
+    ("name: demo", "name: 7", "site.yaml:1:7: name: not text (got 7), "
+     "expected a name of at most 32 lower-case letters, digits and -"),
+    (
+        "name: demo",
+        "name: demo\nname: other",
+        "site.yaml:2:1: name: duplicate key (got 'name' again), expected once; first on line 1",
+    ),
+    (
+        "soc_frac_min: 0.1",
+        "soc_frac_min: 0.1, soc_frac_min: 0.2",
+        "site.yaml:17:29: limits.soc_frac_min: duplicate key (got 'soc_frac_min' again), "
+        "expected once; first on line 17",
+    ),
+    (
+        "  - name: rack-2\n    modules: 26",
+        "  - name: rack-2\n    modules: 33",
+        "site.yaml:10:14: racks.1.modules: too large (got 33), expected a whole number from 1 to 32",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("old", "new", "line"), VALUES, ids=[f"{new[:30]}" for _, new, _ in VALUES])
+def test_wrong_value_or_key(tmp_path: Path, old: str, new: str, line: str) -> None:
+    assert errors_of(tmp_path, swap(old, new)) == [line]
+
+
+RELATIONS = [
+    (
+        "soc_frac_min: 0.1",
+        "cell_voltage_v_max: 3.4",
+        "site.yaml:17:30: limits.cell_voltage_v_max: not above cell_voltage_v_max_operating, 3.5 by default (got 3.4), "
+        "expected more than 3.5",
+    ),
+    (
+        "soc_frac_min: 0.1",
+        "cell_voltage_v_min_operating: 3.6, cell_voltage_v_max_operating: 3.5",
+        "site.yaml:17:40: limits.cell_voltage_v_min_operating: not below cell_voltage_v_max_operating, 3.5 (got 3.6), "
+        "expected less than 3.5",
+    ),
+    (
+        "soc_frac_min: 0.1",
+        "charge_temperature_degc_min: -30",
+        "site.yaml:17:39: limits.charge_temperature_degc_min: below discharge_temperature_degc_min, -20 by default "
+        "(got -30.0), expected at least -20",
+    ),
+    (
+        "soc_frac_min: 0.1",
+        "soc_frac_min: 0.3",
+        "site.yaml:17:24: limits.soc_frac_min: above applications.0.soc_frac_min, 0.2 by default (got 0.3), "
+        "expected at most 0.2",
+    ),
+    (
+        "grid_power_w_max: 1.25e6",
+        "grid_power_w_max: 1.25e6, soc_frac_target: 0.95",
+        "site.yaml:19:94: applications.0.soc_frac_target: not below soc_frac_max, 0.9 by default (got 0.95), "
+        "expected less than 0.9",
+    ),
+    (
+        "port: 5020",
+        "reversion_s: 4",
+        "site.yaml:15:42: inverter.reversion_s: not below the contactors' own watchdog: a dead gateway would open them "
+        "under load (got 4), expected less than 4",
+    ),
+    (
+        "port: 5020",
+        "poll_period_s: 0.6",
+        "site.yaml:15:44: inverter.poll_period_s: too slow to refresh reversion_s (got 0.6), expected at most 0.5",
+    ),
+    (
+        "port: 5021",
+        "poll_period_s: 0.5",
+        "site.yaml:16:46: grid_meter.poll_period_s: not below limits.meter_age_s_max, 0.5 by default (got 0.5), "
+        "expected less than 0.5",
+    ),
+    (
+        "soc_frac_min: 0.1}",
+        "soc_frac_min: 0.1}\ncontroller: {protect_period_s: 0.03}",
+        "site.yaml:18:32: controller.control_period_s: not a whole multiple of protect_period_s (got 0.1), "
+        "expected a multiple of 0.03",
+    ),
+    (
+        "soc_frac_min: 0.1}",
+        "soc_frac_min: 0.1}\nbalancing: {off_above_frac: 0.02}",
+        "site.yaml:18:29: balancing.off_above_frac: not below on_above_frac, 0.01 by default (got 0.02), "
+        "expected less than 0.01",
+    ),
+    (
+        "name: rack-2",
+        "name: rack-1",
+        "site.yaml:9:11: racks.1.name: same name as racks.0 (got 'rack-1'), expected one of its own",
+    ),
+    (
+        "channel: can1",
+        "channel: can0",
+        "site.yaml:13:43: racks.1.can.channel: same bus as racks.0 (got 'can0'), expected one of its own",
+    ),
+    (
+        "  - name: rack-2\n    modules: 26",
+        "  - name: rack-2\n    modules: 25",
+        "site.yaml:10:14: racks.1.modules: 400 cells in series beside 416 in racks.0 on one DC bus (got 25), "
+        "expected 416 cells",
+    ),
+    (
+        "channel: can1, host: 127.0.0.1, ",
+        "channel: can1, ",
+        "site.yaml:13:5: racks.1.can.host: missing for socketcand (got nothing), "
+        "expected the host of the socketcand server",
+    ),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "line"), RELATIONS, ids=[f"{new[-30:]}" for _, new, _ in RELATIONS])
+def test_broken_relation(tmp_path: Path, old: str, new: str, line: str) -> None:
+    assert errors_of(tmp_path, swap(old, new)) == [line]
+
+
+def test_unknown_can_interface_names_those_that_exist(tmp_path: Path) -> None:
+    text = swap("interface: socketcand, channel: can1", "interface: socketcam, channel: can1")
+    (line,) = errors_of(tmp_path, text)
+    assert line.startswith("site.yaml:13:22: racks.1.can.interface: python-can has no such interface (got 'socketcam')")
+    assert "socketcan, socketcand, " in line
+
+
+def test_unknown_cell_is_found_when_the_site_is_loaded(tmp_path: Path) -> None:
+    text = swap("    cell: lfp-280ah\n    can: {interface: socketcand, channel: can1", "    cell: lfp-28ah\n"
+                "    can: {interface: socketcand, channel: can1")  # fmt: skip
+    assert errors_of(tmp_path, text) == [
+        "site.yaml:12:11: racks.1.cell: lfp-28ah: no such cell file; shipped cells: lfp-280ah (got 'lfp-28ah'), "
+        "expected name or path of a cell's parameter file"
+    ]
+
+
+def test_all_errors_come_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
+    text = (
+        GOOD.replace("name: demo", "name: on\nname: off")
+        .replace("rack-2", "rack-1")
+        .replace("host: 127.0.0.1, port: 5020", "prot: 5020, reversion_s: 5")
+        .replace("soc_frac_min: 0.1", "soc_frac_max: yes, cell_voltage_v_min: 2.9")
+        .replace("ramp_w_per_s_max: 2e4", "soc_frac_min: 0.6")
+    )
+    assert errors_of(tmp_path, text) == [
+        "site.yaml:2:1: name: duplicate key (got 'name' again), expected once; first on line 1",
+        "site.yaml:10:11: racks.1.name: same name as racks.0 (got 'rack-1'), expected one of its own",
+        "site.yaml:16:1: inverter.host: missing (got nothing), expected a host name or address",
+        "site.yaml:16:12: inverter.prot: unknown key (got 'prot'), expected 'port' perhaps",
+        "site.yaml:16:37: inverter.reversion_s: not below the contactors' own watchdog: a dead gateway would open them "
+        "under load (got 5), expected less than 4",
+        "site.yaml:18:24: limits.soc_frac_max: not a number (got 'yes'), expected a number from 0 to 1",
+        "site.yaml:18:49: limits.cell_voltage_v_min: not below cell_voltage_v_min_operating, 2.8 by default (got 2.9), "
+        "expected less than 2.8",
+        "site.yaml:20:5: applications.0.ramp_w_per_s_max: missing (got nothing), "
+        "expected a number above 0 and at most 1e+09, in W/s",
+        "site.yaml:20:42: applications.0.soc_frac_min: not below soc_frac_target, 0.55 by default (got 0.6), "
+        "expected less than 0.55",
+    ]
+
+
+def test_a_wrong_entry_does_not_count_as_a_missing_one(tmp_path: Path) -> None:
+    second = GOOD.index("  - name: rack-2")
+    text = GOOD[:second].replace("modules: 26", "modules: 0") + GOOD[GOOD.index("inverter:") :]
+    assert errors_of(tmp_path, text) == [
+        "site.yaml:4:14: racks.0.modules: too small (got 0), expected a whole number from 1 to 32"
+    ]
+
+
+def test_a_relation_with_a_wrong_value_is_not_judged(tmp_path: Path) -> None:
+    text = swap("soc_frac_min: 0.1", "cell_voltage_v_max: high, cell_voltage_v_max_operating: 3.7")
+    assert errors_of(tmp_path, text) == [
+        "site.yaml:17:30: limits.cell_voltage_v_max: not a number (got 'high'), "
+        "expected a number above 0 and at most 10, in V"
+    ]
