@@ -1,0 +1,203 @@
+"""The command `hil`: run the controller against simulated rigs, in real or virtual time, and tune it."""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from bms.config_yaml import ConfigErrors
+from bms.install import require_siblings
+from bms.record import RecordError
+from hil_rigs.fault_spec import FaultSyntaxError
+from hil_rigs.faults import UnknownTargetError
+from hil_rigs.plant.load_file import LoadFileError
+from hil_rigs.shipped import UnknownNameError
+
+BAD_INPUT = (ConfigErrors, RecordError, FaultSyntaxError, UnknownTargetError, LoadFileError, UnknownNameError)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit status 0 = fine, 1 = judged failed or something tripped, 2 = bad input, one clear line on stderr."""
+    require_siblings()
+    arguments = _parser().parse_args(argv)
+    try:
+        status: int = arguments.does(arguments)
+    except BAD_INPUT as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 1
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="hil",
+        description="The battery controller against simulated rigs: no hardware needed.",
+        epilog="Start with `hil demo`. RIG, SCENARIO and STUDY are a path or a shipped name. Exit status: 0 fine, "
+        "1 judged failed or something tripped, 2 bad input.",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_demo(commands)
+    _add_serve(commands)
+    _add_run(commands)
+    _add_tune(commands)
+    for name, does, says in (
+        ("rigs", _rigs, "list the shipped rigs"),
+        ("scenarios", _scenarios, "list the shipped scenarios"),
+        ("faults", _faults, "list the kinds of faults that --fault injects"),
+    ):
+        listing = commands.add_parser(name, help=says, description=says)
+        _add_json(listing)
+        listing.set_defaults(does=does)
+    return parser
+
+
+def _add_demo(commands: Any) -> None:
+    demo = commands.add_parser("demo", help="rig and controller on real sockets, with a live screen",
+                               description=_demo.__doc__)  # fmt: skip
+    demo.add_argument("--rig", metavar="RIG", default="demo", help="rig to run (default: demo)")
+    demo.add_argument("--duration", metavar="S", type=_positive, help="end after S seconds (default: Ctrl-C)")
+    _add_load(demo)
+    demo.add_argument("--record", metavar="FILE", type=Path, default=Path("demo.parquet"),
+                      help="record file (default: demo.parquet)")  # fmt: skip
+    demo.add_argument("--plain", action="store_true", help="a line a second instead of the live screen")
+    demo.add_argument("--seed", metavar="N", type=int, default=1, help="seed of the plant (default: 1)")
+    _add_fault(demo)
+    demo.set_defaults(does=_demo)
+
+
+def _add_serve(commands: Any) -> None:
+    serve = commands.add_parser("serve", help="simulated devices in real time, for any controller",
+                                description=_serve.__doc__)  # fmt: skip
+    serve.add_argument("rig", metavar="RIG")
+    serve.add_argument("--write-site", metavar="FILE", type=Path, help="write the site file for `bms run`")
+    serve.add_argument("--truth", metavar="FILE", type=Path, help="at the end, write the plant's own powers (.parquet)")
+    serve.add_argument("--plain", action="store_true", help="as is: serving has no live screen")
+    serve.add_argument("--seed", metavar="N", type=int, default=1, help="seed of the plant (default: 1)")
+    _add_load(serve)
+    _add_fault(serve)
+    _add_json(serve)
+    serve.set_defaults(does=_serve)
+
+
+def _add_run(commands: Any) -> None:
+    run = commands.add_parser("run", help="one scenario in virtual time, judged", description=_run.__doc__)
+    run.add_argument("scenario", metavar="SCENARIO")
+    run.add_argument("--seed", metavar="N", type=int, help="seed of everything random (default: the scenario's)")
+    run.add_argument("--duration", metavar="S", type=_positive, help="length (default: the scenario's)")
+    _add_fault(run)
+    run.add_argument("--record", metavar="FILE", type=Path, help="write the record (.parquet)")
+    run.add_argument("--plain", action="store_true", help="as is: a run has no live screen")
+    _add_json(run)
+    run.set_defaults(does=_run)
+
+
+def _add_tune(commands: Any) -> None:
+    tune = commands.add_parser("tune", help="search an application's best settings in virtual time",
+                               description=_tune.__doc__)  # fmt: skip
+    tune.add_argument("study", metavar="STUDY")
+    tune.add_argument("--trials", metavar="N", type=_count, default=40, help="trials to add (default: 40)")
+    tune.add_argument("--jobs", metavar="N", type=_count, default=1, help="processes (default: 1)")
+    tune.add_argument("--out", metavar="DIR", type=Path, help="write trials.csv and site-fragment.yaml there")
+    tune.add_argument("--plain", action="store_true", help="no progress bar")
+    _add_json(tune)
+    tune.set_defaults(does=_tune)
+
+
+def _add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print one JSON document on stdout, nothing else")
+
+
+def _add_fault(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--fault", metavar="KIND@T[:TARGET[:VALUE]]", action="append", default=[],
+                        help="inject a fault T seconds after the start; may be repeated; see `hil faults`")  # fmt: skip
+
+
+def _add_load(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--load", metavar="FILE", type=Path, help="CSV or Parquet with time_s, power_w")
+    parser.add_argument("--load-scale", metavar="K", type=_positive, default=1.0, help="multiplies the load")
+    parser.add_argument("--run", metavar="N", type=int, help="which of several runs in the load file")
+
+
+def _positive(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not 0.0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a positive number, got {text!r}")
+    return value
+
+
+def _count(text: str) -> int:
+    value = int(text) if text.isascii() and text.isdecimal() else 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1, got {text!r}")
+    return value
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    """Start a rig and the controller as two processes on 127.0.0.1, show one live screen, end with a summary. Ctrl-C
+    ends both: 0 W, converter stopped, contactors open."""
+    from hil_rigs.demo import demo
+
+    return demo(arguments)
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    """Serve a rig's devices on 127.0.0.1: one line a device, then `ready`. Ctrl-C ends it."""
+    from hil_rigs.serve import serve
+
+    return serve(arguments)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    """Run rig and controller in virtual time and judge the outcome. The same seed gives the same record, byte by
+    byte; the line `replay:` repeats the run."""
+    from hil_rigs.run_command import run
+
+    return run(arguments)
+
+
+def _tune(arguments: argparse.Namespace) -> int:
+    """Search the best settings of an application (Optuna) in virtual time, over a few seeds a trial; print the best
+    trials and the fragment of a site file to deploy. Ctrl-C keeps what is done."""
+    from hil_rigs.tune.command import tune
+
+    return tune(arguments)
+
+
+def _rigs(arguments: argparse.Namespace) -> int:
+    from hil_rigs.rig import list_rigs
+
+    return _print_list([(rig.name, rig.says) for rig in list_rigs()], arguments.json, print)
+
+
+def _scenarios(arguments: argparse.Namespace) -> int:
+    from hil_rigs.scenario import list_scenarios
+
+    return _print_list([(scenario.name, scenario.says) for scenario in list_scenarios()], arguments.json, print)
+
+
+def _faults(arguments: argparse.Namespace) -> int:
+    from hil_rigs.fault_spec import FAULT_KINDS
+
+    return _print_list([(kind.name, kind.line) for kind in FAULT_KINDS.values()], arguments.json, print)
+
+
+def _print_list(rows: list[tuple[str, str]], as_json: bool, out: Callable[[str], None]) -> int:
+    if as_json:
+        out(json.dumps([{"name": name, "says": says} for name, says in rows], indent=2))
+        return 0
+    width = max(len(name) for name, _ in rows)
+    for name, says in rows:
+        out(f"{name:{width}}  {says}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,119 @@
+"""`hil demo`: a rig and the deployed controller as two processes on real sockets, then figures from both."""
+
+import argparse
+import asyncio
+import contextlib
+import ctypes
+import signal
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from hil_rigs.demo_summary import print_summary
+from hil_rigs.rig import find_rig
+
+READY_S = 30.0
+END_S = 20.0
+PR_SET_PDEATHSIG = 1
+
+
+class DemoError(RuntimeError):
+    """The demo cannot go on; the message is one line."""
+
+
+def demo(arguments: argparse.Namespace) -> int:
+    """The controller's exit status: 1 when a fault tripped; 2 when the rig could not be served."""
+    find_rig(arguments.rig)
+    with tempfile.TemporaryDirectory(prefix="cellward-demo-") as folder:
+        try:
+            return asyncio.run(_demo(arguments, Path(folder)))
+        except DemoError as error:
+            print(error, file=sys.stderr)
+            return 2
+
+
+async def _demo(arguments: argparse.Namespace, folder: Path) -> int:
+    site, truth = folder / "site.yaml", folder / "truth.parquet"
+    async with _rig(arguments, site, truth) as rig:
+        status = await _control(arguments, site, rig)
+    print_summary(truth, arguments.record)
+    return status
+
+
+@asynccontextmanager
+async def _rig(arguments: argparse.Namespace, site: Path, truth: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+    """The rig's process from `ready` on; told to end, and waited for, at the end."""
+    options = ["--write-site", str(site), "--truth", str(truth), "--seed", str(arguments.seed)]
+    if arguments.load is not None:
+        options += ["--load", str(arguments.load), "--load-scale", str(arguments.load_scale)]
+        options += ["--run", str(arguments.run)] if arguments.run is not None else []
+    for fault in arguments.fault:
+        options += ["--fault", fault]
+    rig = await _start("hil_rigs.cli", "serve", arguments.rig, *options, stdout=asyncio.subprocess.PIPE)
+    try:
+        await _until_ready(rig)
+        yield rig
+    finally:
+        await _end(rig)
+
+
+async def _until_ready(rig: asyncio.subprocess.Process) -> None:
+    assert rig.stdout is not None
+    try:
+        async with asyncio.timeout(READY_S):
+            while (line := await rig.stdout.readline()) not in (b"ready\n", b""):
+                print(line.decode().rstrip())
+    except TimeoutError:
+        raise DemoError(f"the rig was not ready within {READY_S:g} s") from None
+    if not line:
+        raise DemoError("the rig could not be served: see above")
+
+
+async def _control(arguments: argparse.Namespace, site: Path, rig: asyncio.subprocess.Process) -> int:
+    """Run the controller to its end. Signals to the demo reach it once each; a rig that dies ends it."""
+    options = ["--record", str(arguments.record)]
+    options += ["--duration", str(arguments.duration)] if arguments.duration else []
+    options += ["--plain"] if arguments.plain else []
+    controller = await _start("bms.cli", "run", str(site), *options)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, _send, controller, signal.SIGINT)
+    watch = asyncio.create_task(_end_with(rig, controller))
+    status = await controller.wait()
+    watch.cancel()
+    return status
+
+
+async def _end_with(rig: asyncio.subprocess.Process, controller: asyncio.subprocess.Process) -> None:
+    await rig.wait()
+    print("the rig's process ended: stopping the controller", file=sys.stderr)
+    _send(controller, signal.SIGINT)
+
+
+async def _start(module: str, *options: str, stdout: int | None = None) -> asyncio.subprocess.Process:
+    """A child of its own process group (Ctrl-C is ours to pass on) that gets SIGTERM should the demo be killed."""
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-m", module, *options, stdout=stdout, process_group=0, preexec_fn=_die_with_parent
+    )
+
+
+def _die_with_parent() -> None:
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+
+
+def _send(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        process.send_signal(number)
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    _send(process, signal.SIGTERM)
+    try:
+        async with asyncio.timeout(END_S):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()

@@ -1,0 +1,166 @@
+"""Faults that a scenario injects: what kinds there are, where they strike and how a user writes one."""
+
+import difflib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import ValidationError
+
+from bms.config_yaml import in_words
+from bms.settings import Broken, Settings, about
+
+
+class FaultSyntaxError(ValueError):
+    """A fault that cannot be understood; the message is one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class FaultKind:
+    """One kind. `strikes` names what TARGET picks: cell and module are `RACK/NUMBER` counted from 1, rack is `RACK`;
+    "" = no target. `value` is VALUE's default in `unit`, None = takes no value; `controller_fault` is the id that the
+    controller must raise."""
+
+    name: str
+    says: str
+    strikes: Literal["cell", "module", "rack", ""]
+    controller_fault: str
+    value: float | None = None
+    value_min: float = 0.0
+    value_max: float = 0.0
+    unit: str = ""
+
+    @property
+    def line(self) -> str:
+        """What happens, and what TARGET and VALUE may be, for lists."""
+        parts = [f"TARGET {_target_words(self)}"] if self.strikes else []
+        parts += [f"VALUE {self.value:g} {self.unit} by default"] if self.value is not None else []
+        return f"{self.says} ({'; '.join(parts)})" if parts else self.says
+
+
+FAULT_KINDS: dict[str, FaultKind] = {
+    kind.name: kind
+    for kind in (
+        FaultKind(
+            "cell-overvoltage", "a cell shows VALUE V", "cell", "cell_voltage_high",
+            value=3.75, value_min=0.0, value_max=8.0, unit="V",
+        ),
+        FaultKind(
+            "cell-undervoltage", "a cell shows VALUE V", "cell", "cell_voltage_low",
+            value=2.40, value_min=0.0, value_max=8.0, unit="V",
+        ),
+        FaultKind(
+            "cell-overtemperature", "a cell shows VALUE degC", "cell", "cell_temperature_high",
+            value=65.0, value_min=-40.0, value_max=87.0, unit="degC",
+        ),
+        FaultKind(
+            "overcurrent", "a rack shows VALUE A (discharge positive)", "rack", "rack_overcurrent",
+            value=350.0, value_min=-80_000.0, value_max=80_000.0, unit="A",
+        ),
+        FaultKind("cell-data-lost", "a cell-monitor module falls silent", "module", "cell_data_stale"),
+        FaultKind("current-lost", "a rack's current sensor falls silent", "rack", "current_stale"),
+        FaultKind(
+            "monitor-crc", "a share VALUE of a rack's frames has a wrong checksum", "rack", "monitor_crc_errors",
+            value=0.2, value_min=0.0, value_max=1.0, unit="frac",
+        ),
+        FaultKind("monitor-counter", "a rack's frames repeat one counter", "rack", "monitor_counter_errors"),
+        FaultKind("inverter-lost", "the converter's Modbus link is cut", "", "inverter_lost"),
+        FaultKind("meter-lost", "the grid meter's Modbus link is cut", "", "meter_lost"),
+    )
+}  # fmt: skip
+
+FaultName = Literal[
+    "cell-overvoltage",
+    "cell-undervoltage",
+    "cell-overtemperature",
+    "overcurrent",
+    "cell-data-lost",
+    "current-lost",
+    "monitor-crc",
+    "monitor-counter",
+    "inverter-lost",
+    "meter-lost",
+]
+
+_TARGET = re.compile(r"([a-z][a-z0-9-]{0,31})(?:/([1-9][0-9]{0,3}))?")
+
+
+class FaultSpec(Settings):
+    """One fault of a scenario; it stays until the end."""
+
+    kind: Annotated[FaultName, about("", "what happens")]
+    at_s: Annotated[float, about("s", "when, from the start of the scenario", ge=0, le=1e6)]
+    target: Annotated[str | None, about("", "RACK or RACK/NUMBER, counted from 1", "the first")] = None
+    value: Annotated[float | None, about("", "how much, in the kind's unit", "the kind's own")] = None
+
+    @property
+    def about(self) -> FaultKind:
+        """Its kind."""
+        return FAULT_KINDS[self.kind]
+
+    @property
+    def rack(self) -> str | None:
+        """Rack that it strikes; None = the first (or the kind strikes no rack)."""
+        return self.target.partition("/")[0] if self.target is not None else None
+
+    @property
+    def number(self) -> int:
+        """Cell or module that it strikes, counted from 1."""
+        return int((self.target or "").partition("/")[2] or 1)
+
+    @property
+    def strength(self) -> float | None:
+        """The value, or else the kind's own; None where the kind takes none."""
+        return self.value if self.value is not None else self.about.value
+
+    def broken_relations(self) -> Iterator[Broken]:
+        kind = self.about
+        if self.target is not None and not _fits(kind, self.target):
+            yield Broken(("target",), self.target, f"no target of {kind.name}", _target_words(kind), (("kind",),))
+        if self.value is None:
+            return
+        if kind.value is None:
+            yield Broken(("value",), self.value, f"{kind.name} takes no value", "none", (("kind",),))
+        elif not kind.value_min <= self.value <= kind.value_max:
+            expected = f"a number from {kind.value_min:g} to {kind.value_max:g}, in {kind.unit}"
+            yield Broken(("value",), self.value, f"out of range for {kind.name}", expected, (("kind",),))
+
+
+def _fits(kind: FaultKind, target: str) -> bool:
+    match = _TARGET.fullmatch(target)
+    return match is not None and kind.strikes != "" and (match[2] is None or kind.strikes != "rack")
+
+
+def _target_words(kind: FaultKind) -> str:
+    number = {"cell": " or RACK/CELL", "module": " or RACK/MODULE"}.get(kind.strikes, "")
+    return f"RACK{number}" if kind.strikes else "none"
+
+
+def parse_fault(text: str) -> FaultSpec:
+    """`KIND@T[:TARGET[:VALUE]]` as on the command line, for example `cell-overvoltage@20:rack-1/5:3.8`; an empty
+    TARGET is the first. FaultSyntaxError says what is wrong."""
+    kind, at, rest = text.partition("@")
+    if kind not in FAULT_KINDS:
+        near = difflib.get_close_matches(kind, FAULT_KINDS, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(FAULT_KINDS)}"
+        raise FaultSyntaxError(f"fault {text!r}: no kind {kind!r}, {hint}")
+    parts = rest.split(":")
+    if not at or len(parts) > 3:
+        raise FaultSyntaxError(f"fault {text!r}: expected KIND@T[:TARGET[:VALUE]], for example {kind}@20")
+    fields: dict[str, object] = {"kind": kind, "at_s": _number(text, "T", parts[0])}
+    if len(parts) > 1 and parts[1]:
+        fields["target"] = parts[1]
+    if len(parts) > 2:
+        fields["value"] = _number(text, "VALUE", parts[2])
+    try:
+        return FaultSpec.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise FaultSyntaxError(f"fault {text!r}: {first['loc'][0]}: {in_words(FaultSpec, first)}") from None
+
+
+def _number(text: str, name: str, part: str) -> float:
+    if not re.fullmatch(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]{1,3})?", part):
+        raise FaultSyntaxError(f"fault {text!r}: {name} is not a number (got {part!r})")
+    return float(part)

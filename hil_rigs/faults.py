@@ -1,0 +1,85 @@
+"""Injects faults into a running bench: on the plant's sensors, in the nodes, or on the wire."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from hil_rigs.bench import Bench
+from hil_rigs.fault_spec import FaultSpec
+
+
+class UnknownTargetError(ValueError):
+    """The rig has no such rack, module or cell; the message is one line."""
+
+
+def inject(bench: Bench, fault: FaultSpec) -> None:
+    """Let the fault happen now; it stays."""
+    rack, number = locate(bench, fault)
+    strength = fault.strength if fault.strength is not None else 0.0
+    _INJECTORS[fault.kind](bench, rack, number, strength)
+
+
+def locate(bench: Bench, fault: FaultSpec) -> tuple[int, int]:
+    """Index of rack and of cell or module, both from 0. UnknownTargetError if the rig has none such."""
+    plant = bench.rig.plant
+    names = bench.rig.rack_names
+    if fault.rack is not None and fault.rack not in names:
+        raise UnknownTargetError(f"fault {fault.kind}: no rack {fault.rack!r}, expected one of {', '.join(names)}")
+    count = {"cell": plant.modules_per_rack * plant.cells_per_module, "module": plant.modules_per_rack}
+    most = count.get(fault.about.strikes, 1)
+    if fault.number > most:
+        raise UnknownTargetError(f"fault {fault.kind}: no {fault.about.strikes} {fault.number}, a rack has {most}")
+    return names.index(fault.rack) if fault.rack is not None else 0, fault.number - 1
+
+
+def _voltage(bench: Bench, rack: int, cell: int, voltage_v: float) -> None:
+    plant = bench.plant.racks[rack]
+    plant.voltage_bias_v[cell] = voltage_v - float(plant.cells.voltage_v[cell])
+
+
+def _temperature(bench: Bench, rack: int, cell: int, temperature_degc: float) -> None:
+    plant = bench.plant.racks[rack]
+    plant.temperature_bias_degc[cell] = temperature_degc - float(plant.cells.temperature_degc[cell])
+
+
+def _current(bench: Bench, rack: int, _: int, current_a: float) -> None:
+    plant = bench.plant.racks[rack]
+    plant.current_bias_a = current_a - plant.current_a
+
+
+def _silent_module(bench: Bench, rack: int, module: int, _: float) -> None:
+    bench.nodes[rack].faults.silent_modules.add(module)
+
+
+def _silent_current(bench: Bench, rack: int, _: int, __: float) -> None:
+    bench.nodes[rack].faults.silent_current = True
+
+
+def _crc(bench: Bench, rack: int, _: int, share_frac: float) -> None:
+    bench.nodes[rack].faults.break_crc_frac = float(np.clip(share_frac, 0.0, 1.0))
+
+
+def _counter(bench: Bench, rack: int, _: int, __: float) -> None:
+    bench.nodes[rack].faults.stuck_counter = True
+
+
+def _inverter_lost(bench: Bench, _: int, __: int, ___: float) -> None:
+    bench.inverter_server.faults.silent = True
+
+
+def _meter_lost(bench: Bench, _: int, __: int, ___: float) -> None:
+    bench.meter_server.faults.silent = True
+
+
+_INJECTORS: dict[str, Callable[[Bench, int, int, float], None]] = {
+    "cell-overvoltage": _voltage,
+    "cell-undervoltage": _voltage,
+    "cell-overtemperature": _temperature,
+    "overcurrent": _current,
+    "cell-data-lost": _silent_module,
+    "current-lost": _silent_current,
+    "monitor-crc": _crc,
+    "monitor-counter": _counter,
+    "inverter-lost": _inverter_lost,
+    "meter-lost": _meter_lost,
+}

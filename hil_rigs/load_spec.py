@@ -1,0 +1,48 @@
+"""A load as rig and scenario files describe it."""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from bms.settings import Settings, about, beside_the_file
+
+RATED_POWER = about("W", "rated power of the load", gt=0, le=1e10)
+SCALE = about("", "factor on the load's power", "as it is", gt=0, le=1e4)
+
+
+class GpuSmoothingSpec(Settings):
+    """Power smoothing inside the servers."""
+
+    floor_frac: Annotated[float, about("frac", "power never falls below this share of rated", ge=0, le=0.9)]
+    ramp_frac_per_s: Annotated[float, about("frac/s", "power changes no faster, in shares of rated", gt=0, le=100)]
+
+
+class AiTraining(Settings):
+    """Synchronised training of one large model: iterations of about 17 s."""
+
+    kind: Annotated[Literal["ai-training"], about("", "which load this is")]
+    rated_power_w: Annotated[float, RATED_POWER]
+    scale: Annotated[float, SCALE] = 1.0
+    smoothing: Annotated[GpuSmoothingSpec | None, about("", "smoothing inside the servers", "raw swings")] = None
+
+
+class ConstantPower(Settings):
+    """The same power for ever."""
+
+    kind: Annotated[Literal["constant"], about("", "which load this is")]
+    rated_power_w: Annotated[float, RATED_POWER]
+    scale: Annotated[float, SCALE] = 1.0
+
+
+class LoadFile(Settings):
+    """A recording: CSV or Parquet with `time_s, power_w`, consumption positive."""
+
+    kind: Annotated[Literal["file"], about("", "which load this is")]
+    path: Annotated[
+        str, about("", "the file, relative to this one", min_length=1, max_length=500), AfterValidator(beside_the_file)
+    ]
+    run: Annotated[int | None, about("", "which of several runs in the file", "the file has one")] = None
+    scale: Annotated[float, SCALE] = 1.0
+
+
+LoadSpec = Annotated[AiTraining | ConstantPower | LoadFile, Field(discriminator="kind")]

@@ -1,0 +1,1 @@
+"""The physical truth behind a rig: cells, racks, DC bus, converter and load. Knows nothing of the controller."""

@@ -1,0 +1,150 @@
+"""A grid-following converter between the DC link and the grid: states, limits, lag and losses."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from math import exp
+
+
+class ConverterState(StrEnum):
+    """What the converter does; the words are those of SunSpec model 701, point InvSt."""
+
+    OFF = "off"
+    STARTING = "starting"
+    RUNNING = "running"
+    FAULT = "fault"
+
+
+class ConverterAlarm(StrEnum):
+    """Why it went to FAULT."""
+
+    DC_UNDER_VOLTAGE = "dc_under_voltage"
+    DC_OVER_VOLTAGE = "dc_over_voltage"
+
+
+@dataclass(frozen=True, slots=True)
+class ConverterParameters:
+    """Nameplate and behaviour. Running window, starting voltage and DC current limit belong to the DC side."""
+
+    rated_power_w: float
+    dc_voltage_v_start_min: float
+    dc_voltage_v_min: float
+    dc_voltage_v_max: float
+    dc_current_a_max: float
+    lag_s: float = 0.030
+    start_s: float = 1.0
+    efficiency_frac: float = 0.985
+    standby_loss_w: float = 1500.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.dc_voltage_v_min <= self.dc_voltage_v_start_min < self.dc_voltage_v_max:
+            raise ValueError(
+                f"DC voltages must rise from minimum over start to maximum: got {self.dc_voltage_v_min}, "
+                f"{self.dc_voltage_v_start_min}, {self.dc_voltage_v_max} V"
+            )
+        if min(self.rated_power_w, self.dc_current_a_max, self.lag_s) <= 0 or not 0 < self.efficiency_frac <= 1:
+            raise ValueError("rated power, DC current limit and lag must be positive, efficiency within 0..1")
+
+
+def parameters_for_link(nominal_v: float, rated_power_w: float) -> ConverterParameters:
+    """A converter that fits a DC link of this nominal voltage: starts from 85 %, runs from 78 to 118 % (an LFP
+    string's 2.5 to 3.75 V a cell), full power down to 85 %."""
+    return ConverterParameters(
+        rated_power_w=rated_power_w,
+        dc_voltage_v_start_min=0.85 * nominal_v,
+        dc_voltage_v_min=0.78 * nominal_v,
+        dc_voltage_v_max=1.18 * nominal_v,
+        dc_current_a_max=1.03 * rated_power_w / (0.85 * nominal_v),
+    )
+
+
+class ConverterPlant:
+    """Follows a power set-point (W at the AC terminals, discharge positive) while RUNNING.
+
+    `step` moves power and state on, then the DC bus is solved for `dc_power_w`, then `settle` takes the outcome.
+    `runaway_w` is a fault hook: that power instead of the set-point, until stopped; only DC limits bind it."""
+
+    def __init__(self, parameters: ConverterParameters, frequency_hz: float = 60.0) -> None:
+        self.parameters = parameters
+        self.frequency_hz = frequency_hz
+        self.state = ConverterState.OFF
+        self.alarm: ConverterAlarm | None = None
+        self.target_power_w = 0.0
+        self.runaway_w: float | None = None
+        self.ac_power_w = 0.0
+        self.dc_power_w = 0.0
+        self.dc_voltage_v = 0.0
+        self.dc_current_a = 0.0
+        self._starting_s = 0.0
+
+    @property
+    def rated_power_w(self) -> float:
+        return self.parameters.rated_power_w
+
+    def start(self) -> None:
+        """Begin to start; without effect in any state but OFF. Waits in STARTING until the DC link is there."""
+        if self.state is ConverterState.OFF:
+            self.state = ConverterState.STARTING
+            self._starting_s = 0.0
+
+    def stop(self) -> None:
+        """Block the gates: no power at once. A fault stays until `reset`."""
+        if self.state is not ConverterState.FAULT:
+            self.state = ConverterState.OFF
+        self._deliver(0.0)
+
+    def reset(self) -> None:
+        """Acknowledge a fault: to OFF."""
+        if self.state is ConverterState.FAULT:
+            self.state = ConverterState.OFF
+            self.alarm = None
+
+    def set_power(self, power_w: float) -> None:
+        """New set-point, held within the rated power. ValueError if it is not finite."""
+        if not abs(power_w) < float("inf"):
+            raise ValueError(f"power set-point must be finite, got {power_w}")
+        rated_w = self.parameters.rated_power_w
+        self.target_power_w = min(max(power_w, -rated_w), rated_w)
+
+    def step(self, dt_s: float) -> None:
+        if self.state is ConverterState.STARTING:
+            self._advance_start(dt_s)
+        if self.state is ConverterState.RUNNING:
+            target_w = self.target_power_w if self.runaway_w is None else self.runaway_w
+            follow = 1.0 - exp(-dt_s / self.parameters.lag_s)
+            self._deliver(self._limit(self.ac_power_w + follow * (target_w - self.ac_power_w)))
+
+    def settle(self, dc_voltage_v: float, dc_current_a: float) -> None:
+        """Take the DC bus as it came out; trips when its voltage left the window while running."""
+        self.dc_voltage_v = dc_voltage_v
+        self.dc_current_a = dc_current_a
+        if self.state is ConverterState.RUNNING:
+            if dc_voltage_v < self.parameters.dc_voltage_v_min:
+                self._trip(ConverterAlarm.DC_UNDER_VOLTAGE)
+            elif dc_voltage_v > self.parameters.dc_voltage_v_max:
+                self._trip(ConverterAlarm.DC_OVER_VOLTAGE)
+
+    def _advance_start(self, dt_s: float) -> None:
+        link_there = self.parameters.dc_voltage_v_start_min <= self.dc_voltage_v <= self.parameters.dc_voltage_v_max
+        self._starting_s = self._starting_s + dt_s if link_there else 0.0
+        if self._starting_s >= self.parameters.start_s - 1e-9:
+            self.state = ConverterState.RUNNING
+
+    def _limit(self, ac_power_w: float) -> float:
+        """AC power within what the DC current limit allows at the present link voltage."""
+        dc_power_w = self.parameters.dc_current_a_max * self.dc_voltage_v
+        discharge_w = max(dc_power_w - self.parameters.standby_loss_w, 0.0) * self.parameters.efficiency_frac
+        charge_w = (dc_power_w + self.parameters.standby_loss_w) / self.parameters.efficiency_frac
+        return min(max(ac_power_w, -charge_w), discharge_w)
+
+    def _deliver(self, ac_power_w: float) -> None:
+        """Set AC power, and the DC power that it takes: one-way efficiency, and the standby loss while running."""
+        efficiency_frac = self.parameters.efficiency_frac
+        self.ac_power_w = ac_power_w
+        self.dc_power_w = ac_power_w / efficiency_frac if ac_power_w > 0 else ac_power_w * efficiency_frac
+        if self.state is ConverterState.RUNNING:
+            self.dc_power_w += self.parameters.standby_loss_w
+
+    def _trip(self, alarm: ConverterAlarm) -> None:
+        self.state = ConverterState.FAULT
+        self.alarm = alarm
+        self._deliver(0.0)

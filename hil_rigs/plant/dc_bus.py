@@ -1,0 +1,58 @@
+"""The DC link that joins racks and converter: its voltage, and each rack's share of the current."""
+
+from collections.abc import Sequence
+from math import exp, sqrt
+
+from hil_rigs.plant.rack import RackPlant
+
+
+class DcBus:
+    """Link capacitor with a bleed resistor, fed by racks through their main or precharge path.
+
+    Every step treats racks as sources (emf behind a resistance) and the converter as constant power, and moves the
+    capacitor exactly over the step: the same formula gives precharge (seconds), inrush and shared load (below a
+    millisecond), and no step length makes it unstable. Circulating currents between racks come out by themselves.
+
+    `racks_power_w` is what the racks' emf delivered in the last step, their own resistance included."""
+
+    def __init__(self, racks: Sequence[RackPlant], capacitance_f: float = 0.020, bleed_ohm: float = 5000.0) -> None:
+        self.racks = tuple(racks)
+        self.capacitance_f = capacitance_f
+        self.bleed_s = 1.0 / bleed_ohm
+        self.voltage_v = 0.0
+        self.converter_current_a = 0.0
+        self.racks_power_w = 0.0
+
+    def step(self, dt_s: float, converter_power_w: float) -> None:
+        """Advance by `dt_s` with the converter taking `converter_power_w` (discharge positive) from the link; sets
+        every rack's mean current over the step and the link voltage at its end."""
+        sources = [(rack.path_conductance_s, rack.emf_v) for rack in self.racks]
+        conductance_s = self.bleed_s + sum([path_s for path_s, _ in sources])
+        short_circuit_a = sum([path_s * emf_v for path_s, emf_v in sources])
+        current_a = self._converter_current_a(conductance_s, short_circuit_a, converter_power_w)
+        settled_v = (short_circuit_a - current_a) / conductance_s
+        steps = conductance_s * dt_s / self.capacitance_f
+        decay = exp(-steps)
+        mean_v = settled_v + (self.voltage_v - settled_v) * (1.0 - decay) / steps
+        self.voltage_v = max(settled_v + (self.voltage_v - settled_v) * decay, 0.0)
+        self.converter_current_a = current_a
+        self._share(sources, mean_v)
+
+    def _converter_current_a(self, conductance_s: float, short_circuit_a: float, power_w: float) -> float:
+        """Current of a constant power: at the voltage it settles to behind a closed main; otherwise it only moves
+        the capacitor, so at the voltage there is now."""
+        if power_w == 0.0:
+            return 0.0
+        if any(rack.main_closed for rack in self.racks):
+            # root of G v^2 - I v + P = 0; beyond the maximum power the link stays at half its open voltage
+            root_a = sqrt(max(short_circuit_a**2 - 4 * conductance_s * power_w, 0.0))
+            return (short_circuit_a - root_a) / 2
+        return power_w / self.voltage_v if self.voltage_v > 1.0 else 0.0
+
+    def _share(self, sources: Sequence[tuple[float, float]], mean_v: float) -> None:
+        """Each rack's current at the link's mean voltage over the step."""
+        self.racks_power_w = 0.0
+        for rack, (path_s, emf_v) in zip(self.racks, sources, strict=True):
+            rack.current_a = path_s * (emf_v - mean_v)
+            rack.link_voltage_v = self.voltage_v
+            self.racks_power_w += emf_v * rack.current_a

@@ -1,0 +1,115 @@
+"""A rack as it really is: cells, contactors with their defects, bleed resistors, and what its sensors make of it."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernels.cellsim import CellPack
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.uint8]
+
+LOAD_CURRENT_A = 1.0
+"""Opening above this current counts as opening under load."""
+
+
+class Contactor:
+    """Closes and opens on command. Defects: `welded` does not open any more, `stuck_open` does not close any more."""
+
+    def __init__(self) -> None:
+        self.closed = False
+        self.welded = False
+        self.stuck_open = False
+        self.opened_under_load = 0
+        self.opened_under_load_a = 0.0
+
+    def command(self, close: bool, current_a: float) -> None:
+        """Follow the command as far as the defects let it; `current_a` is what it carries now."""
+        if close and not self.closed and not self.stuck_open:
+            self.closed = True
+        elif self.closed and not close and not self.welded:
+            self.closed = False
+            if abs(current_a) > LOAD_CURRENT_A:
+                self.opened_under_load += 1
+                self.opened_under_load_a = max(self.opened_under_load_a, abs(current_a))
+
+
+class RackPlant:
+    """Cells in series behind a main contactor, with a precharge contactor and resistor in parallel to it.
+
+    `current_a` (discharge positive) and `link_voltage_v` are set by the DC bus. `bleed[n]` (1 = bleeding) is set by
+    the cell monitor. Sensor hooks: `voltage_bias_v[n]`, `temperature_bias_degc[n]`, `current_bias_a`."""
+
+    def __init__(
+        self, cells: CellPack, wiring_ohm: float = 0.004, precharge_ohm: float = 15.0, bleed_ohm: float = 33.0
+    ) -> None:
+        self.cells = cells
+        self.main = Contactor()
+        self.precharge = Contactor()
+        self.current_a = 0.0
+        self.link_voltage_v = 0.0
+        self.cell_count = len(cells.voltage_v)
+        self.bleed: Flags = np.zeros(self.cell_count, np.uint8)
+        self.voltage_bias_v: Floats = np.zeros(self.cell_count)
+        self.temperature_bias_degc: Floats = np.zeros(self.cell_count)
+        self.current_bias_a = 0.0
+        self._bleed_a: Floats = np.zeros(self.cell_count)
+        self._bleed_s = 1.0 / bleed_ohm
+        self._wiring_ohm = wiring_ohm
+        self._precharge_ohm = precharge_ohm
+
+    @property
+    def main_closed(self) -> bool:
+        return self.main.closed
+
+    @property
+    def precharge_closed(self) -> bool:
+        return self.precharge.closed
+
+    @property
+    def emf_v(self) -> float:
+        """Voltage that the rack would show without current, now."""
+        return self.cells.emf_v
+
+    @property
+    def voltage_v(self) -> float:
+        """Rack terminals at the present current: the sum of the cells."""
+        return self.cells.emf_v - self.current_a * self.cells.resistance_ohm
+
+    @property
+    def path_conductance_s(self) -> float:
+        """Between emf and link; 0 with both contactors open."""
+        if self.main.closed:
+            return 1.0 / (self.cells.resistance_ohm + self._wiring_ohm)
+        if self.precharge.closed:
+            return 1.0 / (self.cells.resistance_ohm + self._wiring_ohm + self._precharge_ohm)
+        return 0.0
+
+    @property
+    def opened_under_load_a(self) -> float:
+        """Largest current that one of the contactors had to break; 0 if none ever did."""
+        return max(self.main.opened_under_load_a, self.precharge.opened_under_load_a)
+
+    def command(self, main: bool, precharge: bool) -> None:
+        """Drive the contactors (True = close). They follow at once, defects permitting."""
+        main_carries = self.main.closed
+        self.precharge.command(precharge, 0.0 if main_carries else self.current_a)
+        self.main.command(main, self.current_a if main_carries else 0.0)
+
+    def step(self, dt_s: float, ambient_degc: float) -> None:
+        """Advance the cells at the present current, those that bleed by their resistor's current more."""
+        np.multiply(self.cells.voltage_v, self.bleed, out=self._bleed_a)
+        self._bleed_a *= self._bleed_s
+        self.cells.step(self.current_a, self._bleed_a, ambient_degc, dt_s)
+
+    def measured_voltage_v(self) -> Floats:
+        return self.cells.voltage_v + self.voltage_bias_v
+
+    def measured_temperature_degc(self) -> Floats:
+        return self.cells.temperature_degc + self.temperature_bias_degc
+
+    def measured_current_a(self) -> float:
+        return self.current_a + self.current_bias_a
+
+    def bleeding(self) -> Flags:
+        """Read-back of the bleed switches, uint8[n]."""
+        return self.bleed.copy()

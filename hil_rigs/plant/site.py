@@ -1,0 +1,94 @@
+"""The whole plant: racks on a DC link, a converter, a load and the grid connection that covers the rest."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hil_rigs.plant.converter import ConverterPlant
+from hil_rigs.plant.dc_bus import DcBus
+from hil_rigs.plant.load import Load
+from hil_rigs.plant.rack import RackPlant
+
+
+@dataclass(slots=True)
+class Energies:
+    """Energy since the start (J); each counter only grows. `discharged`/`charged` are at the converter's AC side,
+    `dc_out`/`dc_in` at its DC side, `racks_out`/`racks_in` behind the racks' own resistance (their emf)."""
+
+    load_j: float = 0.0
+    grid_import_j: float = 0.0
+    grid_export_j: float = 0.0
+    discharged_j: float = 0.0
+    charged_j: float = 0.0
+    dc_out_j: float = 0.0
+    dc_in_j: float = 0.0
+    racks_out_j: float = 0.0
+    racks_in_j: float = 0.0
+
+
+class Plant:
+    """Advances everything together. `time_s` counts from 0; `grid_power_w` (import positive) = load - battery.
+
+    Without a `bus` the racks share a link of the usual capacitance."""
+
+    def __init__(
+        self,
+        racks: Sequence[RackPlant],
+        converter: ConverterPlant,
+        load: Load,
+        ambient_degc: float = 25.0,
+        bus: DcBus | None = None,
+    ) -> None:
+        self.racks = tuple(racks)
+        self.converter = converter
+        self.load = load
+        self.ambient_degc = ambient_degc
+        self.bus = bus or DcBus(racks)
+        self.energies = Energies()
+        self.load_power_w = load.power_w(0.0)
+        self.grid_power_w = self.load_power_w
+        self._time_ns = 0
+
+    @property
+    def time_s(self) -> float:
+        return self._time_ns / 1e9
+
+    @property
+    def frequency_hz(self) -> float:
+        return self.converter.frequency_hz
+
+    def step(self, dt_s: float) -> None:
+        """Advance by `dt_s` (counted in whole ns): load, converter, DC bus with the racks' currents, cells.
+        Powers and currents are then those of this step, voltages those at its end. ValueError if not positive."""
+        if not dt_s > 0:
+            raise ValueError(f"a step must be longer than 0 s, got {dt_s}")
+        self._time_ns += round(dt_s * 1e9)
+        self.load_power_w = self.load.power_w(self._time_ns / 1e9)
+        self.converter.step(dt_s)
+        ac_power_w, dc_power_w = self.converter.ac_power_w, self.converter.dc_power_w
+        self.grid_power_w = self.load_power_w - ac_power_w
+        self.bus.step(dt_s, dc_power_w)
+        self.converter.settle(self.bus.voltage_v, self.bus.converter_current_a)
+        self._count(dt_s, ac_power_w, dc_power_w)
+        for rack in self.racks:
+            rack.step(dt_s, self.ambient_degc)
+
+    def _count(self, dt_s: float, ac_power_w: float, dc_power_w: float) -> None:
+        energies = self.energies
+        racks_w = self.bus.racks_power_w
+        energies.load_j += self.load_power_w * dt_s
+        if self.grid_power_w > 0:
+            energies.grid_import_j += self.grid_power_w * dt_s
+        else:
+            energies.grid_export_j -= self.grid_power_w * dt_s
+        if ac_power_w > 0:
+            energies.discharged_j += ac_power_w * dt_s
+        else:
+            energies.charged_j -= ac_power_w * dt_s
+        if dc_power_w > 0:
+            energies.dc_out_j += dc_power_w * dt_s
+        else:
+            energies.dc_in_j -= dc_power_w * dt_s
+        if racks_w > 0:
+            energies.racks_out_j += racks_w * dt_s
+        else:
+            energies.racks_in_j -= racks_w * dt_s

@@ -1,0 +1,115 @@
+"""Rig files: a simulated plant, its load and the settings that a controller of it should have."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, ValidationError
+
+from bms.config_yaml import in_words
+from bms.settings import Settings, about
+from bms.site import CanBus, GridMeterDevice, InverterDevice, Rack, Site, SiteSettings, existing_cell
+from hil_rigs.load_spec import LoadSpec
+from hil_rigs.shipped import Shipped, find, shipped
+
+FOLDER = Path(__file__).parent / "rigs"
+
+
+class PlantSpec(Settings):
+    """Racks on one converter, all alike."""
+
+    racks: Annotated[int, about("", "racks in parallel", ge=1, le=64)]
+    modules_per_rack: Annotated[int, about("", "cell-monitor modules in series", ge=1, le=32)]
+    cells_per_module: Annotated[int, about("", "cells in series in each module", ge=1, le=16)]
+    cell: Annotated[
+        str,
+        about("", "name or path of the cell's parameter file", min_length=1, max_length=500),
+        AfterValidator(existing_cell),
+    ]
+    soc_frac: Annotated[float, about("frac", "mean SoC at the start", ge=0, le=1)]
+    contactor_break_current_a: Annotated[float, about("A", "as in the site file", gt=0, le=10_000)]
+    inverter_power_w: Annotated[float, about("W", "rated power of the converter", gt=0, le=1e9)]
+    ambient_degc: Annotated[float, about("degC", "temperature around the racks", ge=-40, le=80)]
+
+
+class RigFile(Shipped):
+    """A rig."""
+
+    plant: Annotated[PlantSpec, about("", "what is simulated")]
+    load: Annotated[LoadSpec, about("", "what the site consumes")]
+    site: Annotated[SiteSettings, about("", "settings for a controller, as in a site file")] = SiteSettings()
+
+    @property
+    def rack_names(self) -> tuple[str, ...]:
+        """Names of the racks in sites, faults and records."""
+        return tuple(f"rack-{i + 1}" for i in range(self.plant.racks))
+
+
+@dataclass(frozen=True, slots=True)
+class ModbusEndpoint:
+    """Where a simulated Modbus device listens."""
+
+    host: str
+    port: int
+    unit: int
+
+
+@dataclass(frozen=True, slots=True)
+class CanEndpoint:
+    """How a simulated CAN bus is reached, in python-can's terms."""
+
+    interface: str
+    channel: str
+    host: str | None = None
+    port: int | None = None
+    bitrate: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """Where a rig's devices are; one bus a rack, in the order of `RigFile.rack_names`."""
+
+    inverter: ModbusEndpoint
+    grid_meter: ModbusEndpoint
+    racks: tuple[CanEndpoint, ...]
+
+
+def find_rig(name_or_path: str) -> RigFile:
+    """A shipped rig or a file. UnknownNameError or ConfigErrors."""
+    return find(FOLDER, name_or_path, RigFile)
+
+
+def list_rigs() -> list[RigFile]:
+    """All shipped rigs, by name; raises if one of them is broken."""
+    return shipped(FOLDER, RigFile)
+
+
+def make_site(rig: RigFile, endpoints: Endpoints) -> Site:
+    """The site file for a controller of this rig. ValueError if the endpoints do not fit, in one line."""
+    if len(endpoints.racks) != rig.plant.racks:
+        raise ValueError(f"rig {rig.name} has {rig.plant.racks} racks, got {len(endpoints.racks)} CAN buses")
+    inverter, meter = endpoints.inverter, endpoints.grid_meter
+    try:
+        return Site(
+            name=rig.name,
+            racks=tuple(_rack(rig, *pair) for pair in zip(rig.rack_names, endpoints.racks, strict=True)),
+            inverter=InverterDevice(host=inverter.host, port=inverter.port, unit=inverter.unit),
+            grid_meter=GridMeterDevice(host=meter.host, port=meter.port, unit=meter.unit),
+            **{name: getattr(rig.site, name) for name in SiteSettings.model_fields},
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise ValueError(f"rig {rig.name} makes no valid site: {place}: {in_words(Site, first)}") from None
+
+
+def _rack(rig: RigFile, name: str, bus: CanEndpoint) -> Rack:
+    plant = rig.plant
+    return Rack(
+        name=name,
+        modules=plant.modules_per_rack,
+        cells_per_module=plant.cells_per_module,
+        cell=plant.cell,
+        can=CanBus(interface=bus.interface, channel=bus.channel, host=bus.host, port=bus.port, bitrate=bus.bitrate),
+        contactor_break_current_a=plant.contactor_break_current_a,
+    )

@@ -1,0 +1,97 @@
+"""Scenario files: a rig, what goes wrong on it and when, and what must come of it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from bms.settings import Broken, Settings, about, name_or_beside
+from hil_rigs.fault_spec import FAULT_KINDS, FaultKind, FaultSpec, FaultSyntaxError, parse_fault
+from hil_rigs.load_spec import LoadSpec
+from hil_rigs.shipped import Shipped, find, shipped
+
+__all__ = [
+    "FAULT_KINDS",
+    "Expect",
+    "FaultKind",
+    "FaultSpec",
+    "FaultSyntaxError",
+    "Scenario",
+    "find_scenario",
+    "list_scenarios",
+    "parse_fault",
+]
+
+FOLDER = Path(__file__).parent / "scenarios"
+
+FaultId = Annotated[str, about("", "id of a fault of the controller", pattern=r"^[a-z][a-z0-9_]*$", shape="a fault id")]
+
+
+class Expect(Settings):
+    """What is judged; what is absent is not judged."""
+
+    battery: Annotated[
+        Literal["running", "zero", "open"] | None,
+        about("", "end state: running, 0 W with closed contactors, or open contactors"),
+    ] = None
+    faults: Annotated[
+        tuple[FaultId, ...], Field(strict=False), about("", "ids that the controller must raise", max_length=32)
+    ] = ()
+    no_faults: Annotated[bool, about("", "the controller must raise no fault at all")] = False
+    opened: Annotated[bool | None, about("", "whether a contactor that was closed opens at any time")] = None
+    grid_range_w_5s_max: Annotated[
+        float | None, about("W", "largest difference of the grid's power within any 5 s", gt=0, le=1e10)
+    ] = None
+    grid_power_w_max: Annotated[float | None, about("W", "highest power of the grid", gt=0, le=1e10)] = None
+    settle_time_s: Annotated[
+        float,
+        about(
+            "s",
+            "the grid's power is judged from here to the end of duration_s",
+            "racks joined and target settled",
+            ge=0,
+            le=1e6,
+        ),
+    ] = 0.0
+
+    def broken_relations(self) -> Iterator[Broken]:
+        if self.no_faults and self.faults:
+            yield Broken(("no_faults",), True, "contradicts the faults that must appear", "false", (("faults",),))
+        if self.battery == "open" and self.opened is False:
+            yield Broken(("opened",), False, "contradicts battery: open", "true", (("battery",),))
+
+
+class Scenario(Shipped):
+    """A scenario."""
+
+    rig: Annotated[
+        str,
+        about("", "name or path of the rig", "the demo rig", min_length=1, max_length=500),
+        AfterValidator(name_or_beside),
+    ] = "demo"
+    duration_s: Annotated[float, about("s", "length", gt=0, le=1e6)]
+    seed: Annotated[int, about("", "seed of everything random, unless told otherwise", "any", ge=0, le=2**63 - 1)] = 1
+    load: Annotated[LoadSpec | None, about("", "replaces the rig's load", "the rig's own")] = None
+    faults: Annotated[tuple[FaultSpec, ...], Field(strict=False), about("", "what goes wrong", max_length=1000)] = ()
+    expect: Annotated[Expect, about("", "what must come of it")]
+
+    def broken_relations(self) -> Iterator[Broken]:
+        for i, fault in enumerate(self.faults):
+            if fault.at_s >= self.duration_s:
+                expected, others = f"less than {self.duration_s:g}", (("duration_s",),)
+                yield Broken(("faults", i, "at_s"), fault.at_s, "not before the scenario's end", expected, others)
+        if self.expect.settle_time_s >= self.duration_s:
+            expected, others = f"less than {self.duration_s:g}", (("duration_s",),)
+            loc = ("expect", "settle_time_s")
+            yield Broken(loc, self.expect.settle_time_s, "not before the scenario's end", expected, others)
+
+
+def find_scenario(name_or_path: str) -> Scenario:
+    """A shipped scenario or a file. UnknownNameError or ConfigErrors."""
+    return find(FOLDER, name_or_path, Scenario)
+
+
+def list_scenarios() -> list[Scenario]:
+    """All shipped scenarios, by name; raises if one of them is broken."""
+    return shipped(FOLDER, Scenario)

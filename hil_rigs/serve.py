@@ -1,0 +1,125 @@
+"""`hil serve`: a rig's devices in real time on this machine, for any controller or client."""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import signal
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from bms.site import dump_site
+from drivers.cell_monitors.native.layout import DBC_PATH
+from drivers.clock import now_ns
+from hil_rigs.bench import HOST, Bench
+from hil_rigs.devices.socketcand_hub import SocketcandHub
+from hil_rigs.fault_spec import FaultSpec, parse_fault
+from hil_rigs.faults import inject, locate
+from hil_rigs.load_spec import LoadFile, LoadSpec
+from hil_rigs.rig import CanEndpoint, Endpoints, RigFile, find_rig, make_site
+
+
+@dataclass(frozen=True, slots=True)
+class ServedDevice:
+    """One simulated device and how it is reached."""
+
+    name: str
+    link: str
+    address: str
+    detail: str
+
+    @property
+    def line(self) -> str:
+        """NAME modbus tcp HOST:PORT unit N PROFILE, or NAME can INTERFACE HOST:PORT CHANNEL DBC."""
+        return f"{self.name} {self.link} {self.address} {self.detail}"
+
+
+def serve(arguments: argparse.Namespace) -> int:
+    """Serve until Ctrl-C or SIGTERM; exit status 0."""
+    rig = find_rig(arguments.rig)
+    faults = [parse_fault(text) for text in arguments.fault]
+    return asyncio.run(_serve(rig, faults, given_load(arguments), arguments))
+
+
+def given_load(arguments: argparse.Namespace) -> LoadSpec | None:
+    """The load that --load, --load-scale and --run describe, None without --load."""
+    if arguments.load is None:
+        return None
+    return LoadFile(kind="file", path=str(arguments.load), run=arguments.run, scale=arguments.load_scale)
+
+
+async def _serve(rig: RigFile, faults: list[FaultSpec], load: LoadSpec | None, arguments: argparse.Namespace) -> int:
+    bench = Bench(rig, arguments.seed, load)
+    for fault in faults:
+        locate(bench, fault)
+    endpoints = await bench.start()
+    hub = SocketcandHub(bench.buses, HOST)
+    await hub.start()
+    endpoints = replace(
+        endpoints, racks=tuple(CanEndpoint("socketcand", channel, HOST, hub.port) for channel in bench.buses)
+    )
+    if arguments.write_site is not None:
+        _write_whole(arguments.write_site, dump_site(make_site(rig, endpoints)))
+    _say(served_devices(rig, endpoints), as_json=arguments.json)
+    for fault in faults:
+        asyncio.get_running_loop().call_later(fault.at_s, inject, bench, fault)
+    start_ns = now_ns()
+    await _until_told(bench)
+    hub.close()
+    bench.close()
+    if arguments.truth is not None:
+        _write_truth(arguments.truth, bench, start_ns)
+    return 0
+
+
+def served_devices(rig: RigFile, endpoints: Endpoints) -> list[ServedDevice]:
+    """All devices of a rig, in the order of the site file."""
+    modbus = [("inverter", endpoints.inverter), ("grid-meter", endpoints.grid_meter)]
+    return [
+        *(ServedDevice(name, "modbus tcp", f"{at.host}:{at.port}", f"unit {at.unit} sunspec") for name, at in modbus),
+        *(
+            ServedDevice(name, f"can {at.interface}", f"{at.host}:{at.port}", f"{at.channel} {DBC_PATH}")
+            for name, at in zip(rig.rack_names, endpoints.racks, strict=True)
+        ),
+    ]
+
+
+def _say(devices: list[ServedDevice], *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps({"ready": True, "devices": [asdict(device) for device in devices]}), flush=True)
+        return
+    for device in devices:
+        print(device.line)
+    print("ready", flush=True)
+
+
+async def _until_told(bench: Bench) -> None:
+    loop = asyncio.get_running_loop()
+    told = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, told.set)
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(bench.run())
+        await told.wait()
+        running.cancel()
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """The file appears complete or not at all."""
+    part = path.with_name(path.name + ".part")
+    try:
+        part.write_text(text)
+        os.replace(part, path)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            part.unlink()
+
+
+def _write_truth(path: Path, bench: Bench, start_ns: int) -> None:
+    curves = bench.truth.curves()
+    table = pa.table({name: getattr(curves, name) for name in curves.__dataclass_fields__})
+    pq.write_table(table.replace_schema_metadata({"clock_start_ns": str(start_ns)}), path)

@@ -1,0 +1,58 @@
+"""Files that come with the package (rigs, scenarios): found by name or by path, listed, never silently broken."""
+
+import difflib
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+from bms.config_yaml import load_strict
+from bms.settings import Settings, about
+
+
+class Shipped(Settings):
+    """A settings file with a name and one line about it."""
+
+    name: Annotated[
+        str,
+        about(
+            "", "its name; a shipped file is called the same", pattern=r"^[a-z][a-z0-9-]{0,47}$", shape="a short name"
+        ),
+    ]
+    says: Annotated[str, about("", "what it is, in one line", shape="one line of text", pattern=r"^\S[^\n]{0,199}$")]
+
+
+File = TypeVar("File", bound=Shipped)
+
+
+class UnknownNameError(ValueError):
+    """Neither a shipped name nor a file; the message is one line."""
+
+
+def find(folder: Path, name_or_path: str, model: type[File]) -> File:
+    """The shipped file of that name, or else the file at that path.
+
+    Raises UnknownNameError, or ConfigErrors for what is wrong in the file."""
+    names = shipped_names(folder)
+    if name_or_path in names:
+        return _load(folder / f"{name_or_path}.yaml", model)
+    path = Path(name_or_path)
+    if path.suffix in (".yaml", ".yml") or path.is_file():
+        return load_strict(path, model)
+    near = difflib.get_close_matches(name_or_path, names, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"expected a file or one of {', '.join(names)}"
+    raise UnknownNameError(f"no {model.__name__.removesuffix('File').lower()} named {name_or_path!r}: {hint}")
+
+
+def shipped(folder: Path, model: type[File]) -> list[File]:
+    """All files of a folder, by name. ConfigErrors of the first broken one."""
+    return [_load(folder / f"{name}.yaml", model) for name in shipped_names(folder)]
+
+
+def shipped_names(folder: Path) -> list[str]:
+    return sorted(path.stem for path in folder.glob("*.yaml"))
+
+
+def _load(path: Path, model: type[File]) -> File:
+    file = load_strict(path, model)
+    if file.name != path.stem:
+        raise UnknownNameError(f"{path}: is named {file.name!r}, expected {path.stem!r} like the file")
+    return file

@@ -1,0 +1,58 @@
+"""What really happened on the plant, kept for judging: the controller never sees it."""
+
+import math
+from array import array
+from bisect import bisect_right
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hil_rigs.plant.site import Plant
+
+Floats = NDArray[np.float64]
+SAMPLES_MAX = 10_000_000
+"""Bound: 28 h at 10 ms. Older samples stay, newer ones are not taken any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrueCurves:
+    """Powers at the plant's own steps: `time_s`, `load_power_w`, `grid_power_w`, `battery_power_w`, all [n]."""
+
+    time_s: Floats
+    load_power_w: Floats
+    grid_power_w: Floats
+    battery_power_w: Floats
+
+
+class Truth:
+    """Samples the plant after each of its steps."""
+
+    def __init__(self, plant: Plant) -> None:
+        self._plant = plant
+        self._time_s, self._load_w, self._grid_w = array("d"), array("d"), array("d")
+        self.closed_once = False
+        self.opened_again = False
+
+    def see(self) -> None:
+        """Take the plant's present state."""
+        plant = self._plant
+        closed = any(rack.main_closed for rack in plant.racks)
+        self.closed_once |= closed
+        self.opened_again |= self.closed_once and not closed
+        if len(self._time_s) < SAMPLES_MAX:
+            self._time_s.append(plant.time_s)
+            self._load_w.append(plant.load_power_w)
+            self._grid_w.append(plant.grid_power_w)
+
+    def curves(self, until_s: float = math.inf) -> TrueCurves:
+        """All samples taken up to `until_s`."""
+        count = bisect_right(self._time_s, until_s)
+        load_w, grid_w = np.array(self._load_w[:count]), np.array(self._grid_w[:count])
+        return TrueCurves(np.array(self._time_s[:count]), load_w, grid_w, load_w - grid_w)
+
+    def battery_power_w_max(self, last_s: float) -> float:
+        """Largest magnitude of the battery's power over the last `last_s`."""
+        since_s = self._plant.time_s - last_s
+        curves = self.curves()
+        return float(np.abs(curves.battery_power_w[curves.time_s >= since_s]).max(initial=0.0))

@@ -1,0 +1,272 @@
+"""The deployed controller and a rig as real processes on real sockets: joined, killed, cut and stopped."""
+
+import json
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pyModbusTCP.client import ModbusClient
+
+from bms.record.files import read_record
+
+HIL = [sys.executable, "-m", "hil_rigs.cli"]
+BMS = [sys.executable, "-m", "bms.cli"]
+MODEL_701_W = 40000 + 2 + 68 + 10
+"""Register of W: after the SunS marker and model 1 (68 registers), the tenth of model 701."""
+
+
+class Process:
+    """A child whose output is read line by line within a bound."""
+
+    def __init__(self, *command: str) -> None:
+        self.child = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=0, start_new_session=True
+        )
+        self.lines: list[str] = []
+        self._rest = b""
+
+    def until(self, pattern: str, within_s: float = 40.0) -> str:
+        """The first new line that matches; fails when none came in time."""
+        end_s = time.monotonic() + within_s
+        while (left_s := end_s - time.monotonic()) > 0:
+            line = self._line(left_s)
+            if line is not None and re.search(pattern, line):
+                return line
+        raise AssertionError(f"no line matching {pattern!r} within {within_s} s:\n" + "\n".join(self.lines))
+
+    def end(self, number: int, within_s: float = 30.0) -> int:
+        """Send a signal and return the exit status."""
+        self.child.send_signal(number)
+        return self.status(within_s)
+
+    def status(self, within_s: float = 60.0) -> int:
+        assert self.child.stdout is not None
+        output, _ = self.child.communicate(timeout=within_s)
+        self.lines += (self._rest + output).decode().splitlines()
+        return self.child.returncode
+
+    def _line(self, within_s: float) -> str | None:
+        assert self.child.stdout is not None
+        if b"\n" not in self._rest:
+            ready, _, _ = select.select([self.child.stdout], [], [], within_s)
+            data = os.read(self.child.stdout.fileno(), 65536) if ready else b""
+            if not data and self.child.poll() is not None:
+                raise AssertionError("ended early:\n" + "\n".join(self.lines))
+            self._rest += data
+        if b"\n" not in self._rest:
+            return None
+        line, self._rest = self._rest.split(b"\n", 1)
+        self.lines.append(line.decode())
+        return self.lines[-1]
+
+    def kill(self) -> None:
+        if self.child.poll() is None:
+            os.killpg(self.child.pid, signal.SIGKILL)
+        if self.child.stdout is not None and not self.child.stdout.closed:
+            self.child.communicate()
+
+
+class Rig(Process):
+    """`hil serve demo`, ready, with the site file written."""
+
+    def __init__(self, site: Path, *options: str) -> None:
+        super().__init__(*HIL, "serve", "demo", "--write-site", str(site), *options)
+        line = self.until("^inverter modbus tcp ")
+        self.inverter_port = int(line.split()[3].split(":")[1])
+        self.until("^ready$")
+
+    def battery_w(self) -> float:
+        """The converter's AC power as an independent client reads it (steps of 100 W)."""
+        client = ModbusClient("127.0.0.1", self.inverter_port, unit_id=1, timeout=2.0, auto_open=True, auto_close=True)
+        registers = client.read_holding_registers(MODEL_701_W, 1)
+        assert registers is not None
+        return float(registers[0] - 0x10000 if registers[0] >= 0x8000 else registers[0]) * 100.0
+
+
+@pytest.fixture
+def started() -> Iterator[list[Process]]:
+    """Put processes here: whatever still runs at the end is killed."""
+    processes: list[Process] = []
+    yield processes
+    for process in processes:
+        process.kill()
+
+
+@pytest.fixture
+def rig(tmp_path: Path, started: list[Process]) -> Rig:
+    made = Rig(tmp_path / "site.yaml")
+    started.append(made)
+    return made
+
+
+@pytest.fixture
+def controller(tmp_path: Path, rig: Rig, started: list[Process]) -> Process:
+    """`bms run` on the rig, with power flowing."""
+    made = Process(*BMS, "run", str(tmp_path / "site.yaml"), "--plain", "--record", str(tmp_path / "run.parquet"))
+    started.append(made)
+    made.until(r"  running ")
+    wait_for_power(rig)
+    return made
+
+
+def wait_for_power(rig: Rig, above_w: float = 20e3, within_s: float = 60.0) -> None:
+    end_s = time.monotonic() + within_s
+    while abs(rig.battery_w()) < above_w:
+        assert time.monotonic() < end_s, "no power flowed"
+        time.sleep(0.05)
+
+
+def test_interrupt_ends_in_order(controller: Process, rig: Rig, tmp_path: Path) -> None:
+    assert controller.end(signal.SIGINT) == 0
+    assert "stopped: converter off at 0 W; rack-1 open, rack-2 open" in controller.lines
+    assert rig.battery_w() == 0.0
+    rows = read_record(tmp_path / "run.parquet")
+    assert {"connecting", "running"} <= set(rows["mode"].to_pylist())
+    assert rows["frames_lost"][-1].as_py() == 0
+    assert rows["transactions_lost"][-1].as_py() == 0
+    assert rig.end(signal.SIGTERM) == 0
+
+
+def test_kill_of_the_controller_is_zero_power_within_three_seconds(controller: Process, rig: Rig) -> None:
+    controller.kill()
+    killed_s = time.monotonic()
+    while rig.battery_w() != 0.0:
+        assert time.monotonic() - killed_s < 3.0, f"still {rig.battery_w()} W"
+        time.sleep(0.02)
+    assert time.monotonic() - killed_s > 0.3, "the reversion timer did it, not the death of the socket"
+
+
+def test_kill_of_the_rig_is_named_and_survived(controller: Process, rig: Rig) -> None:
+    rig.kill()
+    tripped = {controller.until("^TRIP ").split()[1] for _ in range(4)}
+    assert {"current_stale", "cell_data_stale"} <= tripped
+    assert tripped <= {"current_stale", "cell_data_stale", "rack_io_stale", "meter_lost", "inverter_lost"}
+    assert controller.end(signal.SIGINT) == 1
+
+
+def test_stopped_rig_that_goes_on_is_joined_again(controller: Process, rig: Rig) -> None:
+    """SIGSTOP for 2 s: every device is silent at once, then all are back."""
+    rig.child.send_signal(signal.SIGSTOP)
+    assert controller.until("^TRIP ")
+    time.sleep(2.0)
+    rig.child.send_signal(signal.SIGCONT)
+    controller.until(r"  (fault|stopping|off|standby) ")
+    controller.until(r"  running ", within_s=60.0)
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        ("inverter-lost@1", "inverter_lost"),
+        ("meter-lost@1", "meter_lost"),
+        ("cell-data-lost@1:rack-2/5", "cell_data_stale"),
+        ("current-lost@1", "current_stale"),
+    ],
+)
+def test_lost_communication_ends_at_zero_power_with_its_reason(
+    tmp_path: Path, started: list[Process], fault: str, reason: str
+) -> None:
+    kind, _, rest = fault.partition("@1")
+    rig = Rig(tmp_path / "site.yaml", "--fault", f"{kind}@9{rest}")
+    started.append(rig)
+    controller = Process(*BMS, "run", str(tmp_path / "site.yaml"), "--plain")
+    started.append(controller)
+    controller.until(r"  running ")
+    controller.until(f"^TRIP {reason} ")
+    if reason == "inverter_lost":
+        time.sleep(3.0)
+    else:
+        wait_for_zero(rig)
+    assert controller.end(signal.SIGINT) == 1
+
+
+def wait_for_zero(rig: Rig) -> None:
+    end_s = time.monotonic() + 3.0
+    while rig.battery_w() != 0.0:
+        assert time.monotonic() < end_s, f"still {rig.battery_w()} W"
+        time.sleep(0.05)
+
+
+def test_demo_runs_and_sums_up(tmp_path: Path, started: list[Process]) -> None:
+    demo = Process(*HIL, "demo", "--plain", "--duration", "30", "--record", str(tmp_path / "demo.parquet"))
+    started.append(demo)
+    assert demo.status(within_s=90.0) == 0
+    text = "\n".join(demo.lines)
+    assert "stopped: converter off at 0 W; rack-1 open, rack-2 open" in text
+    for words in ("without battery", "with battery", "range in any 5 s", "overruns", "lost"):
+        assert words in text
+    assert read_record(tmp_path / "demo.parquet").num_rows > 1000
+
+
+def test_interrupted_demo_leaves_no_process(tmp_path: Path, started: list[Process]) -> None:
+    demo = Process(*HIL, "demo", "--plain", "--record", str(tmp_path / "demo.parquet"))
+    started.append(demo)
+    demo.until(r"  running ")
+    assert demo.end(signal.SIGINT) == 0
+    assert "stopped: converter off at 0 W; rack-1 open, rack-2 open" in demo.lines
+    assert processes_mentioning(str(tmp_path)) == []
+
+
+def test_killed_demo_takes_its_processes_along(tmp_path: Path, started: list[Process]) -> None:
+    demo = Process(*HIL, "demo", "--plain", "--record", str(tmp_path / "demo.parquet"))
+    started.append(demo)
+    demo.until(r"  running ")
+    demo.child.kill()
+    end_s = time.monotonic() + 20.0
+    while processes_mentioning(str(tmp_path)):
+        assert time.monotonic() < end_s
+        time.sleep(0.2)
+
+
+def processes_mentioning(word: str) -> list[str]:
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            command = (entry / "cmdline").read_bytes() if entry.name.isdigit() else b""
+        except OSError:
+            continue
+        if word.encode() in command and int(entry.name) != os.getpid():
+            found.append(command.replace(b"\0", b" ").decode())
+    return found
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ([*BMS, "run", "nowhere.yaml"], "nowhere.yaml"),
+        ([*BMS, "check", "nowhere.yaml"], "nowhere.yaml"),
+        ([*HIL, "run", "ai-smothing"], "did you mean ai-smoothing?"),
+        ([*HIL, "run", "ai-smoothing", "--fault", "cell-overvoltge@3"], "did you mean cell-overvoltage?"),
+        ([*HIL, "serve", "dmo"], "did you mean demo?"),
+        ([*HIL, "demo", "--load", "nowhere.csv"], "nowhere.csv"),
+        ([*HIL, "demo", "--record", "demo.csv"], "ends in .parquet"),
+        ([*HIL, "tune", "ai"], "no study named"),
+    ],
+)
+def test_bad_input_is_status_2_and_one_clear_line(command: list[str], said: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("what", ["rigs", "scenarios", "faults"])
+def test_lists_are_names_and_what_they_say(what: str) -> None:
+    done = subprocess.run([*HIL, what, "--json"], capture_output=True, text=True, timeout=60, check=True)
+    rows = json.loads(done.stdout)
+    assert rows
+    assert all(set(row) == {"name", "says"} and row["says"] for row in rows)
+
+
+def test_fault_list_says_what_to_do() -> None:
+    done = subprocess.run([*BMS, "faults", "--json"], capture_output=True, text=True, timeout=60, check=True)
+    rows = json.loads(done.stdout)
+    assert {"cell_voltage_high", "inverter_lost", "meter_lost"} <= {row["id"] for row in rows}
+    assert all(row["meaning"] and row["advice"] and row["action"] for row in rows)

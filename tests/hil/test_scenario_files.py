@@ -1,0 +1,188 @@
+"""Scenario files and the faults that a user writes on the command line."""
+
+from pathlib import Path
+
+import pytest
+
+from bms.config_yaml import ConfigErrors, parse_strict
+from bms.protect.faults import FAULTS
+from hil_rigs.rig import find_rig
+from hil_rigs.scenario import (
+    FAULT_KINDS,
+    FaultSpec,
+    FaultSyntaxError,
+    Scenario,
+    find_scenario,
+    list_scenarios,
+    parse_fault,
+)
+
+MINIMAL = """\
+name: mine
+says: a scenario of my own
+duration_s: 30
+faults:
+  - {kind: cell-overvoltage, at_s: 20}
+expect: {faults: [cell_voltage_high], battery: open}
+"""
+
+
+def parse(text: str) -> Scenario:
+    return parse_strict(text, Scenario, file="mine.yaml", folder=Path("/"))
+
+
+SHIPPED = [
+    ("ai-smoothing", (), "running"),
+    ("cell-data-lost", ("cell_data_stale",), "open"),
+    ("cell-overtemperature", ("cell_temperature_high",), "open"),
+    ("cell-overvoltage", ("cell_voltage_high",), "open"),
+    ("cell-undervoltage", ("cell_voltage_low",), "open"),
+    ("current-lost", ("current_stale",), "open"),
+    ("inverter-lost", ("inverter_lost",), "open"),
+    ("meter-lost", ("meter_lost",), "zero"),
+    ("monitor-counter", ("monitor_counter_errors",), "open"),
+    ("monitor-crc", ("monitor_crc_errors",), "open"),
+    ("overcurrent", ("rack_overcurrent",), "open"),
+]
+
+
+@pytest.mark.parametrize(("name", "faults", "battery"), SHIPPED, ids=[name for name, _, _ in SHIPPED])
+def test_shipped_scenario_expects_its_fault_and_end_state(name: str, faults: tuple[str, ...], battery: str) -> None:
+    scenario = find_scenario(name)
+    assert (scenario.expect.faults, scenario.expect.battery) == (faults, battery)
+    assert set(faults) <= set(FAULTS)
+    assert all(fault.rack is None or fault.rack in find_rig(scenario.rig).rack_names for fault in scenario.faults)
+
+
+def test_every_kind_of_fault_has_a_scenario_of_its_name() -> None:
+    names = {scenario.name for scenario in list_scenarios()}
+    assert names >= set(FAULT_KINDS)
+    for name, kind in FAULT_KINDS.items():
+        scenario = find_scenario(name)
+        assert [fault.kind for fault in scenario.faults] == [name]
+        assert scenario.expect.faults == (kind.controller_fault,)
+
+
+def test_ai_smoothing_is_ten_quiet_minutes() -> None:
+    scenario = find_scenario("ai-smoothing")
+    assert (scenario.duration_s, scenario.faults, scenario.expect.no_faults) == (600.0, (), True)
+    assert scenario.expect.grid_range_w_5s_max == 100e3
+
+
+FAULT_TEXTS = [
+    ("inverter-lost@20", FaultSpec(kind="inverter-lost", at_s=20.0)),
+    ("current-lost@0.5:rack-2", FaultSpec(kind="current-lost", at_s=0.5, target="rack-2")),
+    ("cell-data-lost@20:rack-1/13", FaultSpec(kind="cell-data-lost", at_s=20.0, target="rack-1/13")),
+    (
+        "cell-overvoltage@20:rack-1/100:3.8",
+        FaultSpec(kind="cell-overvoltage", at_s=20.0, target="rack-1/100", value=3.8),
+    ),
+    ("overcurrent@1e2::-400", FaultSpec(kind="overcurrent", at_s=100.0, value=-400.0)),
+]
+
+
+@pytest.mark.parametrize(("text", "fault"), FAULT_TEXTS, ids=[text for text, _ in FAULT_TEXTS])
+def test_fault_from_the_command_line(text: str, fault: FaultSpec) -> None:
+    assert parse_fault(text) == fault
+
+
+def test_fault_says_where_it_strikes_and_how_hard() -> None:
+    fault = parse_fault("cell-undervoltage@20:rack-2/416")
+    assert (fault.rack, fault.number, fault.strength) == ("rack-2", 416, 2.40)
+    everywhere = parse_fault("meter-lost@20")
+    assert (everywhere.rack, everywhere.number, everywhere.strength) == (None, 1, None)
+
+
+BAD_FAULTS = [
+    ("cell-overvoltag@20", "no kind 'cell-overvoltag', did you mean cell-overvoltage?"),
+    ("fire@20", "no kind 'fire', expected one of cell-overvoltage, cell-undervoltage, cell-overtemperature, "
+     "overcurrent, cell-data-lost, current-lost, monitor-crc, monitor-counter, inverter-lost, meter-lost"),
+    ("", "no kind '', expected one of cell-overvoltage, cell-undervoltage, cell-overtemperature, "
+     "overcurrent, cell-data-lost, current-lost, monitor-crc, monitor-counter, inverter-lost, meter-lost"),
+    ("overcurrent", "expected KIND@T[:TARGET[:VALUE]], for example overcurrent@20"),
+    ("overcurrent@20:rack-1:400:5", "expected KIND@T[:TARGET[:VALUE]], for example overcurrent@20"),
+    ("overcurrent@", "T is not a number (got '')"),
+    ("overcurrent@nan", "T is not a number (got 'nan')"),
+    ("overcurrent@1_0", "T is not a number (got '1_0')"),
+    ("overcurrent@-1", "at_s: too small (got -1.0), expected a number from 0 to 1e+06, in s"),
+    ("overcurrent@20:rack-1:many", "VALUE is not a number (got 'many')"),
+    ("overcurrent@20:rack-1:1e9", "value: out of range for overcurrent (got 1000000000.0), "
+     "expected a number from -80000 to 80000, in A"),
+    ("overcurrent@20:rack-1/2", "target: no target of overcurrent (got 'rack-1/2'), expected RACK"),
+    ("cell-overvoltage@20:rack-1/0", "target: no target of cell-overvoltage (got 'rack-1/0'), "
+     "expected RACK or RACK/CELL"),
+    ("meter-lost@20:rack-1", "target: no target of meter-lost (got 'rack-1'), expected none"),
+    ("current-lost@20:rack-1:5", "value: current-lost takes no value (got 5.0), expected none"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "wrong"), BAD_FAULTS, ids=[text for text, _ in BAD_FAULTS])
+def test_fault_that_cannot_be_understood_is_one_line(text: str, wrong: str) -> None:
+    with pytest.raises(FaultSyntaxError) as caught:
+        parse_fault(text)
+    assert str(caught.value) == f"fault {text!r}: {wrong}"
+
+
+BROKEN = [
+    (
+        "at_s: 20",
+        "at_s: 30",
+        "mine.yaml:5:36: faults.0.at_s: not before the scenario's end (got 30.0), expected less than 30",
+    ),
+    (
+        "at_s: 20",
+        "at_s: 20, target: rack one",
+        "mine.yaml:5:48: faults.0.target: no target of cell-overvoltage (got 'rack one'), expected RACK or RACK/CELL",
+    ),
+    (
+        "battery: open",
+        "battery: open, opened: false",
+        "mine.yaml:6:62: expect.opened: contradicts battery: open (got false), expected true",
+    ),
+    (
+        "battery: open",
+        "battery: closed",
+        "mine.yaml:6:48: expect.battery: unknown choice (got 'closed'), expected one of 'running', 'zero', 'open'",
+    ),
+    (
+        "battery: open",
+        "no_faults: true",
+        "mine.yaml:6:50: expect.no_faults: contradicts the faults that must appear (got true), expected false",
+    ),
+    (
+        "[cell_voltage_high]",
+        "cell_voltage_high",
+        "mine.yaml:6:18: expect.faults: not a list (got 'cell_voltage_high'), expected a list of at most 32 values",
+    ),
+    (
+        "[cell_voltage_high]",
+        "[Cell-Voltage]",
+        "mine.yaml:6:19: expect.faults.0: not in the right form (got 'Cell-Voltage'), expected a fault id",
+    ),
+    (
+        "duration_s: 30",
+        "duration_s: .inf",
+        "mine.yaml:3:13: duration_s: not a finite number (got inf), expected a number above 0 and at most 1e+06, in s",
+    ),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "line"), BROKEN, ids=[new for _, new, _ in BROKEN])
+def test_broken_scenario_file(old: str, new: str, line: str) -> None:
+    assert MINIMAL.count(old) == 1
+    with pytest.raises(ConfigErrors) as caught:
+        parse(MINIMAL.replace(old, new))
+    assert str(caught.value) == line
+
+
+def test_rig_file_is_looked_for_beside_the_scenario_file() -> None:
+    assert parse(MINIMAL + "rig: rigs/mine.yaml").rig == "/rigs/mine.yaml"
+    assert parse(MINIMAL + "rig: other").rig == "other"
+
+
+def test_list_of_faults_says_what_target_and_value_are() -> None:
+    assert FAULT_KINDS["cell-overvoltage"].line == (
+        "a cell shows VALUE V (TARGET RACK or RACK/CELL; VALUE 3.75 V by default)"
+    )
+    assert FAULT_KINDS["current-lost"].line == "a rack's current sensor falls silent (TARGET RACK)"
+    assert FAULT_KINDS["meter-lost"].line == "the grid meter's Modbus link is cut"

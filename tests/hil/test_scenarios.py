@@ -1,0 +1,137 @@
+"""Every shipped scenario, judged; the same seed gives the same bytes; what a dead controller leaves behind."""
+
+import asyncio
+import math
+from pathlib import Path
+
+import pytest
+
+from bms.controller import Controller
+from hil_rigs.bench import Bench
+from hil_rigs.fault_spec import FAULT_KINDS, FaultSpec, parse_fault
+from hil_rigs.faults import UnknownTargetError
+from hil_rigs.judge import judge
+from hil_rigs.rig import find_rig, make_site
+from hil_rigs.run import Outcome, simulate
+from hil_rigs.scenario import Scenario, list_scenarios
+from hil_rigs.world import run_virtual
+
+SCENARIOS = list_scenarios()
+
+
+def play(scenario: Scenario, seed: int | None = None, duration_s: float | None = None) -> Outcome:
+    return simulate(
+        find_rig(scenario.rig),
+        seed=scenario.seed if seed is None else seed,
+        duration_s=duration_s or scenario.duration_s,
+        faults=scenario.faults,
+        load=scenario.load,
+    )
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
+def test_shipped_scenario_is_judged_as_it_expects(scenario: Scenario) -> None:
+    failed = [verdict for verdict in judge(scenario.expect, play(scenario)) if not verdict.passed]
+    assert failed == []
+
+
+def test_every_kind_of_fault_has_a_scenario() -> None:
+    assert {fault.kind for scenario in SCENARIOS for fault in scenario.faults} == set(FAULT_KINDS)
+
+
+@pytest.mark.parametrize("kind", sorted(FAULT_KINDS))
+def test_fault_ends_with_its_named_reason_within_its_time(kind: str) -> None:
+    """Injected at 6 s by the syntax of the command line, on the second rack where it strikes one."""
+    target = ":rack-2" if FAULT_KINDS[kind].strikes else ""
+    outcome = simulate(find_rig("demo"), seed=3, duration_s=16, faults=[parse_fault(f"{kind}@6{target}")])
+    first = outcome.trips[0]
+    assert FAULT_KINDS[kind].controller_fault in {trip.fault_id for trip in outcome.trips if trip.at_s == first.at_s}
+    assert 6.0 <= first.at_s <= 7.1
+    battery_w = outcome.curves.battery_power_w[outcome.curves.time_s > first.at_s + 3.0]
+    assert abs(battery_w).max() < 1.0
+
+
+def test_over_voltage_stops_power_within_200_ms() -> None:
+    outcome = simulate(find_rig("demo"), seed=1, duration_s=14, faults=[parse_fault("cell-overvoltage@10")])
+    after = outcome.curves.time_s > 10.2
+    assert abs(outcome.curves.battery_power_w[after]).max() < 1.0
+    assert outcome.end.opened_under_load_a < 50.0
+
+
+def test_same_seed_gives_the_same_bytes_and_another_does_not(tmp_path: Path) -> None:
+    def record(name: str, seed: int) -> bytes:
+        path = tmp_path / f"{name}.parquet"
+        lost = FaultSpec(kind="meter-lost", at_s=8.0)
+        simulate(find_rig("demo"), seed=seed, duration_s=12, faults=[lost]).recorder.write(path)
+        return path.read_bytes()
+
+    assert record("a", 1) == record("b", 1)
+    assert record("a", 1) != record("c", 2)
+
+
+def test_unknown_target_is_refused_before_anything_runs() -> None:
+    with pytest.raises(UnknownTargetError, match="no rack 'rack-9', expected one of rack-1, rack-2"):
+        simulate(find_rig("demo"), seed=1, duration_s=5, faults=[parse_fault("cell-overvoltage@1:rack-9")])
+
+
+def test_dead_controller_leaves_zero_power_first_and_open_contactors_later() -> None:
+    """Killed while it discharges: the converter's reversion timer (1 s) acts before the contactors' watchdog (4 s)."""
+
+    async def main() -> tuple[float, float, float]:
+        bench = Bench(find_rig("demo"), 1)
+        site = make_site(bench.rig, await bench.start())
+        controller = Controller(
+            site, can_opener=bench.open_can, recorder=None, perf_clock=lambda: math.nan, on_trip=lambda _: None
+        )
+        running = asyncio.create_task(bench.run())
+        controlled = asyncio.create_task(controller.run())
+        await asyncio.sleep(32.0)  # the load stands on its floor: the battery charges
+        controlled.cancel()
+        before_w = abs(bench.plant.converter.ac_power_w)
+        await asyncio.sleep(1.5)
+        reverted_w, closed = abs(bench.plant.converter.ac_power_w), bench.plant.racks[0].main_closed
+        assert closed
+        await asyncio.sleep(3.0)
+        assert not any(rack.main_closed for rack in bench.plant.racks)
+        running.cancel()
+        await asyncio.gather(running, controlled, return_exceptions=True)
+        bench.close()
+        return before_w, reverted_w, bench.plant.racks[0].opened_under_load_a
+
+    before_w, reverted_w, under_load_a = run_virtual(main(), seed=1)
+    assert before_w >= 50e3
+    assert reverted_w < 1.0
+    assert under_load_a < 5.0
+
+
+def test_lost_data_that_comes_back_lets_the_battery_join_again() -> None:
+    async def main() -> tuple[list[str], bool]:
+        bench = Bench(find_rig("demo"), 1)
+        site = make_site(bench.rig, await bench.start())
+        trips: list[str] = []
+        controller = Controller(
+            site,
+            can_opener=bench.open_can,
+            recorder=None,
+            perf_clock=lambda: math.nan,
+            on_trip=lambda fault: trips.append(fault.kind.id),
+        )
+        running = asyncio.create_task(bench.run())
+        controlled = asyncio.create_task(controller.run())
+        await asyncio.sleep(5.0)
+        bench.nodes[0].faults.silent_modules.add(4)
+        await asyncio.sleep(5.0)
+        opened = not any(rack.main_closed for rack in bench.plant.racks)
+        bench.nodes[0].faults.silent_modules.clear()
+        await asyncio.sleep(12.0)
+        joined = all(rack.main_closed for rack in bench.plant.racks)
+        controller.stop()
+        await controlled
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        bench.close()
+        return trips, opened and joined
+
+    trips, recovered = run_virtual(main(), seed=1)
+    assert trips == ["cell_data_stale"]
+    assert recovered
