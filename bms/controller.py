@@ -10,7 +10,7 @@ from bms.decision import Decision
 from bms.devices import open_inverter, open_meter, open_rack
 from bms.dispatch.dispatch import Dispatch, Wish
 from bms.dispatch.view import SiteView
-from bms.estimate.site_power import SitePower
+from bms.estimate.site_power import SitePower, SitePowers
 from bms.estimate.soc import RackSoc, summarise_soc
 from bms.guard import Guard, HardLimits
 from bms.image import Image, ProcessImage
@@ -20,7 +20,7 @@ from bms.rack import RackMode
 from bms.record import Recorder
 from bms.site import Limits, Site
 from bms.summary import Summary, summarise
-from bms.tick_report import TickReporter
+from bms.tick_report import TickOutcome, TickReporter
 from drivers.clock import now_ns
 from drivers.links.can import CanOpener
 from drivers.readings import Flags
@@ -69,6 +69,7 @@ class Controller:
         self._guard = Guard(hard_limits(limits))
         self._actuators = Actuators(self._inverter, self._racks)
         self._wish = NO_WISH
+        self._controlled_ns: int | None = None
         self._limits = NOTHING
         self._bleed: tuple[Flags | None, ...] = (None,) * len(site.racks)
         self._soc_summary = summarise_soc(self._soc)
@@ -121,39 +122,54 @@ class Controller:
     def _tick(self, at_ns: int, dt_s: float, *, control: bool) -> None:
         image = self._image.freeze(at_ns, self._inverter.rating)
         summary = summarise(image)
-        self._site_power.see(image)
+        powers = self._site_power.see(image)
         protected = self._protection.step(image, summary, dt_s)
         battery = self._battery.step(image, summary, protected, dt_s)
         self._limits = self._limiter.step(self._rack_states(image, summary, battery), protected, image.rating, dt_s)
         if control:
-            self._control(image, summary, protected, battery)
+            self._control(image, summary, protected, battery, powers)
         decision = self._guard.step(image, self._decide(battery), dt_s)
         self._actuators.apply(decision, at_ns, refresh=control)
         self._site_power.sent(at_ns, decision.power_w)
         self._report_faults(battery, at_ns, protected)
-        self.report.row(image, summary, protected.faults, battery, self._limits, self._wish, decision,
-                        self._soc_summary, self._site_power, self._balancers[0].reason)  # fmt: skip
+        self.report.row(
+            TickOutcome(
+                image=image,
+                summary=summary,
+                powers=powers,
+                faults=protected.faults,
+                battery=battery,
+                limits=self._limits,
+                wish=self._wish,
+                decision=decision,
+                soc=self._soc_summary,
+                balance_reason=self._balancers[0].reason,
+            )
+        )
 
-    def _control(self, image: Image, summary: Summary, protected: Protected, battery: BatteryState) -> None:
-        """The slower part: estimate, dispatch and balance."""
-        period_s = self.site.controller.control_period_s
+    def _control(
+        self, image: Image, summary: Summary, protected: Protected, battery: BatteryState, powers: SitePowers
+    ) -> None:
+        """The slower part: estimate, dispatch and balance, over the time since it was last done."""
+        elapsed_s = (image.at_ns - self._controlled_ns) / 1e9 if self._controlled_ns is not None else 0.0
+        self._controlled_ns = image.at_ns
         for soc, rack, rack_summary in zip(self._soc, image.racks, summary.racks, strict=True):
-            soc.step(rack, rack_summary, period_s)
+            soc.step(rack, rack_summary, elapsed_s)
         self._soc_summary = summarise_soc(self._soc)
-        self._wish = self._wish_now(image, period_s) if battery.power_allowed else NO_WISH
+        self._wish = self._wish_now(powers, elapsed_s) if battery.power_allowed else NO_WISH
         self._bleed = tuple(
-            balancer.choose(rack, rack_summary, soc, protected, period_s)
+            balancer.choose(rack, rack_summary, soc, protected, elapsed_s)
             for balancer, rack, rack_summary, soc in zip(
                 self._balancers, image.racks, summary.racks, self._soc, strict=True
             )
         )
 
-    def _wish_now(self, image: Image, period_s: float) -> Wish:
+    def _wish_now(self, powers: SitePowers, elapsed_s: float) -> Wish:
         view = SiteView(
-            dt_s=period_s,
-            grid_power_w=self._site_power.grid_w(image),
-            load_power_w=self._site_power.load_w(image),
-            battery_power_w=self._site_power.battery_w(image.at_ns),
+            dt_s=elapsed_s,
+            grid_power_w=powers.grid_w,
+            load_power_w=powers.load_w,
+            battery_power_w=powers.battery_w,
             soc_frac=self._soc_summary.frac_mean,
             charge_power_w_limit=self._limits.charge_power_w,
             discharge_power_w_limit=self._limits.discharge_power_w,

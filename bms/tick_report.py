@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -9,7 +10,7 @@ from bms.battery import BatteryState
 from bms.decision import Decision
 from bms.devices import Device
 from bms.dispatch.dispatch import Wish
-from bms.estimate.site_power import SitePower
+from bms.estimate.site_power import SitePowers
 from bms.estimate.soc import SocSummary
 from bms.image import Image
 from bms.protect.limits import PowerLimits
@@ -23,6 +24,22 @@ RECENT_TICKS = 512
 """Ticks over which the status gives percentiles."""
 
 
+@dataclass(frozen=True, slots=True)
+class TickOutcome:
+    """Everything that one tick saw and decided."""
+
+    image: Image
+    summary: Summary
+    powers: SitePowers
+    faults: tuple[ActiveFault, ...]
+    battery: BatteryState
+    limits: PowerLimits
+    wish: Wish
+    decision: Decision
+    soc: SocSummary
+    balance_reason: str
+
+
 class TickReporter:
     """Builds rows and keeps the newest status; `last_row` is the row of the newest tick."""
 
@@ -32,9 +49,7 @@ class TickReporter:
         self._modbus = modbus
         self._start_ns: int | None = None
         self._tick_ms: deque[float] = deque(maxlen=RECENT_TICKS)
-        self._faults: tuple[ActiveFault, ...] = ()
-        self._cells_bleeding = 0
-        self._balance_reason = ""
+        self._tick: TickOutcome | None = None
         self.overruns = 0
         self.last_row: TickRow | None = None
 
@@ -43,38 +58,26 @@ class TickReporter:
         self._tick_ms.append(tick_ms)
         self.overruns += late
 
-    def row(
-        self,
-        image: Image,
-        summary: Summary,
-        faults: tuple[ActiveFault, ...],
-        battery: BatteryState,
-        limits: PowerLimits,
-        wish: Wish,
-        decision: Decision,
-        soc: SocSummary,
-        site_power: SitePower,
-        balance_reason: str,
-    ) -> None:
+    def row(self, tick: TickOutcome) -> None:
         """Make the row of this tick and hand it to the recorder."""
-        racks = summary.racks
-        self._faults = faults
+        image, racks, limits, decision = tick.image, tick.summary.racks, tick.limits, tick.decision
+        self._tick = tick
         if self._start_ns is None:
             self._start_ns = image.at_ns
         row = TickRow(
             time_s=(image.at_ns - self._start_ns) / 1e9,
-            mode=battery.mode,
-            requested_power_w=wish.requested_power_w,
+            mode=tick.battery.mode,
+            requested_power_w=tick.wish.requested_power_w,
             sent_power_w=decision.power_w,
             clipped_by=decision.clipped_by or None,
             clip_reason=decision.clip_reason or None,
-            grid_power_w=_number(site_power.grid_w(image)),
-            battery_power_w=_number(site_power.battery_w(image.at_ns)),
-            load_power_w=_number(site_power.load_w(image)),
-            soc_min_frac=soc.frac_min,
-            soc_mean_frac=soc.frac_mean,
-            soc_max_frac=soc.frac_max,
-            soc_sigma_max_frac=soc.sigma_frac_max,
+            grid_power_w=_number(tick.powers.grid_w),
+            battery_power_w=_number(tick.powers.battery_w),
+            load_power_w=_number(tick.powers.load_w),
+            soc_min_frac=tick.soc.frac_min,
+            soc_mean_frac=tick.soc.frac_mean,
+            soc_max_frac=tick.soc.frac_max,
+            soc_sigma_max_frac=tick.soc.sigma_frac_max,
             cell_voltage_v_min=min(rack.voltage_v_min for rack in racks),
             cell_voltage_v_max=max(rack.voltage_v_max for rack in racks),
             cell_temperature_degc_min=min(rack.temperature_degc_min for rack in racks),
@@ -83,8 +86,8 @@ class TickReporter:
             discharge_power_w_limit=limits.discharge_power_w,
             limit_reason_charge=limits.charge_reason,
             limit_reason_discharge=limits.discharge_reason,
-            faults=",".join(sorted({fault.kind.id for fault in faults})) if faults else "",
-            rack_states=",".join(battery.rack_modes),
+            faults=",".join(sorted({fault.kind.id for fault in tick.faults})) if tick.faults else "",
+            rack_states=",".join(tick.battery.rack_modes),
             rack_current_a_max_abs=max(abs(rack.current_a) for rack in racks),
             tick_ms=self._tick_ms[-1] if self._tick_ms else float("nan"),
             overruns=self.overruns,
@@ -93,16 +96,14 @@ class TickReporter:
             transactions=sum(device.health.transactions for device in self._modbus),
             transactions_lost=sum(device.health.timeouts + device.health.errors for device in self._modbus),
         )
-        self._balance_reason = balance_reason
-        self._cells_bleeding = sum(int(mask.sum()) for mask in decision.bleed if mask is not None)
         self.last_row = row
         if self._recorder is not None:
             self._recorder.add(row)
 
     def status(self) -> Status | None:
         """The newest tick in short; None before the first."""
-        row = self.last_row
-        if row is None:
+        row, tick = self.last_row, self._tick
+        if row is None or tick is None:
             return None
         ticks = np.percentile(list(self._tick_ms), [50, 99]) if self._tick_ms else (float("nan"), float("nan"))
         return Status(
@@ -125,13 +126,13 @@ class TickReporter:
             cell_voltage_v_max=row.cell_voltage_v_max,
             cell_temperature_degc_min=row.cell_temperature_degc_min,
             cell_temperature_degc_max=row.cell_temperature_degc_max,
-            cells_bleeding=self._cells_bleeding,
-            balance_reason=self._balance_reason,
+            cells_bleeding=sum(int(mask.sum()) for mask in tick.decision.bleed if mask is not None),
+            balance_reason=tick.balance_reason,
             charge_power_w_limit=row.charge_power_w_limit,
             discharge_power_w_limit=row.discharge_power_w_limit,
             charge_reason=row.limit_reason_charge or "",
             discharge_reason=row.limit_reason_discharge or "",
-            faults=[str(fault) for fault in self._faults],
+            faults=[str(fault) for fault in tick.faults],
             tick_ms_p50=float(ticks[0]),
             tick_ms_p99=float(ticks[1]),
             overruns=self.overruns,

@@ -9,7 +9,7 @@ from drivers.clock import now_ns
 from drivers.frames import FrameBatch
 from drivers.links.can import CanConfig, CanPort
 from hil_rigs.devices.modbus_server import ModbusServer
-from hil_rigs.devices.rack_node import RackNode
+from hil_rigs.devices.rack_node import SLOT_NS, RackNode
 from hil_rigs.devices.sunspec_inverter import SunSpecInverterDevice
 from hil_rigs.devices.sunspec_inverter_models import BatterySummary
 from hil_rigs.devices.sunspec_meter import SunSpecMeterDevice
@@ -23,7 +23,7 @@ from kernels.parameters import load_cell
 
 HOST = "127.0.0.1"
 UNIT = 1
-STEP_NS = 10_000_000
+STEP_NS = SLOT_NS
 CATCH_UP_STEPS_MAX = 100
 """A rig that was held up (a stopped process) makes up for at most this many steps and drops the rest."""
 
@@ -63,11 +63,19 @@ class Bench:
         )
 
     async def run(self) -> None:
-        """Advance plant and devices until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._step_plant(), name="plant")
-            for name, node in zip(self.rig.rack_names, self.nodes, strict=True):
-                tasks.create_task(node.run(), name=name)
+        """Advance the plant and let the racks' nodes speak, every 10 ms on absolute deadlines, until cancelled."""
+        loop = asyncio.get_running_loop()
+        start_ns, done = now_ns(), 0
+        while True:
+            due = (now_ns() - start_ns) // STEP_NS + 1
+            done = max(done, due - CATCH_UP_STEPS_MAX)
+            while done < due:
+                self.plant.step(STEP_NS / 1e9)
+                self.truth.see()
+                done += 1
+            for node in self.nodes:
+                node.step(done - 1)
+            await asyncio.sleep((start_ns + done * STEP_NS) / 1e9 - loop.time())
 
     def close(self) -> None:
         self.inverter_server.close()
@@ -79,18 +87,6 @@ class Bench:
         if config.channel not in self.buses:
             raise ConnectionError(f"rig {self.rig.name} has no CAN channel {config.channel!r}")
         return self.buses[config.channel].attach(on_batch)
-
-    async def _step_plant(self) -> None:
-        loop = asyncio.get_running_loop()
-        start_ns, done = now_ns(), 0
-        while True:
-            due = (now_ns() - start_ns) // STEP_NS + 1
-            done = max(done, due - CATCH_UP_STEPS_MAX)
-            while done < due:
-                self.plant.step(STEP_NS / 1e9)
-                self.truth.see()
-                done += 1
-            await asyncio.sleep((start_ns + done * STEP_NS) / 1e9 - loop.time())
 
     def _grid_power_w_max(self) -> float:
         """The meter's range: the load's peak with the converter charging at its rating."""

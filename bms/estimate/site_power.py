@@ -1,11 +1,21 @@
 """Load power from the grid meter and the converter, although the two are never read at the same moment."""
 
 from collections import deque
+from dataclasses import dataclass
 from math import exp
 
 from bms.image import Image
 
 KEEP = 32
+
+
+@dataclass(frozen=True, slots=True)
+class SitePowers:
+    """Grid (import +) and battery (discharge +) as last read, load at the meter's time; None = too old."""
+
+    grid_w: float | None
+    battery_w: float | None
+    load_w: float | None
 
 
 class SitePower:
@@ -23,38 +33,35 @@ class SitePower:
         self._readings: deque[tuple[int, float]] = deque(maxlen=KEEP)
         self._sent: deque[tuple[int, float]] = deque(maxlen=KEEP)
 
-    def see(self, image: Image) -> None:
-        """Take the converter's power of this image; call it every tick."""
+    def see(self, image: Image) -> SitePowers:
+        """Take this image's readings; call it every tick."""
         inverter = image.inverter
-        if inverter is None or inverter.ac_power_w != inverter.ac_power_w:
-            return
-        if not self._readings or self._readings[-1][0] != inverter.at_ns:
+        newest_ns = self._readings[-1][0] if self._readings else None
+        if inverter is not None and inverter.at_ns != newest_ns and inverter.ac_power_w == inverter.ac_power_w:
             self._readings.append((inverter.at_ns, inverter.ac_power_w))
+        grid_w, battery_w = self._grid_w(image), self._battery_w(image.at_ns)
+        load_w = None
+        if grid_w is not None and battery_w is not None and image.meter is not None:
+            load_w = grid_w + self.battery_at_w(image.meter.at_ns)
+        return SitePowers(grid_w, battery_w, load_w)
 
     def sent(self, at_ns: int, power_w: float) -> None:
         """Take the set-point that went out at `at_ns`."""
         if not self._sent or self._sent[-1][1] != power_w:
             self._sent.append((at_ns, power_w))
 
-    def battery_w(self, now_ns: int) -> float | None:
+    def _battery_w(self, now_ns: int) -> float | None:
         """Newest reading of the converter's power, None when too old."""
         if not self._readings or now_ns - self._readings[-1][0] > self._inverter_age_ns_max:
             return None
         return self._readings[-1][1]
 
-    def grid_w(self, image: Image) -> float | None:
+    def _grid_w(self, image: Image) -> float | None:
         """The meter's power, None when too old."""
         meter = image.meter
         if meter is None or meter.power_w != meter.power_w or image.at_ns - meter.at_ns > self._meter_age_ns_max:
             return None
         return meter.power_w
-
-    def load_w(self, image: Image) -> float | None:
-        """Load at the meter's time, None when either device is too old."""
-        grid_w = self.grid_w(image)
-        if grid_w is None or image.meter is None or self.battery_w(image.at_ns) is None:
-            return None
-        return grid_w + self.battery_at_w(image.meter.at_ns)
 
     def battery_at_w(self, at_ns: int) -> float:
         """The battery's power at a recent time; ValueError before the first reading."""

@@ -50,7 +50,7 @@ class RackSoc:
         return self._filter.soc_sigma_frac if self.known else self._unknown
 
     def step(self, reading: RackReading, summary: RackSummary, dt_s: float) -> None:
-        """Advance by `dt_s`, or remember the gap when the current is missing."""
+        """Advance by `dt_s` since the previous step, or remember the gap when the current is missing."""
         if not self.known:
             if summary.complete:
                 self._filter.reset(reading.voltage_v)

@@ -1,5 +1,6 @@
 """Turns images into active faults: condition, debounce, latch and what the faults together forbid."""
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -60,13 +61,13 @@ class FaultMonitor:
         self._absent_s = 0.0
         self.active: ActiveFault | None = None
 
-    def step(self, condition: Condition, dt_s: float, now_ns: int) -> ActiveFault | None:
-        """The fault if it tripped in this step."""
-        full = self._bucket.step(condition.present, dt_s)
+    def step(self, condition: Condition | None, dt_s: float, now_ns: int) -> ActiveFault | None:
+        """The fault if it tripped in this step; `condition` is its cause, None while that is absent."""
+        full = self._bucket.step(condition is not None, dt_s)
         if self.active is not None:
-            self._clear(condition.present, dt_s)
+            self._clear(condition is not None, dt_s)
             return None
-        if not full:
+        if condition is None or not full:
             return None
         detail = f"{condition.where} {condition.value:.3f}, limit {condition.limit:.3f}"
         return self.trip(detail, now_ns)
@@ -89,7 +90,8 @@ class Protection:
         self._limits = site.limits
         self._trip_s = trip_times(site.limits)
         self._racks = [rack.name for rack in site.racks]
-        self._monitors: dict[tuple[str, str], FaultMonitor] = {}
+        self._monitors: dict[str, dict[str, FaultMonitor]] = defaultdict(dict)
+        self._reported: dict[str, dict[str, FaultMonitor]] = defaultdict(dict)
         self._crc = [ErrorBucket(10.0, 0.02) for _ in site.racks]
         self._counter = [ErrorBucket(10.0, 0.02) for _ in site.racks]
         self._rack_seen = [False] * len(site.racks)
@@ -107,42 +109,38 @@ class Protection:
         return self._judge()
 
     def report(self, fault_id: str, target: str, detail: str, now_ns: int) -> None:
-        """A fault found by the state machine or the guard; it counts from the next step on."""
-        monitor = self._monitor(fault_id, target)
-        if monitor.active is None:
-            self._tripped.append(monitor.trip(detail, now_ns))
+        """A fault found by the state machine or the guard; it counts from the next step on and for good."""
+        reported = self._reported[target]
+        if fault_id not in reported:
+            reported[fault_id] = FaultMonitor(FAULTS[fault_id], target, 0.0)
+            self._tripped.append(reported[fault_id].trip(detail, now_ns))
 
     def _rack(self, index: int, image: Image, summary: Summary) -> Iterable[Condition]:
         rack, health = summary.racks[index], image.racks[index].health
         self._rack_seen[index] |= rack.complete and rack.current_age_s < self._limits.current_age_s_max
         yield from rack_conditions(rack, self._limits)
-        crc = self._crc[index].step(health.accepted, health.crc_errors)
-        yield Condition("monitor_crc_errors", crc, float(health.crc_errors), 0.0, "bad frames")
-        counter = self._counter[index].step(health.accepted, health.counter_errors)
-        yield Condition("monitor_counter_errors", counter, float(health.counter_errors), 0.0, "bad frames")
+        if self._crc[index].step(health.accepted, health.crc_errors):
+            yield Condition("monitor_crc_errors", float(health.crc_errors), 0.0, "bad frames")
+        if self._counter[index].step(health.accepted, health.counter_errors):
+            yield Condition("monitor_counter_errors", float(health.counter_errors), 0.0, "bad frames")
         if self._rack_seen[index] or self._running_s > STARTUP_S:
             yield from rack_data_conditions(rack, self._limits)
 
     def _step_all(self, conditions: Iterable[Condition], target: str, dt_s: float, now_ns: int) -> None:
-        monitors = self._monitors
-        for condition in conditions:
-            monitor = monitors.get((condition.fault_id, target))
-            if monitor is None:
-                if not condition.present:
-                    continue
-                monitor = self._monitor(condition.fault_id, target)
-            tripped = monitor.step(condition, dt_s, now_ns)
+        """Monitors come into being with the first condition they are for, and are stepped in every tick from then."""
+        present = {condition.fault_id: condition for condition in conditions}
+        monitors = self._monitors[target]
+        for fault_id in present:
+            if fault_id not in monitors:
+                monitors[fault_id] = FaultMonitor(FAULTS[fault_id], target, self._trip_s.get(fault_id, 0.0))
+        for fault_id, monitor in monitors.items():
+            tripped = monitor.step(present.get(fault_id), dt_s, now_ns)
             if tripped is not None:
                 self._tripped.append(tripped)
 
-    def _monitor(self, fault_id: str, target: str) -> FaultMonitor:
-        key = (fault_id, target)
-        if key not in self._monitors:
-            self._monitors[key] = FaultMonitor(FAULTS[fault_id], target, self._trip_s.get(fault_id, 0.0))
-        return self._monitors[key]
-
     def _judge(self) -> Protected:
-        faults = tuple(m.active for m in self._monitors.values() if m.active is not None)
+        places = (*self._monitors.values(), *self._reported.values())
+        faults = tuple(monitor.active for place in places for monitor in place.values() if monitor.active is not None)
         tripped, self._tripped = tuple(self._tripped), []
         actions = {fault.kind.action for fault in faults}
         opens = any(action.opens for action in actions)

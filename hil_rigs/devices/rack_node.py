@@ -82,16 +82,21 @@ class RackNode:
         self._slots = [_slot_frames(layout, slot) for slot in range(SLOTS)]
         self._sensor_first_cell = _sensor_first_cell(layout)
         self._rack_at_ns = NEVER_NS
+        self._measure_slow()
 
     async def run(self) -> None:
-        """Send for ever, one slot every 10 ms on absolute deadlines; cancelled = silent."""
+        """Step for ever, every 10 ms on absolute deadlines; cancelled = silent."""
         loop = asyncio.get_running_loop()
         start_ns, slot = now_ns(), 0
         while True:
-            self._watch(now_ns())
-            self._send(slot % SLOTS)
+            self.step(slot)
             slot = max(slot + 1, (now_ns() - start_ns) // SLOT_NS)
             await asyncio.sleep((start_ns + slot * SLOT_NS) / 1e9 - loop.time())
+
+    def step(self, slot: int) -> None:
+        """What happens in one slot: the watchdogs look, one batch goes out. Slots count up, one every 10 ms."""
+        self._watch(now_ns())
+        self._send(slot % SLOTS)
 
     def _send(self, slot: int) -> None:
         if not self.faults.frozen:

@@ -24,6 +24,8 @@ class RackDecoder:
         self._bleed = slice(layout.cells + layout.sensors, layout.cells + layout.sensors + layout.modules)
         self._scalars = self._bleed.stop
         self._io_frame = layout.measured.frame_index["RackState"]
+        self._bleed_packed = b""
+        self._bleed_flags: Flags = np.zeros(0, np.uint8)
         self._current_frame = layout.measured.frame_index["RackCurrent"]
 
     def feed(self, batch: FrameBatch) -> int:
@@ -66,7 +68,13 @@ class RackDecoder:
         )
 
     def _bleeding(self, masks: Floats) -> Flags:
-        """One flag a cell of what the modules read back; 0 until heard."""
+        """One flag a cell of what the modules read back; 0 until heard. Seldom changes: unpacked when it does."""
+        packed = masks.tobytes()
+        if packed != self._bleed_packed:
+            self._bleed_packed, self._bleed_flags = packed, self._unpacked(masks)
+        return self._bleed_flags
+
+    def _unpacked(self, masks: Floats) -> Flags:
         raw = np.where(masks == masks, masks, 0.0).astype("<u2").view(np.uint8)
         bits = np.unpackbits(raw, bitorder="little").reshape(-1, _BITS_PER_MASK)
         flags = bits[:, : self._layout.cells_per_module].ravel()
