@@ -12,7 +12,7 @@ from drivers.readings import Flags, RackReading
 from kernels.balance import choose_bleed
 
 SIGMA_FRAC_MAX = 0.03
-"""With a less certain SoC nothing is bled: it could be the wrong cell."""
+"""A cell whose own SoC is less certain is not bled: on a voltage plateau nobody knows whether it is a high one."""
 
 QUIET_TIME_S = 60.0
 """Time constant of the mean current that counts as rest or not: a load that passes through zero is no rest."""
@@ -36,7 +36,7 @@ class Balancer:
         if self.reason:
             return np.zeros(len(reading.voltage_v), np.uint8)
         settings = self._settings
-        return choose_bleed(
+        chosen = choose_bleed(
             soc.soc_frac,
             reading.voltage_v,
             reading.temperature_degc,
@@ -47,6 +47,7 @@ class Balancer:
             settings.temperature_degc_max,
             settings.cells_max_per_rack,
         )
+        return chosen & (soc.sigma_frac < SIGMA_FRAC_MAX).astype(np.uint8)
 
     def _follow(self, current_a: float, dt_s: float) -> None:
         if math.isnan(current_a):
@@ -61,6 +62,6 @@ class Balancer:
             return "fault"
         if not soc.known:
             return "SoC unknown"
-        if float(soc.sigma_frac.max()) > SIGMA_FRAC_MAX:
+        if float(soc.sigma_frac.min()) >= SIGMA_FRAC_MAX:
             return "SoC too uncertain"
         return "" if self._mean_a < self._quiet_a else "not at rest"

@@ -5,6 +5,7 @@ import math
 import subprocess
 import sys
 from dataclasses import fields, replace
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -203,3 +204,9 @@ def test_the_writer_drops_an_unfinished_last_line(tmp_path):
     subprocess.run(command, input=lines.encode(), check=True, stdout=subprocess.DEVNULL)
     assert read_record(tmp_path / "run.parquet").num_rows == 1
     assert [path.name for path in tmp_path.iterdir()] == ["run.parquet"]
+
+
+def test_manual_lists_every_column_as_the_schema_has_it() -> None:
+    manual = (Path(__file__).parents[2] / "docs" / "record.md").read_text(encoding="utf-8")
+    for column in COLUMNS:
+        assert f"| `{column.name}` | {column.type} | {column.unit} | {column.meaning} |" in manual

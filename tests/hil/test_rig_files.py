@@ -50,7 +50,7 @@ def test_demo_rig_is_the_documented_one() -> None:
         "scale": 1.0,
         "smoothing": {"floor_frac": 0.5, "ramp_frac_per_s": 0.2},
     }
-    assert (smoothing.ramp_w_per_s_max, smoothing.grid_power_w_max, smoothing.smoothing_time_s) == (20e3, 1.25e6, 60.0)
+    assert (smoothing.ramp_w_per_s_max, smoothing.grid_power_w_max, smoothing.smoothing_time_s) == (12e3, 1.25e6, 90.0)
     assert (smoothing.soc_frac_min, smoothing.soc_frac_max, smoothing.soc_frac_target) == (0.2, 0.9, 0.55)
 
 
