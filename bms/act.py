@@ -27,7 +27,7 @@ class Actuators:
             self._inverter.command(InverterCommand(decision.power_w, decision.run, now_ns + INVERTER_EXPIRY_NS))
         for index, rack in enumerate(self._racks):
             wanted = decision.contactors[index]
-            if refresh or sent is None or wanted != sent.contactors[index]:
+            if wanted is not None and (refresh or sent is None or wanted != sent.contactors[index]):
                 expires_ns = now_ns + CONTACTOR_EXPIRY_NS
                 rack.command(RackCommand(wanted.main_closed, wanted.precharge_closed, expires_ns))
             bleed = decision.bleed[index]

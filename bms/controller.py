@@ -26,6 +26,9 @@ from drivers.links.can import CanOpener
 from drivers.readings import Flags
 from kernels.parameters import load_cell
 
+COUNTED_PERIODS_MAX = 2.0
+LATE_IO_S = 0.005
+
 STOP_WAIT_S = 15.0
 """Longest orderly stop: zero power, converter stop, contactors open."""
 
@@ -86,7 +89,7 @@ class Controller:
 
     def end_state(self) -> str:
         """Where the devices stand by their own word, in one line."""
-        image = self._image.freeze(now_ns(), self._inverter.rating)
+        image = self._freeze(now_ns())
         contactors = ", ".join(
             f"{rack.name} {_contactor_word(reading.main_closed)}"
             for rack, reading in zip(self.site.racks, image.racks, strict=True)
@@ -108,9 +111,13 @@ class Controller:
         while stopping_s < STOP_WAIT_S:
             await asyncio.sleep(start_s + number * period_s - loop.time())
             late = int((loop.time() - start_s) / period_s + 1e-6) - number
+            if late > 0:
+                await asyncio.sleep(LATE_IO_S)  # what arrived meanwhile must be taken in before ages are judged
             began = self._perf_clock()
             at_ns = now_ns()
-            self._tick(at_ns, (at_ns - last_ns) / 1e9, control=number % every == 0)
+            # A stalled gateway saw nothing meanwhile: debounces and waits must not count that time as observed.
+            dt_s = min((at_ns - last_ns) / 1e9, COUNTED_PERIODS_MAX * period_s)
+            self._tick(at_ns, dt_s, control=number % every == 0)
             self.report.ticked((self._perf_clock() - began) * 1e3, max(late, 0))
             last_ns = at_ns
             number += 1 + (late // every) * every
@@ -120,7 +127,7 @@ class Controller:
                     return
 
     def _tick(self, at_ns: int, dt_s: float, *, control: bool) -> None:
-        image = self._image.freeze(at_ns, self._inverter.rating)
+        image = self._freeze(at_ns)
         summary = summarise(image)
         powers = self._site_power.see(image)
         protected = self._protection.step(image, summary, dt_s)
@@ -130,7 +137,6 @@ class Controller:
             self._control(image, summary, protected, battery, powers)
         decision = self._guard.step(image, self._decide(battery), dt_s)
         self._actuators.apply(decision, at_ns, refresh=control)
-        self._site_power.sent(at_ns, decision.power_w)
         self._report_faults(battery, at_ns, protected)
         self.report.row(
             TickOutcome(
@@ -147,6 +153,12 @@ class Controller:
             )
         )
 
+    def _freeze(self, at_ns: int) -> Image:
+        decided = self._actuators.sent
+        return self._image.freeze(
+            at_ns, self._inverter.rating, self._inverter.sent, decided.power_w if decided is not None else None
+        )
+
     def _control(
         self, image: Image, summary: Summary, protected: Protected, battery: BatteryState, powers: SitePowers
     ) -> None:
@@ -156,7 +168,11 @@ class Controller:
         for soc, rack, rack_summary in zip(self._soc, image.racks, summary.racks, strict=True):
             soc.step(rack, rack_summary, elapsed_s)
         self._soc_summary = summarise_soc(self._soc)
-        self._wish = self._wish_now(powers, elapsed_s) if battery.power_allowed else NO_WISH
+        if battery.power_allowed:
+            self._wish = self._wish_now(powers, elapsed_s)
+        else:
+            self._dispatch.reset()
+            self._wish = NO_WISH
         self._bleed = tuple(
             balancer.choose(rack, rack_summary, soc, protected, elapsed_s)
             for balancer, rack, rack_summary, soc in zip(

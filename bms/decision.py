@@ -15,12 +15,12 @@ class Contactors(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Set-point (discharge positive), converter run, contactors and bleed (None = no bleed command) per rack.
+    """Set-point (discharge positive), converter run, contactors and bleed per rack (None = no command).
     `clipped_by` names the last one who narrowed the wish (empty = nobody) and `clip_reason` why."""
 
     power_w: float
     run: bool
-    contactors: tuple[Contactors, ...]
+    contactors: tuple[Contactors | None, ...]
     bleed: tuple[Flags | None, ...]
     clipped_by: str
     clip_reason: str

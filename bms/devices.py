@@ -9,7 +9,7 @@ from drivers.commands import BleedCommand, InverterCommand, RackCommand
 from drivers.inverters.sunspec import SunSpecInverter
 from drivers.links.can import CanOpener
 from drivers.meters.sunspec import SunSpecMeter
-from drivers.readings import InverterRating, InverterReading, LinkHealth, MeterReading, RackReading
+from drivers.readings import InverterRating, InverterReading, LinkHealth, MeterReading, RackReading, SentPower
 
 
 class Device(Protocol):
@@ -24,6 +24,9 @@ class Device(Protocol):
 class Inverter(Device, Protocol):
     @property
     def rating(self) -> InverterRating | None: ...
+
+    @property
+    def sent(self) -> SentPower | None: ...
 
     def command(self, command: InverterCommand) -> None: ...
 

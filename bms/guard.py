@@ -34,13 +34,13 @@ class Guard:
 
     def step(self, image: Image, wish: Decision, dt_s: float) -> Decision:
         """The decision that may be sent, narrowed where the raw image demands it."""
-        reason = self._crossed(image)
-        active = wish.run or any(contactors.main_closed for contactors in wish.contactors)
+        reason = self._crossed(image, wish)
+        active = wish.run or any(wanted is not None and wanted.main_closed for wanted in wish.contactors)
         self._crossed_s = self._crossed_s + dt_s if reason and active else 0.0
         if self._crossed_s > STOP_AFTER_S and not self.stopped:
             self.stopped = reason
         if self.stopped:
-            opened = tuple(Contactors(False, False) for _ in wish.contactors)
+            opened: tuple[Contactors | None, ...] = tuple(Contactors(False, False) for _ in wish.contactors)
             return replace(
                 wish, power_w=0.0, run=False, contactors=opened, clipped_by="guard", clip_reason=self.stopped
             )
@@ -55,7 +55,7 @@ class Guard:
         return replace(wish, power_w=narrowed_w, clipped_by="guard", clip_reason=reason or "power window")
 
     def _window(self, image: Image, wish: Decision, reason: str) -> tuple[float, float]:
-        if reason or not wish.run or image.rating is None:
+        if reason or not wish.run or image.rating is None or not image.rating.known:
             return 0.0, 0.0
         low_w, high_w = -image.rating.charge_power_w_max, image.rating.discharge_power_w_max
         for rack in image.racks:
@@ -65,10 +65,10 @@ class Guard:
                 high_w = 0.0
         return low_w, high_w
 
-    def _crossed(self, image: Image) -> str:
-        """The first hard limit that a connected rack crosses; empty when none."""
-        for number, rack in enumerate(image.racks, 1):
-            if rack.main_closed is False:
+    def _crossed(self, image: Image, wish: Decision) -> str:
+        """The first hard limit that a rack crosses that is, or may be, connected; empty when none."""
+        for number, (rack, wanted) in enumerate(zip(image.racks, wish.contactors, strict=True), 1):
+            if rack.main_closed is False or (rack.main_closed is None and (wanted is None or not wanted.main_closed)):
                 continue
             reason = self._rack_crossed(rack, image.at_ns)
             if reason:

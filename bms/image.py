@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from drivers.readings import InverterRating, InverterReading, MeterReading, RackReading
+from drivers.readings import InverterRating, InverterReading, MeterReading, RackReading, SentPower
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +15,10 @@ class Image:
     inverter: InverterReading | None
     rating: InverterRating | None
     meter: MeterReading | None
+    sent: SentPower | None = None
+    """Newest set-point that the converter acknowledged."""
+    commanded_power_w: float | None = None
+    """Set-point that the previous tick decided."""
 
 
 class ProcessImage:
@@ -31,5 +35,8 @@ class ProcessImage:
     def put_meter(self, reading: MeterReading) -> None:
         self._meter = reading
 
-    def freeze(self, now_ns: int, rating: InverterRating | None) -> Image:
-        return Image(now_ns, tuple(read() for read in self._racks), self._inverter, rating, self._meter)
+    def freeze(
+        self, now_ns: int, rating: InverterRating | None, sent: SentPower | None, commanded_power_w: float | None
+    ) -> Image:
+        racks = tuple(read() for read in self._racks)
+        return Image(now_ns, racks, self._inverter, rating, self._meter, sent, commanded_power_w)

@@ -11,8 +11,15 @@ FEEDBACK_S = 0.5
 """A contactor's feedback must follow its command within this time."""
 
 
+ONLINE_FEEDBACK_S = 0.1
+"""A closed contactor that says open for so long has opened by itself, or its feedback is lost."""
+
+
 class RackMode(StrEnum):
+    """FOUND_CLOSED: its feedback says closed although nobody here closed it, as after a restart under load."""
+
     OFF = "off"
+    FOUND_CLOSED = "found closed"
     STANDBY = "standby"
     PRECHARGE = "precharge"
     CLOSING = "closing"
@@ -37,6 +44,7 @@ class RackInputs:
 
 CONTACTORS = {
     RackMode.OFF: Contactors(False, False),
+    RackMode.FOUND_CLOSED: Contactors(True, False),
     RackMode.STANDBY: Contactors(False, False),
     RackMode.PRECHARGE: Contactors(False, True),
     RackMode.CLOSING: Contactors(True, True),
@@ -53,30 +61,48 @@ class RackMachine:
         self._config = config
         self._in_mode_s = 0.0
         self._tries = 0
+        self._contradicted_s = 0.0
+        self._heard = False
         self.mode = RackMode.OFF
         self.fault: tuple[str, str] | None = None
 
     @property
-    def contactors(self) -> Contactors:
-        return CONTACTORS[self.mode]
+    def contactors(self) -> Contactors | None:
+        """What to command; None = nothing, as long as nobody ever heard how the contactors stand."""
+        return CONTACTORS[self.mode] if self._heard else None
 
     @property
     def connected(self) -> bool:
         """Its contactors are, or may still be, connected to the DC link."""
-        return self.mode in (RackMode.PRECHARGE, RackMode.CLOSING, RackMode.ONLINE, RackMode.OPENING)
+        return self.mode not in (RackMode.OFF, RackMode.STANDBY, RackMode.LOCKED)
 
     def step(self, inputs: RackInputs, dt_s: float) -> None:
         self.fault = None
         self._in_mode_s += dt_s
+        self._heard |= inputs.main_closed is not None
+        self._contradicted_s = self._contradicted_s + dt_s if self._contradicted(inputs) else 0.0
         following = _STEPS[self.mode](self, inputs)
         if following is not self.mode:
             self.mode = following
             self._in_mode_s = 0.0
 
+    def _contradicted(self, inputs: RackInputs) -> bool:
+        """The main contactor says something else than it is commanded."""
+        return inputs.main_closed is {RackMode.STANDBY: True, RackMode.ONLINE: False}.get(self.mode, ...)
+
     def _off(self, inputs: RackInputs) -> RackMode:
+        if inputs.main_closed:
+            return RackMode.FOUND_CLOSED
         return RackMode.STANDBY if inputs.ready else RackMode.OFF
 
+    def _found_closed(self, inputs: RackInputs) -> RackMode:
+        if inputs.main_closed is False:
+            return RackMode.STANDBY
+        return RackMode.OPENING if inputs.open else RackMode.FOUND_CLOSED
+
     def _standby(self, inputs: RackInputs) -> RackMode:
+        if self._contradicted_s > FEEDBACK_S:
+            return self._lock("contactor_mismatch", "main contactor closed by itself")
         if not inputs.ready:
             return RackMode.OFF
         return RackMode.PRECHARGE if inputs.join and not inputs.open else RackMode.STANDBY
@@ -108,8 +134,9 @@ class RackMachine:
     def _online(self, inputs: RackInputs) -> RackMode:
         if inputs.open:
             return RackMode.OPENING
-        if inputs.main_closed is False:
-            return self._lock("contactor_mismatch", "main contactor opened by itself")
+        if self._contradicted_s > ONLINE_FEEDBACK_S:
+            # Not opened here: it may be closed all the same and carry current. The fault opens it in order.
+            self.fault = ("contactor_mismatch", "main contactor says open while it should be closed")
         return RackMode.ONLINE
 
     def _opening(self, inputs: RackInputs) -> RackMode:
@@ -129,6 +156,7 @@ class RackMachine:
 
 _STEPS: dict[RackMode, Callable[[RackMachine, RackInputs], RackMode]] = {
     RackMode.OFF: RackMachine._off,
+    RackMode.FOUND_CLOSED: RackMachine._found_closed,
     RackMode.STANDBY: RackMachine._standby,
     RackMode.PRECHARGE: RackMachine._precharge,
     RackMode.CLOSING: RackMachine._closing,

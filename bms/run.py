@@ -41,14 +41,14 @@ async def _run(site: Site, duration_s: float | None, record: Path | None, plain:
         def on_trip(fault: ActiveFault) -> None:
             trips.append(fault)
             if plain:
-                print(f"TRIP {fault}", flush=True)
+                _say(f"TRIP {fault}")
 
         controller = Controller(
             site, can_opener=open_python_can, recorder=recorder, perf_clock=time.perf_counter, on_trip=on_trip
         )
         _stop_on_signals(controller)
         await _drive(controller, duration_s, show, PLAIN_PERIOD_S if plain else SCREEN_PERIOD_S)
-    _say_end(controller, trips)
+    _say_end(controller, trips, recorder)
     return 1 if trips else 0
 
 
@@ -95,7 +95,7 @@ async def _shown(plain: bool) -> AsyncIterator[Callable[[Controller], None]]:
 def _print_line(controller: Controller) -> None:
     status = controller.report.status()
     if status is not None:
-        print(plain_line(asdict(status)), flush=True)
+        _say(plain_line(asdict(status)))
 
 
 def _draw(controller: Controller, screen: ChildSink) -> None:
@@ -117,12 +117,20 @@ def _stop_on_signals(controller: Controller) -> None:
         asked = True
         controller.stop()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         with contextlib.suppress(NotImplementedError):
             loop.add_signal_handler(number, on_signal)
 
 
-def _say_end(controller: Controller, trips: list[ActiveFault]) -> None:
-    print(f"stopped: {controller.end_state()}", flush=True)
+def _say_end(controller: Controller, trips: list[ActiveFault], recorder: ProcessRecorder | None) -> None:
+    _say(f"stopped: {controller.end_state()}")
     for fault in trips:
-        print(f"tripped: {fault}", flush=True)
+        _say(f"tripped: {fault}")
+    if recorder is not None and recorder.fault is not None:
+        _say(f"record: {recorder.fault} ({recorder.dropped} rows lost)")
+
+
+def _say(line: str) -> None:
+    """A closed terminal or a broken pipe is no reason to drop a battery under load."""
+    with contextlib.suppress(OSError):
+        print(line, flush=True)

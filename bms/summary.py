@@ -24,6 +24,9 @@ class RackSummary:
     current_a: float
     current_age_s: float
     io_age_s: float
+    command_age_s: float
+    voltages_known: bool
+    """The I/O block says the rack's and the link's voltage."""
 
     @property
     def complete(self) -> bool:
@@ -67,4 +70,6 @@ def summarise_rack(rack: RackReading, now_ns: int) -> RackSummary:
         current_a=rack.current_a,
         current_age_s=(now_ns - rack.current_at_ns) / 1e9,
         io_age_s=(now_ns - rack.io_at_ns) / 1e9,
+        command_age_s=rack.command_age_s,
+        voltages_known=rack.rack_voltage_v >= 0.0 and rack.link_voltage_v >= 0.0,
     )

@@ -35,6 +35,19 @@ class InverterRating:
     charge_power_w_max: float
     discharge_power_w_max: float
 
+    @property
+    def known(self) -> bool:
+        """Both are numbers; a device may not say (NaN)."""
+        return self.charge_power_w_max >= 0.0 and self.discharge_power_w_max >= 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class SentPower:
+    """A set-point that the converter acknowledged (discharge positive), and when it went onto the wire."""
+
+    at_ns: int
+    power_w: float
+
 
 @dataclass(frozen=True, slots=True)
 class InverterReading:
@@ -94,6 +107,8 @@ class RackReading:
     link_voltage_v: float
     main_closed: bool | None
     precharge_closed: bool | None
+    command_age_s: float
+    """Age of the last valid contactor command as the rack says it; NaN before the first and where it does not say."""
     io_at_ns: int
     health: MonitorHealth
 

@@ -65,6 +65,7 @@ FAULT_KINDS: dict[str, FaultKind] = {
             value=0.2, value_min=0.0, value_max=1.0, unit="frac",
         ),
         FaultKind("monitor-counter", "a rack's frames repeat one counter", "rack", "monitor_counter_errors"),
+        FaultKind("commands-lost", "a rack hears nothing of the controller any more", "rack", "rack_command_lost"),
         FaultKind("inverter-lost", "the converter's Modbus link is cut", "", "inverter_lost"),
         FaultKind("meter-lost", "the grid meter's Modbus link is cut", "", "meter_lost"),
     )
@@ -79,6 +80,7 @@ FaultName = Literal[
     "current-lost",
     "monitor-crc",
     "monitor-counter",
+    "commands-lost",
     "inverter-lost",
     "meter-lost",
 ]

@@ -63,6 +63,10 @@ def _counter(bench: Bench, rack: int, _: int, __: float) -> None:
     bench.nodes[rack].faults.stuck_counter = True
 
 
+def _deaf(bench: Bench, rack: int, _: int, __: float) -> None:
+    bench.nodes[rack].faults.deaf = True
+
+
 def _inverter_lost(bench: Bench, _: int, __: int, ___: float) -> None:
     bench.inverter_server.faults.silent = True
 
@@ -80,6 +84,7 @@ _INJECTORS: dict[str, Callable[[Bench, int, int, float], None]] = {
     "current-lost": _silent_current,
     "monitor-crc": _crc,
     "monitor-counter": _counter,
+    "commands-lost": _deaf,
     "inverter-lost": _inverter_lost,
     "meter-lost": _meter_lost,
 }

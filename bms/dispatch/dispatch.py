@@ -27,6 +27,11 @@ class Dispatch:
     def __init__(self, site: Site) -> None:
         self._applications = [APPLICATIONS[settings.kind](settings) for settings in site.applications]
 
+    def reset(self) -> None:
+        """Power could not flow: applications start from what they see next."""
+        for application in self._applications:
+            application.reset()
+
     def step(self, view: SiteView, charge_reason: str, discharge_reason: str) -> Wish:
         window = PowerWindow(-view.charge_power_w_limit, view.discharge_power_w_limit, "limits", "")
         requested_w: float | None = None

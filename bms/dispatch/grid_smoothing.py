@@ -5,6 +5,8 @@ import math
 from bms.dispatch.view import PowerWindow, SiteView
 from bms.site import GridSmoothing
 
+SOC_TAPER_FRAC = 0.02
+
 
 class GridSmoothingApplication:
     """Holds the grid's power to a target that follows the load slowly, inside a ramp limit and below a peak cap.
@@ -26,8 +28,7 @@ class GridSmoothingApplication:
 
     def narrow(self, view: SiteView, window: PowerWindow) -> PowerWindow:
         if view.load_power_w is None or view.grid_power_w is None:
-            self._filtered_w = None
-            self.requested_power_w = None
+            self.reset()
             return window.to_point(0.0, self.name, "grid power is not known")
         self._follow(view.load_power_w, view.grid_power_w, view.dt_s)
         self._move_target(view)
@@ -35,6 +36,10 @@ class GridSmoothingApplication:
         wish_w = ahead_w - self._target_w
         self.requested_power_w = wish_w
         return self._give(wish_w, ahead_w, self._soc_window(view, window))
+
+    def reset(self) -> None:
+        self._filtered_w = None
+        self.requested_power_w = None
 
     def _follow(self, load_w: float, grid_w: float, dt_s: float) -> None:
         if self._filtered_w is None:
@@ -58,11 +63,14 @@ class GridSmoothingApplication:
         return share * self._settings.soc_return_power_w_max
 
     def _soc_window(self, view: SiteView, window: PowerWindow) -> PowerWindow:
+        """Full power inside the band, less and less over its last SOC_TAPER_FRAC: an edge would be a step."""
         low_w, high_w = window.power_w_min, window.power_w_max
-        if view.soc_frac <= self._settings.soc_frac_min:
-            return PowerWindow(low_w, min(high_w, 0.0), self.name, "SoC band")
-        if view.soc_frac >= self._settings.soc_frac_max:
-            return PowerWindow(max(low_w, 0.0), high_w, self.name, "SoC band")
+        above = (view.soc_frac - self._settings.soc_frac_min) / SOC_TAPER_FRAC
+        below = (self._settings.soc_frac_max - view.soc_frac) / SOC_TAPER_FRAC
+        if above < 1.0 and high_w > 0.0:
+            return PowerWindow(low_w, high_w * max(above, 0.0), self.name, "SoC band")
+        if below < 1.0 and low_w < 0.0:
+            return PowerWindow(low_w * max(below, 0.0), high_w, self.name, "SoC band")
         return window
 
     def _give(self, wish_w: float, ahead_w: float, window: PowerWindow) -> PowerWindow:

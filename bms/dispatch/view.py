@@ -49,3 +49,6 @@ class Application(Protocol):
     def requested_power_w(self) -> float | None: ...
 
     def narrow(self, view: SiteView, window: PowerWindow) -> PowerWindow: ...
+
+    def reset(self) -> None:
+        """Forget the past: power could not flow for a while."""

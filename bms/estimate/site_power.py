@@ -19,8 +19,8 @@ class SitePowers:
 
 
 class SitePower:
-    """Knows the battery's power at any recent time: the last reading before it, moved on by the set-points sent
-    since, which the converter follows with a first-order lag of `response_time_s`.
+    """Knows the battery's power at any recent time: the last reading before it, moved on by the set-points that went
+    onto the wire since, which the converter follows with a first-order lag of `response_time_s`.
 
     Adding a grid power to a battery power of another moment would feed the battery's own steps back as load: a
     100 ms loop oscillates at full power on that.
@@ -39,16 +39,14 @@ class SitePower:
         newest_ns = self._readings[-1][0] if self._readings else None
         if inverter is not None and inverter.at_ns != newest_ns and inverter.ac_power_w == inverter.ac_power_w:
             self._readings.append((inverter.at_ns, inverter.ac_power_w))
+        sent = image.sent
+        if sent is not None and (not self._sent or self._sent[-1][0] != sent.at_ns):
+            self._sent.append((sent.at_ns, sent.power_w))
         grid_w, battery_w = self._grid_w(image), self._battery_w(image.at_ns)
         load_w = None
         if grid_w is not None and battery_w is not None and image.meter is not None:
             load_w = grid_w + self.battery_at_w(image.meter.at_ns)
         return SitePowers(grid_w, battery_w, load_w)
-
-    def sent(self, at_ns: int, power_w: float) -> None:
-        """Take the set-point that went out at `at_ns`."""
-        if not self._sent or self._sent[-1][1] != power_w:
-            self._sent.append((at_ns, power_w))
 
     def _battery_w(self, now_ns: int) -> float | None:
         """Newest reading of the converter's power, None when too old."""

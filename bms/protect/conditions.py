@@ -8,6 +8,14 @@ from bms.site import Limits
 from bms.summary import RackSummary, Summary
 from drivers.readings import InverterState
 
+COMMAND_AGE_S_MAX = 1.0
+"""Ten missed contactor commands; the rack's own watchdog opens at 4 s, under load if nobody stops the converter."""
+
+DISOBEDIENCE_FRAC = 0.1
+"""Share of the rating by which measured and commanded power may differ for DISOBEDIENCE_S."""
+
+DISOBEDIENCE_S = 1.5
+
 
 class Condition(NamedTuple):
     """The cause of `fault_id` is there now; `value`, `limit` and `where` explain it."""
@@ -63,8 +71,10 @@ def rack_data_conditions(rack: RackSummary, limits: Limits) -> Iterator[Conditio
         yield Condition("cell_data_stale", rack.temperature_age_s, limits.temperature_age_s_max, "age in s")
     if rack.current_age_s > limits.current_age_s_max or rack.current_a != rack.current_a:
         yield Condition("current_stale", rack.current_age_s, limits.current_age_s_max, "age in s")
-    if rack.io_age_s > limits.cell_data_age_s_max:
+    if rack.io_age_s > limits.cell_data_age_s_max or not rack.voltages_known:
         yield Condition("rack_io_stale", rack.io_age_s, limits.cell_data_age_s_max, "age in s")
+    if rack.command_age_s > COMMAND_AGE_S_MAX:
+        yield Condition("rack_command_lost", rack.command_age_s, COMMAND_AGE_S_MAX, "age in s")
 
 
 def inverter_conditions(image: Image, summary: Summary, limits: Limits) -> Iterator[Condition]:
@@ -72,6 +82,17 @@ def inverter_conditions(image: Image, summary: Summary, limits: Limits) -> Itera
         yield Condition("inverter_lost", summary.inverter_age_s, limits.inverter_age_s_max, "age in s")
     if image.inverter is not None and image.inverter.state is InverterState.FAULT:
         yield Condition("inverter_fault", float(image.inverter.alarm_bits), 0.0, "alarm bits")
+    yield from _disobedience(image)
+
+
+def _disobedience(image: Image) -> Iterator[Condition]:
+    """Commanded against measured power; what a moving set-point leaves between them is far below the threshold."""
+    inverter, rating, commanded_w = image.inverter, image.rating, image.commanded_power_w
+    if inverter is None or rating is None or commanded_w is None or not rating.known:
+        return
+    allowed_w = DISOBEDIENCE_FRAC * max(rating.charge_power_w_max, rating.discharge_power_w_max)
+    if abs(inverter.ac_power_w - commanded_w) > allowed_w:
+        yield Condition("inverter_not_following", inverter.ac_power_w - commanded_w, allowed_w, "power off by W")
 
 
 def meter_conditions(summary: Summary, limits: Limits) -> Iterator[Condition]:

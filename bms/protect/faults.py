@@ -11,7 +11,7 @@ class Action(StrEnum):
     BLOCK_DISCHARGE = "block discharge"
     ZERO_POWER = "0 W, contactors stay closed"
     OPEN = "0 W, stop the converter, open below break current or after a bounded wait"
-    OPEN_PROVEN = "open once the DC current is proven below break current"
+    OPEN_PROVEN = "open once the DC current is proven below break current, after 10 s anyway"
 
     @property
     def opens(self) -> bool:
@@ -106,6 +106,11 @@ FAULTS: dict[str, FaultKind] = {
             "Check the rack's I/O block and the CAN bus.",
         ),
         _row(
+            "rack_command_lost", Level.SYSTEM, Action.OPEN,
+            "A rack says that contactor commands no longer reach it; its own watchdog will open the contactors.",
+            "Check the CAN bus and the gateway's transmit path.",
+        ),
+        _row(
             "monitor_crc_errors", Level.SYSTEM, Action.OPEN,
             "Too many frames of a rack's monitors have a wrong checksum.",
             "Check shielding, termination and the monitor's firmware.",
@@ -126,6 +131,11 @@ FAULTS: dict[str, FaultKind] = {
             "Read the converter's alarms.", latched=True,
         ),
         _row(
+            "inverter_not_following", Level.SYSTEM, Action.ZERO_POWER,
+            "The converter's measured power is not what it was told.",
+            "Is it in local control, or derated? Read its alarms and its log of set-points.",
+        ),
+        _row(
             "meter_lost", Level.SYSTEM, Action.ZERO_POWER,
             "The grid meter does not answer; applications that need it cannot work.",
             "Check the meter and the network.", clear_s=2.0,
@@ -134,6 +144,11 @@ FAULTS: dict[str, FaultKind] = {
             "precharge_failed", Level.SYSTEM, Action.OPEN,
             "The DC link did not reach the rack's voltage in the allowed time and tries.",
             "Check precharge resistor, relay and the DC link for a short.", latched=True,
+        ),
+        _row(
+            "racks_unequal", Level.SYSTEM, Action.ZERO_POWER,
+            "The racks' voltages are too far apart to join them on one DC link.",
+            "Charge or discharge the odd rack alone, then restart.", latched=True,
         ),
         _row(
             "contactor_mismatch", Level.SYSTEM, Action.OPEN,

@@ -12,6 +12,9 @@ from drivers.readings import InverterRating
 RISE_PER_S = 0.05
 """Limits fall at once and rise by at most this share of the converter's rating a second."""
 
+OPERATING_CURRENT_FRAC = 0.9
+"""Currents are planned this far below the level that trips: converter losses (3 %), unequal racks, overshoot."""
+
 SOC_TAPER_FRAC = 0.02
 """Width of the band below and above the SoC limits in which the current is tapered to zero."""
 
@@ -52,7 +55,7 @@ class PowerLimiter:
         self, racks: list[RackState], protected: Protected, rating: InverterRating | None, dt_s: float
     ) -> PowerLimits:
         target = self._target(racks, protected, rating)
-        rise_w = RISE_PER_S * dt_s * (rating.discharge_power_w_max if rating else 0.0)
+        rise_w = RISE_PER_S * dt_s * (rating.discharge_power_w_max if rating and rating.known else 0.0)
         charge_w, charge_reason = _rise(self._held.charge_power_w, rise_w, target.charge_power_w, target.charge_reason)
         discharge_w, discharge_reason = _rise(
             self._held.discharge_power_w, rise_w, target.discharge_power_w, target.discharge_reason
@@ -62,7 +65,7 @@ class PowerLimiter:
 
     def _target(self, racks: list[RackState], protected: Protected, rating: InverterRating | None) -> PowerLimits:
         online = [rack for rack in racks if rack.online]
-        if not online or rating is None:
+        if not online or rating is None or not rating.known:
             return NOTHING
         if protected.zero_power:
             return PowerLimits(0.0, 0.0, "fault", "fault")
@@ -94,7 +97,8 @@ def charge_current(rack: RackState, limits: Limits) -> tuple[float, str]:
         _curve(summary.temperature_degc_min, ramp_degc, share), _curve(summary.temperature_degc_max, ramp_degc, share)
     )
     by_soc = _curve(rack.soc_frac_max, [limits.soc_frac_max - SOC_TAPER_FRAC, limits.soc_frac_max], [1.0, 0.0])
-    return _narrowest(limits.rack_charge_current_a_max, by_voltage, by_temperature, by_soc)
+    current_a_max = OPERATING_CURRENT_FRAC * limits.rack_charge_current_a_max
+    return _narrowest(current_a_max, by_voltage, by_temperature, by_soc)
 
 
 def discharge_current(rack: RackState, limits: Limits) -> tuple[float, str]:
@@ -109,7 +113,8 @@ def discharge_current(rack: RackState, limits: Limits) -> tuple[float, str]:
         _curve(summary.temperature_degc_max, [high - 10, high - 5, high], [1.0, 0.5, 0.0]),
     )
     by_soc = _curve(rack.soc_frac_min, [limits.soc_frac_min, limits.soc_frac_min + SOC_TAPER_FRAC], [0.0, 1.0])
-    return _narrowest(limits.rack_discharge_current_a_max, by_voltage, by_temperature, by_soc)
+    current_a_max = OPERATING_CURRENT_FRAC * limits.rack_discharge_current_a_max
+    return _narrowest(current_a_max, by_voltage, by_temperature, by_soc)
 
 
 def _curve(x: float, points: list[float], share: list[float]) -> float:
@@ -135,6 +140,8 @@ def _power(current: tuple[float, str], voltage_v: float, rating_w: float, blocke
     if blocked:
         return 0.0, "fault"
     power_w = current[0] * voltage_v
+    if math.isnan(power_w):
+        return 0.0, "rack voltage unknown"
     return (power_w, current[1]) if power_w < rating_w else (rating_w, "converter rating")
 
 

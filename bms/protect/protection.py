@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from bms.image import Image
 from bms.protect.conditions import (
+    DISOBEDIENCE_S,
     Condition,
     inverter_conditions,
     meter_conditions,
@@ -167,4 +168,5 @@ def trip_times(limits: Limits) -> dict[str, float]:
         "charge_temperature": temperature_s,
         "discharge_temperature": temperature_s,
         "rack_overcurrent": limits.current_debounce_s,
+        "inverter_not_following": DISOBEDIENCE_S,
     }

@@ -1,6 +1,7 @@
 """CAN links: one supervised bus that reopens itself when its peer falls silent, whatever carries the frames."""
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import Any, Protocol
 import can
 
 from drivers.frames import FrameBatch
+from drivers.links.cancel import heeding_cancellation
 from drivers.links.python_can import PythonCanPort
 from drivers.readings import LinkHealth
 
@@ -64,14 +66,14 @@ async def open_python_can(config: CanConfig, on_batch: OnBatch) -> CanPort:
         raise ConnectionError(f"{name}: earlier attempts still hang inside the interface")
     port = PythonCanPort(_options(config), on_batch, name)
     try:
-        await asyncio.wait_for(port.opened, OPEN_TIMEOUT_S)
+        with contextlib.ExitStack() as unless_opened:
+            unless_opened.callback(port.close)
+            await heeding_cancellation(asyncio.wait_for(port.opened, OPEN_TIMEOUT_S))
+            unless_opened.pop_all()
     except (NotImplementedError, TypeError) as error:
         raise ValueError(f"{name}: {error}") from error
     except (can.CanError, UnicodeError) as error:
         raise ConnectionError(f"{name}: {error}") from error
-    finally:
-        if not port.opened.done() or port.opened.cancelled() or port.opened.exception():
-            port.close()
     return port
 
 

@@ -12,6 +12,7 @@ from pymodbus.exceptions import ConnectionException, ModbusIOException
 from pymodbus.pdu import ModbusPDU
 
 from drivers.clock import now_ns
+from drivers.links.cancel import heeding_cancellation
 from drivers.links.turns import Turns
 from drivers.readings import LinkHealth
 
@@ -97,7 +98,7 @@ class ModbusLink:
 
     async def read_holding(self, address: int, count: int) -> list[int]:
         """`count` (1..125) registers from `address`, as unsigned 16 bit values."""
-        reply = await self._transact(
+        reply, _ = await self._transact(
             lambda client: client.read_holding_registers(address, count=count, device_id=self._unit), urgent=False
         )
         if len(reply.registers) != count:
@@ -105,12 +106,13 @@ class ModbusLink:
             raise BadAnswer(f"asked for {count} registers from {address}, got {len(reply.registers)}")
         return list(reply.registers)
 
-    async def write_registers(self, address: int, values: Sequence[int], expires_ns: int | None = None) -> None:
+    async def write_registers(self, address: int, values: Sequence[int], expires_ns: int | None = None) -> int:
         """Writes 1..123 registers in one message (function 16), ahead of all reads that wait.
 
-        Returns once the device has confirmed. Nothing is sent after `expires_ns` (loop clock): TooLate.
+        Returns once the device has confirmed: the time at which the message was sent. Nothing is sent after
+        `expires_ns` (loop clock): TooLate.
         """
-        reply = await self._transact(
+        reply, sent_ns = await self._transact(
             lambda client: client.write_registers(address, list(values), device_id=self._unit),
             urgent=True,
             expires_ns=expires_ns,
@@ -118,6 +120,7 @@ class ModbusLink:
         if (reply.address, reply.count) != (address, len(values)):
             self._errors += 1
             raise BadAnswer(f"wrote {len(values)} registers at {address}, got {reply.count} at {reply.address}")
+        return sent_ns
 
     async def _try_connect(self) -> None:
         client = AsyncModbusTcpClient(
@@ -129,7 +132,7 @@ class ModbusLink:
             trace_connect=self._connection_changed,
         )
         try:
-            connected = await client.connect()
+            connected = await heeding_cancellation(client.connect())
         except asyncio.CancelledError:
             client.close()
             raise
@@ -149,10 +152,12 @@ class ModbusLink:
         if self._in_flight and not client.ctx.response_future.done():
             client.ctx.response_future.set_exception(ConnectionException("connection lost"))
 
-    async def _transact(self, request: Request, urgent: bool, expires_ns: int | None = None) -> ModbusPDU:
+    async def _transact(self, request: Request, urgent: bool, expires_ns: int | None = None) -> tuple[ModbusPDU, int]:
+        """The answer, and when the request was sent."""
         async with self._turns.taken(urgent):
             if expires_ns is not None and now_ns() >= expires_ns:
                 raise TooLate("the write expired before its turn came")
+            sent_ns = now_ns()
             reply = await self._exchange(request)
         self._timeouts_in_a_row = 0
         self._back_off_s = BACK_OFF_S_MIN
@@ -160,14 +165,14 @@ class ModbusLink:
         if reply.isError():
             self._errors += 1
             raise DeviceException(reply.exception_code)
-        return reply
+        return reply, sent_ns
 
     async def _exchange(self, request: Request) -> ModbusPDU:
         if self._client is None:
             raise LinkDown(f"no connection to {self._host}:{self._port}")
         self._in_flight = True
         try:
-            return await request(self._client)
+            return await heeding_cancellation(request(self._client))
         except ModbusIOException:
             self._note_timeout()
             raise LinkTimeout(f"{self._host}:{self._port} did not answer within {self._timeout_s} s") from None

@@ -25,9 +25,9 @@ class Pace:
 class Every:
     """Tells once a period that it is time, for slow work inside a faster loop; what was missed is left out."""
 
-    def __init__(self, period_s: float, first_after_s: float = 0.0) -> None:
+    def __init__(self, period_s: float) -> None:
         self._period_ns = round(period_s * 1e9)
-        self._due_ns = now_ns() + round(first_after_s * 1e9)
+        self._due_ns = now_ns()
 
     def due(self) -> bool:
         late_ns = now_ns() - self._due_ns

@@ -1,6 +1,7 @@
 """All nodes of one simulated rack on its bus: cell monitors, current sensor and contactor I/O, with their watchdogs."""
 
 import asyncio
+import math
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -30,6 +31,7 @@ VOLTAGE_V_MAX = 8.190
 TEMPERATURE_DEGC_MIN, TEMPERATURE_DEGC_MAX = -40.0, 87.5
 CURRENT_A_MAX = 83_886.0
 RACK_VOLTAGE_V_MAX = 6553.4
+COMMAND_AGE_S_MAX = 12.7
 
 
 class RackUnderTest(Protocol):
@@ -54,13 +56,14 @@ class RackUnderTest(Protocol):
 @dataclass(slots=True)
 class RackNodeFaults:
     """Set at any time. `frozen` repeats the last values in fresh frames; `stuck_counter` sends fresh values under an
-    old counter; `break_crc_frac` is the share of frames whose CRC is wrong."""
+    old counter; `break_crc_frac` is the share of frames whose CRC is wrong; `deaf` hears no command."""
 
     silent_modules: set[int] = field(default_factory=set)
     silent_current: bool = False
     break_crc_frac: float = 0.0
     stuck_counter: bool = False
     frozen: bool = False
+    deaf: bool = False
 
 
 class RackNode:
@@ -122,6 +125,12 @@ class RackNode:
         values[first + 1] = min(max(rack.voltage_v, 0.0), RACK_VOLTAGE_V_MAX)
         values[first + 2] = min(max(rack.link_voltage_v, 0.0), RACK_VOLTAGE_V_MAX)
         values[first + 3 : first + 6] = rack.main_closed, rack.precharge_closed, self.watchdog_tripped
+        values[first + 6] = self._command_age_s()
+
+    def _command_age_s(self) -> float:
+        if self._rack_at_ns == NEVER_NS:
+            return math.nan
+        return min((now_ns() - self._rack_at_ns) / 1e9, COMMAND_AGE_S_MAX)
 
     def _measure_slow(self) -> None:
         """Temperatures and bleed switches, which nobody needs a hundred times a second."""
@@ -152,7 +161,7 @@ class RackNode:
 
     def _on_batch(self, batch: FrameBatch) -> None:
         """Commands from the bus; whatever is not a valid command frame changes nothing."""
-        if not self._commands.feed(batch.data, batch.at_ns):
+        if self.faults.deaf or not self._commands.feed(batch.data, batch.at_ns):
             return
         if self._commands.at_ns[-1] > self._rack_at_ns:
             self._rack_at_ns = int(self._commands.at_ns[-1])

@@ -64,6 +64,7 @@ def rack() -> Callable[..., RackReading]:
             link_voltage_v=13.2,
             main_closed=True,
             precharge_closed=False,
+            command_age_s=0.1,
             io_at_ns=NOW_NS,
             health=MonitorHealth(0, 0, 0, 0, 0, 0),
         )

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from bms.battery import OPEN_PROVEN_WAIT_S, OPEN_WAIT_S, Battery, BatteryState, Mode
+from bms.decision import Contactors
 from bms.image import Image
 from bms.protect.protection import Protected
 from bms.rack import RackMode
@@ -29,19 +30,27 @@ class Bench:
         self._image, self._rack = image, rack
         self.current_a = 0.0
         self.link_v = 0.0
+        self.truth = Contactors(False, False)
         self.inverter = InverterState.OFF
+        self.stuck = False
         self.changes: dict[str, Any] = {}
         self.state: BatteryState | None = None
         self.history: list[tuple[str, ...]] = []
 
     def step(self, protected: Protected = NO_FAULT) -> BatteryState:
-        contactors = self.state.contactors if self.state else ((False, False), (False, False))
+        commanded = self.state.contactors if self.state else (None, None)
+        contactors = [self.truth if wanted is None else wanted for wanted in commanded]
         if any(precharge for _, precharge in contactors):
             self.link_v = 13.2
         racks = [
             self._rack(
-                main_closed=main, precharge_closed=precharge, link_voltage_v=self.link_v, current_a=self.current_a,
-                **self.changes,
+                **{
+                    "main_closed": main,
+                    "precharge_closed": precharge,
+                    "link_voltage_v": self.link_v,
+                    "current_a": self.current_a,
+                    **self.changes,
+                }
             )
             for main, precharge in contactors
         ]  # fmt: skip
@@ -51,8 +60,8 @@ class Bench:
         picture = replace(picture, inverter=inverter)
         self.state = self.battery.step(picture, summarise(picture), protected, DT_S)
         self.history.append(tuple(self.state.rack_modes))
-        if self.state.run and self.inverter is InverterState.OFF:
-            self.inverter = InverterState.RUNNING
+        if not self.stuck:
+            self.inverter = InverterState.RUNNING if self.state.run else InverterState.OFF
         return self.state
 
     def run(self, seconds: float, protected: Protected = NO_FAULT) -> BatteryState:
@@ -99,6 +108,95 @@ def test_fault_stops_the_converter_first_and_opens_when_the_current_is_low(bench
     bench.current_a = 5.0
     assert bench.step(OPENS).rack_modes == (RackMode.OPENING, RackMode.OPENING)
     assert bench.run(0.1, OPENS).mode is Mode.FAULT
+
+
+def test_converter_that_goes_on_running_keeps_the_contactors_closed_until_the_bound(bench: Bench) -> None:
+    """Low current is no proof while the converter still works: it may rise again."""
+    bench.run(1.0)
+    bench.current_a, bench.stuck = 5.0, True
+    assert bench.run(OPEN_WAIT_S - 0.1, OPENS).rack_modes == (RackMode.ONLINE, RackMode.ONLINE)
+    assert bench.run(0.2, OPENS).contactors == ((False, False), (False, False))
+
+
+def test_wait_is_longer_than_the_reversion_of_a_silent_converter(
+    site: Site, image: Callable[..., Image], rack: Callable[..., RackReading]
+) -> None:
+    slow = site.model_copy(update={"inverter": site.inverter.model_copy(update={"reversion_s": 3})})
+    bench = Bench(slow, image, rack)
+    bench.run(1.0)
+    bench.current_a, bench.stuck = 100.0, True
+    assert bench.run(3.9, OPENS).rack_modes == (RackMode.ONLINE, RackMode.ONLINE)
+
+
+def test_restart_under_load_stops_the_converter_before_it_opens_what_it_found_closed(bench: Bench) -> None:
+    bench.truth, bench.current_a, bench.inverter, bench.stuck = (
+        Contactors(True, False),
+        170.0,
+        InverterState.RUNNING,
+        True,
+    )
+    first = bench.step()
+    assert (first.rack_modes, first.run) == ((RackMode.FOUND_CLOSED,) * 2, False)
+    assert bench.run(1.0).contactors == ((True, False), (True, False))
+    bench.current_a, bench.stuck = 0.0, False
+    bench.run(0.1)
+    assert bench.run(2.0).mode is Mode.RUNNING
+
+
+def test_nothing_is_commanded_before_the_contactors_were_heard(bench: Bench) -> None:
+    bench.changes = {"main_closed": None}
+    assert bench.run(1.0).contactors == (None, None)
+
+
+def test_wrong_feedback_of_an_online_contactor_is_a_fault_and_opens_nothing_by_itself(bench: Bench) -> None:
+    bench.run(1.0)
+    bench.current_a, bench.changes = 170.0, {"main_closed": False}
+    faults = [fault for _ in range(20) for fault in bench.step().faults]
+    assert {fault[:2] for fault in faults} == {("contactor_mismatch", "rack1"), ("contactor_mismatch", "rack2")}
+    assert bench.state is not None
+    assert bench.state.contactors == ((True, False), (True, False))
+
+
+def test_flicker_of_a_feedback_is_nothing(bench: Bench) -> None:
+    bench.run(1.0)
+    bench.changes = {"main_closed": False}
+    bench.run(0.06)
+    bench.changes = {}
+    assert bench.run(0.5).faults == ()
+
+
+def test_weld_found_at_rest_is_a_fault(bench: Bench) -> None:
+    bench.battery.wanted = False
+    bench.run(0.5)
+    bench.changes = {"main_closed": True}
+    faults = [fault for _ in range(40) for fault in bench.step().faults]
+    assert ("contactor_mismatch", "rack1", "main contactor closed by itself") in faults
+    assert not bench.battery.open
+
+
+def test_racks_wait_longer_after_each_opening(bench: Bench) -> None:
+    waits = []
+    for _ in range(4):
+        bench.run(1.0)
+        while bench.step().mode is not Mode.RUNNING:
+            pass
+        bench.run(0.5, OPENS)
+        ticks = 0
+        while bench.step().mode is not Mode.RUNNING:
+            ticks += 1
+        waits.append(round(ticks * DT_S))
+    assert waits == [5, 20, 80, 320]
+
+
+def test_racks_too_far_apart_are_a_fault_after_a_minute(
+    site: Site, image: Callable[..., Image], rack: Callable[..., RackReading]
+) -> None:
+    battery = Battery(site)
+    picture = image(rack(main_closed=False, rack_voltage_v=1330.0), rack(main_closed=False, rack_voltage_v=1351.0))
+    states = [battery.step(picture, summarise(picture), NO_FAULT, DT_S) for _ in range(3100)]
+    assert {tuple(state.rack_modes) for state in states} == {("standby", "standby")}
+    assert states[2900].faults == ()
+    assert states[-1].faults == (("racks_unequal", "racks", "rack voltages are 21.0 V apart"),)
 
 
 def test_contactors_never_open_in_the_tick_of_the_fault(bench: Bench) -> None:
@@ -153,7 +251,7 @@ def test_unwanted_battery_opens_in_order_and_says_so(bench: Bench) -> None:
 def test_fault_that_clears_lets_the_racks_join_again(bench: Bench) -> None:
     bench.run(1.0)
     bench.run(0.2, OPENS)
-    assert bench.run(1.0).mode is Mode.RUNNING
+    assert bench.run(6.0).mode is Mode.RUNNING
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -64,6 +64,20 @@ def test_soc_band_leaves_one_direction(smoothed: Callable[..., list[float]], soc
         assert max(battery_w) > 1e3
 
 
+def test_power_fades_out_towards_the_edge_of_the_band(smoothed: Callable[..., list[float]]) -> None:
+    """1 % above the lower end half of the 1 MW limit is left, so 400 kW pass and 600 kW do not."""
+    assert smoothed([600e3] * 10 + [1000e3], soc_frac=0.21, grid_power_w_max=2e6)[-1] == pytest.approx(602e3)
+    assert smoothed([600e3] * 10 + [1200e3], soc_frac=0.21, grid_power_w_max=2e6)[-1] == pytest.approx(700e3)
+
+
+def test_pause_starts_again_from_what_the_grid_gets_then(site: Site) -> None:
+    dispatch = Dispatch(site.model_copy(update={"applications": (SETTINGS,)}))
+    dispatch.step(SiteView(DT_S, 600e3, 600e3, 0.0, 0.5, 1e6, 1e6), "", "")
+    dispatch.reset()
+    wish = dispatch.step(SiteView(DT_S, 1000e3, 1000e3, 0.0, 0.5, 1e6, 1e6), "", "")
+    assert wish.power_w == pytest.approx(0.0, abs=1e-6)
+
+
 def test_soc_returns_to_its_target(smoothed: Callable[..., list[float]]) -> None:
     grid_w = smoothed([600e3] * 3000, soc_frac=0.40, soc_return_power_w_max=50e3)
     assert grid_w[-1] == pytest.approx(650e3)

@@ -10,7 +10,7 @@ import pytest
 from bms.decision import Contactors, Decision
 from bms.guard import STOP_AFTER_S, Guard, HardLimits
 from bms.image import Image
-from drivers.readings import RackReading
+from drivers.readings import InverterRating, RackReading
 
 LIMITS = HardLimits(
     cell_voltage_v_min=2.5,
@@ -86,6 +86,22 @@ def test_disconnected_rack_does_not_count(image: Callable[..., Image], rack: Cal
 def test_set_point_never_leaves_the_rating(image: Callable[..., Image], power_w: float) -> None:
     decision = Guard(LIMITS).step(image(), wish(power_w), DT_S)
     assert decision.power_w == math.copysign(500e3, power_w)
+
+
+def test_unknown_rating_allows_no_power(image: Callable[..., Image]) -> None:
+    unknown = image(rating=InverterRating(float("nan"), 500e3))
+    assert Guard(LIMITS).step(unknown, wish(1e5), DT_S).power_w == 0.0
+
+
+def test_rack_that_was_never_heard_and_is_not_commanded_does_not_stop_the_others(
+    image: Callable[..., Image], rack: Callable[..., RackReading]
+) -> None:
+    guard = Guard(LIMITS)
+    unheard = image(second=rack(main_closed=None, current_at_ns=0))
+    alone = replace(wish(1e5), contactors=(Contactors(True, False), None))
+    for _ in range(int(2 * STOP_AFTER_S / DT_S)):
+        decision = guard.step(unheard, alone, DT_S)
+    assert decision == alone
 
 
 def test_nan_set_point_becomes_zero(image: Callable[..., Image]) -> None:

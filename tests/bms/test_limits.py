@@ -28,16 +28,16 @@ def state(rack: Callable[..., RackReading]) -> Callable[..., RackState]:
 @pytest.mark.parametrize(
     ("changes", "current_a", "reason"),
     [
-        ({}, 280.0, "rack current"),
-        ({"cells": {0: 3.40}}, 70.0, "cell voltage"),
-        ({"cells": {0: 3.425}}, 14.0, "cell voltage"),
-        ({"cells": {0: 3.45}}, 1.4, "cell voltage"),
+        ({}, 252.0, "rack current"),
+        ({"cells": {0: 3.40}}, 63.0, "cell voltage"),
+        ({"cells": {0: 3.425}}, 12.6, "cell voltage"),
+        ({"cells": {0: 3.45}}, 1.26, "cell voltage"),
         ({"cells": {0: 3.50}}, 0.0, "cell voltage"),
-        ({"cells": {0: 3.45}, "current_a": -280.0}, 238.0, "cell voltage"),
-        ({"degc": {0: 2.0}}, 70.0, "temperature"),
+        ({"cells": {0: 3.45}, "current_a": -280.0}, 214.2, "cell voltage"),
+        ({"degc": {0: 2.0}}, 63.0, "temperature"),
         ({"degc": {0: 0.0}}, 0.0, "temperature"),
-        ({"degc": {0: 50.0}}, 70.0, "temperature"),
-        ({"soc": 0.94}, 140.0, "SoC"),
+        ({"degc": {0: 50.0}}, 63.0, "temperature"),
+        ({"soc": 0.94}, 126.0, "SoC"),
         ({"soc": 0.95}, 0.0, "SoC"),
         ({"cells": {0: float("nan")}}, 0.0, "cell voltage"),
         ({"soc": float("nan")}, 0.0, "SoC"),
@@ -54,12 +54,12 @@ def test_charge_current(
 @pytest.mark.parametrize(
     ("changes", "current_a", "reason"),
     [
-        ({}, 280.0, "rack current"),
-        ({"cells": {0: 2.85}}, 70.0, "cell voltage"),
+        ({}, 252.0, "rack current"),
+        ({"cells": {0: 2.85}}, 63.0, "cell voltage"),
         ({"cells": {0: 2.80}}, 0.0, "cell voltage"),
         ({"degc": {0: -20.0}}, 0.0, "temperature"),
-        ({"degc": {0: 55.0}}, 140.0, "temperature"),
-        ({"soc": 0.06}, 140.0, "SoC"),
+        ({"degc": {0: 55.0}}, 126.0, "temperature"),
+        ({"soc": 0.06}, 126.0, "SoC"),
         ({"soc": 0.05}, 0.0, "SoC"),
     ],
 )
@@ -85,21 +85,21 @@ def test_limits_fall_in_the_same_tick(state: Callable[..., RackState]) -> None:
         limiter.step([state()], NO_FAULT, RATING, 0.1)
     limits = limiter.step([state(cells={0: 3.5})], NO_FAULT, RATING, 0.02)
     assert (limits.charge_power_w, limits.charge_reason) == (0.0, "cell voltage")
-    assert limits.discharge_power_w == pytest.approx(372.4e3)
+    assert limits.discharge_power_w == pytest.approx(335.16e3)
 
 
 def test_two_racks_give_the_sum_by_the_weaker_one(state: Callable[..., RackState]) -> None:
     limiter = PowerLimiter(LIMITS)
     for _ in range(300):
         limits = limiter.step([state(), state(soc=0.06)], NO_FAULT, RATING, 0.1)
-    assert limits.discharge_power_w == pytest.approx(2 * 140.0 * 1330.0)
+    assert limits.discharge_power_w == pytest.approx(2 * 126.0 * 1330.0)
 
 
 @pytest.mark.parametrize(
     ("protected", "charge_w", "discharge_w"),
     [
-        (replace(NO_FAULT, blocks_charge=True), 0.0, 372.4e3),
-        (replace(NO_FAULT, blocks_discharge=True), 372.4e3, 0.0),
+        (replace(NO_FAULT, blocks_charge=True), 0.0, 335.16e3),
+        (replace(NO_FAULT, blocks_discharge=True), 335.16e3, 0.0),
         (replace(NO_FAULT, zero_power=True), 0.0, 0.0),
     ],
 )
@@ -115,3 +115,18 @@ def test_faults_block(
 def test_nothing_online_allows_nothing(state: Callable[..., RackState]) -> None:
     limits = PowerLimiter(LIMITS).step([replace(state(), online=False)], NO_FAULT, RATING, 0.1)
     assert (limits.charge_power_w, limits.discharge_power_w, limits.charge_reason) == (0.0, 0.0, "not connected")
+
+
+def test_unknown_rack_voltage_allows_nothing(state: Callable[..., RackState]) -> None:
+    limiter = PowerLimiter(LIMITS)
+    for _ in range(300):
+        limits = limiter.step([state(voltage_v=float("nan"))], NO_FAULT, RATING, 0.1)
+    assert (limits.charge_power_w, limits.discharge_power_w) == (0.0, 0.0)
+    assert limits.charge_reason == "rack voltage unknown"
+
+
+def test_unknown_rating_allows_nothing_and_leaves_no_trace(state: Callable[..., RackState]) -> None:
+    limiter = PowerLimiter(LIMITS)
+    unknown = InverterRating(float("nan"), 500e3)
+    assert limiter.step([state()], NO_FAULT, unknown, 0.1).discharge_power_w == 0.0
+    assert limiter.step([state()], NO_FAULT, RATING, 0.1).discharge_power_w == pytest.approx(2.5e3)

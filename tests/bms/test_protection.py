@@ -38,6 +38,7 @@ def ids(protected: Protected) -> list[str]:
         ({"degc": {1: -0.5}}, ["charge_temperature"]),
         ({"degc": {1: -20.5}}, ["charge_temperature", "discharge_temperature"]),
         ({"current_a": 280.5}, ["rack_overcurrent"]),
+        ({"command_age_s": 1.05}, ["rack_command_lost"]),
         ({"current_a": -280.5}, ["rack_overcurrent"]),
         ({}, []),
     ],
@@ -114,6 +115,25 @@ def test_silent_devices_are_lost_after_the_start(site: Site, image: Callable[...
     protection = Protection(site)
     assert ids(run(protection, silent, 9.9)) == []
     assert ids(run(protection, silent, 0.2)) == ["inverter_lost", "meter_lost"]
+
+
+def test_converter_that_does_not_follow_is_named_within_two_seconds(site: Site, image: Callable[..., Image]) -> None:
+    protection, disobeying = Protection(site), image(commanded_power_w=60e3)
+    assert ids(run(protection, disobeying, 1.4)) == []
+    protected = run(protection, disobeying, 0.2)
+    assert (ids(protected), protected.zero_power, protected.opens) == (["inverter_not_following"], True, False)
+
+
+def test_converter_that_lags_behind_a_moving_set_point_follows(site: Site, image: Callable[..., Image]) -> None:
+    assert ids(run(Protection(site), image(commanded_power_w=40e3), 10.0)) == []
+
+
+def test_unknown_rack_voltage_is_stale_feedback(
+    site: Site, image: Callable[..., Image], rack: Callable[..., RackReading]
+) -> None:
+    protection = Protection(site)
+    run(protection, image(), 0.02)
+    assert ids(run(protection, image(first=rack(rack_voltage_v=math.nan)), 0.02)) == ["rack_io_stale"]
 
 
 def test_maximum_level_latches_and_operating_level_clears(

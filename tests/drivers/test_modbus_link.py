@@ -191,3 +191,31 @@ def test_same_world_gives_the_same_times():
             return now_ns()
 
     assert run_virtual(main(), seed=4) == run_virtual(main(), seed=4)
+
+
+def test_cancellation_in_the_moment_of_the_answer_is_not_swallowed() -> None:
+    """Python 3.11's asyncio.wait_for returns a result that came in the same round and forgets the cancellation: a
+    driver would run on and its owner wait for ever. The answer takes exactly 1 ms, and so does the cancellation."""
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        current_network().set_latency(HOST, PORT, 0.001, 0.001)
+        async with link_and_server() as (link, server):
+
+            async def read_for_ever() -> None:
+                while True:
+                    await link.read_holding(0, 1)
+
+            reader = asyncio.create_task(read_for_ever())
+            answer = server.device.read
+
+            def answered(address: int, count: int) -> list[int]:
+                loop.call_later(0.001, reader.cancel)
+                server.device.read = answer
+                return answer(address, count)
+
+            server.device.read = answered
+            await asyncio.wait([reader], timeout=1.0)
+            assert reader.cancelled()
+
+    run_virtual(main())

@@ -22,7 +22,7 @@ def frame(can_id: int, payload_hex: str) -> bytes:
 
 CURRENT_DISCHARGE = frame(0x080, "39 30 00 00 00 00 50 37")  # 12345 x 0.01 A, counter 5
 CURRENT_CHARGE = frame(0x080, "74 F5 FF 00 00 00 60 19")  # -2700 x 0.01 A, counter 6
-RACK_STATE = frame(0x090, "14 34 08 34 01 00 70 FB")  # 13332, 13320 x 0.1 V, main closed
+RACK_STATE = frame(0x090, "14 34 08 34 21 00 70 CB")  # 13332, 13320 x 0.1 V, main closed, 2 x 0.05 s
 MODULE_1_VOLTAGE_2 = frame(0x206, "E4 AC 9C FD 7F E2 14 48")  # 3300 mV, 3301 mV, not available, 2500 mV
 MODULE_1_STATUS = frame(0x301, "64 0A FE 07 10 00 28 A0")  # 100, 261 x 0.25 - 40 degC, n/a, 0; bleeding 0 and 15
 COMMAND_BOTH = frame(0x050, "03 00 00 00 00 00 00 FD")  # counter 0
@@ -71,6 +71,7 @@ def test_golden_rack_state() -> None:
     reading = reading_of(RACK_STATE)
     assert (reading.rack_voltage_v, reading.link_voltage_v) == pytest.approx((1333.2, 1332.0))
     assert (reading.main_closed, reading.precharge_closed, reading.io_at_ns) == (True, False, 7)
+    assert reading.command_age_s == pytest.approx(0.1)
 
 
 def test_golden_commands() -> None:
@@ -145,7 +146,7 @@ def test_cantools_reads_what_we_encode(database: Database) -> None:
     layout = native_layout(2, 16)
     rng = np.random.default_rng(3)
     values = np.concatenate([rng.integers(0, 8191, 32) / 1000, rng.integers(0, 511, 8) / 4 - 40])
-    values = np.concatenate([values, [0x0F0F, 0xA001, -123.45, 1333.2, 0.0, 1, 0, 1]])
+    values = np.concatenate([values, [0x0F0F, 0xA001, -123.45, 1333.2, 0.0, 1, 0, 1, 0.35]])
     wire = FrameEncoder(layout.measured.frames).encode(np.arange(len(layout.measured.frame_index)), values)
     decoded: dict[str, Any] = {}
     for can_id, length, data in struct.iter_unpack("<IB3x8s", wire):

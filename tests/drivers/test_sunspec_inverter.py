@@ -308,13 +308,6 @@ async def test_command_is_written_at_once_after_a_reconnect(it):
     assert it.driver.health.reconnects == 1
 
 
-@on_bench()
-async def test_scale_factor_that_the_device_changes_is_noticed_within_a_minute(it):
-    it.device.registers[70 + 116] = 3
-    await asyncio.sleep(61.0)
-    assert it.readings[-1].ac_power_w == 1234000.0
-
-
 @pytest.mark.parametrize(
     ("device", "says"),
     [

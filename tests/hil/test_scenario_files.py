@@ -37,6 +37,7 @@ SHIPPED = [
     ("cell-overtemperature", ("cell_temperature_high",), "open"),
     ("cell-overvoltage", ("cell_voltage_high",), "open"),
     ("cell-undervoltage", ("cell_voltage_low",), "open"),
+    ("commands-lost", ("rack_command_lost",), "open"),
     ("current-lost", ("current_stale",), "open"),
     ("inverter-lost", ("inverter_lost",), "open"),
     ("meter-lost", ("meter_lost",), "zero"),
@@ -96,9 +97,11 @@ def test_fault_says_where_it_strikes_and_how_hard() -> None:
 BAD_FAULTS = [
     ("cell-overvoltag@20", "no kind 'cell-overvoltag', did you mean cell-overvoltage?"),
     ("fire@20", "no kind 'fire', expected one of cell-overvoltage, cell-undervoltage, cell-overtemperature, "
-     "overcurrent, cell-data-lost, current-lost, monitor-crc, monitor-counter, inverter-lost, meter-lost"),
+     "overcurrent, cell-data-lost, current-lost, monitor-crc, monitor-counter, "
+     "commands-lost, inverter-lost, meter-lost"),
     ("", "no kind '', expected one of cell-overvoltage, cell-undervoltage, cell-overtemperature, "
-     "overcurrent, cell-data-lost, current-lost, monitor-crc, monitor-counter, inverter-lost, meter-lost"),
+     "overcurrent, cell-data-lost, current-lost, monitor-crc, monitor-counter, "
+     "commands-lost, inverter-lost, meter-lost"),
     ("overcurrent", "expected KIND@T[:TARGET[:VALUE]], for example overcurrent@20"),
     ("overcurrent@20:rack-1:400:5", "expected KIND@T[:TARGET[:VALUE]], for example overcurrent@20"),
     ("overcurrent@", "T is not a number (got '')"),

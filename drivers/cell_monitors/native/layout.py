@@ -75,7 +75,7 @@ def _measured(modules: int, cells_per_module: int) -> DbcPlan:
     signals += [(f"Module{m:02d}Status", f"Temperature{sensor}") for m in range(modules) for sensor in sensors]
     signals += [(f"Module{m:02d}Status", "Bleeding") for m in range(modules)]
     signals += [("RackCurrent", "Current")]
-    states = ("RackVoltage", "LinkVoltage", "MainClosed", "PrechargeClosed", "WatchdogTripped")
+    states = ("RackVoltage", "LinkVoltage", "MainClosed", "PrechargeClosed", "WatchdogTripped", "CommandAge")
     signals += [("RackState", name) for name in states]
     return build_plan(load_dbc(DBC_PATH), messages, signals)
 

@@ -37,7 +37,8 @@ class RackDecoder:
         values, at_ns = self._decoder.values, self._decoder.at_ns
         voltage_v = values[: self._layout.cells].copy()
         temperature_degc = values.take(self._sensor)
-        current_a, rack_v, link_v, main, precharge = values[self._scalars : self._scalars + 5].tolist()
+        scalars = values[self._scalars : self._scalars + 7].tolist()
+        current_a, rack_v, link_v, main, precharge, _, command_age_s = scalars
         return RackReading(
             voltage_v=_sealed(voltage_v),
             voltage_at_ns=_times(at_ns.take(self._voltage_frame), voltage_v),
@@ -50,6 +51,7 @@ class RackDecoder:
             link_voltage_v=link_v,
             main_closed=_flag(main),
             precharge_closed=_flag(precharge),
+            command_age_s=command_age_s,
             io_at_ns=int(at_ns[self._io_frame]),
             health=self.health,
         )

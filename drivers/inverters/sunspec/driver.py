@@ -11,12 +11,10 @@ from drivers.inverters.sunspec.set_point import read_back
 from drivers.inverters.sunspec.writer import Writer
 from drivers.links.modbus import LinkDown, LinkError, ModbusLink
 from drivers.links.pace import Every, Pace
-from drivers.readings import InverterRating, InverterReading, LinkHealth
+from drivers.readings import InverterRating, InverterReading, LinkHealth, SentPower
 from drivers.sunspec.session import Sessions
 
 READ_BACK_PERIOD_S = 0.5
-REOPEN_PERIOD_S = 60.0
-"""Nameplate and scale factors are read again this often: some devices change them while they run."""
 
 
 class SunSpecInverter:
@@ -64,6 +62,11 @@ class SunSpecInverter:
         return self._writer.applied_power_w
 
     @property
+    def sent(self) -> SentPower | None:
+        """The newest set-point that the device acknowledged, None before the first."""
+        return self._writer.sent
+
+    @property
     def fault(self) -> str | None:
         """Why there is no working session with the device, one line; None while there is one."""
         return self._sessions.fault
@@ -94,14 +97,11 @@ class SunSpecInverter:
 
     async def _poll_for_ever(self) -> None:
         pace, read_back_time = Pace(self._poll_period_s), Every(READ_BACK_PERIOD_S)
-        reopen_time = Every(REOPEN_PERIOD_S, first_after_s=REOPEN_PERIOD_S)
         while True:
             try:
                 await self._poll()
                 if read_back_time.due():
                     await self._read_back()
-                if reopen_time.due():
-                    self._device = await open_device(self._link)
             except LinkDown:
                 raise
             except LinkError:

@@ -9,7 +9,7 @@ from drivers.commands import InverterCommand
 from drivers.inverters.sunspec.device import InverterDevice
 from drivers.inverters.sunspec.set_point import set_point
 from drivers.links.modbus import LinkDown, LinkError, ModbusLink
-from drivers.readings import NEVER_NS, InverterState
+from drivers.readings import NEVER_NS, InverterState, SentPower
 
 SET_POINT_PERIOD_NS = 400_000_000
 """Two refreshes and one lost write fit into the shortest reversion of 1 s."""
@@ -32,7 +32,8 @@ STOPPED_STATES = frozenset(
 
 class Writer:
     """One command at a time, the newest. `seen_state` is the state of the last poll, `writes` counts acknowledged
-    set-points, `applied_power_w` is the last of them, or what `confirm` said when that was another (NaN before)."""
+    set-points, `sent` is the newest of them, `applied_power_w` the last one, or what `confirm` said when that was
+    another (NaN before)."""
 
     def __init__(self, link: ModbusLink, reversion_s: int) -> None:
         if reversion_s < 1:
@@ -40,6 +41,7 @@ class Writer:
         self.seen_state = InverterState.UNKNOWN
         self.applied_power_w = nan
         self.writes = 0
+        self.sent: SentPower | None = None
         self._acknowledged_w = nan
         self._believed = True
         self._link, self._reversion_s = link, reversion_s
@@ -103,8 +105,10 @@ class Writer:
     async def _write_set_point(self, command: InverterCommand, device: InverterDevice) -> None:
         power_w = command.power_w if command.run else 0.0
         wanted = set_point(device.controls, power_w, device.rating, self._reversion_s)
-        if await self._write(wanted.address, wanted.registers, command):
+        sent_ns = await self._write(wanted.address, wanted.registers, command)
+        if sent_ns is not None:
             self.writes += 1
+            self.sent = SentPower(sent_ns, wanted.power_w)
             self._acknowledged_w = wanted.power_w
             if self._believed:
                 self.applied_power_w = wanted.power_w
@@ -124,7 +128,7 @@ class Writer:
         self._operated = command.run
         symbol = device.control.layout.symbol("OpCtl", "START" if command.run else "STOP")
         address, registers = device.control.encode({"OpCtl": symbol})
-        if not await self._write(address, registers, command):
+        if await self._write(address, registers, command) is None:
             self._operated = None
 
     async def _beat(self, command: InverterCommand, device: InverterDevice) -> None:
@@ -132,11 +136,11 @@ class Writer:
         address, registers = device.control.encode({"ControllerHb": self._heartbeat})
         await self._write(address, registers, command)
 
-    async def _write(self, address: int, registers: list[int], command: InverterCommand) -> bool:
+    async def _write(self, address: int, registers: list[int], command: InverterCommand) -> int | None:
+        """When it was sent; None when it was not taken."""
         try:
-            await self._link.write_registers(address, registers, command.expires_ns)
+            return await self._link.write_registers(address, registers, command.expires_ns)
         except LinkDown:
             raise
         except LinkError:
-            return False
-        return True
+            return None
