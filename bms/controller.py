@@ -23,6 +23,7 @@ from bms.summary import Summary, summarise
 from bms.tick_report import TickOutcome, TickReporter
 from drivers.clock import now_ns
 from drivers.links.can import CanOpener
+from drivers.pace import Pace
 from drivers.readings import Flags
 from kernels.parameters import load_cell
 
@@ -103,28 +104,33 @@ class Controller:
         self._battery.wanted = False
 
     async def _tick_for_ever(self) -> None:
-        """Absolute deadlines; a tick that comes late is counted and the missed ones are not made up for."""
-        loop = asyncio.get_running_loop()
-        period_s, stopping_s = self.site.controller.protect_period_s, 0.0
-        every = round(self.site.controller.control_period_s / period_s)
-        start_s, number, last_ns = loop.time(), 0, now_ns()
-        while stopping_s < STOP_WAIT_S:
-            await asyncio.sleep(start_s + number * period_s - loop.time())
-            late = int((loop.time() - start_s) / period_s + 1e-6) - number
-            if late > 0:
-                await asyncio.sleep(LATE_IO_S)  # what arrived meanwhile must be taken in before ages are judged
-            began = self._perf_clock()
-            at_ns = now_ns()
+        """Absolute deadlines; ticks that were missed are counted and not made up for. Ends after an orderly stop."""
+        period_s, control_period_s = self.site.controller.protect_period_s, self.site.controller.control_period_s
+        every, pace = round(control_period_s / period_s), Pace(period_s)
+        number, controlled, last_ns, stopping_s = 0, -1, now_ns(), 0.0
+        while not self._stopped(stopping_s):
+            began, at_ns = self._perf_clock(), now_ns()
             # A stalled gateway saw nothing meanwhile: debounces and waits must not count that time as observed.
             dt_s = min((at_ns - last_ns) / 1e9, COUNTED_PERIODS_MAX * period_s)
-            self._tick(at_ns, dt_s, control=number % every == 0)
-            self.report.ticked((self._perf_clock() - began) * 1e3, max(late, 0))
-            last_ns = at_ns
-            number += 1 + (late // every) * every
-            if not self._battery.wanted:
-                stopping_s += period_s
-                if self._battery.open and stopping_s > 2 * self.site.controller.control_period_s:
-                    return
+            self._tick(at_ns, dt_s, control=number // every > controlled)
+            self.report.ticked((self._perf_clock() - began) * 1e3, pace.overruns)
+            stopping_s += 0.0 if self._battery.wanted else period_s
+            controlled, last_ns = number // every, at_ns
+            number += 1 + await self._next(pace)
+
+    async def _next(self, pace: Pace) -> int:
+        """Wait for the next deadline; how many were missed."""
+        before = pace.overruns
+        await pace.next()
+        missed = pace.overruns - before
+        if missed:
+            await asyncio.sleep(LATE_IO_S)  # what arrived meanwhile must be taken in before ages are judged
+        return missed
+
+    def _stopped(self, stopping_s: float) -> bool:
+        """The orderly stop is done: everything open for a little while, or it was waited long enough."""
+        settled_s = 2 * self.site.controller.control_period_s
+        return stopping_s > STOP_WAIT_S or (self._battery.open and stopping_s > settled_s)
 
     def _tick(self, at_ns: int, dt_s: float, *, control: bool) -> None:
         image = self._freeze(at_ns)

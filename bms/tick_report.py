@@ -53,10 +53,10 @@ class TickReporter:
         self.overruns = 0
         self.last_row: TickRow | None = None
 
-    def ticked(self, tick_ms: float, late: int) -> None:
-        """Take the duration of the previous tick and how many ticks were missed before it."""
+    def ticked(self, tick_ms: float, overruns: int) -> None:
+        """Take the duration of the newest tick and how many ticks were missed since the start."""
         self._tick_ms.append(tick_ms)
-        self.overruns += late
+        self.overruns = overruns
 
     def row(self, tick: TickOutcome) -> None:
         """Make the row of this tick and hand it to the recorder."""

@@ -10,7 +10,7 @@ from math import nan
 
 from drivers.clock import now_ns
 from drivers.links.modbus import LinkDown, LinkError, ModbusLink
-from drivers.links.pace import Pace
+from drivers.pace import Pace
 from drivers.readings import LinkHealth, MeterReading
 from drivers.sunspec import ModelLayout, SunSpecError, Value, discover, load_layout
 from drivers.sunspec.session import Sessions

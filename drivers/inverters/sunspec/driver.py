@@ -10,7 +10,7 @@ from drivers.inverters.sunspec.device import InverterDevice, open_device
 from drivers.inverters.sunspec.set_point import read_back
 from drivers.inverters.sunspec.writer import Writer
 from drivers.links.modbus import LinkDown, LinkError, ModbusLink
-from drivers.links.pace import Every, Pace
+from drivers.pace import Every, Pace
 from drivers.readings import InverterRating, InverterReading, LinkHealth, SentPower
 from drivers.sunspec.session import Sessions
 

@@ -6,8 +6,8 @@ from drivers.clock import now_ns
 
 
 class Pace:
-    """Sleeps to absolute deadlines `period_s` apart, the first one period after its making. Deadlines that passed
-    meanwhile are left out and counted in `overruns`, never caught up on in a burst."""
+    """Sleeps to absolute deadlines `period_s` apart, the first one period after its making. One that is late by less
+    than a period is kept late; those that passed altogether are left out and counted in `overruns`."""
 
     def __init__(self, period_s: float) -> None:
         self.overruns = 0
@@ -15,11 +15,11 @@ class Pace:
         self._deadline_ns = now_ns()
 
     async def next(self) -> None:
-        behind_ns = now_ns() - self._deadline_ns - self._period_ns
-        missed = 0 if behind_ns <= 0 else (behind_ns - 1) // self._period_ns + 1
-        self.overruns += missed
-        self._deadline_ns += (1 + missed) * self._period_ns
+        self._deadline_ns += self._period_ns
         await asyncio.sleep((self._deadline_ns - now_ns()) * 1e-9)
+        missed = max(now_ns() - self._deadline_ns, 0) // self._period_ns
+        self.overruns += missed
+        self._deadline_ns += missed * self._period_ns
 
 
 class Every:
