@@ -31,6 +31,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--duration", metavar="S", type=_positive, help="stop in order after S seconds")
     run.add_argument("--record", metavar="FILE", type=Path, help="write a record, one row a tick (.parquet)")
     run.add_argument("--plain", action="store_true", help="a line a second instead of the live screen")
+    run.add_argument("--json", action="store_true", help="nothing on stdout but one JSON document at the end")
     run.set_defaults(does=_run)
     check = commands.add_parser("check", help="check a site file", description=_check.__doc__)
     check.add_argument("site", metavar="SITE", type=Path)
@@ -63,11 +64,17 @@ def _run(arguments: argparse.Namespace) -> int:
             site,
             duration_s=arguments.duration,
             record=arguments.record,
-            plain=arguments.plain or not sys.stdout.isatty(),
+            show=_show(arguments),
         )
     except (ConfigErrors, RecordError) as error:
         print(error, file=sys.stderr)
         return 2
+
+
+def _show(arguments: argparse.Namespace) -> str:
+    if arguments.json:
+        return "json"
+    return "plain" if arguments.plain or not sys.stdout.isatty() else "screen"
 
 
 def _check(arguments: argparse.Namespace) -> int:

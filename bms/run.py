@@ -26,29 +26,33 @@ SCREEN_PERIOD_S = 0.25
 PLAIN_PERIOD_S = 1.0
 
 
-def run_site(site: Site, *, duration_s: float | None, record: Path | None, plain: bool) -> int:
-    """Run until Ctrl-C, SIGTERM or `duration_s`; exit status 1 when a fault tripped, else 0."""
+def run_site(site: Site, *, duration_s: float | None, record: Path | None, show: str) -> int:
+    """Run until Ctrl-C, SIGTERM or `duration_s`; exit status 1 when a fault tripped, else 0. `show` is `screen`,
+    `plain` (a line a second) or `json` (one document at the end)."""
     # The live screen shows what drivers have to say as faults; lines in between would tear it apart.
-    logging.basicConfig(format="%(message)s", handlers=None if plain else [logging.NullHandler()])
+    logging.basicConfig(format="%(message)s", handlers=None if show == "plain" else [logging.NullHandler()])
     sys.setswitchinterval(0.0005)  # the CAN reader threads must not hold up a tick for 5 ms
-    return asyncio.run(_run(site, duration_s, record, plain))
+    return asyncio.run(_run(site, duration_s, record, show))
 
 
-async def _run(site: Site, duration_s: float | None, record: Path | None, plain: bool) -> int:
+async def _run(site: Site, duration_s: float | None, record: Path | None, show: str) -> int:
     trips: list[ActiveFault] = []
-    async with _recorder(record, site) as recorder, _shown(plain) as show:
+    async with _recorder(record, site) as recorder, _shown(show) as draw:
 
         def on_trip(fault: ActiveFault) -> None:
             trips.append(fault)
-            if plain:
+            if show == "plain":
                 _say(f"TRIP {fault}")
 
         controller = Controller(
             site, can_opener=open_python_can, recorder=recorder, perf_clock=time.perf_counter, on_trip=on_trip
         )
         _stop_on_signals(controller)
-        await _drive(controller, duration_s, show, PLAIN_PERIOD_S if plain else SCREEN_PERIOD_S)
-    _say_end(controller, trips, recorder)
+        await _drive(controller, duration_s, draw, SCREEN_PERIOD_S if show == "screen" else PLAIN_PERIOD_S)
+    if show == "json":
+        _say(_document(controller, trips))
+    else:
+        _say_end(controller, trips, recorder)
     return 1 if trips else 0
 
 
@@ -83,10 +87,10 @@ async def _recorder(path: Path | None, site: Site) -> AsyncIterator[ProcessRecor
 
 
 @asynccontextmanager
-async def _shown(plain: bool) -> AsyncIterator[Callable[[Controller], None]]:
-    """How the status is shown: one line a second, or the live screen in a process of its own."""
-    if plain:
-        yield lambda controller: _print_line(controller)
+async def _shown(show: str) -> AsyncIterator[Callable[[Controller], None]]:
+    """How the status is shown: one line a second, nothing, or the live screen in a process of its own."""
+    if show != "screen":
+        yield _print_line if show == "plain" else lambda _: None
         return
     async with ChildSink("bms.north.screen") as screen:
         yield lambda controller: _draw(controller, screen)
@@ -128,6 +132,14 @@ def _say_end(controller: Controller, trips: list[ActiveFault], recorder: Process
         _say(f"tripped: {fault}")
     if recorder is not None and recorder.fault is not None:
         _say(f"record: {recorder.fault} ({recorder.dropped} rows lost)")
+
+
+def _document(controller: Controller, trips: list[ActiveFault]) -> str:
+    status = controller.report.status()
+    tripped = [{"fault": fault.kind.id, "target": fault.target, "detail": fault.detail} for fault in trips]
+    return json.dumps(
+        {"stopped": controller.end_state(), "tripped": tripped, "status": asdict(status) if status else None}
+    )
 
 
 def _say(line: str) -> None:

@@ -67,6 +67,7 @@ def _add_demo(commands: Any) -> None:
     demo.add_argument("--plain", action="store_true", help="a line a second instead of the live screen")
     demo.add_argument("--seed", metavar="N", type=int, default=1, help="seed of the plant (default: 1)")
     _add_fault(demo)
+    _add_json(demo)
     demo.set_defaults(does=_demo)
 
 

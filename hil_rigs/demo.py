@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import contextlib
 import ctypes
+import json
 import signal
 import sys
 import tempfile
@@ -11,7 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from hil_rigs.demo_summary import print_summary
+from hil_rigs.demo_summary import print_summary, summary_document
 from hil_rigs.rig import find_rig
 
 READY_S = 30.0
@@ -38,7 +39,10 @@ async def _demo(arguments: argparse.Namespace, folder: Path) -> int:
     site, truth = folder / "site.yaml", folder / "truth.parquet"
     async with _rig(arguments, site, truth) as rig:
         status = await _control(arguments, site, rig)
-    print_summary(truth, arguments.record)
+    if arguments.json:
+        print(json.dumps(summary_document(truth, arguments.record, status), indent=2))
+    else:
+        print_summary(truth, arguments.record)
     return status
 
 
@@ -64,7 +68,7 @@ async def _until_ready(rig: asyncio.subprocess.Process) -> None:
     try:
         async with asyncio.timeout(READY_S):
             while (line := await rig.stdout.readline()) not in (b"ready\n", b""):
-                print(line.decode().rstrip())
+                print(line.decode().rstrip(), file=sys.stderr)
     except TimeoutError:
         raise DemoError(f"the rig was not ready within {READY_S:g} s") from None
     if not line:
@@ -76,7 +80,9 @@ async def _control(arguments: argparse.Namespace, site: Path, rig: asyncio.subpr
     options = ["--record", str(arguments.record)]
     options += ["--duration", str(arguments.duration)] if arguments.duration else []
     options += ["--plain"] if arguments.plain else []
-    controller = await _start("bms.cli", "run", str(site), *options)
+    options += ["--json"] if arguments.json else []
+    quiet = asyncio.subprocess.DEVNULL if arguments.json else None
+    controller = await _start("bms.cli", "run", str(site), *options, stdout=quiet)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, _send, controller, signal.SIGINT)

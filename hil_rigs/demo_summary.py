@@ -1,6 +1,8 @@
 """What a demo run came to: the plant's own powers with and without battery, and the controller's record."""
 
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -26,6 +28,21 @@ def print_summary(truth: Path, record: Path) -> None:
         console.print("too short to compare the grid with and without battery: the limits rise for the first 20 s")
     console.print(controller_line(rows))
     console.print(f"record: {record} ({rows.num_rows} rows)")
+
+
+def summary_document(truth: Path, record: Path, status: int) -> dict[str, Any]:
+    """The same as one JSON document; `grid` is null where the run was too short to compare."""
+    rows = read_record(record)
+    found = compared(pq.read_table(truth), rows) if truth.exists() else None
+    grid = None
+    if found is not None:
+        comparison, since_s = found
+        grid = {
+            "from_s": since_s,
+            "without_battery": asdict(comparison.without_battery),
+            "with_battery": asdict(comparison.with_battery),
+        }
+    return {"exit_status": status, "grid": grid, "controller": controller_line(rows), "record": str(record)}
 
 
 def compared(truth: pa.Table, rows: pa.Table) -> tuple[Comparison, float] | None:

@@ -1,0 +1,58 @@
+"""`hil tune`: trials in virtual time in processes of their own, a table's figures and a fragment that a site takes."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+from bms.site import Site
+from hil_rigs.rig import CanEndpoint, Endpoints, ModbusEndpoint, find_rig, make_site
+from hil_rigs.tune.trial import adjuster
+
+STUDY = """
+name: short
+says: two settings, half a minute
+application: grid-smoothing
+duration_s: 32
+settle_time_s: 25
+seeds: [1]
+searched:
+  - {setting: smoothing_time_s, low: 30, high: 120, log: true}
+  - {setting: lead_time_s, low: 0, high: 0.05}
+"""
+
+
+def site() -> Site:
+    modbus = ModbusEndpoint("127.0.0.1", 502, 1)
+    racks = tuple(CanEndpoint("virtual", f"can{index}") for index in range(2))
+    return make_site(find_rig("demo"), Endpoints(modbus, modbus, racks))
+
+
+def test_study_ends_with_the_best_and_a_fragment_that_a_site_takes(tmp_path: Path) -> None:
+    study = tmp_path / "short.yaml"
+    study.write_text(STUDY)
+    command = [sys.executable, "-m", "hil_rigs.cli", "tune", str(study), "--trials", "3", "--jobs", "2", "--json"]
+    done = subprocess.run([*command, "--out", str(tmp_path)], capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    document = json.loads(done.stdout)
+    costs = [trial["mean"]["cost"] for trial in document["best"]]
+    assert len(costs) == document["trials"] == 3
+    assert costs == sorted(costs)
+    with (tmp_path / "trials.csv").open() as file:
+        assert sorted(float(row["cost"]) for row in csv.DictReader(file)) == costs
+    (fragment,) = yaml.safe_load((tmp_path / "site-fragment.yaml").read_text())["applications"]
+    tuned = adjuster(fragment.pop("kind"), fragment)(site()).applications[0]
+    assert 30.0 <= tuned.smoothing_time_s <= 120.0
+    assert tuned.lead_time_s == fragment["lead_time_s"]
+
+
+def test_study_with_an_unknown_setting_is_refused_with_its_place(tmp_path: Path) -> None:
+    study = tmp_path / "short.yaml"
+    study.write_text(STUDY.replace("lead_time_s", "leed_time_s"))
+    command = [sys.executable, "-m", "hil_rigs.cli", "tune", str(study)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert "short.yaml:10:15: searched.1.setting: no numeric setting of grid-smoothing" in done.stderr
