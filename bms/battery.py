@@ -145,6 +145,8 @@ class Battery:
     def _next_to_join(self, image: Image, summary: Summary) -> int | None:
         """One rack at a time, once all are ready and inside the voltage window; the first charges the DC link."""
         modes = [machine.mode for machine in self._machines]
+        if RackMode.STANDBY not in modes:
+            return None
         under_way = RackMode.PRECHARGE in modes or RackMode.CLOSING in modes
         all_there = all(mode in (RackMode.STANDBY, RackMode.ONLINE) for mode in modes)
         if under_way or not all_there or self._hold_s > 0.0 or not self._converter_answers(image):

@@ -48,7 +48,7 @@ class PowerLimiter:
     """Limits of the whole battery; they fall in the same tick and rise slowly."""
 
     def __init__(self, limits: Limits) -> None:
-        self._limits = limits
+        self._curves = Curves(limits)
         self._held = NOTHING
 
     def step(
@@ -69,8 +69,8 @@ class PowerLimiter:
             return NOTHING
         if protected.zero_power:
             return PowerLimits(0.0, 0.0, "fault", "fault")
-        charge = min(charge_current(rack, self._limits) for rack in online)
-        discharge = min(discharge_current(rack, self._limits) for rack in online)
+        charge = min(charge_current(rack, self._curves) for rack in online)
+        discharge = min(discharge_current(rack, self._curves) for rack in online)
         voltage_v = sum(rack.voltage_v for rack in online)
         charge_w, charge_reason = _power(charge, voltage_v, rating.charge_power_w_max, protected.blocks_charge)
         discharge_w, discharge_reason = _power(
@@ -79,55 +79,73 @@ class PowerLimiter:
         return PowerLimits(charge_w, discharge_w, charge_reason, discharge_reason)
 
 
-def charge_current(rack: RackState, limits: Limits) -> tuple[float, str]:
+def charge_current(rack: RackState, curves: "Curves") -> tuple[float, str]:
     """Charge current in A (magnitude) that one rack may take, and why no more.
 
     The highest cell's voltage is compensated for its own resistance, so that a high current does not cut itself off
-    in mid-SoC. Curves: usual LFP manufacturers' tables, scaled to the site's limits.
+    in mid-SoC.
     """
     summary = rack.summary
     rest_v = summary.voltage_v_max + summary.current_a * rack.cell_resistance_ohm
-    top_v = limits.cell_voltage_v_max_operating
-    below_v = [top_v - 0.125, top_v - 0.10, top_v - 0.075, top_v - 0.05, top_v]
-    by_voltage = _curve(rest_v, below_v, [1.0, 0.25, 0.05, 0.005, 0.0])
-    low, high = limits.charge_temperature_degc_min, limits.charge_temperature_degc_max
-    ramp_degc = [low, low + 2, low + 5, low + 10, high - 15, high - 10, high - 5, high]
-    share = [0.0, 0.25, 0.5, 1.0, 1.0, 0.5, 0.25, 0.0]
-    by_temperature = min(
-        _curve(summary.temperature_degc_min, ramp_degc, share), _curve(summary.temperature_degc_max, ramp_degc, share)
-    )
-    by_soc = _curve(rack.soc_frac_max, [limits.soc_frac_max - SOC_TAPER_FRAC, limits.soc_frac_max], [1.0, 0.0])
-    current_a_max = OPERATING_CURRENT_FRAC * limits.rack_charge_current_a_max
-    return _narrowest(current_a_max, by_voltage, by_temperature, by_soc)
+    cold, hot = summary.temperature_degc_min, summary.temperature_degc_max
+    by_temperature = min(curves.charge_temperature(cold), curves.charge_temperature(hot))
+    by_voltage, by_soc = curves.charge_voltage(rest_v), curves.charge_soc(rack.soc_frac_max)
+    return _narrowest(curves.charge_current_a_max, by_voltage, by_temperature, by_soc)
 
 
-def discharge_current(rack: RackState, limits: Limits) -> tuple[float, str]:
+def discharge_current(rack: RackState, curves: "Curves") -> tuple[float, str]:
     """Discharge current in A that one rack may give, and why no more."""
     summary = rack.summary
     rest_v = summary.voltage_v_min + summary.current_a * rack.cell_resistance_ohm
-    bottom_v = limits.cell_voltage_v_min_operating
-    by_voltage = _curve(rest_v, [bottom_v, bottom_v + 0.05, bottom_v + 0.2], [0.0, 0.25, 1.0])
-    low, high = limits.discharge_temperature_degc_min, limits.discharge_temperature_degc_max
-    by_temperature = min(
-        _curve(summary.temperature_degc_min, [low, low + 10], [0.0, 1.0]),
-        _curve(summary.temperature_degc_max, [high - 10, high - 5, high], [1.0, 0.5, 0.0]),
-    )
-    by_soc = _curve(rack.soc_frac_min, [limits.soc_frac_min, limits.soc_frac_min + SOC_TAPER_FRAC], [0.0, 1.0])
-    current_a_max = OPERATING_CURRENT_FRAC * limits.rack_discharge_current_a_max
-    return _narrowest(current_a_max, by_voltage, by_temperature, by_soc)
+    cold, hot = summary.temperature_degc_min, summary.temperature_degc_max
+    by_temperature = min(curves.discharge_temperature(cold), curves.discharge_temperature(hot))
+    by_voltage, by_soc = curves.discharge_voltage(rest_v), curves.discharge_soc(rack.soc_frac_min)
+    return _narrowest(curves.discharge_current_a_max, by_voltage, by_temperature, by_soc)
 
 
-def _curve(x: float, points: list[float], share: list[float]) -> float:
-    """Linear between points, flat outside; absent input allows nothing."""
-    if math.isnan(x):
-        return 0.0
-    if x <= points[0]:
-        return share[0]
-    if x >= points[-1]:
-        return share[-1]
-    right = bisect_right(points, x)
-    x0, y0 = points[right - 1], share[right - 1]
-    return y0 + (x - x0) / (points[right] - x0) * (share[right] - y0)
+class Curve:
+    """A share of the current over some quantity: linear between points, flat outside; absent input allows nothing."""
+
+    __slots__ = ("_at", "_share")
+
+    def __init__(self, *points: tuple[float, float]) -> None:
+        self._at = [at for at, _ in points]
+        self._share = [share for _, share in points]
+
+    def __call__(self, x: float) -> float:
+        at, share = self._at, self._share
+        if math.isnan(x):
+            return 0.0
+        if x <= at[0]:
+            return share[0]
+        if x >= at[-1]:
+            return share[-1]
+        right = bisect_right(at, x)
+        x0, y0 = at[right - 1], share[right - 1]
+        return y0 + (x - x0) / (at[right] - x0) * (share[right] - y0)
+
+
+class Curves:
+    """The limits of a site as curves. Shapes: usual LFP manufacturers' tables, placed between the site's limits."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.charge_current_a_max = OPERATING_CURRENT_FRAC * limits.rack_charge_current_a_max
+        self.discharge_current_a_max = OPERATING_CURRENT_FRAC * limits.rack_discharge_current_a_max
+        top_v, bottom_v = limits.cell_voltage_v_max_operating, limits.cell_voltage_v_min_operating
+        self.charge_voltage = Curve(
+            (top_v - 0.125, 1.0), (top_v - 0.10, 0.25), (top_v - 0.075, 0.05), (top_v - 0.05, 0.005), (top_v, 0.0)
+        )
+        self.discharge_voltage = Curve((bottom_v, 0.0), (bottom_v + 0.05, 0.25), (bottom_v + 0.2, 1.0))
+        low, high = limits.charge_temperature_degc_min, limits.charge_temperature_degc_max
+        self.charge_temperature = Curve(
+            (low, 0.0), (low + 2, 0.25), (low + 5, 0.5), (low + 10, 1.0),
+            (high - 15, 1.0), (high - 10, 0.5), (high - 5, 0.25), (high, 0.0),
+        )  # fmt: skip
+        low, high = limits.discharge_temperature_degc_min, limits.discharge_temperature_degc_max
+        self.discharge_temperature = Curve((low, 0.0), (low + 10, 1.0), (high - 10, 1.0), (high - 5, 0.5), (high, 0.0))
+        soc_min, soc_max = limits.soc_frac_min, limits.soc_frac_max
+        self.charge_soc = Curve((soc_max - SOC_TAPER_FRAC, 1.0), (soc_max, 0.0))
+        self.discharge_soc = Curve((soc_min, 0.0), (soc_min + SOC_TAPER_FRAC, 1.0))
 
 
 def _narrowest(current_a_max: float, by_voltage: float, by_temperature: float, by_soc: float) -> tuple[float, str]:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from bms.protect.limits import PowerLimiter, RackState, charge_current, discharge_current
+from bms.protect.limits import Curves, PowerLimiter, RackState, charge_current, discharge_current
 from bms.protect.protection import Protected
 from bms.site import Limits
 from bms.summary import summarise_rack
@@ -46,7 +46,7 @@ def state(rack: Callable[..., RackReading]) -> Callable[..., RackState]:
 def test_charge_current(
     state: Callable[..., RackState], changes: dict[str, object], current_a: float, reason: str
 ) -> None:
-    found_a, why = charge_current(state(**changes), LIMITS)
+    found_a, why = charge_current(state(**changes), Curves(LIMITS))
     assert found_a == pytest.approx(current_a, abs=0.01)
     assert why == reason
 
@@ -66,7 +66,7 @@ def test_charge_current(
 def test_discharge_current(
     state: Callable[..., RackState], changes: dict[str, object], current_a: float, reason: str
 ) -> None:
-    found_a, why = discharge_current(state(**changes), LIMITS)
+    found_a, why = discharge_current(state(**changes), Curves(LIMITS))
     assert found_a == pytest.approx(current_a, abs=0.01)
     assert why == reason
 
