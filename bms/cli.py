@@ -67,7 +67,10 @@ def _run(arguments: argparse.Namespace) -> int:
             show=_show(arguments),
         )
     except (ConfigErrors, RecordError) as error:
-        print(error, file=sys.stderr)
+        if arguments.json:
+            print(json.dumps({"ok": False, "errors": str(error).splitlines()}))
+        else:
+            print(error, file=sys.stderr)
         return 2
 
 

@@ -5,6 +5,7 @@ import contextlib
 import gc
 import json
 import logging
+import math
 import signal
 import sys
 import time
@@ -12,6 +13,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from bms.controller import Controller
 from bms.north.child import ChildSink
@@ -109,21 +111,11 @@ def _draw(controller: Controller, screen: ChildSink) -> None:
 
 
 def _stop_on_signals(controller: Controller) -> None:
-    """The first signal ends in order; the second leaves the rest to the devices' own watchdogs."""
+    """Any of them asks for the orderly end, which is bounded; asking again changes nothing, so that an impatient
+    Ctrl-C or a closed terminal (which sends several) never leaves contactors closed under load."""
     loop = asyncio.get_running_loop()
-    task = asyncio.current_task()
-    asked = False
-
-    def on_signal() -> None:
-        nonlocal asked
-        if asked and task is not None:
-            task.cancel()
-        asked = True
-        controller.stop()
-
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        with contextlib.suppress(NotImplementedError):
-            loop.add_signal_handler(number, on_signal)
+        loop.add_signal_handler(number, controller.stop)
 
 
 def _say_end(controller: Controller, trips: list[ActiveFault], recorder: ProcessRecorder | None) -> None:
@@ -137,9 +129,13 @@ def _say_end(controller: Controller, trips: list[ActiveFault], recorder: Process
 def _document(controller: Controller, trips: list[ActiveFault]) -> str:
     status = controller.report.status()
     tripped = [{"fault": fault.kind.id, "target": fault.target, "detail": fault.detail} for fault in trips]
-    return json.dumps(
-        {"stopped": controller.end_state(), "tripped": tripped, "status": asdict(status) if status else None}
-    )
+    known = {name: _json_value(value) for name, value in asdict(status).items()} if status else None
+    return json.dumps({"stopped": controller.end_state(), "tripped": tripped, "status": known})
+
+
+def _json_value(value: Any) -> Any:
+    """JSON has no NaN: what is not known is null."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _say(line: str) -> None:

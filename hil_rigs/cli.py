@@ -13,9 +13,11 @@ from bms.record import RecordError
 from hil_rigs.fault_spec import FaultSyntaxError
 from hil_rigs.faults import UnknownTargetError
 from hil_rigs.plant.load_file import LoadFileError
+from hil_rigs.run_command import TooShortError
 from hil_rigs.shipped import UnknownNameError
 
-BAD_INPUT = (ConfigErrors, RecordError, FaultSyntaxError, UnknownTargetError, LoadFileError, UnknownNameError)
+BAD_INPUT = (ConfigErrors, RecordError, FaultSyntaxError, UnknownTargetError, LoadFileError, UnknownNameError,
+             TooShortError)  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -26,6 +28,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         status: int = arguments.does(arguments)
     except BAD_INPUT as error:
         print(error, file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"{error.filename or 'output'}: {error.strerror}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
@@ -65,7 +70,7 @@ def _add_demo(commands: Any) -> None:
     demo.add_argument("--record", metavar="FILE", type=Path, default=Path("demo.parquet"),
                       help="record file (default: demo.parquet)")  # fmt: skip
     demo.add_argument("--plain", action="store_true", help="a line a second instead of the live screen")
-    demo.add_argument("--seed", metavar="N", type=int, default=1, help="seed of the plant (default: 1)")
+    demo.add_argument("--seed", metavar="N", type=_seed, default=1, help="seed of the plant (default: 1)")
     _add_fault(demo)
     _add_json(demo)
     demo.set_defaults(does=_demo)
@@ -78,7 +83,7 @@ def _add_serve(commands: Any) -> None:
     serve.add_argument("--write-site", metavar="FILE", type=Path, help="write the site file for `bms run`")
     serve.add_argument("--truth", metavar="FILE", type=Path, help="at the end, write the plant's own powers (.parquet)")
     serve.add_argument("--plain", action="store_true", help="as is: serving has no live screen")
-    serve.add_argument("--seed", metavar="N", type=int, default=1, help="seed of the plant (default: 1)")
+    serve.add_argument("--seed", metavar="N", type=_seed, default=1, help="seed of the plant (default: 1)")
     _add_load(serve)
     _add_fault(serve)
     _add_json(serve)
@@ -88,7 +93,7 @@ def _add_serve(commands: Any) -> None:
 def _add_run(commands: Any) -> None:
     run = commands.add_parser("run", help="one scenario in virtual time, judged", description=_run.__doc__)
     run.add_argument("scenario", metavar="SCENARIO")
-    run.add_argument("--seed", metavar="N", type=int, help="seed of everything random (default: the scenario's)")
+    run.add_argument("--seed", metavar="N", type=_seed, help="seed of everything random (default: the scenario's)")
     run.add_argument("--duration", metavar="S", type=_positive, help="length (default: the scenario's)")
     _add_fault(run)
     run.add_argument("--record", metavar="FILE", type=Path, help="write the record (.parquet)")
@@ -134,6 +139,12 @@ def _positive(text: str) -> float:
     return value
 
 
+def _seed(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and int(text) < 2**63):
+        raise argparse.ArgumentTypeError(f"expected a whole number from 0, got {text!r}")
+    return int(text)
+
+
 def _count(text: str) -> int:
     value = int(text) if text.isascii() and text.isdecimal() else 0
     if value < 1:
@@ -145,7 +156,9 @@ def _demo(arguments: argparse.Namespace) -> int:
     """Start a rig and the controller as two processes on 127.0.0.1, show one live screen, end with a summary. Ctrl-C
     ends both: 0 W, converter stopped, contactors open."""
     from hil_rigs.demo import demo
+    from hil_rigs.serve import given_load
 
+    given_load(arguments)
     return demo(arguments)
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from hil_rigs.demo_summary import print_summary, summary_document
 from hil_rigs.rig import find_rig
 
+BAD_INPUT = 2
 READY_S = 30.0
 END_S = 20.0
 PR_SET_PDEATHSIG = 1
@@ -31,7 +32,8 @@ def demo(arguments: argparse.Namespace) -> int:
         try:
             return asyncio.run(_demo(arguments, Path(folder)))
         except DemoError as error:
-            print(error, file=sys.stderr)
+            if str(error):
+                print(error, file=sys.stderr)
             return 2
 
 
@@ -39,6 +41,8 @@ async def _demo(arguments: argparse.Namespace, folder: Path) -> int:
     site, truth = folder / "site.yaml", folder / "truth.parquet"
     async with _rig(arguments, site, truth) as rig:
         status = await _control(arguments, site, rig)
+    if status == BAD_INPUT:
+        raise DemoError  # the controller has said why
     if arguments.json:
         print(json.dumps(summary_document(truth, arguments.record, status), indent=2))
     else:
@@ -72,7 +76,7 @@ async def _until_ready(rig: asyncio.subprocess.Process) -> None:
     except TimeoutError:
         raise DemoError(f"the rig was not ready within {READY_S:g} s") from None
     if not line:
-        raise DemoError("the rig could not be served: see above")
+        raise DemoError  # the rig itself has said why
 
 
 async def _control(arguments: argparse.Namespace, site: Path, rig: asyncio.subprocess.Process) -> int:
@@ -84,7 +88,7 @@ async def _control(arguments: argparse.Namespace, site: Path, rig: asyncio.subpr
     quiet = asyncio.subprocess.DEVNULL if arguments.json else None
     controller = await _start("bms.cli", "run", str(site), *options, stdout=quiet)
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, _send, controller, signal.SIGINT)
     watch = asyncio.create_task(_end_with(rig, controller))
     status = await controller.wait()

@@ -13,6 +13,10 @@ from hil_rigs.run import Outcome, simulate
 from hil_rigs.scenario import Scenario, find_scenario
 
 
+class TooShortError(ValueError):
+    """The run would end before anything is judged; the message is one line."""
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Exit status 1 when a criterion failed, or when a fault given with --fault tripped something."""
     logging.basicConfig(handlers=[logging.NullHandler()])  # drivers report the links that faults cut: the verdict does
@@ -20,6 +24,9 @@ def run(arguments: argparse.Namespace) -> int:
     given = [parse_fault(text) for text in arguments.fault]
     seed = scenario.seed if arguments.seed is None else arguments.seed
     duration_s = arguments.duration or scenario.duration_s
+    settle_s = scenario.expect.settle_time_s
+    if duration_s <= settle_s:
+        raise TooShortError(f"--duration {duration_s:g}: {scenario.name} is judged from {settle_s:g} s on, give more")
     outcome = simulate(
         find_rig(scenario.rig),
         seed=seed,

@@ -20,6 +20,7 @@ from hil_rigs.devices.socketcand_hub import SocketcandHub
 from hil_rigs.fault_spec import FaultSpec, parse_fault
 from hil_rigs.faults import inject, locate
 from hil_rigs.load_spec import LoadFile, LoadSpec
+from hil_rigs.plant.load_file import LoadFileError
 from hil_rigs.rig import CanEndpoint, Endpoints, RigFile, find_rig, make_site
 
 
@@ -48,6 +49,8 @@ def serve(arguments: argparse.Namespace) -> int:
 def given_load(arguments: argparse.Namespace) -> LoadSpec | None:
     """The load that --load, --load-scale and --run describe, None without --load."""
     if arguments.load is None:
+        if arguments.run is not None:
+            raise LoadFileError("--run picks a run of a load file: give --load as well")
         return None
     return LoadFile(kind="file", path=str(arguments.load), run=arguments.run, scale=arguments.load_scale)
 

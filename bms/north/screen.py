@@ -15,6 +15,8 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+WIDE_COLUMNS = 110
+
 MODE_STYLES = {"running": "bold green", "fault": "bold white on red", "stopping": "bold yellow"}
 
 
@@ -25,7 +27,7 @@ def main() -> None:
     console = Console()
     with _without_control_echo(), Live(console=console, auto_refresh=False, transient=False) as live:
         for line in sys.stdin:
-            live.update(picture(json.loads(line)), refresh=True)
+            live.update(picture(json.loads(line), console.width), refresh=True)
 
 
 @contextmanager
@@ -45,15 +47,22 @@ def _without_control_echo() -> Iterator[None]:
         termios.tcsetattr(terminal, termios.TCSADRAIN, before)
 
 
-def picture(status: dict[str, Any]) -> Group:
-    """One frame of the screen."""
+def picture(status: dict[str, Any], width: int) -> Group:
+    """One frame of the screen; below WIDE_COLUMNS the two halves stand one above the other."""
     title = f"cellward  {status['site']}   {status['time_s']:.1f} s"
     mode = Text(f" {status['mode'].upper()} ", style=MODE_STYLES.get(status["mode"], "bold"))
+    parts = [mode, _beside(_powers(status), _cells(status), width), _faults(status), _footer(status)]
+    return Group(Panel(Group(*parts), title=title))
+
+
+def _beside(left: Table, right: Table, width: int) -> Group | Table:
+    if width < WIDE_COLUMNS:
+        return Group(left, right)
     body = Table.grid(padding=(0, 3), expand=True)
     body.add_column()
     body.add_column()
-    body.add_row(_powers(status), _cells(status))
-    return Group(Panel(Group(mode, Text(""), body, Text(""), _faults(status), _footer(status)), title=title))
+    body.add_row(left, right)
+    return body
 
 
 def _powers(status: dict[str, Any]) -> Table:

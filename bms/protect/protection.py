@@ -18,6 +18,9 @@ from bms.protect.faults import FAULTS, Action, FaultKind
 from bms.site import Limits, Site
 from bms.summary import Summary
 
+NEVER_S = 1e6
+"""An age above this belongs to something that never spoke."""
+
 STARTUP_S = 10.0
 """A device that has not spoken for this long after the start is reported as lost."""
 
@@ -70,8 +73,7 @@ class FaultMonitor:
             return None
         if condition is None or not full:
             return None
-        detail = f"{condition.where} {condition.value:.3f}, limit {condition.limit:.3f}"
-        return self.trip(detail, now_ns)
+        return self.trip(_detail(condition), now_ns)
 
     def trip(self, detail: str, now_ns: int) -> ActiveFault:
         self.active = ActiveFault(self._kind, self._target, now_ns, detail)
@@ -154,6 +156,12 @@ class Protection:
             opens=opens,
             proven_only=opens and Action.OPEN not in actions,
         )
+
+
+def _detail(condition: Condition) -> str:
+    if condition.where == "age in s" and condition.value > NEVER_S:
+        return "never heard"
+    return f"{condition.where} {condition.value:.3f}, limit {condition.limit:.3f}"
 
 
 def trip_times(limits: Limits) -> dict[str, float]:

@@ -12,6 +12,8 @@ from hil_rigs.plant.load_file import LoadFileError, read_samples
 
 Floats = NDArray[np.float64]
 
+POWER_W_MAX = 1e10
+
 
 class Load(Protocol):
     """Power over time (W, consumption positive), defined for every t_s >= 0 and the same whenever asked. `power_w_max`
@@ -61,7 +63,10 @@ def load_profile(path: str | Path, scale: float = 1.0, run: int | None = None) -
     the runs of a file with a `run` column. LoadFileError names the file and the row."""
     if not abs(scale) < float("inf"):
         raise LoadFileError(f"{path}: scale must be a finite number, got {scale}")
-    return LoadProfile(*read_samples(Path(path), "power_w", run), scale)
+    profile = LoadProfile(*read_samples(Path(path), "power_w", run), scale)
+    if profile.power_w_max > POWER_W_MAX:
+        raise LoadFileError(f"{path}: power up to {profile.power_w_max:g} W, expected at most {POWER_W_MAX:g} W")
+    return profile
 
 
 def shipped_iteration(name: str = "ai-training") -> tuple[Floats, Floats]:

@@ -40,7 +40,7 @@ def read_samples(path: Path, power_column: str, run: int | None) -> tuple[Floats
 def _read_table(path: Path, needed: tuple[str, ...], with_run: bool) -> Columns:
     """The needed columns as float64, and `run` where the file has it."""
     if not path.is_file():
-        raise LoadFileError(f"{path}: no such file")
+        raise LoadFileError(f"{path}: {'not a regular file' if path.exists() else 'no such file'}")
     names = (*needed, "run") if with_run else needed
     if path.suffix.lower() == ".csv":
         return _read_csv(path, names)

@@ -136,6 +136,11 @@ def test_unknown_rack_voltage_is_stale_feedback(
     assert ids(run(protection, image(first=rack(rack_voltage_v=math.nan)), 0.02)) == ["rack_io_stale"]
 
 
+def test_device_that_never_spoke_is_said_to_be_never_heard(site: Site, image: Callable[..., Image]) -> None:
+    faults = run(Protection(site), image(inverter=None), 10.2).faults
+    assert [str(fault) for fault in faults] == ["inverter_lost (inverter: never heard)"]
+
+
 def test_maximum_level_latches_and_operating_level_clears(
     site: Site, image: Callable[..., Image], rack: Callable[..., RackReading]
 ) -> None:

@@ -134,6 +134,22 @@ def test_interrupt_ends_in_order(controller: Process, rig: Rig, tmp_path: Path) 
     assert rig.end(signal.SIGTERM) == 0
 
 
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        pytest.param([signal.SIGINT, signal.SIGINT], id="Ctrl-C twice"),
+        pytest.param([signal.SIGHUP, signal.SIGHUP, signal.SIGTERM], id="terminal closed"),
+    ],
+)
+def test_impatience_does_not_cut_the_orderly_stop_short(controller: Process, rig: Rig, numbers: list[int]) -> None:
+    for number in numbers[:-1]:
+        controller.child.send_signal(number)
+        time.sleep(0.03)
+    assert controller.end(numbers[-1]) == 0
+    assert "stopped: converter off at 0 W; rack-1 open, rack-2 open" in controller.lines
+    assert rig.battery_w() == 0.0
+
+
 def test_kill_of_the_controller_is_zero_power_within_three_seconds(controller: Process, rig: Rig) -> None:
     controller.kill()
     killed_s = time.monotonic()
@@ -248,6 +264,11 @@ def processes_mentioning(word: str) -> list[str]:
         ([*HIL, "demo", "--load", "nowhere.csv"], "nowhere.csv"),
         ([*HIL, "demo", "--record", "demo.csv"], "ends in .parquet"),
         ([*HIL, "tune", "ai"], "no study named"),
+        ([*HIL, "run", "overcurrent", "--seed", "-1"], "expected a whole number from 0, got '-1'"),
+        ([*HIL, "run", "ai-smoothing", "--duration", "12"], "--duration 12: ai-smoothing is judged from 60 s on"),
+        ([*HIL, "serve", "demo", "--write-site", "/nowhere/site.yaml"], "/nowhere/site.yaml.part: No such file"),
+        ([*HIL, "demo", "--run", "3"], "give --load as well"),
+        ([*HIL, "demo", "--load", "/dev"], "/dev: not a regular file"),
     ],
 )
 def test_bad_input_is_status_2_and_one_clear_line(command: list[str], said: str) -> None:
@@ -255,6 +276,7 @@ def test_bad_input_is_status_2_and_one_clear_line(command: list[str], said: str)
     assert done.returncode == 2
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+    assert done.stdout == ""
 
 
 @pytest.mark.parametrize("what", ["rigs", "scenarios", "faults"])

@@ -163,3 +163,10 @@ def test_ai_load_is_linear_between_grid_points() -> None:
     load = AiTrainingLoad(RATED_W, np.random.default_rng(1), horizon_s=17.0)
     middle_w = (load.power_w(0.10) + load.power_w(0.11)) / 2
     assert math.isclose(load.power_w(0.105), middle_w, rel_tol=1e-9)
+
+
+def test_load_beyond_any_site_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "huge.csv"
+    path.write_text("time_s,power_w\n0,1e300\n1,1e308\n")
+    with pytest.raises(LoadFileError, match=r"huge.csv: power up to 1e\+308 W, expected at most 1e\+10 W"):
+        load_profile(path)
