@@ -1,4 +1,4 @@
-"""The command `bms`: run a site's controller, check its site file, list its faults."""
+"""The command `bms`: run a site's controller, check its site file, list its faults, replay a log."""
 
 import argparse
 import json
@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from bms.install import require_siblings
 from bms.protect.faults import FAULTS
@@ -40,7 +41,31 @@ def _parser() -> argparse.ArgumentParser:
     faults = commands.add_parser("faults", help="list every fault", description=_faults.__doc__)
     faults.add_argument("--json", action="store_true", help="print one JSON document")
     faults.set_defaults(does=_faults)
+    _add_estimate(commands)
     return parser
+
+
+def _add_estimate(commands: Any) -> None:
+    estimate = commands.add_parser("estimate", help="replay a measured log through the controller's own estimator",
+                                   description=_estimate.__doc__)  # fmt: skip
+    estimate.add_argument("--cell", metavar="CELL.yaml", type=Path, required=True,
+                          help="cell file, or a shipped cell's name")  # fmt: skip
+    estimate.add_argument("--log", metavar="FILE", type=Path, required=True,
+                          help="CSV or Parquet: time_s, current_a, voltage_v[, temperature_c, soc, ah]")  # fmt: skip
+    estimate.add_argument("--run", metavar="N", help="which run of a log with a column run, cycle or cell_no")
+    estimate.add_argument("--start-soc", metavar="X", type=_share, help="SoC told at the start, 0 to 1 (default: none)")
+    estimate.add_argument("--start-sigma", metavar="S", type=_positive_share,
+                          help="its standard deviation, up to 1 (default: 0.1 with --start-soc)")  # fmt: skip
+    estimate.add_argument("--charge-positive", action="store_true", help="the log's current is positive on charge")
+    estimate.add_argument("--current-gain", metavar="G", type=_finite, default=1.0,
+                          help="of a worse sensor, on the log's own current: measured = G x true + offset")  # fmt: skip
+    estimate.add_argument("--current-offset-a", metavar="A", type=_finite, default=0.0, help="offset of that sensor")
+    estimate.add_argument("--noise-v", metavar="SIGMA", type=_not_negative, default=0.0,
+                          help="white noise added to the voltage, V")  # fmt: skip
+    estimate.add_argument("--seed", metavar="N", type=_seed, default=0, help="of the noise (default: 0)")
+    estimate.add_argument("--out", metavar="OUT.parquet", type=Path, help="write what it said, one row for each row")
+    estimate.add_argument("--json", action="store_true", help="print one JSON document on stdout, nothing else")
+    estimate.set_defaults(does=_estimate)
 
 
 def _positive(text: str) -> float:
@@ -48,6 +73,40 @@ def _positive(text: str) -> float:
     if not 0.0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"expected a positive number of seconds, got {text!r}")
     return value
+
+
+def _finite(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not abs(value) < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a number, got {text!r}")
+    return value
+
+
+def _not_negative(text: str) -> float:
+    if _finite(text) < 0.0:
+        raise argparse.ArgumentTypeError(f"expected a number of at least 0, got {text!r}")
+    return float(text)
+
+
+def _share(text: str) -> float:
+    if not 0.0 <= _finite(text) <= 1.0:
+        raise argparse.ArgumentTypeError(f"expected a number from 0 to 1, got {text!r}")
+    return float(text)
+
+
+def _positive_share(text: str) -> float:
+    if _share(text) == 0.0:
+        raise argparse.ArgumentTypeError(f"expected a number above 0, up to 1, got {text!r}")
+    return float(text)
+
+
+def _seed(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and int(text) < 2**63):
+        raise argparse.ArgumentTypeError(f"expected a whole number from 0, got {text!r}")
+    return int(text)
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -111,6 +170,15 @@ def _faults(arguments: argparse.Namespace) -> int:
         print(f"{fault.id}  [{fault.level}, {latch}]")
         print(f"  does:  {fault.action}\n  means: {fault.meaning}\n  do:    {fault.advice}")
     return 0
+
+
+def _estimate(arguments: argparse.Namespace) -> int:
+    """Replay a log through the controller's own estimator. Without --start-soc the SoC is unknown (0.5, sigma 0.3).
+    Where the log has a reference `soc`, print how far the estimate is from it after the first 10 min, beside coulomb
+    counting and a plain EKF from the same samples and start."""
+    from bms.estimate.command import estimate
+
+    return estimate(arguments)
 
 
 if __name__ == "__main__":

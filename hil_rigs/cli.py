@@ -2,22 +2,27 @@
 
 import argparse
 import json
+import math
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from bms.config_yaml import ConfigErrors
+from bms.estimate.log import LogError
 from bms.install import require_siblings
 from bms.record import RecordError
+from hil_rigs.evaluate.cases import EvaluateError
 from hil_rigs.fault_spec import FaultSyntaxError
 from hil_rigs.faults import UnknownTargetError
+from hil_rigs.identify.runs import IdentifyError
 from hil_rigs.plant.load_file import LoadFileError
 from hil_rigs.run_command import TooShortError
 from hil_rigs.shipped import UnknownNameError
 
 BAD_INPUT = (ConfigErrors, RecordError, FaultSyntaxError, UnknownTargetError, LoadFileError, UnknownNameError,
-             TooShortError)  # fmt: skip
+             TooShortError, EvaluateError, IdentifyError, LogError)  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -50,6 +55,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_serve(commands)
     _add_run(commands)
     _add_tune(commands)
+    _add_identify(commands)
+    _add_evaluate(commands)
     for name, does, says in (
         ("rigs", _rigs, "list the shipped rigs"),
         ("scenarios", _scenarios, "list the shipped scenarios"),
@@ -114,6 +121,36 @@ def _add_tune(commands: Any) -> None:
     tune.set_defaults(does=_tune)
 
 
+def _add_identify(commands: Any) -> None:
+    identify = commands.add_parser("identify", help="cell parameters from measurements",
+                                   description=_identify.__doc__)  # fmt: skip
+    identify.add_argument("files", metavar="FILE", type=Path, nargs="+",
+                          help="CSV or Parquet: time_s, current_a, voltage_v[, temperature_c, soc, ah]")  # fmt: skip
+    identify.add_argument("--nominal-ah", metavar="Q", type=_above_zero, required=True, help="nominal capacity, Ah")
+    identify.add_argument("--chemistry", required=True, choices=("lfp", "nmc", "nca", "lmo", "zinc"))
+    identify.add_argument("--charge-positive", action="store_true",
+                          help="the files' current is positive on charge")  # fmt: skip
+    identify.add_argument("--out", metavar="CELL.yaml", type=Path, required=True, help="the cell file to write")
+    identify.add_argument("--report", metavar="DIR", type=Path, help="write index.html with the curves there")
+    _add_json(identify)
+    identify.set_defaults(does=_identify)
+
+
+def _add_evaluate(commands: Any) -> None:
+    evaluate = commands.add_parser("evaluate", help="regenerate the estimator's accuracy tables and figures",
+                                   description=_evaluate.__doc__)  # fmt: skip
+    evaluate.add_argument("--data", metavar="DIR", type=Path,
+                          help="folder of the measurements (default: $CELLWARD_DATA, else ../shared/data)")  # fmt: skip
+    evaluate.add_argument("--report", metavar="DIR", type=Path,
+                          help="write accuracy.md and accuracy/*.svg there (default: docs)")  # fmt: skip
+    evaluate.add_argument("--quick", action="store_true", help="only a few logs of each cell; needs --report")
+    evaluate.add_argument("--jobs", metavar="N", type=_count, default=os.cpu_count() or 1,
+                          help="processes (default: one for each processor)")  # fmt: skip
+    evaluate.add_argument("--plain", action="store_true", help="a line a log instead of a progress bar")
+    _add_json(evaluate)
+    evaluate.set_defaults(does=_evaluate)
+
+
 def _add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON document on stdout, nothing else")
 
@@ -143,6 +180,16 @@ def _seed(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and int(text) < 2**63):
         raise argparse.ArgumentTypeError(f"expected a whole number from 0, got {text!r}")
     return int(text)
+
+
+def _above_zero(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0.0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a number above 0, got {text!r}")
+    return value
 
 
 def _count(text: str) -> int:
@@ -183,6 +230,24 @@ def _tune(arguments: argparse.Namespace) -> int:
     from hil_rigs.tune.command import tune
 
     return tune(arguments)
+
+
+def _identify(arguments: argparse.Namespace) -> int:
+    """Find a cell's open-circuit voltage, resistances, hysteresis and capacity, with their uncertainties, over SoC and
+    temperature, from any mix of slow, pulse, constant-current and dynamic runs at one temperature or many. A run
+    without a reference `soc` must reach full or empty."""
+    from hil_rigs.identify.command import identify_command
+
+    return identify_command(arguments)
+
+
+def _evaluate(arguments: argparse.Namespace) -> int:
+    """Estimate measured logs with models that were not made from them, beside coulomb counting, a plain EKF and a
+    sigma-point filter, and write tables and figures. Exit status 1 when a target is missed. Ctrl-C writes what is
+    done."""
+    from hil_rigs.evaluate.command import evaluate_command
+
+    return evaluate_command(arguments)
 
 
 def _rigs(arguments: argparse.Namespace) -> int:

@@ -4,7 +4,7 @@ from importlib import import_module
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
-COMPILED = ("balance", "canbits", "cellsim", "soc")
+COMPILED = ("balance", "bank", "canbits", "cellsim", "limits", "soc")
 
 
 def require_compiled() -> None:

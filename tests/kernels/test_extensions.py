@@ -12,10 +12,12 @@ from kernels.loaded import COMPILED, require_compiled
 FOLDER = Path(kernels.__file__).parent
 PUBLIC = [
     ("balance", "choose_bleed"),
+    ("bank", "SocBank"),
     ("canbits", "FrameDecoder"),
     ("canbits", "FrameEncoder"),
     ("canbits", "crc8_j1850"),
     ("cellsim", "CellPack"),
+    ("limits", "LimitSolver"),
     ("soc", "SocFilter"),
 ]
 

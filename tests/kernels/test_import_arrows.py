@@ -8,7 +8,15 @@ import kernels
 
 FOLDER = Path(kernels.__file__).parent
 PLANT = FOLDER.parent / "hil_rigs" / "plant"
-ESTIMATOR = {"kernels.soc", "kernels.balance", "kernels.filter_model"}
+ESTIMATOR = {
+    "kernels.bank",
+    "kernels.bank_model",
+    "kernels.limits",
+    "kernels.limits_model",
+    "kernels.soc",
+    "kernels.balance",
+    "kernels.filter_model",
+}
 
 
 def imported(source: Path) -> Iterator[str]:

@@ -1,0 +1,158 @@
+"""`bms estimate`: a log through the controller's own estimator; a table of figures, a file of what it said."""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+
+from bms.estimate.accuracy import REFERENCE_SIGMA_FRAC, SETTLE_S, Accuracy, accuracy, rmse_pct
+from bms.estimate.coulomb import CoulombCounter
+from bms.estimate.log import TEMPERATURE_DEGC, Log, read_log
+from bms.estimate.plain_ekf import PlainEkf
+from bms.estimate.replay import FIGURES, Replay, SensorError, Start, replay
+from bms.estimate.replay_file import ReplayFileError, check_writable, write_replay
+from bms.estimate.string import StringEstimator
+from kernels.cell_tables import CellTables
+from kernels.parameters import load_tables
+
+START_SIGMA_FRAC = 0.1
+"""Of a --start-soc without --start-sigma: a value remembered from before a stop of unknown length."""
+PROGRESS_ROWS = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What the log's reference says of a replay; None = it says nothing after the first 10 min."""
+
+    ours: Accuracy | None
+    coulomb_rmse_pct: float | None
+    ekf_rmse_pct: float | None
+
+
+def estimate(arguments: argparse.Namespace) -> int:
+    """Exit status 0; 2 for a log, a cell or a combination of options that cannot be used, 1 when interrupted: nothing
+    is written then."""
+    try:
+        return _estimate(arguments)
+    except KeyboardInterrupt:
+        print("interrupted: nothing written", file=sys.stderr)
+        return 1
+
+
+def _estimate(arguments: argparse.Namespace) -> int:
+    try:
+        start = _start(arguments)
+        if arguments.out is not None:
+            check_writable(arguments.out, arguments.log)
+        cell = load_tables(arguments.cell)
+        log = read_log(arguments.log, charge_positive=arguments.charge_positive, run=arguments.run)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
+    _note_absent(log)
+    with _watch(len(log.time_s)) as watch:
+        done = replay(_sensor_error(arguments).on(log), StringEstimator(cell), start, FIGURES, watch)
+    judged = judge(done, cell, start)
+    if arguments.out is not None:
+        try:
+            write_replay(done, arguments.out)
+        except ReplayFileError as error:
+            print(error, file=sys.stderr)
+            return 2
+    print(json.dumps(document(done, judged), indent=2) if arguments.json else table(done, judged))
+    return 0
+
+
+def judge(done: Replay, cell: CellTables, start: Start) -> Judged:
+    """The same samples and the same start for coulomb counting and a plain EKF, all against the log's reference."""
+    log, reference = done.log, done.log.soc_frac
+    if reference is None:
+        return Judged(None, None, None)
+    coulomb, ekf = (replay(log, other, start).soc_frac for other in (CoulombCounter(cell), PlainEkf(cell)))
+    return Judged(
+        accuracy(log.time_s, done.soc_frac, done.soc_sigma_frac, reference),
+        rmse_pct(log.time_s, coulomb, reference),
+        rmse_pct(log.time_s, ekf, reference),
+    )
+
+
+def document(done: Replay, judged: Judged) -> dict[str, object]:
+    """The figures by name, None where the reference does not say, and under `final` the last estimate."""
+    names = Accuracy.__dataclass_fields__
+    ours = dict.fromkeys(names) if judged.ours is None else asdict(judged.ours)
+    final = {name: float(values[-1]) for name, values in done.figures.items()}
+    others = {"coulomb_rmse_pct": judged.coulomb_rmse_pct, "ekf_rmse_pct": judged.ekf_rmse_pct}
+    known = {name: value if value == value else None for name, value in final.items()}
+    return {**ours, **others, "final": known}
+
+
+def table(done: Replay, judged: Judged) -> str:
+    log, final = done.log, {name: float(values[-1]) for name, values in done.figures.items()}
+    hours = (log.time_s[-1] - log.time_s[0]) / 3600.0
+    lines = [
+        f"{log.path}{'' if log.run is None else f' run {log.run}'}: {len(log.time_s)} rows, {hours:.2f} h",
+        f"at the end: SoC {100 * final['soc_frac']:.1f} % (sigma {100 * final['soc_sigma_frac']:.1f} %), current bias "
+        f"{final['current_bias_a']:+.4g} A, capacity {final['capacity_ah']:.4g} Ah (sigma "
+        f"{final['capacity_ah_sigma']:.2g} Ah), SoH {100 * final['soh_frac']:.1f} %",
+    ]
+    if log.soc_frac is None:
+        return "\n".join([*lines, "no column soc: nothing to compare with"])
+    if judged.ours is None:
+        return "\n".join([*lines, f"the reference ends within the first {SETTLE_S:g} s: nothing to compare with"])
+    return "\n".join([*lines, *_judged_lines(judged.ours, judged)])
+
+
+def _judged_lines(ours: Accuracy, judged: Judged) -> list[str]:
+    with_reference = f"(with {100 * REFERENCE_SIGMA_FRAC:g} % of the reference's own; {ours.coverage_alone_pct:.1f} %"
+    rows = (
+        ("RMSE", f"{ours.rmse_pct:.2f} %"),
+        ("  coulomb counting", f"{judged.coulomb_rmse_pct:.2f} %"),
+        ("  plain EKF", f"{judged.ekf_rmse_pct:.2f} %"),
+        ("largest error", f"{ours.max_error_pct:.2f} %"),
+        ("within 3 sigma", f"{ours.coverage_3sigma_pct:.1f} % of rows {with_reference} without)"),
+        ("longest beyond 3 sigma", f"{ours.beyond_3sigma_s_max:g} s"),
+        ("median sigma", f"{ours.median_sigma_pct:.2f} %"),
+        ("stays within 5 % from", _since(ours.time_to_5pct_s)),
+        ("stays within 2 % from", _since(ours.time_to_2pct_s)),
+    )
+    return [f"against the reference, from {SETTLE_S / 60:g} min on:", *(f"  {name:24}{value}" for name, value in rows)]
+
+
+def _since(time_s: float | None) -> str:
+    return "never" if time_s is None else f"{time_s:g} s after the first row"
+
+
+def _start(arguments: argparse.Namespace) -> Start:
+    if arguments.start_soc is None:
+        if arguments.start_sigma is not None:
+            raise ValueError("--start-sigma: needs --start-soc; without both the SoC is unknown, with sigma 0.3")
+        return Start()
+    sigma = arguments.start_sigma
+    return Start(arguments.start_soc, START_SIGMA_FRAC if sigma is None else sigma)
+
+
+def _sensor_error(arguments: argparse.Namespace) -> SensorError:
+    sign = -1.0 if arguments.charge_positive else 1.0
+    offset_a = sign * arguments.current_offset_a
+    return SensorError(arguments.current_gain, offset_a, arguments.noise_v, arguments.seed)
+
+
+def _note_absent(log: Log) -> None:
+    if not log.temperature_measured:
+        print(f"{log.path}: no temperature_c, taken as {TEMPERATURE_DEGC:g} degC throughout", file=sys.stderr)
+
+
+@contextmanager
+def _watch(rows: int) -> Iterator[Callable[[int], None] | None]:
+    """A progress bar on the terminal for a long log."""
+    if rows < PROGRESS_ROWS or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("estimating", total=rows)
+        yield lambda done: progress.update(task, completed=done)

@@ -1,0 +1,137 @@
+"""The estimator of a series string's mean cell: gathers samples to whole seconds and feeds the bank of filters."""
+
+import math
+
+from kernels.bank import SocBank
+from kernels.bank_model import Tuning
+from kernels.cell_tables import CellTables
+
+WINDOW_S = 1.0
+"""Samples are gathered this long: their mean has less noise, and the filters' cost does not depend on the rate."""
+STEP_S_MAX = 120.0
+"""A longer time between two samples is a gap: what flowed in it is not known."""
+GAP_CURRENT_PER_H = 0.5
+"""Standard deviation of the current, by capacity, over a gap between samples with current."""
+REST_PER_H = 0.02
+"""Below this current on both sides a gap is taken for a rest, whose current is as small."""
+UNKNOWN_SIGMA_FRAC = 0.3
+STRIPPED_SIGMA_FRAC = 0.01
+STUCK_DROP_V = 0.02
+"""A voltage that stays the same to the last bit while the ohmic drop moves by this is not measured any more."""
+
+
+class StringEstimator:
+    """SoC, SoH and current bias of the mean cell of a string, or of one cell. Current is positive on discharge.
+
+    The state between two windows is the filters' newest less the charge since, so that it is never late."""
+
+    def __init__(self, cell: CellTables, tuning: Tuning | None = None) -> None:
+        self._bank = SocBank(cell, tuning)
+        self._cell = cell
+        self._resistance_ohm = float(cell.resistance_ohm[len(cell.temperature_degc) // 2, 110])
+        self._restart()
+
+    def start(self, soc_frac: float | None = None, soc_sigma_frac: float | None = None) -> None:
+        """Forget everything and begin with this knowledge; None = SoC unknown. ValueError outside 0..1."""
+        if soc_frac is None:
+            self._bank.start(None, UNKNOWN_SIGMA_FRAC)
+        else:
+            self._bank.start(soc_frac, UNKNOWN_SIGMA_FRAC if soc_sigma_frac is None else soc_sigma_frac)
+        self._restart()
+
+    def stripped(self) -> None:
+        """The string was discharged to its very end (the strip of a zinc battery): SoC is 0 beyond doubt."""
+        self.start(0.0, STRIPPED_SIGMA_FRAC)
+
+    def _restart(self) -> None:
+        self._last_a = math.nan
+        self._unchanged_v = self._unchanged_a = math.nan
+        self._frozen = False
+        self._new_window()
+
+    def _new_window(self) -> None:
+        self._window_s = self._charge_ah = 0.0
+        self._volts = self._amps = 0.0
+        self._samples = self._seen = 0
+
+    def step(self, voltage_v: float, current_a: float, temperature_degc: float, dt_s: float) -> None:
+        """One sample, `dt_s` after the one before (0 = the first). NaN voltage or current = absent; a step longer than
+        STEP_S_MAX is a gap: nothing is integrated over it, and sigma grows."""
+        if not math.isfinite(current_a) or (dt_s > 0 and not math.isfinite(self._last_a)):
+            self._lost(dt_s, current_a)
+            return
+        if dt_s > STEP_S_MAX:
+            self._flush(temperature_degc)
+            self._gap(dt_s, current_a)
+        elif dt_s > 0:
+            self._window_s += dt_s
+            self._charge_ah += 0.5 * (self._last_a + current_a) * dt_s / 3600
+        self._last_a = current_a
+        self._take(voltage_v, current_a)
+        if self._window_s >= WINDOW_S or dt_s == 0 or dt_s > STEP_S_MAX:
+            self._flush(temperature_degc)
+
+    @property
+    def soc_frac(self) -> float:
+        return min(max(self._bank.soc_frac - self._charge_ah / self._bank.capacity_ah, 0.0), 1.0)
+
+    @property
+    def soc_sigma_frac(self) -> float:
+        return self._bank.soc_sigma_frac
+
+    @property
+    def voltage_predicted_v(self) -> float:
+        """What the model expected of the newest window's voltage before it was taken; NaN before the first."""
+        return self._bank.voltage_predicted_v
+
+    @property
+    def current_bias_a(self) -> float:
+        return self._bank.current_bias_a
+
+    @property
+    def capacity_ah(self) -> float:
+        return self._bank.capacity_ah
+
+    @property
+    def capacity_ah_sigma(self) -> float:
+        return self._bank.capacity_ah_sigma
+
+    @property
+    def soh_frac(self) -> float:
+        """Capacity by that of the cell file."""
+        return self._bank.capacity_ah / self._cell.capacity_ah
+
+    def _take(self, voltage_v: float, current_a: float) -> None:
+        self._samples += 1
+        if math.isfinite(voltage_v) and not self._stuck(voltage_v, current_a):
+            self._seen += 1
+            self._volts += voltage_v
+            self._amps += current_a
+
+    def _stuck(self, voltage_v: float, current_a: float) -> bool:
+        if voltage_v != self._unchanged_v:
+            self._unchanged_v, self._unchanged_a, self._frozen = voltage_v, current_a, False
+        elif abs(current_a - self._unchanged_a) * self._resistance_ohm > STUCK_DROP_V:
+            self._frozen = True
+        return self._frozen
+
+    def _flush(self, temperature_degc: float) -> None:
+        """Give the window to the filters: its charge, and the means of voltage and current where both were seen."""
+        if self._samples == 0:
+            return
+        volts = self._volts / self._seen if self._seen else math.nan
+        amps = self._amps / self._seen if self._seen else self._last_a
+        self._bank.step(volts, amps, self._charge_ah, temperature_degc, self._window_s)
+        self._new_window()
+
+    def _lost(self, dt_s: float, current_a: float) -> None:
+        """The current is absent, or comes back after it was: the time between counts as a gap."""
+        if dt_s > 0:
+            self._gap(dt_s, current_a)
+        self._last_a = current_a
+
+    def _gap(self, dt_s: float, current_a: float) -> None:
+        ah = self._cell.capacity_ah
+        resting = max(abs(self._last_a), abs(current_a)) < REST_PER_H * ah
+        sigma_a = (0.1 * REST_PER_H if resting else GAP_CURRENT_PER_H) * ah
+        self._bank.gap(dt_s, sigma_a * dt_s / 3600, sigma_a)

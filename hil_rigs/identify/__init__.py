@@ -1,0 +1,97 @@
+"""Identifies a cell from measurements: open-circuit voltage, resistances, hysteresis, with their uncertainties."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bms.estimate.log import Log
+from hil_rigs.identify.chemistry import CHEMISTRIES, Chemistry
+from hil_rigs.identify.fit import SOC_KNOTS, Fit, Solution, Structure
+from hil_rigs.identify.ocv import OcvBase, ocv_base
+from hil_rigs.identify.runs import IdentifyError, Run, capacity_of, run_of
+from hil_rigs.identify.tables import cell_tables
+from kernels.cell_tables import SOC_GRID, CellTables
+
+__all__ = ["IdentifiedCell", "IdentifyError", "identify_cell"]
+
+Floats = NDArray[np.float64]
+
+KNOT_APART_K = 6.0
+"""Runs whose mean temperatures lie closer share a temperature knot."""
+RATES = (8.0, 15.0, 30.0, 60.0)
+RATE_USUAL = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class IdentifiedCell:
+    """The cell's tables and how the fit went."""
+
+    tables: CellTables
+    runs: tuple[Run, ...]
+    solution: Solution
+
+
+def identify_cell(
+    logs: Sequence[Log], *, nominal_ah: float, chemistry: str, name: str = "identified"
+) -> IdentifiedCell:
+    """Any mix of slow, pulse, constant-current and dynamic runs, at one temperature or many. IdentifyError for logs
+    that cannot be used."""
+    if not logs:
+        raise IdentifyError("no measurements given")
+    kind = CHEMISTRIES[chemistry]
+    capacity = capacity_of(logs, nominal_ah)
+    runs = tuple(run_of(log, capacity.ah, kind) for log in logs)
+    degc_knots = temperature_knots(runs)
+    base = ocv_base(runs, degc_knots, kind)
+    fit = _fit(runs, base, capacity.ah, degc_knots, kind)
+    solution = fit.solve(_best_structure(fit, kind, capacity.ah))
+    measured = min(run.temperature_degc.min() for run in runs), max(run.temperature_degc.max() for run in runs)
+    source = f"identified from {len(runs)} runs: " + ", ".join(dict.fromkeys(run.name for run in runs))
+    tables = cell_tables(solution, base, name, chemistry, source, capacity, (float(measured[0]), float(measured[1])))
+    return IdentifiedCell(tables, runs, solution)
+
+
+def temperature_knots(runs: Sequence[Run]) -> Floats:
+    """The runs' mean temperatures, those close together taken as one."""
+    groups: list[list[float]] = []
+    for degc in sorted(run.mean_degc for run in runs):
+        if groups and degc - np.mean(groups[-1]) < KNOT_APART_K:
+            groups[-1].append(degc)
+        else:
+            groups.append([degc])
+    return np.array([float(np.mean(group)) for group in groups])
+
+
+def _fit(runs: Sequence[Run], base: OcvBase, capacity_ah: float, degc_knots: Floats, kind: Chemistry) -> Fit:
+    base_v = [_base_at(run, base, degc_knots) for run in runs]
+    sigma_v = np.repeat(base.sigma_v[:, None], len(SOC_KNOTS), axis=1)
+    gap_v = np.array([np.interp(SOC_KNOTS, SOC_GRID, row) for row in base.half_gap_v])
+    return Fit(runs, base_v, capacity_ah, degc_knots, kind, sigma_v, gap_v)
+
+
+def _base_at(run: Run, base: OcvBase, degc_knots: Floats) -> Floats:
+    """The base curve at each row, linear between temperature knots."""
+    at_knots = np.array([np.interp(run.soc_frac, SOC_GRID, row) for row in base.curve_v])
+    if len(degc_knots) == 1:
+        return np.asarray(at_knots[0])
+    degc = np.clip(run.temperature_degc, degc_knots[0], degc_knots[-1])
+    below = np.clip(np.searchsorted(degc_knots, degc, "right") - 1, 0, len(degc_knots) - 2)
+    share = (degc - degc_knots[below]) / (degc_knots[below + 1] - degc_knots[below])
+    rows = np.arange(len(degc))
+    return np.asarray(at_knots[below, rows] * (1 - share) + at_knots[below + 1, rows] * share)
+
+
+def _best_structure(fit: Fit, kind: Chemistry, capacity_ah: float) -> Structure:
+    """The one with the smallest residual: first time constants and saturation, then the rate of the hysteresis."""
+
+    def structure(tau_s: tuple[float, ...], saturation_per_h: float, rate: float) -> Structure:
+        ohmic, first, other = kind.activation_k
+        activation = (ohmic, first, *[other] * (len(tau_s) - 1))
+        return Structure(tau_s, rate, saturation_per_h * capacity_ah, activation)
+
+    shapes = [structure(tau, sat, RATE_USUAL) for tau in kind.tau_s for sat in kind.saturation_per_h]
+    best = min(shapes, key=fit.residual_v)
+    rates = [structure(best.tau_s, best.saturation_a / capacity_ah, rate) for rate in RATES]
+    return min(rates, key=fit.residual_v)

@@ -1,0 +1,241 @@
+"""One least-squares fit over all runs: resistances, hysteresis and OCV correction over SoC and temperature together."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from scipy.optimize import lsq_linear
+
+from hil_rigs.identify.basis import arrhenius, hat_matrix, hysteresis, low_pass
+from hil_rigs.identify.chemistry import Chemistry
+from hil_rigs.identify.prior import Prior
+from hil_rigs.identify.runs import Run
+
+Floats = NDArray[np.float64]
+
+SOC_KNOTS: Floats = np.array(
+    [0, 0.02, 0.045, 0.08, 0.12, 0.17, 0.23, 0.3, 0.38, 0.46, 0.54, 0.62, 0.7, 0.78, 0.85, 0.91, 0.96, 1.0]
+)
+ROWS_MAX = 40_000
+"""Rows of one run that take part; a longer one is thinned."""
+CORRELATION_S = 300.0
+"""A residual of a run keeps its sign about this long: so many seconds count as one sample."""
+LOW_RATE_WEIGHT = 0.4
+"""Slow curves say where the OCV is, dynamic runs how the cell behaves: the former must not outweigh the latter."""
+RESISTANCE_OHM_MIN = 1e-7
+RESISTANCE_SIGMA_FRAC_MAX = 0.5
+SEEN_ROWS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Structure:
+    """What is chosen before the linear fit."""
+
+    tau_s: tuple[float, ...]
+    hysteresis_rate: float
+    saturation_a: float
+    """At 25 degC, 0 = linear."""
+    activation_k: tuple[float, ...]
+    """Of R0 and of each pair."""
+
+
+@dataclass(frozen=True, slots=True)
+class Solution:
+    """Tables [T, Z] on `degc_knots` and SOC_KNOTS: `resistance_ohm[1 + k]`, `hysteresis_v`, `ocv_correction_v` and its
+    sigma, `model_sigma_v` what varies around both. `residual_v` is the weighted RMS, `resistance_sigma_frac[T]` the
+    relative sigma of all resistances together."""
+
+    structure: Structure
+    degc_knots: Floats
+    resistance_ohm: Floats
+    hysteresis_v: Floats
+    ocv_correction_v: Floats
+    ocv_sigma_v: Floats
+    model_sigma_v: Floats
+    resistance_sigma_frac: Floats
+    residual_v: float
+
+
+class Fit:
+    """The runs with their OCV base, ready to be fitted with one structure after another."""
+
+    def __init__(
+        self,
+        runs: Sequence[Run],
+        base_v: Sequence[Floats],
+        capacity_ah: float,
+        degc_knots: Floats,
+        chemistry: Chemistry,
+        ocv_sigma_v: Floats,
+        hysteresis_v: Floats,
+    ) -> None:
+        """`base_v[r]` is the OCV base at each row of run r; [T, Z]: how far the true OCV may lie from the base, and the
+        half gap that hysteresis is expected to have."""
+        self._runs, self._base_v, self._capacity_ah = runs, base_v, capacity_ah
+        self._degc_knots, self._chemistry = degc_knots, chemistry
+        self._prior = Prior(ocv_sigma_v, hysteresis_v)
+        self._inner_a: dict[tuple[int, float], Floats] = {}
+        self._gaps: dict[tuple[int, float], Floats] = {}
+        self._picks = [_picked(run) for run in runs]
+        self._weights = [self._weight(run, pick) for run, pick in zip(runs, self._picks, strict=True)]
+        self._hats = [
+            hat_matrix(run.soc_frac[pick], run.temperature_degc[pick], SOC_KNOTS, degc_knots)
+            for run, pick in zip(runs, self._picks, strict=True)
+        ]
+
+    def residual_v(self, structure: Structure) -> float:
+        """Weighted RMS of a quick solution (bounds ignored): to compare structures by."""
+        normal, right, total = self._normal(structure)
+        prior, prior_right = self._prior.of(normal, len(structure.tau_s) + 1)
+        solution: Floats = np.asarray(np.linalg.solve(normal + prior, right + prior_right), dtype=np.float64)
+        return self._rms(normal, right, total, solution)
+
+    def solve(self, structure: Structure) -> Solution:
+        """The bounded solution: no negative resistance, no negative hysteresis."""
+        normal, right, total = self._normal(structure)
+        prior, prior_right = self._prior.of(normal, len(structure.tau_s) + 1)
+        factor = np.linalg.cholesky(normal + prior)
+        solution = lsq_linear(
+            factor.T, np.linalg.solve(factor, right + prior_right), bounds=(self._least(structure), np.inf)
+        ).x
+        residual_v = self._rms(normal, right, total, solution)
+        inverse = np.linalg.inv((normal + prior) / self._correlated())
+        covariance: Floats = np.asarray(inverse * max(residual_v, 0.002) ** 2, dtype=np.float64)
+        variance = np.diag(covariance).copy()
+        common_v2, own_v2 = self._left_v2(structure, solution)
+        variance[-self._block :] += common_v2
+        ohm_v2 = self._total_variance(covariance, len(structure.tau_s) + 1)
+        return self._solution(structure, solution, variance, own_v2, ohm_v2, residual_v)
+
+    def _total_variance(self, covariance: Floats, resistances: int) -> Floats:
+        """Variance of the sum of R0 and all pairs at each knot, in which their errors cancel."""
+        size = resistances * self._block
+        parts = covariance[:size, :size].reshape(resistances, self._block, resistances, self._block)
+        return np.asarray(np.einsum("ikjk->k", parts))
+
+    def _left_v2(self, structure: Structure, solution: Floats) -> tuple[Floats, Floats]:
+        """What the fit leaves at each knot: mean square of the runs' mean residuals there (errors of curve and
+        hysteresis, which no number of samples averages out), and of what varies within the runs."""
+        common, own, runs, samples = (np.full(self._block, tiny) for tiny in (1e-12, 1e-12, 1e-6, 1e-6))
+        for r, run in enumerate(self._runs):
+            rows = self._rows(r, run, structure)
+            weight = np.maximum(self._weights[r], 1e-12)
+            left_v = (run.voltage_v - self._base_v[r])[self._picks[r]] - (rows @ solution) / weight
+            seen = np.asarray(self._hats[r].sum(axis=0)).ravel()
+            mean_v = (self._hats[r].T @ left_v) / np.maximum(seen, 1e-9)
+            here = seen > SEEN_ROWS
+            common[here] += mean_v[here] ** 2
+            runs[here] += 1.0
+            own += self._hats[r].T @ (left_v - self._hats[r] @ mean_v) ** 2
+            samples += seen
+        return common / runs, own / samples
+
+    def _normal(self, structure: Structure) -> tuple[Floats, Floats, float]:
+        """Normal matrix, right side and sum of squares, weighted."""
+        size = self._blocks(structure) * self._block
+        normal, right, total = np.zeros((size, size)), np.zeros(size), 0.0
+        for r, run in enumerate(self._runs):
+            rows = self._rows(r, run, structure)
+            y = self._weights[r] * (run.voltage_v - self._base_v[r])[self._picks[r]]
+            normal += (rows.T @ rows).toarray()
+            right += rows.T @ y
+            total += float(y @ y)
+        return normal, right, total
+
+    def _rows(self, r: int, run: Run, structure: Structure) -> sparse.csr_matrix:
+        pick, weight, hats = self._picks[r], self._weights[r], self._hats[r]
+        degc = run.temperature_degc[pick]
+        inner = [run.current_a] + [self._low_pass(r, tau) for tau in structure.tau_s]
+        columns = []
+        for j, current_a in enumerate(inner):
+            seen_a = self._saturated(current_a[pick], degc, structure) if j == 1 else current_a[pick]
+            columns.append(-seen_a * arrhenius(degc, structure.activation_k[j]))
+        columns += [-self._hysteresis(r, structure.hysteresis_rate)[pick], np.ones(len(pick))]
+        return sparse.hstack([sparse.diags(column * weight) @ hats for column in columns], format="csr")
+
+    def _low_pass(self, r: int, tau_s: float) -> Floats:
+        if (r, tau_s) not in self._inner_a:
+            self._inner_a[r, tau_s] = low_pass(self._runs[r].time_s, self._runs[r].current_a, tau_s)
+        return self._inner_a[r, tau_s]
+
+    def _hysteresis(self, r: int, rate: float) -> Floats:
+        if (r, rate) not in self._gaps:
+            run = self._runs[r]
+            self._gaps[r, rate] = hysteresis(run.time_s, run.current_a, self._capacity_ah, rate, run.hysteresis)
+        return self._gaps[r, rate]
+
+    def _saturated(self, current_a: Floats, degc: Floats, structure: Structure) -> Floats:
+        if structure.saturation_a == 0.0:
+            return current_a
+        scale_a = structure.saturation_a * arrhenius(degc, -structure.activation_k[1])
+        return scale_a * np.arcsinh(current_a / scale_a)
+
+    def _weight(self, run: Run, pick: NDArray[np.int64]) -> Floats:
+        """Rows near empty bend too much to be trusted; slow curves and thinned rows count by their time."""
+        soc = run.soc_frac[pick]
+        weight = np.where(soc < 0.1, 0.5, 1.0) * np.where(soc < 0.03, 0.4, 1.0) * np.where(soc > 0.985, 0.5, 1.0)
+        seconds = np.ptp(run.time_s) / max(len(pick), 1)
+        slow = np.zeros(len(run.soc_frac), np.bool_)
+        for sweep in run.sweeps:
+            slow[sweep.rows] = True
+        return np.asarray(weight * np.sqrt(np.clip(seconds, 0.2, 5.0)) * np.where(slow[pick], LOW_RATE_WEIGHT, 1.0))
+
+    @property
+    def _block(self) -> int:
+        return len(self._degc_knots) * len(SOC_KNOTS)
+
+    def _blocks(self, structure: Structure) -> int:
+        return len(structure.tau_s) + 3
+
+    def _least(self, structure: Structure) -> Floats:
+        least = np.full(self._blocks(structure) * self._block, -np.inf)
+        least[: -2 * self._block] = RESISTANCE_OHM_MIN
+        least[-2 * self._block : -self._block] = 0.0
+        return least
+
+    def _rms(self, normal: Floats, right: Floats, total: float, solution: Floats) -> float:
+        squares = float(total - 2 * right @ solution + solution @ normal @ solution)
+        weights = sum(float(weight @ weight) for weight in self._weights)
+        return math.sqrt(max(squares, 0.0) / weights)
+
+    def _correlated(self) -> float:
+        """Rows that share one error."""
+        seconds = np.mean([np.ptp(run.time_s) / len(pick) for run, pick in zip(self._runs, self._picks, strict=True)])
+        return max(CORRELATION_S / float(seconds), 1.0)
+
+    def _solution(
+        self,
+        structure: Structure,
+        solution: Floats,
+        variance: Floats,
+        own_v2: Floats,
+        total_variance: Floats,
+        residual_v: float,
+    ) -> Solution:
+        shape = len(self._degc_knots), len(SOC_KNOTS)
+        tables, variances = solution.reshape(-1, *shape), variance.reshape(-1, *shape)
+        factors = np.array([arrhenius(self._degc_knots, e) for e in structure.activation_k])[:, :, None]
+        total = tables[:-2].sum(axis=0)
+        return Solution(
+            structure=structure,
+            degc_knots=self._degc_knots,
+            resistance_ohm=tables[:-2] * factors,
+            hysteresis_v=tables[-2],
+            ocv_correction_v=tables[-1],
+            ocv_sigma_v=np.sqrt(variances[-1]),
+            model_sigma_v=np.sqrt(own_v2).reshape(shape),
+            resistance_sigma_frac=np.minimum(
+                np.median(np.sqrt(total_variance.reshape(shape)) / total, axis=1), RESISTANCE_SIGMA_FRAC_MAX
+            ),
+            residual_v=residual_v,
+        )
+
+
+def _picked(run: Run) -> NDArray[np.int64]:
+    """Rows that take part: inside the SoC range, thinned to ROWS_MAX."""
+    inside = np.flatnonzero(np.isfinite(run.soc_frac) & (run.soc_frac > -0.03) & (run.soc_frac < 1.03))
+    inside = inside[inside > 0]
+    return inside[:: max(1, -(-len(inside) // ROWS_MAX))]

@@ -1,0 +1,92 @@
+"""The report of an identification: one HTML page with its curves, nothing to be fetched."""
+
+from html import escape
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hil_rigs.evaluate.svg import Chart
+from hil_rigs.identify import IdentifiedCell
+from kernels.cell_tables import SOC_GRID, CellTables
+
+Floats = NDArray[np.float64]
+
+COLOURS = ("#0550ae", "#1a7f37", "#bc4c00", "#8250df", "#cf222e", "#57606a", "#0a7ea4", "#9a6700")
+INSIDE = slice(10, -10)
+STYLE = (
+    "body{font:15px sans-serif;max-width:800px;margin:2em auto;color:#24292f}td,th{padding:2px 12px;text-align:right}"
+)
+
+
+def write_fit_report(found: IdentifiedCell, folder: Path) -> Path:
+    """Writes `index.html` into the folder, which is made if it is not there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "index.html"
+    path.write_text(_page(found), encoding="utf-8")
+    return path
+
+
+def _page(found: IdentifiedCell) -> str:
+    tables = found.tables
+    charts = [_ocv(tables), _resistance(tables), _hysteresis(tables), _model_error(tables)]
+    facts = (
+        f"{tables.capacity_ah:.3f} Ah ± {100 * tables.capacity_sigma_frac:.1f} %, RC pairs of "
+        + ", ".join(f"{tau:g} s" for tau in tables.rc_tau_s)
+        + f", residual {1e3 * found.solution.residual_v:.1f} mV"
+    )
+    return "\n".join(
+        [
+            f"<!doctype html><meta charset=utf-8><title>{escape(tables.name)}</title><style>{STYLE}</style>",
+            f"<h1>{escape(tables.name)} ({escape(tables.chemistry)})</h1><p>{escape(facts)}</p>",
+            *charts,
+            "<h2>Runs</h2><table><tr><th>run<th>hours<th>degC<th>SoC</tr>",
+            *(
+                f"<tr><td>{escape(run.name)}<td>{np.ptp(run.time_s) / 3600:.1f}<td>{run.mean_degc:.1f}"
+                f"<td>{np.nanmin(run.soc_frac):.2f} … {np.nanmax(run.soc_frac):.2f}</tr>"
+                for run in found.runs
+            ),
+            "</table>",
+        ]
+    )
+
+
+def _ocv(tables: CellTables) -> str:
+    low, high = float(tables.ocv_v[:, 14].min()), float(tables.ocv_v[:, -10].max())
+    chart = Chart("Open-circuit voltage ± sigma", "SoC %", "V", (0.0, 100.0), (low, high + 0.02))
+    for t, (row, sigma) in enumerate(zip(tables.ocv_v, tables.ocv_sigma_v, strict=True)):
+        chart.band(_soc(), (row - sigma)[INSIDE], (row + sigma)[INSIDE], _colour(t), "")
+        chart.line(_soc(), row[INSIDE], _colour(t), _name(tables, t))
+    return chart.text()
+
+
+def _resistance(tables: CellTables) -> str:
+    rows = tables.resistance_ohm + tables.rc_resistance_ohm.sum(axis=0)
+    return _lines(tables, "R0 and all pairs together", "mOhm", 1e3 * rows)
+
+
+def _hysteresis(tables: CellTables) -> str:
+    return _lines(tables, "Hysteresis, half gap", "mV", 1e3 * tables.hysteresis_v)
+
+
+def _model_error(tables: CellTables) -> str:
+    return _lines(tables, "What the voltage does around the model", "mV", 1e3 * tables.model_sigma_v)
+
+
+def _lines(tables: CellTables, title: str, unit: str, rows: Floats) -> str:
+    chart = Chart(title, "SoC %", unit, (0.0, 100.0), (0.0, 1.05 * float(np.quantile(rows[:, INSIDE], 0.98)) + 1e-9))
+    for t, row in enumerate(rows):
+        chart.line(_soc(), row[INSIDE], _colour(t), _name(tables, t))
+    return chart.text()
+
+
+def _soc() -> Floats:
+    return 100 * SOC_GRID[INSIDE]
+
+
+def _colour(t: int) -> str:
+    return COLOURS[t % len(COLOURS)]
+
+
+def _name(tables: CellTables, t: int) -> str:
+    return f"{tables.temperature_degc[t]:.0f} degC"

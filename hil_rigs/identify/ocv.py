@@ -1,0 +1,113 @@
+"""The base of the open-circuit voltage: slow charge and discharge, else the chemistry's usual curve."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hil_rigs.identify.chemistry import Chemistry
+from hil_rigs.identify.runs import Run, Sweep
+from kernels.cell_tables import SOC_GRID, extended
+
+Floats = NDArray[np.float64]
+
+NEAR_K = 6.0
+"""A slow run within this many kelvin of a knot is that knot's."""
+MEASURED_SIGMA_V = 0.010
+ONE_DIRECTION_SIGMA_V = 0.015
+ELSEWHERE_SIGMA_V = 0.015
+GENERIC_SIGMA_V = 0.15
+GENERIC_LFP_SIGMA_V = 0.03
+WARM_DEGC = 2.0
+"""Below this the drop of a slow run is too large to be halved by taking the mean of both directions."""
+SMOOTH_POINTS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class OcvBase:
+    """`curve_v[T, 221]` on SOC_GRID, `half_gap_v[T, 221]`, `sigma_v[T]` how far the truth may lie from it."""
+
+    curve_v: Floats
+    half_gap_v: Floats
+    sigma_v: Floats
+
+
+def ocv_base(runs: Sequence[Run], degc_knots: Floats, chemistry: Chemistry) -> OcvBase:
+    """One curve per temperature knot: measured there, else that of the nearest one moved by the usual slope over
+    temperature, else the chemistry's."""
+    usable = _usable({float(degc): found for degc in degc_knots if (found := _at(runs, degc)) is not None})
+    slope = _slope([found.curve_v for found in usable.values()], np.array(list(usable)))
+    curves, sigmas = [], []
+    for degc in degc_knots.tolist():
+        if not usable:
+            curves.append(chemistry.ocv_v(np.clip(SOC_GRID, 0, 1)))
+            sigmas.append(GENERIC_LFP_SIGMA_V if chemistry.name == "lfp" else GENERIC_SIGMA_V)
+            continue
+        near = min(usable, key=lambda other: abs(other - degc))
+        curves.append(usable[near].curve_v + slope * (degc - near))
+        sigmas.append(usable[near].sigma_v if near == degc else ELSEWHERE_SIGMA_V)
+    gap = _gap(list(usable.values()), chemistry)
+    smooth = [extended(SOC_GRID[10:-10], curve[10:-10]) for curve in curves]
+    return OcvBase(np.array(smooth), np.tile(gap, (len(degc_knots), 1)), np.array(sigmas))
+
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    curve_v: Floats
+    half_gap_v: Floats | None
+    sigma_v: float
+
+
+def _usable(measured: dict[float, _Measured]) -> dict[float, _Measured]:
+    """Those of warm cells, or whatever there is."""
+    warm = {degc: found for degc, found in measured.items() if degc >= WARM_DEGC}
+    return warm or measured
+
+
+def _at(runs: Sequence[Run], degc: float) -> _Measured | None:
+    near = [(run, sweep) for run in runs if abs(run.mean_degc - degc) < NEAR_K for sweep in run.sweeps]
+    down = [_curve(run, sweep) for run, sweep in near if sweep.direction > 0]
+    up = [_curve(run, sweep) for run, sweep in near if sweep.direction < 0]
+    if down and up:
+        low = max(down[0][0][0], up[0][0][0])
+        high = min(down[0][0][-1], up[0][0][-1])
+        inside = np.clip(SOC_GRID, low, high)
+        gap = np.interp(inside, *up[0]) - np.interp(inside, *down[0])
+        grid = np.clip(SOC_GRID, 0, 1)
+        # outside the range that both cover, one curve half a gap away goes on
+        curve = np.where(grid > high, np.interp(grid, *down[0]), np.interp(grid, *down[0])) + 0.5 * gap
+        return _Measured(np.maximum.accumulate(curve), 0.5 * np.maximum(gap, 0.0), MEASURED_SIGMA_V)
+    one = down or up
+    return _Measured(np.interp(np.clip(SOC_GRID, 0, 1), *one[0]), None, ONE_DIRECTION_SIGMA_V) if one else None
+
+
+def _curve(run: Run, sweep: Sweep) -> tuple[Floats, Floats]:
+    """(soc, volts), rising and smoothed."""
+    soc, volts, current_a = (part[sweep.rows] for part in (run.soc_frac, run.voltage_v, run.current_a))
+    flowing = (np.sign(current_a) == sweep.direction) & np.isfinite(soc)
+    soc, volts = soc[flowing], volts[flowing]
+    order = np.argsort(soc, kind="stable")
+    grid = np.linspace(soc[order][0], soc[order][-1], 600)
+    smooth = np.interp(grid, soc[order], volts[order])
+    half = SMOOTH_POINTS // 2
+    smooth = np.convolve(np.pad(smooth, half, mode="edge"), np.ones(SMOOTH_POINTS) / SMOOTH_POINTS, "valid")
+    return grid, np.maximum.accumulate(smooth)
+
+
+def _slope(curves: Sequence[Floats], degc: Floats) -> Floats:
+    """V per K of the measured curves, smoothed over SoC; 0 where there is only one."""
+    if len(curves) < 2:
+        return np.zeros(len(SOC_GRID))
+    away = degc - degc.mean()
+    slope = (away[:, None] * (np.array(curves) - np.mean(curves, axis=0))).sum(axis=0) / (away**2).sum()
+    return np.asarray(np.convolve(np.pad(slope, 5, mode="edge"), np.ones(11) / 11, "valid"))
+
+
+def _gap(measured: Sequence[_Measured], chemistry: Chemistry) -> Floats:
+    """The warmest measured half gap: there the drop is smallest, and what is left is hysteresis."""
+    gaps = [found.half_gap_v for found in measured if found.half_gap_v is not None]
+    if not gaps:
+        return np.full(len(SOC_GRID), chemistry.hysteresis_v)
+    usual = np.full(len(SOC_GRID), 0.4 * chemistry.hysteresis_v)
+    return np.asarray(np.maximum(np.minimum(gaps[-1], 3 * chemistry.hysteresis_v), usual))

@@ -1,0 +1,151 @@
+"""From a fit to a cell's tables, and from those to the file that estimator, rigs and people read."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+from scipy.interpolate import PchipInterpolator
+
+from hil_rigs.identify.basis import KELVIN, arrhenius
+from hil_rigs.identify.fit import SOC_KNOTS, Solution, Structure
+from hil_rigs.identify.ocv import OcvBase
+from hil_rigs.identify.runs import Capacity
+from kernels.cell_tables import LINEAR_A, SOC_GRID, CellTables, extended, frozen_tables
+
+Floats = NDArray[np.float64]
+
+FILE_SOC: Floats = np.unique(
+    np.concatenate(
+        [np.arange(0, 0.06, 0.005), np.arange(0.06, 0.955, 0.01), np.arange(0.96, 1.001, 0.005), [1.0]]
+    ).round(4)
+)
+"""Where the file has its table points: denser where the curve bends."""
+STEP_K = 7.0
+COLDER_K, WARMER_K = (20.0, 10.0), (15.0,)
+"""Rows beyond the measured temperatures, for what a resistance usually does there."""
+ACTIVATION_K = 500.0, 7000.0
+OCV_SIGMA_V = 0.002, 0.020
+MODEL_SIGMA_V = 0.001, 0.040
+"""Least and most: near empty a small error of the SoC looks like a large one of the voltage."""
+
+
+def cell_tables(
+    solution: Solution,
+    base: OcvBase,
+    name: str,
+    chemistry: str,
+    source: str,
+    capacity: Capacity,
+    measured: tuple[float, float],
+) -> CellTables:
+    """`measured` = lowest and highest degC of the runs."""
+    structure, knots = solution.structure, solution.degc_knots
+    degc = dense(knots)
+    ohm = _over_temperature(solution.resistance_ohm, knots, degc, np.array(structure.activation_k))
+    ocv_v = _linear(base.curve_v + _over_soc(solution.ocv_correction_v), knots, degc)
+    return frozen_tables(
+        name=name,
+        chemistry=chemistry,
+        source=source,
+        capacity_ah=capacity.ah,
+        capacity_sigma_frac=capacity.sigma_frac,
+        temperature_degc=degc,
+        temperature_measured_degc=measured,
+        ocv_v=np.array([extended(SOC_GRID[10:-10], row[10:-10]) for row in ocv_v]),
+        ocv_sigma_v=np.clip(_linear(_over_soc(solution.ocv_sigma_v), knots, degc), *OCV_SIGMA_V),
+        model_sigma_v=np.clip(_linear(_over_soc(solution.model_sigma_v), knots, degc), *MODEL_SIGMA_V),
+        resistance_ohm=_over_soc(ohm[0]),
+        resistance_sigma_frac=np.interp(degc, knots, solution.resistance_sigma_frac),
+        rc_tau_s=np.array(structure.tau_s),
+        rc_resistance_ohm=np.array([_over_soc(table) for table in ohm[1:]]),
+        hysteresis_v=_linear(_over_soc(solution.hysteresis_v), knots, degc),
+        hysteresis_rate=np.full(len(degc), structure.hysteresis_rate),
+        saturation_current_a=_saturation_a(structure, degc),
+        coulombic_efficiency=np.interp(degc, knots, [capacity.efficiency_at(t) for t in knots.tolist()]),
+        self_discharge_per_h=np.zeros(len(degc)),
+    )
+
+
+def dense(knots: Floats) -> Floats:
+    """The knots, points between them at most STEP_K apart, and some beyond both ends."""
+    parts = [np.linspace(a, b, int(np.ceil((b - a) / STEP_K)), endpoint=False) for a, b in pairwise(knots.tolist())]
+    colder, warmer = knots[0] - np.array(COLDER_K), knots[-1] + np.array(WARMER_K)
+    return np.concatenate([colder, *parts, knots[-1:], warmer])
+
+
+def _over_temperature(ohm: Floats, knots: Floats, degc: Floats, usual_k: Floats) -> Floats:
+    """Resistances [R0 and pairs, T, Z] at `degc`: ln R goes over 1/T as a monotone curve, which is steeper when cold;
+    beyond the knots all of them go on with the end slope of their sum, which alone is well known, or with the usual
+    activation energies where there is one temperature only."""
+    at, to, log_ohm = 1 / (knots[::-1] + KELVIN), 1 / (degc + KELVIN), np.log(ohm[:, ::-1])
+    inside = np.clip(to, at[0], at[-1])
+    within, cold_k, warm_k = np.repeat(log_ohm, len(degc), axis=1), usual_k, usual_k
+    if len(knots) > 1:
+        within = PchipInterpolator(at, log_ohm, axis=1)(inside)
+        slopes = PchipInterpolator(at, np.log(ohm.sum(axis=0)[::-1]), axis=0).derivative()(at[[0, -1]])
+        warm_k, cold_k = (np.full(len(ohm), np.clip(np.median(slope), *ACTIVATION_K)) for slope in slopes)
+    beyond = np.where(to > inside, cold_k[:, None], warm_k[:, None]) * (to - inside)
+    return np.asarray(np.exp(within + beyond[:, :, None]))
+
+
+def _over_soc(table: Floats) -> Floats:
+    inside = np.clip(SOC_GRID, 0, 1)
+    return np.array([np.interp(inside, SOC_KNOTS, row) for row in table])
+
+
+def _linear(rows: Floats, knots: Floats, degc: Floats) -> Floats:
+    return np.array([np.interp(degc, knots, column) for column in rows.T]).T
+
+
+def _saturation_a(structure: Structure, degc: Floats) -> Floats:
+    if not structure.saturation_a:
+        return np.full(len(degc), LINEAR_A)
+    return np.asarray(structure.saturation_a * arrhenius(degc, -structure.activation_k[1]))
+
+
+def write_cell(tables: CellTables, path: Path) -> None:
+    """Writes the file that `kernels.parameters.load_tables` reads; over an older one only when all of it is there."""
+    draft = path.with_name(path.name + ".part")
+    draft.write_text(cell_yaml(tables), encoding="utf-8")
+    draft.replace(path)
+
+
+def cell_yaml(tables: CellTables) -> str:
+    """One line per key, one per table row."""
+    rows = [(key, getattr(tables, key)) for key in ("name", "chemistry", "source")]
+    lines = [yaml.safe_dump({key: value}, allow_unicode=True, width=110).strip() for key, value in rows]
+    lines += [f"capacity_ah: {tables.capacity_ah:.5g}", f"capacity_sigma_frac: {tables.capacity_sigma_frac:.3g}"]
+    lines += [_row("temperature_degc", tables.temperature_degc, "%.2f")]
+    lines += [_row("temperature_measured_degc", tables.temperature_measured_degc, "%.1f")]
+    lines += [_row("soc", FILE_SOC, "%.4g")]
+    lines += _table("ocv_v", tables.ocv_v, "%.4f") + _table("ocv_sigma_v", tables.ocv_sigma_v, "%.2g")
+    lines += _table("model_sigma_v", tables.model_sigma_v, "%.2g")
+    lines += _table("resistance_ohm", tables.resistance_ohm, "%.3e")
+    lines += [_row("resistance_sigma_frac", tables.resistance_sigma_frac, "%.2g"), "rc:"]
+    for tau_s, table in zip(tables.rc_tau_s, tables.rc_resistance_ohm, strict=True):
+        lines += [f"  - tau_s: {tau_s:g}"] + ["    " + line for line in _table("resistance_ohm", table, "%.3e")]
+    lines += _table("hysteresis_v", tables.hysteresis_v, "%.2e")
+    lines += [_row("hysteresis_rate", tables.hysteresis_rate, "%.3g")]
+    lines += [_row("coulombic_efficiency", tables.coulombic_efficiency, "%.4f")]
+    lines += [_row("self_discharge_per_h", tables.self_discharge_per_h, "%.3g")]
+    lines += [_row("saturation_current_a", tables.saturation_current_a, "%.4g")]
+    return "\n".join(lines) + "\n"
+
+
+def _table(key: str, table: Floats, style: str) -> list[str]:
+    at_points = [np.interp(FILE_SOC, SOC_GRID, row) for row in table]
+    return [f"{key}:"] + ["  - [" + ", ".join(_number(v, style) for v in row) + "]" for row in at_points]
+
+
+def _row(key: str, values: Sequence[float] | Floats, style: str) -> str:
+    return f"{key}: [" + ", ".join(_number(value, style) for value in values) + "]"
+
+
+def _number(value: float, style: str) -> str:
+    """YAML reads an exponent as a number only with a point before it."""
+    text = style % value
+    mantissa, e, exponent = text.partition("e")
+    return text if not e or "." in mantissa else f"{mantissa}.0e{exponent}"

@@ -1,0 +1,147 @@
+"""The constants, tuning and checked tables that the bank of filters and its twin share."""
+
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernels.cell_tables import CellTables
+
+Floats = NDArray[np.float64]
+
+SOC, BIAS, ERROR, OCV_ERROR, RESISTANCE, HYSTERESIS, CAPACITY, FIRST_RC = range(8)
+"""Places in a hypothesis' state: SoC; current bias (A); model error that fades with time (V); error of the OCV curve,
+which fades as the SoC moves on (V); ln of the resistance factor; hysteresis; ln of the capacity factor; then one
+current (A) per RC pair."""
+PAIRS_MAX = 4
+HYPOTHESES_MAX = 64
+
+SOC_MIN, SOC_MAX = -0.04, 1.04
+LOG_FACTOR_MAX = 1.0
+AXIS_S = 600.0
+WORSE_MAX = 3.0
+"""Outside the measured temperatures the tables' errors grow by this factor at most."""
+EXTRAPOLATED_COLD_K, EXTRAPOLATED_WARM_K = 5.0, 5.0
+"""Resistances go on by their own slope over 1/T this far beyond the tables, and stay there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """What a chemistry's cells have in common beside their tables; frozen per chemistry, never per file.
+
+    Rates "per h" are by the capacity in Ah: 0.006 = 6 mA for 1 Ah."""
+
+    voltage_noise_v: float = 0.2
+    """White error of a voltage over 1 s: far above the sensor's, so that many samples do not pretend to know."""
+    voltage_noise_v_min: float = 0.003
+    model_error_v: float = 0.006
+    """Coloured (Ornstein-Uhlenbeck) error of the modelled voltage that fades with time, beside the tables' own."""
+    model_share: float = 0.25
+    """Of the tables' `model_sigma_v`, how much is such an error."""
+    model_error_s: float = 2.1e03
+    ocv_error_v: float = 0.0012
+    """Error of the OCV and hysteresis tables, on top of the sigma in the tables; it fades with charge moved."""
+    ocv_error_soc: float = 0.14
+    error_per_k: float = 0.2
+    """Growth of both, as a share per kelvin outside the measured temperatures."""
+    resistance_per_k: float = 0.03
+    """Growth of the resistance's sigma likewise."""
+    ohmic_error_frac: float = 0.16
+    """White error as a share of the voltage drop."""
+    axis_sigma: float = 0.012
+    """The tables' curves may lie this far beside the true ones in SoC, so that a steep one says no more than that;
+    samples within AXIS_S of each other share the error."""
+    bias_sigma_per_h: float = 0.0097
+    bias_walk_per_h: float = 1e-7
+    """A sqrt(s) of capacity."""
+    charge_walk: float = 8.4e-06
+    """SoC per sqrt(s)."""
+    gain_sigma_frac: float = 0.007
+    resistance_sigma: float = 0.052
+    resistance_walk: float = 0.00025
+    capacity_sigma: float = 0.025
+    capacity_walk: float = 1e-6
+    hysteresis_end: float = 0.7
+    """A cell that is full was charged, one that is empty was discharged: the hysteresis to start with at both ends."""
+    hysteresis_sigma: float = 0.34
+    hysteresis_walk: float = 0.062
+    rc_sigma_per_h: float = 0.32
+    rc_walk_a: float = 1e-4
+    tail: float = 9
+    """Degrees of freedom of Student's t that stands for a sample's error: the fewer, the less an outlier counts."""
+    noise_weight: float = 0.018
+    """Share of ln(noise) that counts against a hypothesis: 1 = as if the assumed noise were the true one, 0 = not."""
+    prune: float = 14.0
+    """A hypothesis whose log weight is this far below the best is dropped."""
+    spacing: float = 0.047
+    """Of the hypotheses over SoC."""
+    single_sigma: float = 0.05
+    """A start that is known this well needs one hypothesis only."""
+    merge_s: float = 30.0
+
+    def array(self) -> Floats:
+        """All numbers in the order of the fields."""
+        return np.array([getattr(self, field.name) for field in fields(self)], dtype=np.float64)
+
+
+TUNINGS = {
+    "lfp": Tuning(),
+    "nca": Tuning(
+        voltage_noise_v=0.29,
+        model_error_v=0.0073,
+        model_share=1.8,
+        model_error_s=89,
+        ocv_error_v=0.0024,
+        ocv_error_soc=0.27,
+        ohmic_error_frac=0.021,
+        axis_sigma=0.0098,
+        bias_sigma_per_h=0.0062,
+        charge_walk=5.9e-06,
+        resistance_sigma=0.024,
+        resistance_walk=0.00066,
+        hysteresis_sigma=0.62,
+        hysteresis_walk=0.042,
+        rc_sigma_per_h=0.3,
+        tail=2.4,
+        noise_weight=0.0037,
+        gain_sigma_frac=0.003,
+        spacing=0.035,
+    ),
+}
+TUNINGS["nmc"] = TUNINGS["lmo"] = TUNINGS["nca"]
+TUNINGS["zinc"] = replace(TUNINGS["lfp"], charge_walk=5e-6)
+
+
+def tuning_of(chemistry: str) -> Tuning:
+    """The frozen tuning; ValueError for a chemistry that has none."""
+    if chemistry not in TUNINGS:
+        raise ValueError(f"chemistry: got {chemistry!r}, expected one of {', '.join(sorted(TUNINGS))}")
+    return TUNINGS[chemistry]
+
+
+class BankModel:
+    """A cell's tables as the kernels walk through them; arrays are contiguous float64."""
+
+    def __init__(self, cell: CellTables, tuning: Tuning | None = None) -> None:
+        self.cell = cell
+        self.tuning = tuning or tuning_of(cell.chemistry)
+        if len(cell.rc_tau_s) > PAIRS_MAX:
+            raise ValueError(f"rc: got {len(cell.rc_tau_s)} pairs, expected at most {PAIRS_MAX}")
+        self.pairs = len(cell.rc_tau_s)
+        self.states = FIRST_RC + self.pairs
+        self.inverse_k = np.ascontiguousarray(1.0 / (cell.temperature_degc + 273.15))
+        self.log_resistance = np.ascontiguousarray(
+            np.log(np.maximum(np.concatenate([cell.resistance_ohm[None], cell.rc_resistance_ohm]), 1e-9))
+        )
+        self.resistance_sigma = float(np.hypot(self.tuning.resistance_sigma, cell.resistance_sigma_frac.mean()))
+        self.log_saturation = np.ascontiguousarray(np.log(cell.saturation_current_a))
+
+    def start(self, soc_frac: float | None, sigma_frac: float) -> tuple[Floats, Floats, float]:
+        """(SoC, weight) of each hypothesis and their own sigma; an unknown SoC is spread over the whole range."""
+        tuning = self.tuning
+        if soc_frac is not None and sigma_frac <= tuning.single_sigma:
+            return np.array([soc_frac]), np.ones(1), sigma_frac
+        places = np.arange(tuning.spacing / 2, 1.0, tuning.spacing)
+        weights = np.ones(len(places)) if soc_frac is None else np.exp(-0.5 * ((places - soc_frac) / sigma_frac) ** 2)
+        weights = np.maximum(weights, 1e-6 * weights.max())
+        return places, weights / weights.sum(), 0.7 * tuning.spacing

@@ -1,0 +1,165 @@
+"""The limit solver as array expressions and plain bisection: what kernels.limits must equal."""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from kernels.cell_tables import GRID_FIRST, SOC_GRID, CellTables
+from kernels.checks import Floats
+from kernels.limits_model import COLUMNS, HORIZONS_S, SIGMAS, SOC_SIGMAS, Bound, Integers, Limit, LimitModel, Window
+
+Bools = NDArray[np.bool_]
+
+BISECTIONS = 40
+SMALLEST = float(np.finfo(np.float64).smallest_subnormal)
+
+
+class LimitSolver:
+    """See kernels.limits.LimitSolver."""
+
+    def __init__(
+        self,
+        tables: CellTables,
+        cells_n: int,
+        window: Window,
+        horizon_s: ArrayLike = HORIZONS_S,
+        sigmas: float = SIGMAS,
+        soc_sigmas: float = SOC_SIGMAS,
+    ) -> None:
+        self.model = LimitModel(tables, cells_n, window, horizon_s, sigmas, soc_sigmas)
+
+    @property
+    def horizon_s(self) -> Floats:
+        return self.model.horizon_s
+
+    def solve(
+        self,
+        soc_frac: Floats,
+        soc_sigma_frac: Floats,
+        resistance_factor: Floats,
+        resistance_sigma_frac: Floats,
+        capacity_ah: Floats,
+        capacity_sigma_frac: Floats,
+        temperature_degc: Floats,
+        rc_current_a: Floats,
+        hysteresis: float,
+    ) -> tuple[Limit, Limit]:
+        model = self.model
+        _check("rc_current_a", rc_current_a, model.rc_tau_s.size)
+        known = np.ones(model.cells_n, dtype=np.bool_)
+        for name, values, least in (
+            ("soc_frac", soc_frac, -np.inf),
+            ("soc_sigma_frac", soc_sigma_frac, 0.0),
+            ("resistance_factor", resistance_factor, SMALLEST),
+            ("resistance_sigma_frac", resistance_sigma_frac, 0.0),
+            ("capacity_ah", capacity_ah, SMALLEST),
+            ("capacity_sigma_frac", capacity_sigma_frac, 0.0),
+            ("temperature_degc", temperature_degc, -np.inf),
+        ):
+            _check(name, values, model.cells_n)
+            known &= np.isfinite(values) & (values >= least)
+        if not (np.isfinite(rc_current_a).all() and np.isfinite(hysteresis)):
+            return self._nothing(-1), self._nothing(-1)
+        if not known.all():
+            return self._nothing(int(known.argmin())), self._nothing(int(known.argmin()))
+        self._take(resistance_factor, resistance_sigma_frac, capacity_ah, temperature_degc)
+        self._soc_frac, self._soc_sigma_frac = soc_frac, soc_sigma_frac
+        self._capacity_sigma_frac = capacity_sigma_frac
+        self._rc_current_a, self._hysteresis = rc_current_a, hysteresis
+        return self._limit(1.0), self._limit(-1.0)
+
+    def _nothing(self, cell: int) -> Limit:
+        n = self.model.horizon_s.size
+        return Limit(np.zeros(n), np.zeros(n), np.full(n, int(Bound.UNKNOWN)), np.full(n, cell))
+
+    def _take(self, factor: Floats, sigma_frac: Floats, capacity_ah: Floats, degc: Floats) -> None:
+        model = self.model
+        self._factor, self._factor_spread = factor, np.minimum(model.sigmas * sigma_frac, 1)
+        self._capacity_as = 3600 * capacity_ah
+        x = np.clip(degc - model.first_degc, 0, len(model.rows) - 1)
+        j = np.minimum(x.astype(np.intp), len(model.rows) - 2)
+        warm = x - j
+        self._rows = (1 - warm)[:, None, None] * model.rows[j] + warm[:, None, None] * model.rows[j + 1]
+        self._rate, self._saturation_a = ((1 - warm)[:, None] * model.law[j] + warm[:, None] * model.law[j + 1]).T
+
+    def _limit(self, sign: float) -> Limit:
+        """`sign` is 1 for discharge, -1 for charge; arrays over [times, cells], then the least over cells and times."""
+        window, time_s = self.model.window, self.model.time_s
+        most_a = window.discharge_current_a_max if sign > 0 else window.charge_current_a_max
+        left = self._soc_frac - window.soc_frac_min if sign > 0 else window.soc_frac_max - self._soc_frac
+        left = left - self.model.soc_sigmas * self._soc_sigma_frac
+        with np.errstate(divide="ignore", invalid="ignore"):
+            by_soc = np.maximum(left * self._capacity_as, 0) / time_s[:, None]
+        by_soc[0] = np.inf
+        most = np.minimum(by_soc.min(axis=1), most_a)
+        by_voltage = np.array([self._by_voltage(sign, time, most[time]) for time in range(len(time_s))])
+        by_cell = np.minimum(by_soc, by_voltage)
+        cell, lowest = by_cell.argmin(axis=1), by_cell.min(axis=1)
+        bound = np.where(by_voltage.min(axis=1) < by_soc.min(axis=1), int(Bound.VOLTAGE), int(Bound.SOC))
+        return self._so_far(sign, most_a, lowest, bound, cell)
+
+    def _so_far(self, sign: float, most_a: float, lowest: Floats, bound: Integers, cell: Integers) -> Limit:
+        """The first time that allows least up to each horizon."""
+        n = self.model.horizon_s.size
+        limit = Limit(np.empty(n), np.empty(n), np.empty(n, np.intp), np.empty(n, np.intp))
+        for k in range(n):
+            first = int(lowest[: 2 * k + 2].argmin())
+            free = lowest[first] >= most_a
+            limit.current_a[k] = min(lowest[first], most_a)
+            limit.bound[k], limit.cell[k] = (Bound.CURRENT, -1) if free else (bound[first], cell[first])
+            limit.power_w[k] = limit.current_a[k] * max(self._lowest_v(sign * limit.current_a[k], 2 * k + 1).sum(), 0)
+        np.minimum.accumulate(limit.power_w, out=limit.power_w)
+        return limit
+
+    def _by_voltage(self, sign: float, time: int, most_a: float) -> Floats:
+        """What each cell's voltage allows at one time, infinite where that is more than `most_a`."""
+        low, high = np.zeros(self.model.cells_n), np.full(self.model.cells_n, most_a)
+        free = self._within(sign, high, time)
+        for _ in range(BISECTIONS):
+            middle = (low + high) / 2
+            within = self._within(sign, middle, time)
+            low, high = np.where(within, middle, low), np.where(within, high, middle)
+        return np.where(free, np.inf, low)
+
+    def _within(self, sign: float, magnitude_a: Floats, time: int) -> Bools:
+        voltage_v = self._voltage_v(sign * magnitude_a, time, -sign)
+        window = self.model.window
+        return np.asarray(voltage_v >= window.voltage_v_min if sign > 0 else voltage_v <= window.voltage_v_max)
+
+    def _voltage_v(self, current_a: Floats, time: int, side: float) -> Floats:
+        """Each cell's at the end of a pulse, as low (side -1) or high (1) as the errors leave it."""
+        rc_a = current_a[:, None] + (self._rc_current_a - current_a[:, None]) * self.model.rc_decay[time]
+        return self._from(current_a, current_a * self.model.time_s[time], rc_a, side)
+
+    def _lowest_v(self, current_a: float, time: int) -> Floats:
+        """Below each cell's of any moment of a hold: everything at its start or end, whichever is lower."""
+        rc_a = current_a + (self._rc_current_a - current_a) * self.model.rc_decay[time]
+        rc_a = np.tile(np.maximum(rc_a, self._rc_current_a), (self.model.cells_n, 1))
+        current = np.full(self.model.cells_n, current_a)
+        return self._from(current, np.maximum(current * self.model.time_s[time], 0), rc_a, -1.0)
+
+    def _from(self, current_a: Floats, charge_as: Floats, rc_a: Floats, side: float) -> Floats:
+        moved = charge_as / self._capacity_as
+        soc_frac, spread = self._soc_frac - moved, np.hypot(self._soc_sigma_frac, self._capacity_sigma_frac * moved)
+        now = self._at(soc_frac)
+        transfer_a = rc_a.copy()
+        if rc_a.shape[1]:
+            transfer_a[:, 0] = self._saturation_a * np.arcsinh(rc_a[:, 0] / self._saturation_a)
+        drop_v = self._factor * (now[:, 2] * current_a + (now[:, COLUMNS:] * transfer_a).sum(axis=1))
+        swing = np.exp(-self._rate * np.abs(moved))
+        hysteresis = np.sign(current_a) + (self._hysteresis - np.sign(current_a)) * swing
+        ocv_error_v = self._at(soc_frac + side * self.model.sigmas * spread)[:, 0] - now[:, 0]
+        error_v = np.hypot(ocv_error_v, self._factor_spread * drop_v)
+        return np.asarray(now[:, 0] - now[:, 1] * hysteresis - drop_v + side * error_v)
+
+    def _at(self, soc_frac: Floats) -> Floats:
+        """Every table of each cell at its SoC, linear between points, [cells, columns]."""
+        x = np.clip((soc_frac - GRID_FIRST) * self.model.grid_per_soc, 0, SOC_GRID.size - 1)
+        j = np.minimum(x.astype(np.intp), SOC_GRID.size - 2)
+        part = (x - j)[:, None]
+        cells = np.arange(self.model.cells_n)
+        return np.asarray((1 - part) * self._rows[cells, j] + part * self._rows[cells, j + 1])
+
+
+def _check(name: str, values: Floats, n: int) -> None:
+    if values.shape != (n,):
+        raise ValueError(f"{name}: got {values.size} values, expected {n}")

@@ -1,0 +1,193 @@
+"""`bms estimate`: figures as JSON and text, the file of what the estimator said, and one line for bad input."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from bms.cli import main
+
+CELL_FILE = """
+name: steep
+chemistry: nmc
+source: made up for these tests
+capacity_ah: 10
+resistance_ohm: 0.002
+rc_resistance_ohm: 0.001
+rc_tau_s: 30
+hysteresis_v: 0
+heat_capacity_j_per_k: 100
+ocv: [[0, 3.0], [1, 4.0]]
+"""
+COLUMNS = ["time_s", "soc", "soc_sigma", "voltage_v", "voltage_predicted_v", "current_bias_a", "capacity_ah",
+           "capacity_ah_sigma", "soh_frac"]  # fmt: skip
+KEYS = {"rmse_pct", "max_error_pct", "time_to_5pct_s", "time_to_2pct_s", "coverage_3sigma_pct", "median_sigma_pct",
+        "coulomb_rmse_pct", "ekf_rmse_pct"}  # fmt: skip
+
+
+def write_log(path: Path, *, sign: float = 1.0, with_soc: bool = True, seconds: int = 3000) -> Path:
+    """A 10 Ah cell with a straight OCV from SoC 0.9, in steps of 5 and 0 A of 5 min; no temperature."""
+    lines, soc, behind_a = ["time_s,current_a,voltage_v" + (",soc" if with_soc else "")], 0.9, 0.0
+    for second in range(seconds):
+        flow_a = 5.0 if second // 300 % 2 else 0.0
+        soc -= flow_a / 36000
+        behind_a += (1 - np.exp(-1 / 30)) * (flow_a - behind_a)
+        voltage_v = 3.0 + soc - 0.002 * flow_a - 0.001 * behind_a
+        lines.append(f"{second},{sign * flow_a},{voltage_v:.6f}" + (f",{soc:.7f}" if with_soc else ""))
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@pytest.fixture
+def cell(tmp_path: Path) -> str:
+    path = tmp_path / "cell.yaml"
+    path.write_text(CELL_FILE)
+    return str(path)
+
+
+def estimate(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, str]:
+    status = main(["estimate", *(str(word) for word in words)])
+    out, err = capsys.readouterr()
+    return status, out, err
+
+
+def figures(capsys: pytest.CaptureFixture[str], cell: str, log: Path, *words: object) -> dict[str, Any]:
+    status, out, err = estimate(capsys, "--cell", cell, "--log", log, "--json", *words)
+    assert status == 0
+    assert err == f"{log}: no temperature_c, taken as 25 degC throughout\n"
+    document: dict[str, Any] = json.loads(out)
+    return document
+
+
+def test_unknown_start_is_found_and_judged(tmp_path: Path, cell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    found = figures(capsys, cell, write_log(tmp_path / "log.csv"))
+    assert set(found) >= KEYS
+    assert found["rmse_pct"] < 2.0
+    assert found["max_error_pct"] < 4.0
+    assert found["coverage_3sigma_pct"] == 100.0
+    assert found["ekf_rmse_pct"] < 2.0
+    assert found["coulomb_rmse_pct"] == pytest.approx(40.0, abs=0.1)
+
+
+def test_told_start_and_sensor_error_reach_the_comparison(
+    tmp_path: Path, cell: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Coulomb counting from a true start drifts with the offset alone: 0.1 A x t / 10 Ah."""
+    log = write_log(tmp_path / "log.csv")
+    start = ("--start-soc", 0.9, "--start-sigma", 0.02)
+    drift_pct = 100 * 0.1 / 36000 * np.arange(600, 3000)
+    found = figures(capsys, cell, log, *start, "--current-offset-a", 0.1)
+    assert found["coulomb_rmse_pct"] == pytest.approx(np.sqrt(np.mean(drift_pct**2)), rel=0.02)
+    twice = figures(capsys, cell, log, *start, "--current-gain", 2)
+    assert twice["coulomb_rmse_pct"] == pytest.approx(100 * np.sqrt(np.mean(drained(600, 3000) ** 2)), rel=0.02)
+
+
+def drained(first: int, end: int) -> np.ndarray:
+    flow_a = np.where(np.arange(end) // 300 % 2, 5.0, 0.0)
+    return (np.cumsum(flow_a) / 36000)[first:]
+
+
+def test_offset_is_in_the_logs_own_sign(tmp_path: Path, cell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    plain = write_log(tmp_path / "plain.csv")
+    turned = write_log(tmp_path / "turned.csv", sign=-1.0)
+    start = ("--start-soc", 0.9)
+    as_is = figures(capsys, cell, plain, *start, "--current-offset-a", 0.2)
+    same = figures(capsys, cell, turned, *start, "--current-offset-a", -0.2, "--charge-positive")
+    assert same["rmse_pct"] == as_is["rmse_pct"]
+    assert same["coulomb_rmse_pct"] == as_is["coulomb_rmse_pct"]
+
+
+def test_noise_is_repeatable(tmp_path: Path, cell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    log = write_log(tmp_path / "log.csv")
+    first, again, other = (figures(capsys, cell, log, "--noise-v", 0.005, "--seed", seed) for seed in (1, 1, 2))
+    assert first == again
+    assert first["ekf_rmse_pct"] != other["ekf_rmse_pct"]
+
+
+def test_file_has_one_row_for_each_row(tmp_path: Path, cell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    log, out = write_log(tmp_path / "log.csv", seconds=700), tmp_path / "out.parquet"
+    assert estimate(capsys, "--cell", cell, "--log", log, "--out", out)[0] == 0
+    table = pq.read_table(out)
+    assert table.column_names == COLUMNS
+    assert table["time_s"].to_pylist() == [float(second) for second in range(700)]
+    assert table["voltage_v"][0].as_py() == pytest.approx(3.9)
+    assert abs(table["soc"][-1].as_py() - (0.9 - 300 * 5 / 36000)) < 0.02
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cell.yaml", "log.csv", "out.parquet"]
+
+
+def test_log_without_reference_gives_the_last_estimate(
+    tmp_path: Path, cell: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = write_log(tmp_path / "log.csv", with_soc=False)
+    found = figures(capsys, cell, log)
+    assert {found[key] for key in KEYS} == {None}
+    assert abs(found["final"]["soc_frac"] - (0.9 - 5 * 300 * 5 / 36000)) < 0.02
+    text = estimate(capsys, "--cell", cell, "--log", log)[1]
+    assert "at the end: SoC " in text
+    assert "nothing to compare with" in text
+
+
+def test_reference_of_the_first_ten_minutes_judges_nothing(
+    tmp_path: Path, cell: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = write_log(tmp_path / "log.csv", seconds=500)
+    found = figures(capsys, cell, log)
+    assert {found[key] for key in KEYS} == {None}
+    assert "the first 600 s: nothing to compare with" in estimate(capsys, "--cell", cell, "--log", log)[1]
+
+
+def test_text_names_every_figure(tmp_path: Path, cell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    text = estimate(capsys, "--cell", cell, "--log", write_log(tmp_path / "log.csv"))[1]
+    for name in ("RMSE", "coulomb counting", "plain EKF", "largest error", "within 3 sigma", "median sigma"):
+        assert name in text
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--cell", "none"), "none: no such cell file; shipped cells: lfp-280ah"),
+        (("--log", "none.csv"), "none.csv: no such file"),
+        (("--out", "out.csv"), "out.csv: expected a file that ends with .parquet"),
+        (("--out", "none/out.parquet"), "none/out.parquet: no folder none"),
+        (("--start-sigma", "0.1"), "--start-sigma: needs --start-soc; without both the SoC is unknown, with sigma 0.3"),
+        (("--run", "3"), "log.csv: no run 3 (it has: no column run, cycle or cell_no)"),
+    ],
+)
+def test_bad_input_is_one_line_and_nothing_is_written(
+    tmp_path: Path,
+    cell: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    words: tuple[str, str],
+    says: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_log(tmp_path / "log.csv", seconds=700)
+    given = {"--cell": cell, "--log": "log.csv", "--out": "out.parquet", words[0]: words[1]}
+    status, out, err = estimate(capsys, "--json", *(word for pair in given.items() for word in pair))
+    assert (status, out) == (2, "")
+    assert err.startswith(says)
+    assert err.count("\n") == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cell.yaml", "log.csv"]
+
+
+@pytest.mark.parametrize(
+    "option", ["--start-soc=1.5", "--start-soc=x", "--current-gain=nan", "--noise-v=-1", "--seed=x"]
+)
+def test_numbers_that_cannot_be_are_refused(option: str, cell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["estimate", "--cell", cell, "--log", "log.csv", option])
+    assert caught.value.code == 2
+    assert "expected a" in capsys.readouterr().err
+
+
+def test_log_is_never_overwritten(tmp_path: Path, cell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    log, out = write_log(tmp_path / "log.csv", seconds=700), tmp_path / "out.parquet"
+    assert estimate(capsys, "--cell", cell, "--log", log, "--out", out)[0] == 0
+    kept = out.read_bytes()
+    status, _, err = estimate(capsys, "--cell", cell, "--log", out, "--out", out)
+    assert (status, err) == (2, f"{out}: is the log itself\n")
+    assert out.read_bytes() == kept

@@ -1,0 +1,144 @@
+"""A string's estimator through its interface: any rate, gaps, dropouts, sensors that stop telling."""
+
+import math
+
+import numpy as np
+import pytest
+
+from bms.estimate.string import StringEstimator
+from kernels.cell_tables import SOC_GRID, CellTables, extended, frozen_tables
+from kernels.parameters import load_tables
+
+AH = 100.0
+
+
+def straight() -> CellTables:
+    """3 V empty, 4 V full, 1 mOhm and one pair of 0.5 mOhm."""
+    shape = 1, len(SOC_GRID)
+    return frozen_tables(
+        name="straight",
+        chemistry="nmc",
+        source="made up",
+        capacity_ah=AH,
+        capacity_sigma_frac=0.01,
+        temperature_degc=np.array([25.0]),
+        temperature_measured_degc=(15.0, 35.0),
+        ocv_v=extended(np.array([0.0, 1.0]), np.array([3.0, 4.0]))[None],
+        ocv_sigma_v=np.full(shape, 0.002),
+        model_sigma_v=np.full(shape, 0.001),
+        resistance_ohm=np.full(shape, 0.001),
+        resistance_sigma_frac=np.array([0.05]),
+        rc_tau_s=np.array([30.0]),
+        rc_resistance_ohm=np.full((1, *shape), 0.0005),
+        hysteresis_v=np.zeros(shape),
+        hysteresis_rate=np.array([20.0]),
+        saturation_current_a=np.array([1e6]),
+        coulombic_efficiency=np.array([1.0]),
+        self_discharge_per_h=np.array([0.0]),
+    )
+
+
+def cell(seconds: float, dt_s: float, soc: float = 0.8, seed: int = 1) -> tuple[list[float], list[float], list[float]]:
+    """True SoC, voltage and current of a cell under current steps of 10 s."""
+    rng, amps, inner_a, rows = np.random.default_rng(seed), 0.0, 0.0, []
+    for k in range(int(seconds / dt_s)):
+        if k % round(10 / dt_s) == 0:
+            step_a = float(rng.normal(20.0, 60.0))
+        amps_before, amps = amps, step_a
+        soc -= 0.5 * (amps_before + amps) * dt_s / 3600 / AH if k else 0.0
+        inner_a += (amps - inner_a) * (1 - math.exp(-dt_s / 30.0))
+        rows.append((soc, 3.0 + soc - 0.001 * amps - 0.0005 * inner_a, amps))
+    truth, volts, currents = zip(*rows, strict=True)
+    return list(truth), list(volts), list(currents)
+
+
+@pytest.mark.parametrize("dt_s", [0.1, 1.0, 5.0])
+def test_rate_of_the_samples_does_not_matter(dt_s: float) -> None:
+    one = StringEstimator(straight())
+    truth, voltages, currents = cell(1800, dt_s)
+    for k, (volts, amps) in enumerate(zip(voltages, currents, strict=True)):
+        one.step(volts, amps, 25.0, dt_s if k else 0.0)
+    assert one.soc_frac == pytest.approx(truth[-1], abs=0.01)
+    assert abs(one.soc_frac - truth[-1]) < 3 * one.soc_sigma_frac < 0.05
+
+
+def test_one_tenth_ampere_at_10_hz_is_not_lost() -> None:
+    """314 Ah, 0.1 A, one hour: 0.1 Ah to a thousandth of it."""
+    tables = load_tables("lfp-280ah")
+    one = StringEstimator(tables)
+    one.start(0.6, 0.01)
+    for k in range(36_001):
+        one.step(math.nan, 0.1, 25.0, 0.1 if k else 0.0)
+    assert (0.6 - one.soc_frac) * tables.capacity_ah == pytest.approx(0.1, rel=1e-3)
+
+
+def test_soc_between_two_windows_is_not_late() -> None:
+    one = StringEstimator(straight())
+    one.start(0.5, 0.01)
+    one.step(math.nan, 360.0, 25.0, 0.0)
+    one.step(math.nan, 360.0, 25.0, 0.5)
+    assert one.soc_frac == pytest.approx(0.5 - 0.5 * 360 / 3600 / AH, rel=1e-9)
+
+
+@pytest.mark.parametrize(("amps", "least", "most"), [(50.0, 0.4, 1.0), (0.0, 0.0, 0.02)])
+def test_a_gap_is_not_integrated_but_admitted(amps: float, least: float, most: float) -> None:
+    """An hour between two samples: with current on both sides half a capacity may be gone, at rest next to nothing."""
+    one = StringEstimator(straight())
+    one.start(0.5, 0.01)
+    one.step(math.nan, amps, 25.0, 0.0)
+    one.step(math.nan, amps, 25.0, 3600.0)
+    assert one.soc_frac == pytest.approx(0.5, abs=1e-6)
+    assert least < one.soc_sigma_frac < most
+
+
+def test_absent_current_is_a_gap_and_absent_voltage_is_not() -> None:
+    one = StringEstimator(straight())
+    one.start(0.5, 0.01)
+    for k in range(60):
+        one.step(math.nan, 36.0, 25.0, 1.0 if k else 0.0)
+    assert one.soc_frac == pytest.approx(0.5 - 59 * 36 / 3600 / AH, rel=1e-6)
+    before = one.soc_sigma_frac
+    for _ in range(60):
+        one.step(3.5, math.nan, 25.0, 1.0)
+    one.step(math.nan, 36.0, 25.0, 1.0)
+    assert one.soc_frac == pytest.approx(0.5 - 59 * 36 / 3600 / AH, rel=1e-6)
+    assert one.soc_sigma_frac > before
+
+
+def test_a_frozen_voltage_is_not_believed() -> None:
+    one = StringEstimator(straight())
+    one.start(0.8, 0.01)
+    truth, voltages, currents = cell(3600, 1.0)
+    for k, (volts, amps) in enumerate(zip(voltages, currents, strict=True)):
+        one.step(volts if k < 600 else 3.75, amps, 25.0, 1.0 if k else 0.0)
+    assert one.soc_frac == pytest.approx(truth[-1], abs=0.02)
+
+
+def test_outliers_do_not_carry_it_away() -> None:
+    one, rng = StringEstimator(straight()), np.random.default_rng(3)
+    truth, voltages, currents = cell(3600, 1.0)
+    for k, (volts, amps) in enumerate(zip(voltages, currents, strict=True)):
+        shown = volts + float(rng.choice([-1.0, 1.0])) if rng.random() < 0.02 else volts
+        one.step(shown, amps, 25.0, 1.0 if k else 0.0)
+    assert one.soc_frac == pytest.approx(truth[-1], abs=0.02)
+
+
+def test_a_strip_makes_it_zero() -> None:
+    one = StringEstimator(straight())
+    one.start(0.7, 0.1)
+    one.stripped()
+    assert one.soc_frac == pytest.approx(0.0, abs=0.001)
+    assert one.soc_sigma_frac == pytest.approx(0.01, abs=0.001)
+
+
+def test_a_faded_cell_is_found_out_within_its_bound() -> None:
+    """The cell holds 88 % of what its file says; full swings at C/2 between 5 and 95 %."""
+    one, soc, inner_a, amps = StringEstimator(straight()), 0.95, 0.0, 50.0
+    one.start(0.95, 0.02)
+    for k in range(6 * 5900):
+        amps = -50.0 if soc < 0.05 else (50.0 if soc > 0.95 else amps)
+        soc -= amps / 3600 / (0.88 * AH) if k else 0.0
+        inner_a += (amps - inner_a) * (1 - math.exp(-1 / 30.0))
+        one.step(3.0 + soc - 0.001 * amps - 0.0005 * inner_a, amps, 25.0, 1.0 if k else 0.0)
+    assert one.soh_frac == pytest.approx(0.88, abs=0.02)
+    assert abs(one.capacity_ah - 0.88 * AH) < 3 * one.capacity_ah_sigma < 0.06 * AH

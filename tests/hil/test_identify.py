@@ -1,0 +1,195 @@
+"""Identification: what is known comes out again, any mix of runs is taken, the file says what was found."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from bms.estimate.log import Log
+from hil_rigs.cli import main
+from hil_rigs.identify import IdentifyError, identify_cell
+from hil_rigs.identify.tables import write_cell
+from kernels.cell_tables import SOC_GRID, CellTables
+from kernels.parameters import load_cell, load_tables
+
+Floats = NDArray[np.float64]
+
+AH = 3.0
+R0, R1, TAU_S = 0.030, 0.020, 40.0
+ACTIVATION_K = 3000.0
+
+
+def true_ocv_v(soc: Floats) -> Floats:
+    return 3.0 + 0.7 * soc + 0.25 * np.tanh((soc - 0.05) / 0.05) + 0.1 * np.sin(6 * soc)
+
+
+def measured(
+    name: str, current_a: Floats, dt_s: float, degc: float = 25.0, start: float = 1.0, *, soc_known: bool = True
+) -> Log:
+    """A cell with R0 and one pair, both by Arrhenius, seen with 1 mV of noise."""
+    time_s = dt_s * np.arange(len(current_a))
+    moved = np.concatenate([[0.0], np.cumsum(0.5 * (current_a[1:] + current_a[:-1]) * dt_s / 3600)])
+    soc, keep, inner, x = start - moved / AH, np.exp(-dt_s / TAU_S), np.zeros(len(current_a)), 0.0
+    for k in range(1, len(current_a)):
+        x = keep * x + (1 - keep) * current_a[k - 1]
+        inner[k] = x
+    warm = np.exp(ACTIVATION_K * (1 / (degc + 273.15) - 1 / 298.15))
+    noise_v = np.random.default_rng(1).normal(0, 0.001, len(time_s))
+    voltage_v = true_ocv_v(soc) - warm * (R0 * current_a + R1 * inner) + noise_v
+    return Log(
+        path=Path(name),
+        time_s=time_s,
+        current_a=current_a,
+        voltage_v=voltage_v,
+        temperature_degc=np.full(len(time_s), degc),
+        soc_frac=soc if soc_known else None,
+        ah=None,
+        run=None,
+    )
+
+
+def dynamic(seed: int, mean_a: float = 1.2) -> Floats:
+    rng = np.random.default_rng(seed)
+    steps = int(0.93 * AH * 3600 / mean_a / 20)
+    return np.repeat(mean_a + rng.normal(0, 2.0, steps), 20)
+
+
+def slow(hours: float = 19.0) -> Floats:
+    return np.full(int(hours * 360), AH / 20)
+
+
+DYNAMIC = measured("dynamic", dynamic(3), 1.0)
+COLD = measured("cold", dynamic(4), 1.0, degc=0.0)
+SLOW = measured("slow", slow(), 10.0)
+
+
+def row_at(tables: CellTables, degc: float) -> int:
+    return int(np.flatnonzero(np.isclose(tables.temperature_degc, degc))[0])
+
+
+def error_mv(tables: CellTables, degc: float) -> float:
+    soc = np.linspace(0.1, 0.9, 50)
+    return float(1e3 * np.abs(np.interp(soc, SOC_GRID, tables.ocv_v[row_at(tables, degc)]) - true_ocv_v(soc)).max())
+
+
+def total_ohm(tables: CellTables, degc: float) -> float:
+    rows = tables.resistance_ohm + tables.rc_resistance_ohm.sum(axis=0)
+    return float(np.interp(0.5, SOC_GRID, rows[row_at(tables, degc)]))
+
+
+def warm(degc: float) -> float:
+    return float(np.exp(ACTIVATION_K * (1 / (degc + 273.15) - 1 / 298.15)))
+
+
+def test_known_cell_comes_out_again() -> None:
+    tables = identify_cell([SLOW, DYNAMIC, COLD], nominal_ah=AH, chemistry="nmc").tables
+    assert tables.temperature_measured_degc == (0.0, 25.0)
+    assert tables.capacity_ah == pytest.approx(AH, rel=0.002)
+    assert error_mv(tables, 25.0) < 6.0
+    for degc in (0.0, 6.25, 25.0):
+        assert total_ohm(tables, degc) == pytest.approx(warm(degc) * (R0 + R1), rel=0.05), degc
+
+
+def test_beyond_the_measured_temperatures_resistances_go_on_as_usual() -> None:
+    """From two temperatures by their own slope, from one by what is usual for the chemistry."""
+    two = identify_cell([SLOW, DYNAMIC, COLD], nominal_ah=AH, chemistry="nmc").tables
+    assert total_ohm(two, -20.0) == pytest.approx(warm(-20.0) * (R0 + R1), rel=0.15)
+    one = identify_cell([DYNAMIC], nominal_ah=AH, chemistry="nmc").tables
+    assert 1.5 < total_ohm(one, 5.0) / total_ohm(one, 25.0) < 3.5
+
+
+@pytest.mark.parametrize("logs", [[DYNAMIC], [SLOW], [SLOW, DYNAMIC], [COLD, SLOW]], ids=len)
+def test_any_mix_is_taken_and_says_how_sure_it_is(logs: list[Log]) -> None:
+    tables = identify_cell(logs, nominal_ah=AH, chemistry="nmc").tables
+    middle = slice(40, 180)
+    assert (np.diff(tables.ocv_v, axis=1) >= 0).all()
+    assert (tables.resistance_ohm > 0).all()
+    soc = SOC_GRID[middle]
+    away_v = np.abs(tables.ocv_v[-1, middle] - true_ocv_v(soc))
+    assert (away_v < 4 * tables.ocv_sigma_v[-1, middle] + 0.01).mean() > 0.95
+
+
+def test_a_run_without_reference_is_anchored_where_it_is_full() -> None:
+    """4.05 V is what the cell shows at full: below the usual 4.20 V nothing can be anchored, at it everything."""
+    bare = measured("bare", dynamic(5), 1.0, soc_known=False)
+    with pytest.raises(
+        IdentifyError, match=r"bare: has no soc, and reaches neither full \(4.2 V\) nor empty \(2.5 V\)"
+    ):
+        identify_cell([bare], nominal_ah=AH, chemistry="nmc")
+    raised = Log(bare.path, bare.time_s, bare.current_a, bare.voltage_v + 0.27, bare.temperature_degc, None, None, None)
+    tables = identify_cell([raised], nominal_ah=AH, chemistry="nmc").tables
+    assert np.interp(0.5, SOC_GRID, tables.ocv_v[0]) == pytest.approx(true_ocv_v(np.array([0.5]))[0] + 0.27, abs=0.01)
+
+
+def test_nothing_usable_is_an_error() -> None:
+    with pytest.raises(IdentifyError, match="no measurements"):
+        identify_cell([], nominal_ah=AH, chemistry="nmc")
+    empty = measured("few", np.ones(5), 1.0)
+    with pytest.raises(IdentifyError, match="few: only 5 usable rows"):
+        identify_cell([empty], nominal_ah=AH, chemistry="nmc")
+
+
+def test_file_gives_the_tables_back_and_a_controller_can_load_it(tmp_path: Path) -> None:
+    tables = identify_cell([SLOW, DYNAMIC, COLD], nominal_ah=AH, chemistry="nmc", name="mine").tables
+    write_cell(tables, tmp_path / "cell.yaml")
+    back = load_tables(tmp_path / "cell.yaml")
+    assert (back.name, back.chemistry, back.source) == (tables.name, tables.chemistry, tables.source)
+    inside = slice(10, -10)
+    for key in ("ocv_v", "ocv_sigma_v", "model_sigma_v", "resistance_ohm", "rc_resistance_ohm", "hysteresis_v"):
+        ours, theirs = getattr(tables, key)[..., inside], getattr(back, key)[..., inside]
+        assert theirs == pytest.approx(ours, rel=0.06, abs=0.0005), key
+    for key in ("temperature_degc", "rc_tau_s", "hysteresis_rate", "saturation_current_a", "coulombic_efficiency"):
+        assert getattr(back, key) == pytest.approx(getattr(tables, key), rel=0.005), key
+    simple = load_cell(tmp_path / "cell.yaml")
+    assert simple.capacity_ah == pytest.approx(AH, rel=0.002)
+    assert simple.ocv_v[100] == pytest.approx(float(true_ocv_v(np.array([0.5]))[0]), abs=0.004)
+
+
+def csv(folder: Path, log: Log, *, charge_positive: bool = True) -> Path:
+    sign = -1.0 if charge_positive else 1.0
+    path = folder / f"{log.path.name}.csv"
+    assert log.soc_frac is not None
+    columns = np.column_stack([log.time_s, sign * log.current_a, log.voltage_v, log.temperature_degc, log.soc_frac])
+    np.savetxt(path, columns, delimiter=",", header="time_s,current_a,voltage_v,temperature_c,soc", comments="")
+    return path
+
+
+def test_command_writes_cell_and_report_and_one_json_document(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = [str(csv(tmp_path, log)) for log in (SLOW, DYNAMIC)]
+    out = tmp_path / "cell.yaml"
+    options = ["--nominal-ah", "3", "--chemistry", "nmc", "--charge-positive", "--out", str(out)]
+    assert main(["identify", *files, *options, "--report", str(tmp_path / "report"), "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["capacity_ah"] == pytest.approx(AH, rel=0.002)
+    at_25 = next(row for row in document["temperatures"] if abs(row["temperature_degc"] - 25.0) < 0.1)
+    assert at_25["resistance_ohm"] == pytest.approx(R0 + R1, rel=0.05)
+    assert load_tables(out).capacity_ah == pytest.approx(AH, rel=0.002)
+    page = (tmp_path / "report" / "index.html").read_text()
+    assert page.count("<svg") == 4
+    assert "http" not in page.replace("http://www.w3.org", "")
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (["--out", "/nowhere/cell.yaml"], "no such folder /nowhere"),
+        (["--chemistry", "lead"], "invalid choice: 'lead'"),
+        (["--nominal-ah", "0"], "expected a number above 0"),
+    ],
+)
+def test_bad_input_is_one_line_and_nothing_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], change: list[str], says: str
+) -> None:
+    out = tmp_path / "cell.yaml"
+    options = ["--nominal-ah", "3", "--chemistry", "nmc", "--out", str(out)]
+    try:
+        status = main(["identify", str(csv(tmp_path, DYNAMIC)), *options, *change])
+    except SystemExit as stopped:
+        status = int(str(stopped.code))
+    assert status == 2
+    assert says in capsys.readouterr().err
+    assert not out.exists()

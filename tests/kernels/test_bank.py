@@ -1,0 +1,213 @@
+"""The bank of filters: it equals its twin, finds what can be seen, and does not claim what cannot."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kernels import bank
+from kernels.bank_model import Tuning, tuning_of
+from kernels.cell_tables import SOC_GRID, CellTables, extended, frozen_tables
+from kernels.parameters import load_tables
+from kernels.reference import bank as twin
+
+NAN = float("nan")
+LFP = load_tables("lfp-280ah")
+BOTH = pytest.mark.parametrize("kernel", [bank, twin], ids=["compiled", "twin"])
+SHOWN = (
+    "soc_frac",
+    "soc_sigma_frac",
+    "current_bias_a",
+    "voltage_predicted_v",
+    "hysteresis",
+    "resistance_factor",
+    "resistance_factor_sigma",
+    "capacity_ah",
+    "capacity_ah_sigma",
+    "hypotheses",
+)
+
+
+def steep(ah: float = 100.0, pairs: int = 2, temperatures: int = 2, **changed: Any) -> CellTables:
+    """3.0 to 4.0 V in a straight line, 1 mOhm and pairs of 0.5 mOhm."""
+    degc = np.array([0.0, 25.0, 45.0])[:temperatures] if temperatures > 1 else np.array([25.0])
+    shape = len(degc), len(SOC_GRID)
+    fields: dict[str, Any] = {
+        "name": "steep",
+        "chemistry": "nmc",
+        "source": "made up",
+        "capacity_ah": ah,
+        "capacity_sigma_frac": 0.01,
+        "temperature_degc": degc,
+        "temperature_measured_degc": (0.0, 30.0),
+        "ocv_v": np.tile(extended(np.array([0.0, 1.0]), np.array([3.0, 4.0])), (len(degc), 1)),
+        "ocv_sigma_v": np.full(shape, 0.002),
+        "model_sigma_v": np.full(shape, 0.001),
+        "resistance_ohm": np.full(shape, 0.001),
+        "resistance_sigma_frac": np.full(len(degc), 0.05),
+        "rc_tau_s": np.array([10.0, 300.0, 3000.0, 9000.0])[:pairs],
+        "rc_resistance_ohm": np.full((pairs, *shape), 0.0005),
+        "hysteresis_v": np.full(shape, 0.001),
+        "hysteresis_rate": np.full(len(degc), 20.0),
+        "saturation_current_a": np.full(len(degc), 60.0),
+        "coulombic_efficiency": np.full(len(degc), 0.99),
+        "self_discharge_per_h": np.full(len(degc), 1e-5),
+    }
+    return frozen_tables(**(fields | changed))
+
+
+samples = st.tuples(
+    st.one_of(st.just(NAN), st.floats(2.0, 4.5)),
+    st.floats(-300.0, 300.0),
+    st.floats(-50.0, 80.0),
+    st.sampled_from([0.0, 0.1, 1.0, 7.0, 60.0, 120.0]),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    shape=st.sampled_from([(2, 2), (4, 1), (0, 3), None]),
+    start=st.one_of(st.none(), st.tuples(st.floats(0.0, 1.0), st.floats(0.001, 0.5))),
+    log=st.lists(samples, min_size=1, max_size=40),
+    gap=st.tuples(st.floats(0.0, 1e5), st.floats(0.0, 50.0), st.floats(0.0, 50.0)),
+)
+def test_compiled_equals_twin(shape: tuple[int, int] | None, start: Any, log: list[Any], gap: Any) -> None:
+    cell = LFP if shape is None else steep(pairs=shape[0], temperatures=shape[1])
+    ours, theirs = bank.SocBank(cell), twin.SocBank(cell)
+    for one in (ours, theirs):
+        one.start(*(start or (None,)))
+        for k, (volts, amps, degc, dt_s) in enumerate(log):
+            one.step(volts, amps, amps * dt_s / 3600, degc, dt_s)
+            if k == 20:
+                one.gap(*gap)
+    for name in SHOWN:
+        assert getattr(ours, name) == pytest.approx(getattr(theirs, name), rel=1e-6, abs=1e-9, nan_ok=True), name
+    assert ours.rc_current_a() == pytest.approx(theirs.rc_current_a(), rel=1e-6, abs=1e-9)
+
+
+@BOTH
+def test_charge_alone_moves_the_soc_exactly(kernel: Any) -> None:
+    cell = steep(self_discharge_per_h=np.zeros(2), coulombic_efficiency=np.ones(2))
+    one = kernel.SocBank(cell)
+    one.start(0.6, 0.01)
+    for _ in range(3600):
+        one.step(NAN, 20.0, 20.0 / 3600, 25.0, 1.0)
+    assert one.soc_frac == pytest.approx(0.4, abs=1e-9)
+    for _ in range(3600):
+        one.step(NAN, -20.0, -20.0 / 3600, 25.0, 1.0)
+    assert one.soc_frac == pytest.approx(0.6, abs=1e-9)
+
+
+@BOTH
+def test_only_the_efficient_share_of_a_charge_stays_and_self_discharge_goes_on(kernel: Any) -> None:
+    cell = steep(self_discharge_per_h=np.full(2, 0.001), coulombic_efficiency=np.full(2, 0.9))
+    one = kernel.SocBank(cell)
+    one.start(0.5, 0.01)
+    one.step(NAN, -10.0, -10.0, 25.0, 3600.0)
+    assert one.soc_frac == pytest.approx(0.5 + 0.9 * 0.1 - 0.001, abs=1e-9)
+
+
+@BOTH
+@pytest.mark.parametrize("start", [None, 0.2, 0.9])
+def test_a_steep_curve_finds_the_soc_from_any_start(kernel: Any, start: float | None) -> None:
+    one = kernel.SocBank(steep())
+    one.start(start)
+    for _ in range(1200):
+        one.step(3.55, 0.0, 0.0, 25.0, 1.0)
+    assert one.soc_frac == pytest.approx(0.55, abs=0.01)
+    assert abs(one.soc_frac - 0.55) < 3 * one.soc_sigma_frac < 0.06
+
+
+@BOTH
+def test_a_plateau_is_admitted(kernel: Any) -> None:
+    """3.2895 V at rest fits every SoC of the plateau: sigma must cover it, however long one looks."""
+    one = kernel.SocBank(LFP)
+    for _ in range(2400):
+        one.step(3.2895, 0.0, 0.0, 25.0, 1.0)
+    assert one.soc_sigma_frac > 0.04
+    assert abs(one.soc_frac - 0.45) < 2 * one.soc_sigma_frac
+
+
+@BOTH
+def test_a_gap_widens_and_lets_the_pairs_rest(kernel: Any) -> None:
+    one = kernel.SocBank(steep())
+    one.start(0.5, 0.01)
+    for _ in range(100):
+        one.step(NAN, 50.0, 50.0 / 3600, 25.0, 1.0)
+    before = one.soc_sigma_frac
+    one.gap(3600.0, 10.0, 1.0)
+    assert one.soc_sigma_frac == pytest.approx(np.hypot(before, 0.1), rel=1e-6)
+    assert abs(one.rc_current_a()[0]) < 1e-6
+
+
+@BOTH
+def test_outside_the_measured_temperatures_it_is_less_sure(kernel: Any) -> None:
+    sigmas = []
+    for degc in (25.0, -15.0):
+        one = kernel.SocBank(steep())
+        for _ in range(600):
+            one.step(3.55, 0.0, 0.0, degc, 1.0)
+        sigmas.append(one.soc_sigma_frac)
+    assert sigmas[1] > 1.2 * sigmas[0]
+
+
+@BOTH
+def test_an_outlier_hardly_moves_it(kernel: Any) -> None:
+    one = kernel.SocBank(steep())
+    one.start(0.55, 0.02)
+    for _ in range(600):
+        one.step(3.55, 0.0, 0.0, 25.0, 1.0)
+    one.step(4.5, 0.0, 0.0, 25.0, 1.0)
+    assert one.soc_frac == pytest.approx(0.55, abs=0.01)
+
+
+@BOTH
+def test_a_constant_current_offset_is_found_on_a_steep_curve(kernel: Any) -> None:
+    """The sensor says 0.4 A while the cell rests."""
+    one = kernel.SocBank(steep())
+    one.start(0.5, 0.02)
+    for _ in range(40_000 if kernel is bank else 1000):
+        dt_s = 1.0 if kernel is bank else 40.0
+        one.step(3.5, 0.4, 0.4 * dt_s / 3600, 25.0, dt_s)
+    assert one.current_bias_a == pytest.approx(0.4, abs=0.08)
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ((3.3, NAN, 0.0, 25.0, 1.0), "current_a nan"),
+        ((3.3, 1.0, float("inf"), 25.0, 1.0), "charge_ah inf"),
+        ((3.3, 1.0, 0.0, NAN, 1.0), "temperature_degc nan"),
+        ((3.3, 1.0, 0.0, 25.0, -1.0), "dt_s: got -1.0"),
+    ],
+)
+def test_what_is_not_finite_is_refused(kernel: Any, arguments: Any, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        kernel.SocBank(steep()).step(*arguments)
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [((1.2,), "soc_frac: got 1.2"), ((0.5, 0.0), "sigma_frac: got 0"), ((None, 0.7), "sigma_frac")],
+)
+def test_a_start_that_cannot_be_is_refused(kernel: Any, arguments: Any, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        kernel.SocBank(steep()).start(*arguments)
+
+
+def test_too_many_pairs_or_an_unknown_chemistry_are_refused() -> None:
+    with pytest.raises(ValueError, match="rc: got 5 pairs"):
+        bank.SocBank(steep(rc_tau_s=np.ones(5), rc_resistance_ohm=np.ones((5, 2, len(SOC_GRID)))))
+    with pytest.raises(ValueError, match="chemistry: got 'lead'"):
+        bank.SocBank(steep(chemistry="lead"))
+    with pytest.raises(ValueError, match="spacing: makes 1000 hypotheses"):
+        bank.SocBank(steep(), Tuning(spacing=0.001))
+
+
+@pytest.mark.parametrize("chemistry", ["lfp", "nmc", "nca", "lmo", "zinc"])
+def test_every_chemistry_has_a_tuning(chemistry: str) -> None:
+    assert bank.SocBank(steep(chemistry=chemistry)).model.tuning is tuning_of(chemistry)
