@@ -78,15 +78,15 @@ def dense(knots: Floats) -> Floats:
 
 def _over_temperature(ohm: Floats, knots: Floats, degc: Floats, usual_k: Floats) -> Floats:
     """Resistances [R0 and pairs, T, Z] at `degc`: ln R goes over 1/T as a monotone curve, which is steeper when cold;
-    beyond the knots all of them go on with the end slope of their sum, which alone is well known, or with the usual
-    activation energies where there is one temperature only."""
+    beyond the knots each goes on with the median slope of its end, or with the usual activation energies where there is
+    one temperature only."""
     at, to, log_ohm = 1 / (knots[::-1] + KELVIN), 1 / (degc + KELVIN), np.log(ohm[:, ::-1])
     inside = np.clip(to, at[0], at[-1])
     within, cold_k, warm_k = np.repeat(log_ohm, len(degc), axis=1), usual_k, usual_k
     if len(knots) > 1:
-        within = PchipInterpolator(at, log_ohm, axis=1)(inside)
-        slopes = PchipInterpolator(at, np.log(ohm.sum(axis=0)[::-1]), axis=0).derivative()(at[[0, -1]])
-        warm_k, cold_k = (np.full(len(ohm), np.clip(np.median(slope), *ACTIVATION_K)) for slope in slopes)
+        curve = PchipInterpolator(at, log_ohm, axis=1)
+        within = curve(inside)
+        warm_k, cold_k = np.clip(np.median(curve.derivative()(at[[0, -1]]), axis=2), *ACTIVATION_K).T
     beyond = np.where(to > inside, cold_k[:, None], warm_k[:, None]) * (to - inside)
     return np.asarray(np.exp(within + beyond[:, :, None]))
 
