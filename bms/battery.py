@@ -1,7 +1,7 @@
 """All racks on one DC link together: they join one by one, the converter starts last and stops first."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from bms.decision import Contactors
 from bms.image import Image
@@ -39,8 +39,7 @@ class Mode(StrEnum):
     FAULT = "fault"
 
 
-@dataclass(frozen=True, slots=True)
-class BatteryState:
+class BatteryState(NamedTuple):
     """Outcome of one tick: contactors per rack, converter run and whether power may flow."""
 
     mode: Mode

@@ -130,7 +130,7 @@ class Controller:
     def _stopped(self, stopping_s: float) -> bool:
         """The orderly stop is done: everything open for a little while, or it was waited long enough."""
         settled_s = 2 * self.site.controller.control_period_s
-        return stopping_s > STOP_WAIT_S or (self._battery.open and stopping_s > settled_s)
+        return stopping_s > STOP_WAIT_S or (stopping_s > settled_s and self._battery.open)
 
     def _tick(self, at_ns: int, dt_s: float, *, control: bool) -> None:
         image = self._freeze(at_ns)

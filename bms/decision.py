@@ -1,6 +1,5 @@
 """What a tick decides, as types: from the applications' wish to what the devices are told."""
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from drivers.readings import Flags
@@ -13,8 +12,7 @@ class Contactors(NamedTuple):
     precharge_closed: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """Set-point (discharge positive), converter run, contactors and bleed per rack (None = no command).
     `clipped_by` names the last one who narrowed the wish (empty = nobody) and `clip_reason` why."""
 

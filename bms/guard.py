@@ -1,10 +1,10 @@
 """The last word: recomputes from the raw image whether a decision may go out, sharing no code with the limits."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from bms.decision import Contactors, Decision
 from bms.image import Image
-from drivers.readings import RackReading
+from drivers.readings import Floats, RackReading, Times
 
 STOP_AFTER_S = 4.0
 """A hard limit crossed for so long while the battery is still wanted connected stops the converter and opens: longer
@@ -41,8 +41,8 @@ class Guard:
             self.stopped = reason
         if self.stopped:
             opened: tuple[Contactors | None, ...] = tuple(Contactors(False, False) for _ in wish.contactors)
-            return replace(
-                wish, power_w=0.0, run=False, contactors=opened, clipped_by="guard", clip_reason=self.stopped
+            return wish._replace(
+                power_w=0.0, run=False, contactors=opened, clipped_by="guard", clip_reason=self.stopped
             )
         return self._narrow(image, wish, reason)
 
@@ -52,16 +52,16 @@ class Guard:
         if low_w <= power_w <= high_w:
             return wish
         narrowed_w = min(max(power_w, low_w), high_w) if power_w == power_w else 0.0
-        return replace(wish, power_w=narrowed_w, clipped_by="guard", clip_reason=reason or "power window")
+        return wish._replace(power_w=narrowed_w, clipped_by="guard", clip_reason=reason or "power window")
 
     def _window(self, image: Image, wish: Decision, reason: str) -> tuple[float, float]:
         if reason or not wish.run or image.rating is None or not image.rating.known:
             return 0.0, 0.0
         low_w, high_w = -image.rating.charge_power_w_max, image.rating.discharge_power_w_max
         for rack in image.racks:
-            if not rack.voltage_v.max() < self._limits.cell_voltage_v_max:
+            if not _highest(rack.voltage_v) < self._limits.cell_voltage_v_max:
                 low_w = 0.0
-            if not rack.voltage_v.min() > self._limits.cell_voltage_v_min:
+            if not _lowest(rack.voltage_v) > self._limits.cell_voltage_v_min:
                 high_w = 0.0
         return low_w, high_w
 
@@ -77,12 +77,22 @@ class Guard:
 
     def _rack_crossed(self, rack: RackReading, now_ns: int) -> str:
         limits = self._limits
-        if now_ns - int(rack.voltage_at_ns.min()) > limits.cell_data_age_s_max * 1e9:
+        if now_ns - _lowest(rack.voltage_at_ns) > limits.cell_data_age_s_max * 1e9:
             return "cell data too old"
         if now_ns - rack.current_at_ns > limits.current_age_s_max * 1e9:
             return "current too old"
         if not -limits.charge_current_a_max <= rack.current_a <= limits.discharge_current_a_max:
             return "current above maximum"
-        if not rack.temperature_degc.max() <= limits.temperature_degc_max:
+        if not _highest(rack.temperature_degc) <= limits.temperature_degc_max:
             return "temperature above maximum"
         return ""
+
+
+def _lowest(values: Floats | Times) -> float:
+    """values.min(), NaN if one is NaN, at a third of its cost."""
+    return values.item(values.argmin())
+
+
+def _highest(values: Floats) -> float:
+    """values.max(), likewise."""
+    return values.item(values.argmax())

@@ -1,8 +1,8 @@
 """One rack's contactors as a table-driven state machine: off, standby, precharge, closing, online, opening, locked."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from bms.decision import Contactors
 from bms.site import Precharge
@@ -28,8 +28,7 @@ class RackMode(StrEnum):
     LOCKED = "locked"
 
 
-@dataclass(frozen=True, slots=True)
-class RackInputs:
+class RackInputs(NamedTuple):
     """What the machine sees in one tick. `join`: this rack may connect now; `open`: it must disconnect now;
     `main_closed`: fresh feedback, None while there is none (a rack that opens then goes on opening, unjudged)."""
 
@@ -52,6 +51,9 @@ CONTACTORS = {
     RackMode.OPENING: Contactors(False, False),
     RackMode.LOCKED: Contactors(False, False),
 }
+
+CONTRADICTIONS = {RackMode.STANDBY: True, RackMode.ONLINE: False}
+"""Feedback of the main contactor that means it does not stand as commanded."""
 
 
 class RackMachine:
@@ -88,7 +90,7 @@ class RackMachine:
 
     def _contradicted(self, inputs: RackInputs) -> bool:
         """The main contactor says something else than it is commanded."""
-        return inputs.main_closed is {RackMode.STANDBY: True, RackMode.ONLINE: False}.get(self.mode, ...)
+        return inputs.main_closed is CONTRADICTIONS.get(self.mode, ...)
 
     def _off(self, inputs: RackInputs) -> RackMode:
         if inputs.main_closed:

@@ -1,13 +1,13 @@
 """What the tick needs to know of an image again and again: extremes, where they are, and ages."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from bms.image import Image
 from drivers.readings import RackReading
 
 
-@dataclass(frozen=True, slots=True)
-class RackSummary:
+class RackSummary(NamedTuple):
     """Extremes over a rack's cells (NaN where any cell has no value) and ages in seconds.
     `cell_age_s` is the age of the oldest cell value, voltage or temperature."""
 
@@ -54,19 +54,20 @@ def summarise(image: Image) -> Summary:
 
 def summarise_rack(rack: RackReading, now_ns: int) -> RackSummary:
     voltage_v, temperature_degc = rack.voltage_v, rack.temperature_degc
+    voltage_at_ns, temperature_at_ns = rack.voltage_at_ns, rack.temperature_at_ns
     lowest, highest = int(voltage_v.argmin()), int(voltage_v.argmax())
     coldest, hottest = int(temperature_degc.argmin()), int(temperature_degc.argmax())
     return RackSummary(
-        voltage_v_min=float(voltage_v[lowest]),
-        voltage_v_max=float(voltage_v[highest]),
+        voltage_v_min=voltage_v.item(lowest),
+        voltage_v_max=voltage_v.item(highest),
         lowest_cell=lowest,
         highest_cell=highest,
-        temperature_degc_min=float(temperature_degc[coldest]),
-        temperature_degc_max=float(temperature_degc[hottest]),
+        temperature_degc_min=temperature_degc.item(coldest),
+        temperature_degc_max=temperature_degc.item(hottest),
         hottest_cell=hottest,
         coldest_cell=coldest,
-        voltage_age_s=(now_ns - int(rack.voltage_at_ns.min())) / 1e9,
-        temperature_age_s=(now_ns - int(rack.temperature_at_ns.min())) / 1e9,
+        voltage_age_s=(now_ns - voltage_at_ns.item(voltage_at_ns.argmin())) / 1e9,
+        temperature_age_s=(now_ns - temperature_at_ns.item(temperature_at_ns.argmin())) / 1e9,
         current_a=rack.current_a,
         current_age_s=(now_ns - rack.current_at_ns) / 1e9,
         io_age_s=(now_ns - rack.io_at_ns) / 1e9,

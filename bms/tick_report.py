@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -24,8 +24,7 @@ RECENT_TICKS = 512
 """Ticks over which the status gives percentiles."""
 
 
-@dataclass(frozen=True, slots=True)
-class TickOutcome:
+class TickOutcome(NamedTuple):
     """Everything that one tick saw and decided."""
 
     image: Image
@@ -61,6 +60,7 @@ class TickReporter:
     def row(self, tick: TickOutcome) -> None:
         """Make the row of this tick and hand it to the recorder."""
         image, racks, limits, decision = tick.image, tick.summary.racks, tick.limits, tick.decision
+        monitors, links = [rack.health for rack in image.racks], [device.health for device in self._modbus]
         self._tick = tick
         if self._start_ns is None:
             self._start_ns = image.at_ns
@@ -78,23 +78,23 @@ class TickReporter:
             soc_mean_frac=tick.soc.frac_mean,
             soc_max_frac=tick.soc.frac_max,
             soc_sigma_max_frac=tick.soc.sigma_frac_max,
-            cell_voltage_v_min=min(rack.voltage_v_min for rack in racks),
-            cell_voltage_v_max=max(rack.voltage_v_max for rack in racks),
-            cell_temperature_degc_min=min(rack.temperature_degc_min for rack in racks),
-            cell_temperature_degc_max=max(rack.temperature_degc_max for rack in racks),
+            cell_voltage_v_min=min([rack.voltage_v_min for rack in racks]),
+            cell_voltage_v_max=max([rack.voltage_v_max for rack in racks]),
+            cell_temperature_degc_min=min([rack.temperature_degc_min for rack in racks]),
+            cell_temperature_degc_max=max([rack.temperature_degc_max for rack in racks]),
             charge_power_w_limit=limits.charge_power_w,
             discharge_power_w_limit=limits.discharge_power_w,
             limit_reason_charge=limits.charge_reason,
             limit_reason_discharge=limits.discharge_reason,
             faults=",".join(sorted({fault.kind.id for fault in tick.faults})) if tick.faults else "",
             rack_states=",".join(tick.battery.rack_modes),
-            rack_current_a_max_abs=max(abs(rack.current_a) for rack in racks),
+            rack_current_a_max_abs=max([abs(rack.current_a) for rack in racks]),
             tick_ms=self._tick_ms[-1] if self._tick_ms else float("nan"),
             overruns=self.overruns,
-            frames=sum(rack.health.accepted + rack.health.rejected for rack in image.racks),
-            frames_lost=sum(rack.health.lost + rack.health.rejected for rack in image.racks),
-            transactions=sum(device.health.transactions for device in self._modbus),
-            transactions_lost=sum(device.health.timeouts + device.health.errors for device in self._modbus),
+            frames=sum([health.accepted + health.rejected for health in monitors]),
+            frames_lost=sum([health.lost + health.rejected for health in monitors]),
+            transactions=sum([link.transactions for link in links]),
+            transactions_lost=sum([link.timeouts + link.errors for link in links]),
         )
         self.last_row = row
         if self._recorder is not None:

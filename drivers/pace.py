@@ -2,7 +2,7 @@
 
 import asyncio
 
-from drivers.clock import now_ns
+from drivers.clock import loop_ns, now_ns
 
 
 class Pace:
@@ -12,12 +12,13 @@ class Pace:
     def __init__(self, period_s: float) -> None:
         self.overruns = 0
         self._period_ns = round(period_s * 1e9)
+        self._loop = asyncio.get_running_loop()
         self._deadline_ns = now_ns()
 
     async def next(self) -> None:
         self._deadline_ns += self._period_ns
-        await asyncio.sleep((self._deadline_ns - now_ns()) * 1e-9)
-        missed = max(now_ns() - self._deadline_ns, 0) // self._period_ns
+        await asyncio.sleep((self._deadline_ns - loop_ns(self._loop)) * 1e-9)
+        missed = max(loop_ns(self._loop) - self._deadline_ns, 0) // self._period_ns
         self.overruns += missed
         self._deadline_ns += missed * self._period_ns
 

@@ -1,7 +1,12 @@
-"""What devices say, as types: SI units, discharge positive, each value with the time it was true."""
+"""What devices say, as types: SI units, discharge positive, each value with the time it was true.
+
+All are immutable. Those made for every rack or link in every tick are named tuples, which take less than half the time
+that a frozen dataclass takes to make.
+"""
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,8 +79,7 @@ class MeterReading:
     frequency_hz: float
 
 
-@dataclass(frozen=True, slots=True)
-class MonitorHealth:
+class MonitorHealth(NamedTuple):
     """Counts since start of a cell-monitor bus. `rejected` frames never became a reading."""
 
     accepted: int
@@ -90,8 +94,7 @@ class MonitorHealth:
         return self.crc_errors + self.counter_errors + self.length_errors
 
 
-@dataclass(frozen=True, slots=True)
-class RackReading:
+class RackReading(NamedTuple):
     """Newest values of one rack (cells in series). Arrays have one entry a cell, are read-only and private to
     this reading. NaN = never received or marked invalid by the monitor; times are NEVER_NS then.
     `main_closed`/`precharge_closed` are the contactors' auxiliary feedback, None until it was heard."""
@@ -113,8 +116,7 @@ class RackReading:
     health: MonitorHealth
 
 
-@dataclass(frozen=True, slots=True)
-class LinkHealth:
+class LinkHealth(NamedTuple):
     """Counts since start of one link. `connected` is the state now; `transactions` counts answered ones."""
 
     connected: bool

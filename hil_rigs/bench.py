@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from drivers.clock import now_ns
+from drivers.clock import loop_ns
 from drivers.frames import FrameBatch
 from drivers.links.can import CanConfig, CanPort
 from hil_rigs.devices.modbus_server import ModbusServer
@@ -65,16 +65,17 @@ class Bench:
     async def run(self) -> None:
         """Advance the plant and let the racks' nodes speak, every 10 ms on absolute deadlines, until cancelled."""
         loop = asyncio.get_running_loop()
-        start_ns, done = now_ns(), 0
+        start_ns, done = loop_ns(loop), 0
         while True:
-            due = (now_ns() - start_ns) // STEP_NS + 1
+            now = loop_ns(loop)
+            due = (now - start_ns) // STEP_NS + 1
             done = max(done, due - CATCH_UP_STEPS_MAX)
             while done < due:
                 self.plant.step(STEP_NS / 1e9)
                 self.truth.see()
                 done += 1
             for node in self.nodes:
-                node.step(done - 1)
+                node.step(done - 1, now)
             await asyncio.sleep((start_ns + done * STEP_NS) / 1e9 - loop.time())
 
     def close(self) -> None:

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from bms.record.schema import new_record_path
 from hil_rigs.demo_summary import print_summary, summary_document
 from hil_rigs.rig import find_rig
 
@@ -28,6 +29,7 @@ class DemoError(RuntimeError):
 def demo(arguments: argparse.Namespace) -> int:
     """The controller's exit status: 1 when a fault tripped; 2 when the rig could not be served."""
     find_rig(arguments.rig)
+    new_record_path(arguments.record)
     with tempfile.TemporaryDirectory(prefix="cellward-demo-") as folder:
         try:
             return asyncio.run(_demo(arguments, Path(folder)))

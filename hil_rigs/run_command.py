@@ -6,6 +6,7 @@ import logging
 import shlex
 from dataclasses import asdict
 
+from bms.record.schema import new_record_path
 from hil_rigs.fault_spec import parse_fault
 from hil_rigs.judge import Verdict, judge
 from hil_rigs.rig import find_rig
@@ -20,6 +21,8 @@ class TooShortError(ValueError):
 def run(arguments: argparse.Namespace) -> int:
     """Exit status 1 when a criterion failed, or when a fault given with --fault tripped something."""
     logging.basicConfig(handlers=[logging.NullHandler()])  # drivers report the links that faults cut: the verdict does
+    if arguments.record is not None:
+        new_record_path(arguments.record)
     scenario = find_scenario(arguments.scenario)
     given = [parse_fault(text) for text in arguments.fault]
     seed = scenario.seed if arguments.seed is None else arguments.seed

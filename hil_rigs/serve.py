@@ -12,6 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from bms.record.schema import require_writable
 from bms.site import dump_site
 from drivers.cell_monitors.native.layout import DBC_PATH
 from drivers.clock import now_ns
@@ -42,6 +43,8 @@ class ServedDevice:
 def serve(arguments: argparse.Namespace) -> int:
     """Serve until Ctrl-C or SIGTERM; exit status 0."""
     rig = find_rig(arguments.rig)
+    if arguments.truth is not None:
+        require_writable(arguments.truth)
     faults = [parse_fault(text) for text in arguments.fault]
     return asyncio.run(_serve(rig, faults, given_load(arguments), arguments))
 

@@ -132,12 +132,11 @@ cdef inline bint raw_of(double value, const Signal *signal, uint64_t *raw) noexc
     return not (signal.has_invalid and raw[0] == signal.invalid)
 
 
-cdef inline void put_bits(uint8_t *data, uint64_t raw, const Signal *signal) noexcept nogil:
-    cdef int bit, at, shift = shift_of(signal)
-    for bit in range(signal.bits):
-        at = shift + bit
-        if raw >> bit & 1:
-            data[7 - at // 8 if signal.big_endian else at // 8] |= <uint8_t>(1 << at % 8)
+cdef inline void store(uint8_t *data, uint64_t little, uint64_t big) noexcept nogil:
+    """The 8 bytes of a frame from its little-endian and its big-endian signals, which share no bit."""
+    cdef int byte
+    for byte in range(8):
+        data[byte] = <uint8_t>(little >> 8 * byte | big >> (56 - 8 * byte))
 
 
 cdef class Tables:
@@ -336,7 +335,7 @@ cdef class FrameEncoder:
     cdef Py_ssize_t payload(self, CanFrame *frame, const Frame *known, const double[:] values) noexcept:
         """Fills id, length and signals; returns the index of the first signal that does not fit, else -1."""
         cdef const Signal *signal
-        cdef uint64_t raw
+        cdef uint64_t raw, little = 0, big = 0
         cdef Py_ssize_t row
         memset(frame, 0, FRAME_SIZE)
         frame.id = known.id
@@ -345,7 +344,11 @@ cdef class FrameEncoder:
             signal = &self.tables.signals[row]
             if not raw_of(values[signal.index], signal, &raw):
                 return signal.index
-            put_bits(frame.data, raw, signal)
+            if signal.big_endian:
+                big |= raw << shift_of(signal)
+            else:
+                little |= raw << shift_of(signal)
+        store(frame.data, little, big)
         return -1
 
     cdef void seal(self, CanFrame *frame, Py_ssize_t index) noexcept:

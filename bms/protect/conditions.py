@@ -39,12 +39,12 @@ def rack_conditions(rack: RackSummary, limits: Limits) -> Iterator[Condition]:
 def _voltage_conditions(rack: RackSummary, limits: Limits) -> Iterator[Condition]:
     high, low = rack.voltage_v_max, rack.voltage_v_min
     if high > limits.cell_voltage_v_max_operating:
-        where = f"cell {rack.highest_cell + 1}"
+        where = _cell(rack.highest_cell)
         yield Condition("cell_voltage_high_operating", high, limits.cell_voltage_v_max_operating, where)
         if high > limits.cell_voltage_v_max:
             yield Condition("cell_voltage_high", high, limits.cell_voltage_v_max, where)
     if low < limits.cell_voltage_v_min_operating:
-        where = f"cell {rack.lowest_cell + 1}"
+        where = _cell(rack.lowest_cell)
         yield Condition("cell_voltage_low_operating", low, limits.cell_voltage_v_min_operating, where)
         if low < limits.cell_voltage_v_min:
             yield Condition("cell_voltage_low", low, limits.cell_voltage_v_min, where)
@@ -52,15 +52,14 @@ def _voltage_conditions(rack: RackSummary, limits: Limits) -> Iterator[Condition
 
 def _temperature_conditions(rack: RackSummary, limits: Limits) -> Iterator[Condition]:
     hot, cold = rack.temperature_degc_max, rack.temperature_degc_min
-    hottest, coldest = f"cell {rack.hottest_cell + 1}", f"cell {rack.coldest_cell + 1}"
     if hot > limits.charge_temperature_degc_max:
-        yield Condition("charge_temperature", hot, limits.charge_temperature_degc_max, hottest)
+        yield Condition("charge_temperature", hot, limits.charge_temperature_degc_max, _cell(rack.hottest_cell))
     elif cold < limits.charge_temperature_degc_min:
-        yield Condition("charge_temperature", cold, limits.charge_temperature_degc_min, coldest)
+        yield Condition("charge_temperature", cold, limits.charge_temperature_degc_min, _cell(rack.coldest_cell))
     if hot > limits.discharge_temperature_degc_max:
-        yield Condition("cell_temperature_high", hot, limits.discharge_temperature_degc_max, hottest)
+        yield Condition("cell_temperature_high", hot, limits.discharge_temperature_degc_max, _cell(rack.hottest_cell))
     if cold < limits.discharge_temperature_degc_min:
-        yield Condition("discharge_temperature", cold, limits.discharge_temperature_degc_min, coldest)
+        yield Condition("discharge_temperature", cold, limits.discharge_temperature_degc_min, _cell(rack.coldest_cell))
 
 
 def rack_data_conditions(rack: RackSummary, limits: Limits) -> Iterator[Condition]:
@@ -98,3 +97,7 @@ def _disobedience(image: Image) -> Iterator[Condition]:
 def meter_conditions(summary: Summary, limits: Limits) -> Iterator[Condition]:
     if summary.meter_age_s > limits.meter_age_s_max:
         yield Condition("meter_lost", summary.meter_age_s, limits.meter_age_s_max, "age in s")
+
+
+def _cell(index: int) -> str:
+    return f"cell {index + 1}"

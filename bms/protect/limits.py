@@ -2,7 +2,7 @@
 
 import math
 from bisect import bisect_right
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from bms.protect.protection import Protected
 from bms.site import Limits
@@ -18,9 +18,11 @@ OPERATING_CURRENT_FRAC = 0.9
 SOC_TAPER_FRAC = 0.02
 """Width of the band below and above the SoC limits in which the current is tapered to zero."""
 
+SHARE_REASONS = ("rack current", "cell voltage", "temperature", "SoC")
+"""What each share of a rack's current comes from, in the order of precedence."""
 
-@dataclass(frozen=True, slots=True)
-class RackState:
+
+class RackState(NamedTuple):
     """What the limits need of one rack: its extremes, its lowest and highest cell SoC and series resistance."""
 
     summary: RackSummary
@@ -31,8 +33,7 @@ class RackState:
     online: bool
 
 
-@dataclass(frozen=True, slots=True)
-class PowerLimits:
+class PowerLimits(NamedTuple):
     """Magnitudes at the AC terminals, and what binds each."""
 
     charge_power_w: float
@@ -149,9 +150,9 @@ class Curves:
 
 
 def _narrowest(current_a_max: float, by_voltage: float, by_temperature: float, by_soc: float) -> tuple[float, str]:
-    share, reason = min((1.0, "rack current"), (by_voltage, "cell voltage"), (by_temperature, "temperature"),
-                        (by_soc, "SoC"), key=lambda pair: pair[0])  # fmt: skip
-    return share * current_a_max, reason
+    shares = (1.0, by_voltage, by_temperature, by_soc)
+    share = min(shares)
+    return share * current_a_max, SHARE_REASONS[shares.index(share)]
 
 
 def _power(current: tuple[float, str], voltage_v: float, rating_w: float, blocked: bool) -> tuple[float, str]:

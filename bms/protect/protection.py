@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from bms.image import Image
 from bms.protect.conditions import (
@@ -38,8 +39,7 @@ class ActiveFault:
         return f"{self.kind.id} ({self.target}: {self.detail})"
 
 
-@dataclass(frozen=True, slots=True)
-class Protected:
+class Protected(NamedTuple):
     """What the active faults forbid together, and those that tripped in this very tick."""
 
     faults: tuple[ActiveFault, ...]

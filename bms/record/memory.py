@@ -1,20 +1,17 @@
 """The record of a run in virtual time: kept in memory, written when the run is over."""
 
 from collections.abc import Mapping
-from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from bms.record.files import arrow_schema, record_batch, write_parquet
-from bms.record.schema import COLUMNS, RecordError, TickRow, record_path
+from bms.record.schema import RecordError, TickRow, record_path
 
 BATCH_ROWS = 1024
 ROWS_MAX = 20_000_000
 """About 5 GB; a fortnight of 10 Hz has 12 million."""
-
-_values = attrgetter(*(column.name for column in COLUMNS))
 
 
 class MemoryRecorder:
@@ -24,7 +21,7 @@ class MemoryRecorder:
     def __init__(self, metadata: Mapping[str, str] | None = None, *, rows_max: int = ROWS_MAX) -> None:
         self._schema = arrow_schema(metadata or {})
         self._rows_max = rows_max
-        self._recent: list[tuple[Any, ...]] = []
+        self._recent: list[TickRow] = []
         self._batches: list[Any] = []
         self._dropped = 0
 
@@ -43,7 +40,7 @@ class MemoryRecorder:
         if len(self) >= self._rows_max:
             self._dropped += 1
             return
-        self._recent.append(_values(row))
+        self._recent.append(row)
         if len(self._recent) == BATCH_ROWS:
             self._batches.append(record_batch(self._recent, self._schema))
             self._recent.clear()

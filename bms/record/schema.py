@@ -1,9 +1,12 @@
 """What one row of a record file says: every column with its type, unit and meaning, and the same as a type, TickRow."""
 
+import errno
+import os
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 SCHEMA_VERSION = 1
 """Counts up whenever a column changes its name, type or meaning; new columns at the end do not count."""
@@ -58,8 +61,7 @@ COLUMNS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class TickRow:
+class TickRow(NamedTuple):
     """One tick, field by field the columns above."""
 
     time_s: float
@@ -113,6 +115,24 @@ def record_path(path: str | Path) -> Path:
     if path.suffix != ENDING:
         raise RecordError(f"{path}: a record file ends in {ENDING} (got {path.suffix or 'no ending'!r})")
     return path
+
+
+def new_record_path(path: str | Path) -> Path:
+    """As `record_path`, and a place where a file can be written: asked before a run, so that no run is in vain."""
+    path = record_path(path)
+    require_writable(path)
+    return path
+
+
+def require_writable(path: Path) -> None:
+    """RecordError unless the file could be written now; leaves no trace."""
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise RecordError(f"{path}: cannot be written: {error.strerror}") from error
 
 
 def versioned(metadata: Mapping[str, str]) -> dict[str, str]:

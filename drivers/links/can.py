@@ -180,7 +180,7 @@ class CanLink:
             await asyncio.sleep(min(left_s, self._silence_s / 4))
 
     def _received(self, batch: FrameBatch) -> None:
-        self._heard_s = asyncio.get_running_loop().time()
+        self._heard_s = batch.at_ns / 1e9
         self._connected = True
         self._batches += 1
         self._on_batch(batch)

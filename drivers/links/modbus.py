@@ -155,9 +155,9 @@ class ModbusLink:
     async def _transact(self, request: Request, urgent: bool, expires_ns: int | None = None) -> tuple[ModbusPDU, int]:
         """The answer, and when the request was sent."""
         async with self._turns.taken(urgent):
-            if expires_ns is not None and now_ns() >= expires_ns:
-                raise TooLate("the write expired before its turn came")
             sent_ns = now_ns()
+            if expires_ns is not None and sent_ns >= expires_ns:
+                raise TooLate("the write expired before its turn came")
             reply = await self._exchange(request)
         self._timeouts_in_a_row = 0
         self._back_off_s = BACK_OFF_S_MIN

@@ -16,23 +16,30 @@ Value = float | int | str | None
 
 @dataclass(frozen=True, slots=True)
 class IntegerType:
-    """An integer of `size` registers; `absent_raw` is its "not implemented" pattern, unsigned."""
+    """An integer of one register a shift, from `least` to `most`; `absent` is what means "not implemented"."""
 
-    size: int
-    signed: bool
-    absent_raw: int
+    least: int
+    most: int
+    absent: int
+    shifts: tuple[int, ...]
 
 
 def _signed(size: int) -> IntegerType:
-    return IntegerType(size, True, 1 << (16 * size - 1))
+    top = 1 << (16 * size - 1)
+    return IntegerType(-top, top - 1, -top, _shifts(size))
 
 
 def _unsigned(size: int) -> IntegerType:
-    return IntegerType(size, False, (1 << (16 * size)) - 1)
+    most = (1 << (16 * size)) - 1
+    return IntegerType(0, most, most, _shifts(size))
 
 
 def _accumulator(size: int) -> IntegerType:
-    return IntegerType(size, False, 0)
+    return IntegerType(0, (1 << (16 * size)) - 1, 0, _shifts(size))
+
+
+def _shifts(size: int) -> tuple[int, ...]:
+    return tuple(16 * k for k in reversed(range(size)))
 
 
 INTEGERS = {
@@ -60,8 +67,8 @@ OPAQUE = {"ipaddr", "ipv6addr", "eui48"}
 
 def decode_point(type_name: str, registers: Sequence[int]) -> Value:
     """Unscaled value of one point; None where the device says "not implemented". Opaque addresses come as hex text."""
-    if type_name in INTEGERS:
-        return _decode_integer(INTEGERS[type_name], registers)
+    if (kind := INTEGERS.get(type_name)) is not None:
+        return _decode_integer(kind, registers)
     data = struct.pack(f">{len(registers)}H", *registers)
     if type_name == "float32":
         number: float = struct.unpack(">f", data)[0]
@@ -75,8 +82,8 @@ def decode_point(type_name: str, registers: Sequence[int]) -> Value:
 
 def encode_point(type_name: str, size: int, value: Value) -> list[int]:
     """Registers of one unscaled value; None writes "not implemented". ValueError when the value does not fit."""
-    if type_name in INTEGERS:
-        return _encode_integer(type_name, value)
+    if (kind := INTEGERS.get(type_name)) is not None:
+        return _encode_integer(type_name, kind, value)
     data = _encode_bytes(type_name, size, value)
     if len(data) > 2 * size:
         raise ValueError(f"{value!r} needs more than {size} registers")
@@ -84,30 +91,25 @@ def encode_point(type_name: str, size: int, value: Value) -> list[int]:
 
 
 def _decode_integer(kind: IntegerType, registers: Sequence[int]) -> int | None:
-    raw = 0
+    value = 0
     for register in registers:
-        raw = raw << 16 | register
-    if raw == kind.absent_raw:
-        return None
-    if kind.signed and raw >> (16 * kind.size - 1):
-        raw -= 1 << (16 * kind.size)
-    return raw
+        value = value << 16 | register
+    if value > kind.most:
+        value -= 1 << 16 * len(registers)
+    return None if value == kind.absent else value
 
 
-def _encode_integer(type_name: str, value: Value) -> list[int]:
-    kind = INTEGERS[type_name]
-    raw = kind.absent_raw if value is None else _checked_integer(type_name, kind, value)
-    raw &= (1 << (16 * kind.size)) - 1
-    return [raw >> (16 * k) & 0xFFFF for k in reversed(range(kind.size))]
+def _encode_integer(type_name: str, kind: IntegerType, value: Value) -> list[int]:
+    whole = kind.absent if value is None else _checked_integer(type_name, kind, value)
+    return [whole >> shift & 0xFFFF for shift in kind.shifts]
 
 
 def _checked_integer(type_name: str, kind: IntegerType, value: float | int | str) -> int:
     if not isinstance(value, int):
         raise ValueError(f"{value!r} is not a whole number, {type_name} holds only those")
-    top = 1 << (16 * kind.size - kind.signed)
-    if not -top * kind.signed <= value < top:
+    if not kind.least <= value <= kind.most:
         raise ValueError(f"{value} does not fit {type_name}")
-    if value & ((1 << (16 * kind.size)) - 1) == kind.absent_raw and kind.absent_raw:
+    if value == kind.absent != 0:
         raise ValueError(f"{value} in {type_name} would mean 'not implemented'")
     return value
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from drivers.cell_monitors.native.layout import (
     BLEED_TIMEOUT_NS,
@@ -15,7 +14,7 @@ from drivers.cell_monitors.native.layout import (
     NativeLayout,
     native_layout,
 )
-from drivers.clock import now_ns
+from drivers.clock import loop_ns
 from drivers.frames import FrameBatch
 from drivers.readings import NEVER_NS, Flags, Floats, Times
 from hil_rigs.devices.frame_damage import break_crc, hold_counter
@@ -82,30 +81,32 @@ class RackNode:
         self._encoder = FrameEncoder(layout.measured.frames)
         self._commands = FrameDecoder(layout.commands.frames)
         self._values: Floats = np.full(len(layout.measured.signal_index), np.nan)
+        self._places = _places(layout)
+        self._least, self._most = _value_bounds(self._places, len(self._values))
         self._slots = [_slot_frames(layout, slot) for slot in range(SLOTS)]
         self._sensor_first_cell = _sensor_first_cell(layout)
+        self._bit_weights = (1 << np.arange(cells_per_module)).astype(np.float64)
         self._rack_at_ns = NEVER_NS
-        self._measure_slow()
+        self._measure(0, NEVER_NS)
 
     async def run(self) -> None:
         """Step for ever, every 10 ms on absolute deadlines; cancelled = silent."""
         loop = asyncio.get_running_loop()
-        start_ns, slot = now_ns(), 0
+        start_ns, slot = loop_ns(loop), 0
         while True:
-            self.step(slot)
-            slot = max(slot + 1, (now_ns() - start_ns) // SLOT_NS)
+            self.step(slot, loop_ns(loop))
+            slot = max(slot + 1, (loop_ns(loop) - start_ns) // SLOT_NS)
             await asyncio.sleep((start_ns + slot * SLOT_NS) / 1e9 - loop.time())
 
-    def step(self, slot: int) -> None:
-        """What happens in one slot: the watchdogs look, one batch goes out. Slots count up, one every 10 ms."""
-        self._watch(now_ns())
+    def step(self, slot: int, now: int) -> None:
+        """What happens in one slot, `now` (ns): the watchdogs look, one batch goes out. Slots count up, one every
+        10 ms."""
+        self._watch(now)
+        if not self.faults.frozen:
+            self._measure(slot, now)
         self._send(slot % SLOTS)
 
     def _send(self, slot: int) -> None:
-        if not self.faults.frozen:
-            self._measure()
-            if slot % SLOW_SLOTS == 0:
-                self._measure_slow()
         frames = self._spoken(self._slots[slot])
         data = self._encoder.encode(frames, self._values)
         if self.faults.stuck_counter:
@@ -115,36 +116,28 @@ class RackNode:
         if data:
             self._port.send(data)
 
-    def _measure(self) -> None:
-        """Put what the sensors show into the frames' values, limited to what a frame can carry."""
-        layout, rack, values = self._layout, self._rack, self._values
-        cells, sensors = layout.cells, layout.sensors
-        _limit(rack.measured_voltage_v(), 0.0, VOLTAGE_V_MAX, values[:cells])
-        first = cells + sensors + layout.modules
-        values[first] = min(max(rack.measured_current_a(), -CURRENT_A_MAX), CURRENT_A_MAX)
-        values[first + 1] = min(max(rack.voltage_v, 0.0), RACK_VOLTAGE_V_MAX)
-        values[first + 2] = min(max(rack.link_voltage_v, 0.0), RACK_VOLTAGE_V_MAX)
-        values[first + 3 : first + 6] = rack.main_closed, rack.precharge_closed, self.watchdog_tripped
-        values[first + 6] = self._command_age_s()
+    def _measure(self, slot: int, now: int) -> None:
+        """Put what the sensors show into the frames' values, limited to what a frame can carry. Temperatures and bleed
+        switches are not read a hundred times a second, which nobody needs."""
+        places, rack, values = self._places, self._rack, self._values
+        values[places.voltage] = rack.measured_voltage_v()
+        if slot % SLOW_SLOTS == 0:
+            values[places.temperature] = np.maximum.reduceat(rack.measured_temperature_degc(), self._sensor_first_cell)
+            values[places.bleed] = rack.bleed.reshape(self._layout.modules, -1) @ self._bit_weights
+        values[places.rack] = (
+            rack.measured_current_a(),
+            rack.voltage_v,
+            rack.link_voltage_v,
+            rack.main_closed,
+            rack.precharge_closed,
+            self.watchdog_tripped,
+            self._command_age_s(now),
+        )
+        np.maximum(values, self._least, out=values)
+        np.minimum(values, self._most, out=values)
 
-    def _command_age_s(self) -> float:
-        if self._rack_at_ns == NEVER_NS:
-            return math.nan
-        return min((now_ns() - self._rack_at_ns) / 1e9, COMMAND_AGE_S_MAX)
-
-    def _measure_slow(self) -> None:
-        """Temperatures and bleed switches, which nobody needs a hundred times a second."""
-        layout, values = self._layout, self._values
-        cells, sensors = layout.cells, layout.sensors
-        hottest_degc = np.maximum.reduceat(self._rack.measured_temperature_degc(), self._sensor_first_cell)
-        _limit(hottest_degc, TEMPERATURE_DEGC_MIN, TEMPERATURE_DEGC_MAX, values[cells : cells + sensors])
-        values[cells + sensors : cells + sensors + layout.modules] = self._bleed_masks()
-
-    def _bleed_masks(self) -> NDArray[np.uint16]:
-        bits = self._rack.bleed.reshape(self._layout.modules, -1)
-        packed = np.zeros((self._layout.modules, 2), np.uint8)
-        packed[:, : -(-self._layout.cells_per_module // 8)] = np.packbits(bits, axis=1, bitorder="little")
-        return packed.view("<u2").ravel()
+    def _command_age_s(self, now: int) -> float:
+        return math.nan if self._rack_at_ns == NEVER_NS else (now - self._rack_at_ns) / 1e9
 
     def _spoken(self, frames: Times) -> Times:
         """The slot's frames without those of silent senders."""
@@ -161,14 +154,18 @@ class RackNode:
 
     def _on_batch(self, batch: FrameBatch) -> None:
         """Commands from the bus; whatever is not a valid command frame changes nothing."""
-        if self.faults.deaf or not self._commands.feed(batch.data, batch.at_ns):
-            return
-        if self._commands.at_ns[-1] > self._rack_at_ns:
-            self._rack_at_ns = int(self._commands.at_ns[-1])
-            self.watchdog_tripped = False
-            main, precharge = self._commands.values[-2:].tolist()
-            self._rack.command(main > 0.0, precharge > 0.0)
-        self._bleed(batch.at_ns)
+        accepted = 0 if self.faults.deaf else self._commands.feed(batch.data, batch.at_ns)
+        if accepted and self._commands.at_ns[-1] > self._rack_at_ns:
+            self._obey_rack_command()
+            accepted -= 1
+        if accepted:
+            self._bleed(batch.at_ns)
+
+    def _obey_rack_command(self) -> None:
+        self._rack_at_ns = int(self._commands.at_ns[-1])
+        self.watchdog_tripped = False
+        main, precharge = self._commands.values[-2:].tolist()
+        self._rack.command(main > 0.0, precharge > 0.0)
 
     def _watch(self, now: int) -> None:
         """Open the contactors and stop the bleeding that nobody asks for any more."""
@@ -176,7 +173,7 @@ class RackNode:
         if closed and not self.watchdog_tripped and now - self._rack_at_ns >= RACK_WATCHDOG_NS:
             self.watchdog_tripped = True
             self._rack.command(False, False)
-        if self._rack.bleed.any():
+        if np.count_nonzero(self._rack.bleed):
             self._bleed(now)
 
     def _bleed(self, now: int) -> None:
@@ -186,10 +183,31 @@ class RackNode:
         self._rack.bleed[:] = bits[:, : self._layout.cells_per_module].ravel()
 
 
-def _limit(measured: Floats, least: float, most: float, out: Floats) -> None:
-    """np.clip at a third of its cost; NaN stays NaN."""
-    np.maximum(measured, least, out=out)
-    np.minimum(out, most, out=out)
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """Where the measurements stand among the frames' values; `rack` from current to command age."""
+
+    voltage: slice
+    temperature: slice
+    bleed: slice
+    rack: slice
+
+
+def _places(layout: NativeLayout) -> _Places:
+    temperature, bleed = layout.cells, layout.cells + layout.sensors
+    rack = bleed + layout.modules
+    return _Places(slice(temperature), slice(temperature, bleed), slice(bleed, rack), slice(rack, rack + 7))
+
+
+def _value_bounds(places: _Places, signals: int) -> tuple[Floats, Floats]:
+    """Least and most that the frames can carry of each signal."""
+    least: Floats = np.full(signals, -np.inf)
+    most: Floats = np.full(signals, np.inf)
+    least[places.voltage], most[places.voltage] = 0.0, VOLTAGE_V_MAX
+    least[places.temperature], most[places.temperature] = TEMPERATURE_DEGC_MIN, TEMPERATURE_DEGC_MAX
+    least[places.rack] = -CURRENT_A_MAX, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    most[places.rack] = CURRENT_A_MAX, RACK_VOLTAGE_V_MAX, RACK_VOLTAGE_V_MAX, 1.0, 1.0, 1.0, COMMAND_AGE_S_MAX
+    return least, most
 
 
 def _slot_frames(layout: NativeLayout, slot: int) -> Times:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from drivers.sunspec.discover import END_ID, MARKER
 from drivers.sunspec.layout import ModelLayout, Point
-from drivers.sunspec.points import INTEGERS, Value, decode_point
+from drivers.sunspec.points import INTEGERS, Value
 from hil_rigs.devices.modbus_frames import ILLEGAL_ADDRESS, ILLEGAL_VALUE, ModbusFault
 
 BASE = 40000
@@ -16,8 +16,7 @@ Values = Mapping[str, Value]
 def scale_exponent(largest: float, type_name: str) -> int:
     """Finest exponent with which values up to `largest` (a magnitude) fit the integer type: 500 kW in int16 needs 2,
     that is steps of 100 W. SunSpec allows -10 to 10; finer than -3 is noise in any measurement."""
-    kind = INTEGERS[type_name]
-    top = (1 << (16 * kind.size - kind.signed)) - 2
+    top = INTEGERS[type_name].most - 1
     return next(exponent for exponent in range(-3, 11) if largest <= top * 10.0**exponent)
 
 
@@ -38,11 +37,14 @@ class ServedModel:
         self.layout, self.writable, self.live = layout, frozenset(writable), live
         assert all(layout.points[name].writable for name in self.writable), "SunSpec defines these as read-only"
         self.scales: Mapping[str, int | None] = {}
+        self._ranges: Mapping[str, tuple[float, float]] = {}
+        self._point_at = {point.offset: point for point in layout.points.values()}
         blank = {point.name: None for point in layout.points.values()}
         self.registers: list[int] = layout.encode(blank, dict.fromkeys(_scale_names(layout)))[1]
         self.put({"ID": layout.model_id, "L": layout.length})
         self.put({name: value for name, value in values.items() if layout.points[name].type == "sunssf"})
         self.scales = layout.scales(self.registers)
+        self._ranges = _ranges(layout, self.scales)
         self.put({name: value for name, value in values.items() if layout.points[name].type != "sunssf"})
 
     def put(self, values: Values, start: int = 0, end: int = 0x10000) -> None:
@@ -50,7 +52,7 @@ class ServedModel:
         for name, value in values.items():
             point = self.layout.points[name]
             if point.offset < end and start < point.offset + point.size:
-                registers = self.layout.encode_point(point, self._saturated(point, value), self.scales)
+                registers = self.layout.encode_point(point, self._saturated(name, value), self.scales)
                 self.registers[point.offset : point.offset + point.size] = registers
 
     def get(self, name: str) -> Value:
@@ -68,23 +70,34 @@ class ServedModel:
         if self.live is not None:
             self.put(self.live(), start, start + count)
 
-    def _saturated(self, point: Point, value: Value) -> Value:
-        if not isinstance(value, float) or not isinstance(point.scale, str):
+    def whole_points(self, start: int, count: int) -> list[Point]:
+        """The points that `count` registers from offset `start` consist of. ModbusFault 3 for half a point."""
+        points: list[Point] = []
+        end = start + count
+        while start < end:
+            point = self._point_at.get(start)
+            if point is None or start + point.size > end:
+                raise ModbusFault(ILLEGAL_VALUE)
+            points.append(point)
+            start += point.size
+        return points
+
+    def _saturated(self, name: str, value: Value) -> Value:
+        if not isinstance(value, float) or name not in self._ranges:
             return value
         if value != value:
             return None
-        kind, step = INTEGERS[point.type], 10.0 ** (self.scales[point.scale] or 0)
-        top = (1 << (16 * kind.size - kind.signed)) - 2
-        return min(max(value, -top * step * kind.signed), top * step)
+        least, most = self._ranges[name]
+        return min(max(value, least), most)
 
 
 @dataclass(frozen=True, slots=True)
 class PlacedModel:
-    address: int
-    model: ServedModel
+    """A model and its registers' place: from `address` up to `end`."""
 
-    def touches(self, address: int, count: int) -> bool:
-        return address < self.address + self.model.layout.size and self.address < address + count
+    address: int
+    end: int
+    model: ServedModel
 
 
 class SunSpecMap:
@@ -102,36 +115,42 @@ class SunSpecMap:
     ) -> None:
         self._check, self._written = check, written
         sizes = itertools.accumulate((model.layout.size for model in models), initial=BASE + len(MARKER))
-        self._placed = [PlacedModel(address, model) for address, model in zip(sizes, models, strict=False)]
-        self._end = BASE + len(MARKER) + sum(model.layout.size for model in models) + 2
+        self._placed = [
+            PlacedModel(address, address + model.layout.size, model)
+            for address, model in zip(sizes, models, strict=False)
+        ]
+        self._image = [*MARKER, *itertools.chain(*(model.registers for model in models)), END_ID, 0]
 
     def read(self, address: int, count: int) -> list[int]:
         """ModbusFault 2 where any register is off the map."""
-        if address < BASE or address + count > self._end:
+        end = address + count
+        if address < BASE or end > BASE + len(self._image):
             raise ModbusFault(ILLEGAL_ADDRESS)
         for placed in self._placed:
-            if placed.touches(address, count):
+            if placed.address < end and address < placed.end:
                 placed.model.refresh(address - placed.address, count)
-        image = [*MARKER, *itertools.chain(*(placed.model.registers for placed in self._placed)), END_ID, 0]
-        return image[address - BASE : address - BASE + count]
+                self._image[placed.address - BASE : placed.end - BASE] = placed.model.registers
+        return self._image[address - BASE : end - BASE]
 
     def write(self, address: int, values: list[int]) -> None:
         """Whole writable points of one model, all or none. ModbusFault 2 off the map and for read-only points, 3 for
         half a point or a value that the point cannot take."""
         placed = self._find(address, len(values))
-        points = _whole_points(placed, address, len(values))
+        offset = address - placed.address
+        points = placed.model.whole_points(offset, len(values))
         if not all(point.name in placed.model.writable for point in points):
             raise ModbusFault(ILLEGAL_ADDRESS)
-        offset = address - placed.address
-        _check_values(points, values, offset)
         names = [point.name for point in points]
-        self._check(placed.model, placed.model.layout.decode(values, names, offset, placed.model.scales))
+        decoded = placed.model.layout.decode(values, names, offset, placed.model.scales)
+        if not all(_takes(point, decoded[point.name]) for point in points):
+            raise ModbusFault(ILLEGAL_VALUE)
+        self._check(placed.model, decoded)
         placed.model.registers[offset : offset + len(values)] = values
         self._written(placed.model, names)
 
     def _find(self, address: int, count: int) -> PlacedModel:
         for placed in self._placed:
-            if placed.address <= address and address + count <= placed.address + placed.model.layout.size:
+            if placed.address <= address and address + count <= placed.end:
                 return placed
         raise ModbusFault(ILLEGAL_ADDRESS)
 
@@ -140,20 +159,17 @@ def _scale_names(layout: ModelLayout) -> list[str]:
     return [point.name for point in layout.points.values() if point.type == "sunssf"]
 
 
-def _whole_points(placed: PlacedModel, address: int, count: int) -> list[Point]:
-    first = address - placed.address
-    inside = [
-        p for p in placed.model.layout.points.values() if first <= p.offset and p.offset + p.size <= first + count
-    ]
-    if sum(point.size for point in inside) != count:
-        raise ModbusFault(ILLEGAL_VALUE)
-    return inside
+def _ranges(layout: ModelLayout, scales: Mapping[str, int | None]) -> dict[str, tuple[float, float]]:
+    """What each scaled measurement's register can hold, in SI units."""
+    ranges = {}
+    for point in layout.points.values():
+        if isinstance(point.scale, str):
+            kind, step = INTEGERS[point.type], 10.0 ** (scales[point.scale] or 0)
+            top = (kind.most - 1) * step
+            ranges[point.name] = (-top if kind.least < 0 else 0.0, top)
+    return ranges
 
 
-def _check_values(points: Sequence[Point], values: Sequence[int], offset: int) -> None:
-    for point in points:
-        start = point.offset - offset
-        value = decode_point(point.type, values[start : start + point.size])
-        known = not point.type.startswith("enum") or value in point.symbols.values()
-        if value is None or not known:
-            raise ModbusFault(ILLEGAL_VALUE)
+def _takes(point: Point, value: Value) -> bool:
+    """A number or text of the point's type; of an enumeration, one that it defines."""
+    return value is not None and (not point.type.startswith("enum") or value in point.symbols.values())

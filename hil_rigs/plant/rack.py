@@ -36,8 +36,10 @@ class Contactor:
 class RackPlant:
     """Cells in series behind a main contactor, with a precharge contactor and resistor in parallel to it.
 
-    `current_a` (discharge positive) and `link_voltage_v` are set by the DC bus. `bleed[n]` (1 = bleeding) is set by
-    the cell monitor. Sensor hooks: `voltage_bias_v[n]`, `temperature_bias_degc[n]`, `current_bias_a`."""
+    `current_a` (discharge positive) and `link_voltage_v` are set by the DC bus. `emf_v`, which the rack would show
+    without current, and `resistance_ohm`, of its cells, are those at the end of the last step. `bleed[n]` (1 =
+    bleeding) is set by the cell monitor. Sensor hooks: `voltage_bias_v[n]`, `temperature_bias_degc[n]`,
+    `current_bias_a`."""
 
     def __init__(
         self, cells: CellPack, wiring_ohm: float = 0.004, precharge_ohm: float = 15.0, bleed_ohm: float = 33.0
@@ -45,6 +47,8 @@ class RackPlant:
         self.cells = cells
         self.main = Contactor()
         self.precharge = Contactor()
+        self.emf_v: float = cells.emf_v
+        self.resistance_ohm: float = cells.resistance_ohm
         self.current_a = 0.0
         self.link_voltage_v = 0.0
         self.cell_count = len(cells.voltage_v)
@@ -52,7 +56,7 @@ class RackPlant:
         self.voltage_bias_v: Floats = np.zeros(self.cell_count)
         self.temperature_bias_degc: Floats = np.zeros(self.cell_count)
         self.current_bias_a = 0.0
-        self._bleed_a: Floats = np.zeros(self.cell_count)
+        self._no_bleed_a: Floats = np.zeros(self.cell_count)
         self._bleed_s = 1.0 / bleed_ohm
         self._wiring_ohm = wiring_ohm
         self._precharge_ohm = precharge_ohm
@@ -66,22 +70,17 @@ class RackPlant:
         return self.precharge.closed
 
     @property
-    def emf_v(self) -> float:
-        """Voltage that the rack would show without current, now."""
-        return self.cells.emf_v
-
-    @property
     def voltage_v(self) -> float:
         """Rack terminals at the present current: the sum of the cells."""
-        return self.cells.emf_v - self.current_a * self.cells.resistance_ohm
+        return self.emf_v - self.current_a * self.resistance_ohm
 
     @property
     def path_conductance_s(self) -> float:
         """Between emf and link; 0 with both contactors open."""
         if self.main.closed:
-            return 1.0 / (self.cells.resistance_ohm + self._wiring_ohm)
+            return 1.0 / (self.resistance_ohm + self._wiring_ohm)
         if self.precharge.closed:
-            return 1.0 / (self.cells.resistance_ohm + self._wiring_ohm + self._precharge_ohm)
+            return 1.0 / (self.resistance_ohm + self._wiring_ohm + self._precharge_ohm)
         return 0.0
 
     @property
@@ -97,9 +96,9 @@ class RackPlant:
 
     def step(self, dt_s: float, ambient_degc: float) -> None:
         """Advance the cells at the present current, those that bleed by their resistor's current more."""
-        np.multiply(self.cells.voltage_v, self.bleed, out=self._bleed_a)
-        self._bleed_a *= self._bleed_s
-        self.cells.step(self.current_a, self._bleed_a, ambient_degc, dt_s)
+        cells = self.cells
+        cells.step(self.current_a, self._bleed_current_a(), ambient_degc, dt_s)
+        self.emf_v, self.resistance_ohm = cells.emf_v, cells.resistance_ohm
 
     def measured_voltage_v(self) -> Floats:
         return self.cells.voltage_v + self.voltage_bias_v
@@ -113,3 +112,8 @@ class RackPlant:
     def bleeding(self) -> Flags:
         """Read-back of the bleed switches, uint8[n]."""
         return self.bleed.copy()
+
+    def _bleed_current_a(self) -> Floats:
+        if np.count_nonzero(self.bleed) == 0:
+            return self._no_bleed_a
+        return self.cells.voltage_v * self.bleed * self._bleed_s

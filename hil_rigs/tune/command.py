@@ -36,6 +36,8 @@ class Trial:
 def tune(arguments: argparse.Namespace) -> int:
     """Exit status 0 when at least one trial finished without a fault, else 1."""
     study = find_study(arguments.study)
+    if arguments.out is not None:
+        arguments.out.mkdir(parents=True, exist_ok=True)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     trials: list[Trial] = []
     shown = not arguments.plain and not arguments.json and sys.stderr.isatty()
@@ -132,7 +134,6 @@ def _settings(trial: Trial) -> str:
 
 
 def _write(study: Study, trials: list[Trial], best: Trial, folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
     with (folder / "trials.csv").open("w", newline="") as file:
         names = [searched.setting for searched in study.searched]
         writer = csv.writer(file)

@@ -1,14 +1,16 @@
 """A CAN bus between simulated nodes, on any event loop: bit-rate timing, priority and faults, one timer a batch."""
 
 import asyncio
+import struct
 from collections import deque
 from collections.abc import Callable
 
 import numpy as np
 
-from drivers.clock import now_ns
+from drivers.clock import loop_ns
 from drivers.frames import EXTENDED_ID_FLAG, FRAME_BYTES, FrameBatch
 
+Loop = asyncio.AbstractEventLoop
 OnBatch = Callable[[FrameBatch], None]
 
 STANDARD_BITS = 47
@@ -89,40 +91,41 @@ class CanBus:
         if rest:
             raise ValueError(f"{len(frames)} bytes are not whole frames of {FRAME_BYTES}")
         if not self._busy:
-            self._start(asyncio.get_running_loop().time(), sender, frames)
+            loop = asyncio.get_running_loop()
+            self._start(loop, loop.time(), sender, frames)
         elif sender.queued_frames + count > self._queue_frames_max:
             sender.dropped += count
         else:
             sender.queued_frames += count
             sender.queue.append((_priority(frames), frames))
 
-    def _start(self, start_s: float, sender: BusPort, frames: bytes) -> None:
+    def _start(self, loop: Loop, start_s: float, sender: BusPort, frames: bytes) -> None:
         self._busy = True
         end_s = start_s + frames_bits(frames) * self._bit_s
-        asyncio.get_running_loop().call_at(end_s, self._end, end_s, sender, frames)
+        loop.call_at(end_s, self._end, loop, end_s, sender, frames)
 
-    def _end(self, end_s: float, sender: BusPort, frames: bytes) -> None:
+    def _end(self, loop: Loop, end_s: float, sender: BusPort, frames: bytes) -> None:
         self._busy = False
         waiting = [port for port in self.ports if port.queue]
         if waiting:
-            self._next(end_s, min(waiting, key=_next_priority))
+            self._next(loop, end_s, min(waiting, key=_next_priority))
         if self.delay_s > 0.0:
-            asyncio.get_running_loop().call_at(end_s + self.delay_s, self._deliver, sender, frames)
+            loop.call_at(end_s + self.delay_s, self._deliver, loop, sender, frames)
         else:
-            self._deliver(sender, frames)
+            self._deliver(loop, sender, frames)
 
-    def _next(self, start_s: float, sender: BusPort) -> None:
+    def _next(self, loop: Loop, start_s: float, sender: BusPort) -> None:
         _, frames = sender.queue.popleft()
         sender.queued_frames -= len(frames) // FRAME_BYTES
-        self._start(start_s, sender, frames)
+        self._start(loop, start_s, sender, frames)
 
-    def _deliver(self, sender: BusPort, frames: bytes) -> None:
+    def _deliver(self, loop: Loop, sender: BusPort, frames: bytes) -> None:
         count = len(frames) // FRAME_BYTES
         if self.open:
             self.lost += count
             return
         self.delivered += count
-        batch = FrameBatch(self._corrupted(frames) if self.corrupt_frac > 0.0 else frames, now_ns())
+        batch = FrameBatch(self._corrupted(frames) if self.corrupt_frac > 0.0 else frames, loop_ns(loop))
         for port in tuple(self.ports):
             if port is not sender and port.alive:
                 port.on_batch(batch)
@@ -144,6 +147,8 @@ def _next_priority(port: BusPort) -> int:
 
 def _priority(frames: bytes) -> int:
     """The lowest identifier in the batch, as arbitration sees it: base id first, standard before extended."""
-    can_id = np.frombuffer(frames, dtype="<u4")[:: FRAME_BYTES // 4].astype(np.int64)
-    extended = can_id & EXTENDED_ID_FLAG != 0
-    return int(np.where(extended, (can_id & 0x1FFF_FFFF) * 2 + 1, can_id << 19).min())
+    return min([_arbitration(can_id) for (can_id,) in struct.iter_unpack("<I12x", frames)])
+
+
+def _arbitration(can_id: int) -> int:
+    return (can_id & 0x1FFF_FFFF) * 2 + 1 if can_id & EXTENDED_ID_FLAG else can_id << 19

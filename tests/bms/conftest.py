@@ -68,7 +68,7 @@ def rack() -> Callable[..., RackReading]:
             io_at_ns=NOW_NS,
             health=MonitorHealth(0, 0, 0, 0, 0, 0),
         )
-        return replace(reading, **changes)
+        return reading._replace(**changes)
 
     return make
 

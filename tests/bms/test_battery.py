@@ -18,8 +18,8 @@ from drivers.readings import InverterState, RackReading
 
 DT_S = 0.02
 NO_FAULT = Protected((), (), False, False, False, False, False)
-OPENS = replace(NO_FAULT, zero_power=True, opens=True)
-OPENS_PROVEN = replace(OPENS, proven_only=True)
+OPENS = NO_FAULT._replace(zero_power=True, opens=True)
+OPENS_PROVEN = OPENS._replace(proven_only=True)
 
 
 class Bench:
@@ -228,7 +228,7 @@ def test_contactor_that_does_not_report_open_is_a_mismatch(bench: Bench) -> None
     faults = list(bench.run(0.04, OPENS).faults)
     for _ in range(40):
         assert bench.state is not None
-        bench.state = replace(bench.state, contactors=((True, False), (False, False)))
+        bench.state = bench.state._replace(contactors=((True, False), (False, False)))
         faults += bench.step(OPENS).faults
     assert faults == [("contactor_mismatch", "rack1", "main contactor did not report open")]
 

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -65,14 +64,14 @@ def test_old_cell_data_forces_zero_power(image: Callable[..., Image], rack: Call
     reading = rack()
     at_ns = reading.voltage_at_ns.copy()
     at_ns[2] -= 251_000_000
-    decision = Guard(LIMITS).step(image(first=replace(reading, voltage_at_ns=at_ns)), wish(1e5), DT_S)
+    decision = Guard(LIMITS).step(image(first=reading._replace(voltage_at_ns=at_ns)), wish(1e5), DT_S)
     assert (decision.power_w, decision.clip_reason) == (0.0, "rack 1: cell data too old")
 
 
 def test_old_current_forces_zero_power(image: Callable[..., Image], rack: Callable[..., RackReading]) -> None:
     reading = rack()
     decision = Guard(LIMITS).step(
-        image(first=replace(reading, current_at_ns=reading.current_at_ns - 101_000_000)), wish(1e5), DT_S
+        image(first=reading._replace(current_at_ns=reading.current_at_ns - 101_000_000)), wish(1e5), DT_S
     )
     assert (decision.power_w, decision.clip_reason) == (0.0, "rack 1: current too old")
 
@@ -98,7 +97,7 @@ def test_rack_that_was_never_heard_and_is_not_commanded_does_not_stop_the_others
 ) -> None:
     guard = Guard(LIMITS)
     unheard = image(second=rack(main_closed=None, current_at_ns=0))
-    alone = replace(wish(1e5), contactors=(Contactors(True, False), None))
+    alone = wish(1e5)._replace(contactors=(Contactors(True, False), None))
     for _ in range(int(2 * STOP_AFTER_S / DT_S)):
         decision = guard.step(unheard, alone, DT_S)
     assert decision == alone
@@ -148,4 +147,4 @@ def test_input_arrays_may_be_read_only(image: Callable[..., Image], rack: Callab
     reading = rack()
     voltage_v = np.array(reading.voltage_v)
     voltage_v.flags.writeable = False
-    assert Guard(LIMITS).step(image(first=replace(reading, voltage_v=voltage_v)), wish(1e5), DT_S).power_w == 1e5
+    assert Guard(LIMITS).step(image(first=reading._replace(voltage_v=voltage_v)), wish(1e5), DT_S).power_w == 1e5

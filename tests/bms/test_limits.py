@@ -1,7 +1,6 @@
 """Power limits: each cause narrows them, says so, falls at once and rises slowly."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 
@@ -98,9 +97,9 @@ def test_two_racks_give_the_sum_by_the_weaker_one(state: Callable[..., RackState
 @pytest.mark.parametrize(
     ("protected", "charge_w", "discharge_w"),
     [
-        (replace(NO_FAULT, blocks_charge=True), 0.0, 335.16e3),
-        (replace(NO_FAULT, blocks_discharge=True), 335.16e3, 0.0),
-        (replace(NO_FAULT, zero_power=True), 0.0, 0.0),
+        (NO_FAULT._replace(blocks_charge=True), 0.0, 335.16e3),
+        (NO_FAULT._replace(blocks_discharge=True), 335.16e3, 0.0),
+        (NO_FAULT._replace(zero_power=True), 0.0, 0.0),
     ],
 )
 def test_faults_block(
@@ -113,7 +112,7 @@ def test_faults_block(
 
 
 def test_nothing_online_allows_nothing(state: Callable[..., RackState]) -> None:
-    limits = PowerLimiter(LIMITS).step([replace(state(), online=False)], NO_FAULT, RATING, 0.1)
+    limits = PowerLimiter(LIMITS).step([state()._replace(online=False)], NO_FAULT, RATING, 0.1)
     assert (limits.charge_power_w, limits.discharge_power_w, limits.charge_reason) == (0.0, 0.0, "not connected")
 
 

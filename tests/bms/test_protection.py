@@ -74,7 +74,7 @@ def test_absent_cell_is_stale_data_and_nothing_else(
 def test_old_current_opens(site: Site, image: Callable[..., Image], rack: Callable[..., RackReading]) -> None:
     protection, reading = Protection(site), rack()
     run(protection, image(), 0.02)
-    old = replace(reading, current_at_ns=reading.current_at_ns - 101_000_000)
+    old = reading._replace(current_at_ns=reading.current_at_ns - 101_000_000)
     protected = run(protection, image(first=old), 0.02)
     assert (ids(protected), protected.opens, protected.proven_only) == (["current_stale"], True, False)
 
@@ -106,7 +106,7 @@ def test_inverter_fault_opens(site: Site, image: Callable[..., Image]) -> None:
 def test_bad_frames_open(site: Site, image: Callable[..., Image], rack: Callable[..., RackReading], field: str) -> None:
     protection = Protection(site)
     run(protection, image(), 0.02)
-    bad = replace(MonitorHealth(100, 0, 0, 0, 0, 0), **{field: 15})
+    bad = MonitorHealth(100, 0, 0, 0, 0, 0)._replace(**{field: 15})
     assert ids(run(protection, image(first=rack(health=bad)), 0.02)) == [f"monitor_{field}"]
 
 

@@ -279,6 +279,24 @@ def test_bad_input_is_status_2_and_one_clear_line(command: list[str], said: str)
     assert done.stdout == ""
 
 
+@pytest.mark.parametrize("command", [[*HIL, "run", "ai-smoothing", "--duration", "1e6"], [*HIL, "demo"]])
+@pytest.mark.parametrize(
+    ("record", "why"),
+    [
+        ("run", "a record file ends in .parquet (got 'no ending')"),
+        ("/nowhere/run.parquet", "cannot be written: No such file or directory"),
+        ("/dev/null/run.parquet", "cannot be written: Not a directory"),
+        ("/proc/run.parquet", "cannot be written: "),
+    ],
+)
+def test_record_that_cannot_be_written_is_refused_before_anything_runs(
+    command: list[str], record: str, why: str
+) -> None:
+    done = subprocess.run([*command, "--record", record], capture_output=True, text=True, timeout=20, check=False)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert done.stderr.startswith(f"{record}: {why}")
+
+
 @pytest.mark.parametrize("what", ["rigs", "scenarios", "faults"])
 def test_lists_are_names_and_what_they_say(what: str) -> None:
     done = subprocess.run([*HIL, what, "--json"], capture_output=True, text=True, timeout=60, check=True)

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,7 +18,6 @@ from bms.record.schema import COLUMNS
 
 CONTROLLER = """
 import asyncio, os, resource, sys
-from dataclasses import replace
 from bms.record import ProcessRecorder
 from record_row import ROW
 
@@ -28,7 +26,7 @@ async def main(path, count, ending, size_max):
         resource.setrlimit(resource.RLIMIT_FSIZE, (size_max, size_max))
     async with ProcessRecorder(path, {"site": "demo"}) as recorder:
         for i in range(count):
-            recorder.add(replace(ROW, frames=i))
+            recorder.add(ROW._replace(frames=i))
         print(recorder.writer_pid, flush=True)
         if ending == "kill":
             os.kill(os.getpid(), 9)
@@ -178,7 +176,7 @@ async def test_a_writer_that_hangs_costs_rows_but_never_time(tmp_path):
         os.kill(recorder.writer_pid, signal.SIGSTOP)
         start = time.monotonic()
         for i in range(10_000):
-            recorder.add(replace(ROW, frames=i))
+            recorder.add(ROW._replace(frames=i))
         took_s = time.monotonic() - start
         os.kill(recorder.writer_pid, signal.SIGCONT)
     kept = frames(tmp_path / "run.parquet")
@@ -204,6 +202,6 @@ async def test_both_recorders_write_the_same_bytes(tmp_path):
     async with ProcessRecorder(tmp_path / "process.parquet", {"site": "demo"}) as process:
         for i in range(1500):
             for recorder in (memory, process):
-                recorder.add(replace(ROW, time_s=i / 7, frames=i))
+                recorder.add(ROW._replace(time_s=i / 7, frames=i))
     memory.write(tmp_path / "memory.parquet")
     assert (tmp_path / "process.parquet").read_bytes() == (tmp_path / "memory.parquet").read_bytes()

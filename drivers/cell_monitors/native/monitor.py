@@ -6,12 +6,11 @@ import numpy as np
 
 from drivers.cell_monitors.native.layout import (
     BLEED_COMMAND_PERIOD_NS,
-    CELLS_PER_MODULE_MAX,
     RACK_COMMAND_PERIOD_NS,
     native_layout,
 )
 from drivers.cell_monitors.native.snapshot import RackDecoder
-from drivers.clock import now_ns
+from drivers.clock import loop_ns, now_ns
 from drivers.commands import BleedCommand, RackCommand
 from drivers.frames import FrameBatch
 from drivers.links.can import CanConfig, CanLink, CanOpener, open_python_can
@@ -42,8 +41,10 @@ class NativeRackMonitor:
         self._link = CanLink(config, self.on_batch, opener)
         self._encoder = FrameEncoder(self._layout.commands.frames)
         self._values: Floats = np.zeros(modules + 2)
+        self._bit_weights = (1 << np.arange(cells_per_module)).astype(np.float64)
         self._rack_frame = np.array([modules], dtype=np.int64)
         self._rack_expires_ns = self._rack_due_ns = NEVER_NS
+        self._bleed_wanted = np.zeros(self._layout.cells, dtype=np.bool_)
         self._bled = np.zeros(modules, dtype=np.bool_)
         self._bleed_expires_ns = self._bleed_due_ns = NEVER_NS
 
@@ -72,12 +73,15 @@ class NativeRackMonitor:
 
     def bleed(self, command: BleedCommand) -> None:
         """Cells to bleed until the expiry; the latest wins. ValueError unless there is one flag a cell."""
-        masks = self._masks(command)
-        if not np.array_equal(masks, self._values[:-2]):
-            self._bleed_due_ns = NEVER_NS
-        self._values[:-2] = masks
-        self._bled |= masks > 0
+        wanted = np.array(command.bleed, dtype=np.bool_)
+        if wanted.shape != self._bleed_wanted.shape:
+            raise ValueError(f"bleed has shape {wanted.shape}, the rack has {self._bleed_wanted.size} cells")
         self._bleed_expires_ns = command.expires_ns
+        if wanted.tobytes() != self._bleed_wanted.tobytes():
+            self._bleed_wanted = wanted
+            self._values[:-2] = masks = wanted.reshape(self._layout.modules, -1) @ self._bit_weights
+            self._bled |= masks > 0
+            self._bleed_due_ns = NEVER_NS
 
     def send_cycle(self, now: int) -> None:
         """Send what is due at `now` (ns)."""
@@ -98,21 +102,13 @@ class NativeRackMonitor:
         loop = asyncio.get_running_loop()
         due_ns = now_ns()
         while True:
-            self.send_cycle(now_ns())
-            due_ns = _next_due(due_ns, now_ns(), RACK_COMMAND_PERIOD_NS)
+            self.send_cycle(loop_ns(loop))
+            due_ns = _next_due(due_ns, loop_ns(loop), RACK_COMMAND_PERIOD_NS)
             await asyncio.sleep(due_ns / 1e9 - loop.time())
 
     def _send(self, frames: Times) -> None:
         if self._link.open and frames.size:
             self._link.send(self._encoder.encode(frames, self._values))
-
-    def _masks(self, command: BleedCommand) -> Floats:
-        """Bleed flags as one 16-bit mask a module."""
-        flags = np.asarray(command.bleed, dtype=np.bool_)
-        if flags.shape != (self._layout.cells,):
-            raise ValueError(f"bleed has shape {flags.shape}, the rack has {self._layout.cells} cells")
-        weights = 1 << np.arange(CELLS_PER_MODULE_MAX)[: self._layout.cells_per_module]
-        return (flags.reshape(self._layout.modules, -1) @ weights).astype(np.float64)
 
 
 def _next_due(due_ns: int, now: int, period_ns: int) -> int:

@@ -1,5 +1,7 @@
 """Frames of one native rack in, frozen readings out."""
 
+import math
+
 import numpy as np
 
 from drivers.cell_monitors.native.layout import CELLS_PER_FRAME, CELLS_PER_SENSOR, NativeLayout
@@ -21,8 +23,9 @@ class RackDecoder:
         self._voltage_frame = module * layout.frames_per_module + place // CELLS_PER_FRAME
         self._status_frame = layout.voltage_frames + module
         self._sensor = layout.cells + module * layout.sensors_per_module + place // CELLS_PER_SENSOR
+        self._voltage = slice(layout.cells)
         self._bleed = slice(layout.cells + layout.sensors, layout.cells + layout.sensors + layout.modules)
-        self._scalars = self._bleed.stop
+        self._scalars = slice(self._bleed.stop, self._bleed.stop + 7)
         self._io_frame = layout.measured.frame_index["RackState"]
         self._bleed_packed = b""
         self._bleed_flags: Flags = np.zeros(0, np.uint8)
@@ -35,10 +38,9 @@ class RackDecoder:
     def reading(self) -> RackReading:
         """What is known now; every array is a private, read-only copy."""
         values, at_ns = self._decoder.values, self._decoder.at_ns
-        voltage_v = values[: self._layout.cells].copy()
+        voltage_v = values[self._voltage].copy()
         temperature_degc = values.take(self._sensor)
-        scalars = values[self._scalars : self._scalars + 7].tolist()
-        current_a, rack_v, link_v, main, precharge, _, command_age_s = scalars
+        current_a, rack_v, link_v, main, precharge, _, command_age_s = values[self._scalars].tolist()
         return RackReading(
             voltage_v=_sealed(voltage_v),
             voltage_at_ns=_times(at_ns.take(self._voltage_frame), voltage_v),
@@ -46,13 +48,13 @@ class RackDecoder:
             temperature_at_ns=_times(at_ns.take(self._status_frame), temperature_degc),
             bleeding=self._bleeding(values[self._bleed]),
             current_a=current_a,
-            current_at_ns=int(at_ns[self._current_frame]),
+            current_at_ns=at_ns.item(self._current_frame),
             rack_voltage_v=rack_v,
             link_voltage_v=link_v,
             main_closed=_flag(main),
             precharge_closed=_flag(precharge),
             command_age_s=command_age_s,
-            io_at_ns=int(at_ns[self._io_frame]),
+            io_at_ns=at_ns.item(self._io_frame),
             health=self.health,
         )
 
@@ -91,7 +93,8 @@ def _sealed(values: Floats) -> Floats:
 
 def _times(at_ns: Times, values: Floats) -> Times:
     """The times, NEVER_NS where the value is marked invalid."""
-    at_ns[np.isnan(values)] = NEVER_NS
+    if math.isnan(values.item(values.argmin())):  # argmin ends at the first NaN
+        at_ns[np.isnan(values)] = NEVER_NS
     at_ns.flags.writeable = False
     return at_ns
 
