@@ -8,10 +8,13 @@ from setuptools.command.build_ext import build_ext
 from setuptools.errors import BaseError
 
 KERNELS = sorted(Path("kernels").glob("*.pyx"))
+HEADERS = sorted(path.as_posix() for pattern in ("*.h", "*.pxd") for path in Path("kernels").glob(pattern))
 
-# Portable on purpose: a wheel built here runs on any gateway of the same architecture. -ffast-math is not among the
-# flags because it would break NaN ("absent") and the compensated charge sums.
-UNIX_FLAGS = ["-O3", "-fno-math-errno", "-fno-trapping-math"]
+# Portable on purpose: a wheel built here runs on any gateway of the same architecture; the loops over thousands of
+# cells exist for several instruction sets and choose at run time (kernels/variants.h). -ffast-math is not among the
+# flags because it would break NaN ("absent") and the compensated charge sums; without contraction into fused
+# operations every instruction set gives the same bits.
+UNIX_FLAGS = ["-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off"]
 
 
 class BuildKernels(build_ext):
@@ -47,7 +50,12 @@ def _refusal(reason: str) -> str:
     return f"cellward: the compiled kernels could not be built: {reason}"
 
 
+def _kernel(source: Path) -> Extension:
+    loops_in_c = 'cdef extern from "' in source.read_text(encoding="utf-8")
+    return Extension(f"kernels.{source.stem}", [source.as_posix()], depends=HEADERS if loops_in_c else [])
+
+
 setup(
-    ext_modules=[Extension(f"kernels.{source.stem}", [source.as_posix()]) for source in KERNELS],
+    ext_modules=[_kernel(source) for source in KERNELS],
     cmdclass={"build_ext": BuildKernels},
 )

@@ -46,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_estimate(commands: Any) -> None:
-    estimate = commands.add_parser("estimate", help="replay a measured log through the controller's own estimator",
+    estimate = commands.add_parser("estimate", help="replay a measured log through the estimator",
                                    description=_estimate.__doc__)  # fmt: skip
     estimate.add_argument("--cell", metavar="CELL.yaml", type=Path, required=True,
                           help="cell file, or a shipped cell's name")  # fmt: skip
@@ -173,9 +173,9 @@ def _faults(arguments: argparse.Namespace) -> int:
 
 
 def _estimate(arguments: argparse.Namespace) -> int:
-    """Replay a log through the controller's own estimator. Without --start-soc the SoC is unknown (0.5, sigma 0.3).
-    Where the log has a reference `soc`, print how far the estimate is from it after the first 10 min, beside coulomb
-    counting and a plain EKF from the same samples and start."""
+    """Replay a log through the estimator of a string's mean cell. Without --start-soc the SoC is unknown (0.5, sigma
+    0.3). Where the log has a reference `soc`, print how far the estimate is from it after the first 10 min, beside
+    coulomb counting and a plain EKF from the same samples and start."""
     from bms.estimate.command import estimate
 
     return estimate(arguments)

@@ -57,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_tune(commands)
     _add_identify(commands)
     _add_evaluate(commands)
+    _add_bench(commands)
     for name, does, says in (
         ("rigs", _rigs, "list the shipped rigs"),
         ("scenarios", _scenarios, "list the shipped scenarios"),
@@ -149,6 +150,15 @@ def _add_evaluate(commands: Any) -> None:
     evaluate.add_argument("--plain", action="store_true", help="a line a log instead of a progress bar")
     _add_json(evaluate)
     evaluate.set_defaults(does=_evaluate)
+
+
+def _add_bench(commands: Any) -> None:
+    bench = commands.add_parser("bench", help="the speed tables, beside the peers", description=_bench.__doc__)
+    bench.add_argument("--quick", action="store_true", help="in at most 20 s, with more scatter")
+    bench.add_argument("--json", metavar="FILE", type=Path,
+                       help='write a list of {"row", "ours", "unit", "peer", "peer_value", "ratio"}')  # fmt: skip
+    bench.add_argument("--markdown", metavar="FILE", type=Path, help="write the page docs/benchmarks.md anew")
+    bench.set_defaults(does=_bench)
 
 
 def _add_json(parser: argparse.ArgumentParser) -> None:
@@ -248,6 +258,14 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     from hil_rigs.evaluate.command import evaluate_command
 
     return evaluate_command(arguments)
+
+
+def _bench(arguments: argparse.Namespace) -> int:
+    """Time the hot paths (each cell's estimate, balancing, CAN frames) beside peers that do the same work in the same
+    run: NumPy twins, the memory, cantools. `ratio` is the peer's time by ours: above 1 ours is faster."""
+    from hil_rigs.benchmarks.command import bench
+
+    return bench(arguments)
 
 
 def _rigs(arguments: argparse.Namespace) -> int:

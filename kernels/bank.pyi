@@ -8,6 +8,7 @@ class SocBank:
     current_bias_a: float
     voltage_predicted_v: float
     hysteresis: float
+    drop_v: float
     resistance_factor: float
     resistance_factor_sigma: float
     capacity_ah: float
@@ -19,4 +20,5 @@ class SocBank:
         self, voltage_v: float, current_a: float, charge_ah: float, temperature_degc: float, dt_s: float
     ) -> None: ...
     def gap(self, dt_s: float, charge_sigma_ah: float, current_sigma_a: float) -> None: ...
+    def shift(self, soc_frac: float) -> None: ...
     def rc_current_a(self) -> Floats: ...

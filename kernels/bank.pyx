@@ -50,6 +50,7 @@ assert FIRST_RC == X
 cdef struct Tuned:   # in the order of kernels.bank_model.Tuning
     double noise_v
     double noise_v_min
+    double first_v
     double error_v
     double model_share
     double error_s
@@ -85,6 +86,7 @@ cdef struct Hypothesis:
     double p[STATES_MAX][STATES_MAX]
     double log_weight
     double predicted_v
+    double drop_v
 
 
 cdef struct Warmth:   # where a temperature lies between the tables' rows
@@ -125,10 +127,12 @@ cdef class SocBank:
     """One string's mean cell, or one cell. Current is positive on discharge. Starts with SoC unknown.
 
     `soc_frac`, `soc_sigma_frac`: mean and standard deviation over the hypotheses; `voltage_predicted_v` is what was
-    expected before the newest voltage was taken. All properties are those of the newest step."""
+    expected before the newest voltage was taken, `drop_v` what current and relaxation take off in it. All properties
+    are those of the newest step."""
 
     cdef readonly object model
     cdef readonly double soc_frac, soc_sigma_frac, current_bias_a, voltage_predicted_v, hysteresis
+    cdef readonly double drop_v
     cdef readonly double resistance_factor, resistance_factor_sigma, capacity_ah, capacity_ah_sigma
     cdef readonly int hypotheses
     cdef Tuned tuned
@@ -212,7 +216,7 @@ cdef class SocBank:
                 it.p[j][k] = own[j] * own[j] if j == k else 0
         it.x[Z] = soc
         it.x[H] = t.hysteresis_end * (held(1 - soc / 0.1, 0, 1) - held(1 - (1 - soc) / 0.1, 0, 1))
-        it.predicted_v = 0
+        it.predicted_v = it.drop_v = 0
 
     def step(self, double voltage_v, double current_a, double charge_ah, double temperature_degc, double dt_s):
         """`dt_s` in which `charge_ah` was taken; then voltage and current at its end. A NaN voltage only predicts;
@@ -231,6 +235,15 @@ cdef class SocBank:
         cdef int q
         for q in range(self.hypotheses):
             self.lost(&self.bank[q], dt_s, charge_sigma_ah / self.nominal_ah, current_sigma_a)
+        self.show()
+
+    def shift(self, double soc_frac):
+        """Move every hypothesis by so much SoC: what somebody else knows of it (bleeding)."""
+        cdef int q
+        if not isfinite(soc_frac):
+            raise ValueError(f"soc_frac: got {soc_frac}, expected a finite value")
+        for q in range(self.hypotheses):
+            self.bank[q].x[Z] = held(self.bank[q].x[Z] + soc_frac, LEAST_SOC, MOST_SOC)
         self.show()
 
     cdef void lost(self, Hypothesis *it, double dt_s, double soc_sigma, double current_sigma_a) noexcept nogil:
@@ -263,6 +276,7 @@ cdef class SocBank:
                 self.predict(&self.bank[q], charge_ah, dt_s, &at)
             self.look(&self.bank[q], amps, &at, &seen)
             self.bank[q].predicted_v = seen.volts
+            self.bank[q].drop_v = seen.drop_v
             if looks:
                 self.update(&self.bank[q], volts, dt_s, &seen)
         self.since_merge_s += dt_s
@@ -435,6 +449,8 @@ cdef class SocBank:
         cdef double ohmic = t.ohmic_frac * seen.drop_v
         noise = noise if noise > t.noise_v_min * t.noise_v_min else t.noise_v_min * t.noise_v_min
         noise += (ohmic * ohmic + beside * beside * AXIS_SECONDS) / seconds
+        if dt_s == 0:
+            noise = t.first_v * t.first_v + ohmic * ohmic + beside * beside
         spread = noise
         for j in range(n):
             gain[j] = 0
@@ -463,7 +479,7 @@ cdef class SocBank:
         """Normalise the weights, then mean and spread over all hypotheses."""
         cdef int q
         cdef double best = -INFINITY, total = 0, weight, mean = 0
-        cdef double bias = 0, volts = 0, gap = 0, factor = 0, size = 0
+        cdef double bias = 0, volts = 0, drop = 0, gap = 0, factor = 0, size = 0
         for q in range(self.hypotheses):
             best = max(best, self.bank[q].log_weight)
         for q in range(self.hypotheses):
@@ -477,6 +493,8 @@ cdef class SocBank:
             factor += weight * self.bank[q].x[R]
             size += weight * self.bank[q].x[K]
             volts += weight * self.bank[q].predicted_v
+            drop += weight * self.bank[q].drop_v
+        self.drop_v = drop
         self.current_bias_a, self.hysteresis, self.voltage_predicted_v = bias, gap, volts
         self.soc_sigma_frac = sqrt(self.spread_of(Z, mean, total))
         self.resistance_factor, self.resistance_factor_sigma = exp(factor), sqrt(self.spread_of(R, factor, total))

@@ -19,7 +19,7 @@ HYPOTHESES_MAX = 64
 SOC_MIN, SOC_MAX = -0.04, 1.04
 LOG_FACTOR_MAX = 1.0
 AXIS_S = 600.0
-WORSE_MAX = 3.0
+WORSE_MAX = 6.0
 """Outside the measured temperatures the tables' errors grow by this factor at most."""
 EXTRAPOLATED_COLD_K, EXTRAPOLATED_WARM_K = 5.0, 5.0
 """Resistances go on by their own slope over 1/T this far beyond the tables, and stay there."""
@@ -34,6 +34,8 @@ class Tuning:
     voltage_noise_v: float = 0.2
     """White error of a voltage over 1 s: far above the sensor's, so that many samples do not pretend to know."""
     voltage_noise_v_min: float = 0.003
+    voltage_first_v: float = 0.01
+    """The same of the first sample, which has not been counted before."""
     model_error_v: float = 0.006
     """Coloured (Ornstein-Uhlenbeck) error of the modelled voltage that fades with time, beside the tables' own."""
     model_share: float = 0.25
@@ -42,7 +44,7 @@ class Tuning:
     ocv_error_v: float = 0.0012
     """Error of the OCV and hysteresis tables, on top of the sigma in the tables; it fades with charge moved."""
     ocv_error_soc: float = 0.14
-    error_per_k: float = 0.2
+    error_per_k: float = 0.25
     """Growth of both, as a share per kelvin outside the measured temperatures."""
     resistance_per_k: float = 0.03
     """Growth of the resistance's sigma likewise."""

@@ -1,4 +1,4 @@
-"""`bms estimate`: a log through the controller's own estimator; a table of figures, a file of what it said."""
+"""`bms estimate`: a log through the estimator of a string's mean cell; a table of figures, a file of what it said."""
 
 import argparse
 import json

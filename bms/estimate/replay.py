@@ -16,7 +16,7 @@ WATCH_ROWS = 5000
 
 FIGURES = ("soc_frac", "soc_sigma_frac", "voltage_predicted_v", "current_bias_a", "capacity_ah", "capacity_ah_sigma",
            "soh_frac")  # fmt: skip
-"""What is recorded of the controller's own estimator after each row."""
+"""What is recorded of the estimator after each row."""
 
 
 class Estimator(Protocol):

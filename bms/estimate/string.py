@@ -16,6 +16,7 @@ REST_PER_H = 0.02
 """Below this current on both sides a gap is taken for a rest, whose current is as small."""
 UNKNOWN_SIGMA_FRAC = 0.3
 STRIPPED_SIGMA_FRAC = 0.01
+SIGMA_FRAC_MAX = 0.5
 STUCK_DROP_V = 0.02
 """A voltage that stays the same to the last bit while the ohmic drop moves by this is not measured any more."""
 
@@ -43,7 +44,12 @@ class StringEstimator:
         """The string was discharged to its very end (the strip of a zinc battery): SoC is 0 beyond doubt."""
         self.start(0.0, STRIPPED_SIGMA_FRAC)
 
+    def shift(self, soc_frac: float) -> None:
+        """Move the SoC by what else is known of it: charge that bleeding took from the mean cell."""
+        self._bank.shift(soc_frac)
+
     def _restart(self) -> None:
+        self._gap_s = self._gap_a = 0.0
         self._last_a = math.nan
         self._unchanged_v = self._unchanged_a = math.nan
         self._frozen = False
@@ -57,7 +63,7 @@ class StringEstimator:
     def step(self, voltage_v: float, current_a: float, temperature_degc: float, dt_s: float) -> None:
         """One sample, `dt_s` after the one before (0 = the first). NaN voltage or current = absent; a step longer than
         STEP_S_MAX is a gap: nothing is integrated over it, and sigma grows."""
-        if not math.isfinite(current_a) or (dt_s > 0 and not math.isfinite(self._last_a)):
+        if not math.isfinite(current_a) or (dt_s > 0 and math.isnan(self._last_a)):
             self._lost(dt_s, current_a)
             return
         if dt_s > STEP_S_MAX:
@@ -77,7 +83,14 @@ class StringEstimator:
 
     @property
     def soc_sigma_frac(self) -> float:
-        return self._bank.soc_sigma_frac
+        """Also over a gap that has not ended yet."""
+        lost_frac = self._gap_a * self._gap_s / 3600 / self._cell.capacity_ah
+        return min(math.hypot(self._bank.soc_sigma_frac, lost_frac), SIGMA_FRAC_MAX)
+
+    @property
+    def drop_v(self) -> float:
+        """What current and relaxation take off the open-circuit voltage."""
+        return self._bank.drop_v
 
     @property
     def voltage_predicted_v(self) -> float:
@@ -125,9 +138,12 @@ class StringEstimator:
         self._new_window()
 
     def _lost(self, dt_s: float, current_a: float) -> None:
-        """The current is absent, or comes back after it was: the time between counts as a gap."""
-        if dt_s > 0:
-            self._gap(dt_s, current_a)
+        """The current is absent, or comes back after it was: the time between counts as one gap."""
+        self._gap_a = GAP_CURRENT_PER_H * self._cell.capacity_ah
+        self._gap_s += dt_s
+        if math.isfinite(current_a):
+            self._bank.gap(self._gap_s, self._gap_a * self._gap_s / 3600, self._gap_a)
+            self._gap_s = 0.0
         self._last_a = current_a
 
     def _gap(self, dt_s: float, current_a: float) -> None:

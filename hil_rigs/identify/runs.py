@@ -71,13 +71,13 @@ class Capacity:
 def capacity_of(logs: Sequence[Log], nominal_ah: float) -> Capacity:
     """What relates the references' SoC to charge; else the largest slow sweep; else the nominal value."""
     found = [pair for log in logs if (pair := _by_reference(log)) is not None]
-    capacities = [ah for ah, _, _ in found]
+    capacities = [ah for ah, _, share in found if share != 0.0] or [ah for ah, _, _ in found]
     if not capacities:
         capacities = [ah for log in logs if (ah := _capacity_by_sweep(log, nominal_ah)) is not None]
     if not capacities:
         return Capacity(nominal_ah, 0.05, ())
     ah = float(np.median(capacities))
-    measured = tuple((degc, share) for _, degc, share in found if np.isfinite(share))
+    measured = tuple((degc, share) for _, degc, share in found if share > 0.0)
     spread = 1.48 * float(np.median(np.abs(np.array(capacities) - ah))) / ah
     return Capacity(ah, float(np.hypot(spread, 0.01)), measured)
 
@@ -107,7 +107,8 @@ def charge_ah(time_s: Floats, current_a: Floats) -> Floats:
 
 def _by_reference(log: Log) -> tuple[float, float, float] | None:
     """(Ah, mean degC, efficiency): the reference SoC explained by charge out and charge in. The efficiency is NaN when
-    little was charged, and held within EFFICIENCY_MIN..1."""
+    little was charged, 0 when little was discharged (the charge then holds what is lost, too), else held within
+    EFFICIENCY_MIN..1."""
     if log.soc_frac is None:
         return None
     known = np.isfinite(log.soc_frac) & np.isfinite(log.current_a)
@@ -119,7 +120,7 @@ def _by_reference(log: Log) -> tuple[float, float, float] | None:
     both = min(out[-1], back[-1]) > BOTH_WAYS * max(out[-1], back[-1])
     if not both:
         slope = float(np.polyfit(back - out, soc, 1)[0])
-        return (1 / slope, degc, np.nan) if slope > 0 else None
+        return (1 / slope, degc, np.nan if out[-1] > back[-1] else 0.0) if slope > 0 else None
     (per_out, per_back, _), *_ = np.linalg.lstsq(np.column_stack([-out, back, np.ones(len(out))]), soc, rcond=None)
     if per_out <= 0:
         return None

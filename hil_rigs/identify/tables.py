@@ -11,7 +11,7 @@ from scipy.interpolate import PchipInterpolator
 
 from hil_rigs.identify.basis import KELVIN, arrhenius
 from hil_rigs.identify.fit import SOC_KNOTS, Solution, Structure
-from hil_rigs.identify.ocv import OcvBase
+from hil_rigs.identify.ocv import WARM_DEGC, OcvBase
 from hil_rigs.identify.runs import Capacity
 from kernels.cell_tables import LINEAR_A, SOC_GRID, CellTables, extended, frozen_tables
 
@@ -27,6 +27,8 @@ STEP_K = 7.0
 COLDER_K, WARMER_K = (20.0, 10.0), (15.0,)
 """Rows beyond the measured temperatures, for what a resistance usually does there."""
 ACTIVATION_K = 500.0, 7000.0
+OCV_V_PER_K = -0.0005, 0.0005
+"""Entropy moves an open-circuit voltage by no more than this."""
 OCV_SIGMA_V = 0.002, 0.020
 MODEL_SIGMA_V = 0.001, 0.040
 """Least and most: near empty a small error of the SoC looks like a large one of the voltage."""
@@ -45,7 +47,7 @@ def cell_tables(
     structure, knots = solution.structure, solution.degc_knots
     degc = dense(knots)
     ohm = _over_temperature(solution.resistance_ohm, knots, degc, np.array(structure.activation_k))
-    ocv_v = _linear(base.curve_v + _over_soc(solution.ocv_correction_v), knots, degc)
+    ocv_v = _ocv_over_temperature(base.curve_v + _over_soc(solution.ocv_correction_v), knots, degc)
     return frozen_tables(
         name=name,
         chemistry=chemistry,
@@ -89,6 +91,17 @@ def _over_temperature(ohm: Floats, knots: Floats, degc: Floats, usual_k: Floats)
         warm_k, cold_k = np.clip(np.median(curve.derivative()(at[[0, -1]]), axis=2), *ACTIVATION_K).T
     beyond = np.where(to > inside, cold_k[:, None], warm_k[:, None]) * (to - inside)
     return np.asarray(np.exp(within + beyond[:, :, None]))
+
+
+def _ocv_over_temperature(rows: Floats, knots: Floats, degc: Floats) -> Floats:
+    """OCV [T, 221] at `degc`: linear between the knots; beyond them on with the slope that the warm ones have."""
+    within, warm = _linear(rows, knots, degc), knots >= WARM_DEGC
+    if warm.sum() < 2:
+        return within
+    away = knots[warm] - knots[warm].mean()
+    slope = (away[:, None] * rows[warm]).sum(axis=0) / (away**2).sum()
+    smooth = np.convolve(np.pad(slope, 5, mode="edge"), np.ones(11) / 11, "valid")
+    return np.asarray(within + np.outer(degc - np.clip(degc, knots[0], knots[-1]), np.clip(smooth, *OCV_V_PER_K)))
 
 
 def _over_soc(table: Floats) -> Floats:

@@ -97,6 +97,7 @@ class SocBank:
         self._p = np.repeat(np.diag(own**2)[None], len(places), axis=0)
         self._log_weight = np.log(weights)
         self._predicted_v = np.zeros(len(places))
+        self._drop_v = np.zeros(len(places))
         self._since_merge_s = 0.0
         self._first = True
         self._show()
@@ -117,7 +118,7 @@ class SocBank:
         if dt_s > 0:
             self._predict(charge_ah, dt_s, at)
         volts, slope, drop_v = self._look(current_a, at)
-        self._predicted_v = volts
+        self._predicted_v, self._drop_v = volts, drop_v
         if math.isfinite(voltage_v):
             self._update(voltage_v, dt_s, volts, slope, drop_v)
         self._since_merge_s += dt_s
@@ -140,6 +141,12 @@ class SocBank:
         self._p[:, HYSTERESIS, HYSTERESIS] += soc_sigma**2 * 100 if soc_sigma < 0.06 else 0.36
         for j in range(FIRST_RC, self.model.states):
             self._p[:, j, j] += current_sigma_a**2 * (1 - factor[j] ** 2)
+        self._show()
+
+    def shift(self, soc_frac: float) -> None:
+        if not math.isfinite(soc_frac):
+            raise ValueError(f"soc_frac: got {soc_frac}, expected a finite value")
+        self._x[:, SOC] = np.clip(self._x[:, SOC] + soc_frac, SOC_MIN, SOC_MAX)
         self._show()
 
     def rc_current_a(self) -> Floats:
@@ -242,6 +249,8 @@ class SocBank:
         white = max(tuning.voltage_noise_v**2 / seconds, tuning.voltage_noise_v_min**2)
         beside = tuning.axis_sigma * slope[:, SOC]
         noise = white + ((tuning.ohmic_error_frac * drop_v) ** 2 + beside**2 * AXIS_S) / seconds
+        if dt_s == 0:
+            noise = tuning.voltage_first_v**2 + (tuning.ohmic_error_frac * drop_v) ** 2 + beside**2
         away = voltage_v - volts
         gain = np.einsum("qjk,qk->qj", p, slope)
         spread = noise + (gain * slope).sum(axis=1)
@@ -275,6 +284,7 @@ class SocBank:
         self.capacity_ah = self._nominal_ah * math.exp(mean[CAPACITY])
         self.capacity_ah_sigma = self.capacity_ah * float(sigma[CAPACITY])
         self.voltage_predicted_v = float(weight @ self._predicted_v)
+        self.drop_v = float(weight @ self._drop_v)
 
     def _merge(self) -> None:
         self._keep(np.flatnonzero(self._log_weight >= -self.model.tuning.prune).tolist())
@@ -304,3 +314,4 @@ class SocBank:
     def _keep(self, places: list[int]) -> None:
         self._x, self._p = self._x[places], self._p[places]
         self._log_weight, self._predicted_v = self._log_weight[places], self._predicted_v[places]
+        self._drop_v = self._drop_v[places]

@@ -11,6 +11,7 @@ from kernels.loaded import COMPILED, require_compiled
 
 FOLDER = Path(kernels.__file__).parent
 PUBLIC = [
+    ("balance", "StringBalancer"),
     ("balance", "choose_bleed"),
     ("bank", "SocBank"),
     ("canbits", "FrameDecoder"),
@@ -18,6 +19,7 @@ PUBLIC = [
     ("canbits", "crc8_j1850"),
     ("cellsim", "CellPack"),
     ("limits", "LimitSolver"),
+    ("series", "SeriesCells"),
     ("soc", "SocFilter"),
 ]
 

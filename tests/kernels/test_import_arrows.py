@@ -13,8 +13,11 @@ ESTIMATOR = {
     "kernels.bank_model",
     "kernels.limits",
     "kernels.limits_model",
+    "kernels.series",
+    "kernels.series_model",
     "kernels.soc",
     "kernels.balance",
+    "kernels.balance_model",
     "kernels.filter_model",
 }
 

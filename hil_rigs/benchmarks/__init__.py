@@ -1,0 +1,1 @@
+"""How fast the hot paths are, beside a peer that does the same work in the same run."""
