@@ -29,7 +29,14 @@ def write_fit_report(found: IdentifiedCell, folder: Path) -> Path:
 
 def _page(found: IdentifiedCell) -> str:
     tables = found.tables
-    charts = [_ocv(tables), _resistance(tables), _hysteresis(tables), _model_error(tables)]
+    rows = _measured_rows(found)
+    ohm = tables.resistance_ohm + tables.rc_resistance_ohm.sum(axis=0)
+    charts = [
+        _ocv(tables, rows),
+        _lines(tables, rows, "R0 and all pairs together", "mOhm", 1e3 * ohm),
+        _lines(tables, rows, "Hysteresis, half gap", "mV", 1e3 * tables.hysteresis_v),
+        _lines(tables, rows, "What the voltage does around the model", "mV", 1e3 * tables.model_sigma_v),
+    ]
     facts = (
         f"{tables.capacity_ah:.3f} Ah ± {100 * tables.capacity_sigma_frac:.1f} %, RC pairs of "
         + ", ".join(f"{tau:g} s" for tau in tables.rc_tau_s)
@@ -51,41 +58,33 @@ def _page(found: IdentifiedCell) -> str:
     )
 
 
-def _ocv(tables: CellTables) -> str:
-    low, high = float(tables.ocv_v[:, 14].min()), float(tables.ocv_v[:, -10].max())
-    chart = Chart("Open-circuit voltage ± sigma", "SoC %", "V", (0.0, 100.0), (low, high + 0.02))
-    for t, (row, sigma) in enumerate(zip(tables.ocv_v, tables.ocv_sigma_v, strict=True)):
-        chart.band(_soc(), (row - sigma)[INSIDE], (row + sigma)[INSIDE], _colour(t), "")
-        chart.line(_soc(), row[INSIDE], _colour(t), _name(tables, t))
+def _measured_rows(found: IdentifiedCell) -> list[int]:
+    """The tables' rows at the temperatures of the runs; those between and beyond follow from them."""
+    return [int(np.abs(found.tables.temperature_degc - degc).argmin()) for degc in found.solution.degc_knots]
+
+
+def _ocv(tables: CellTables, rows: list[int]) -> str:
+    shown = tables.ocv_v[rows]
+    chart = Chart(
+        "Open-circuit voltage ± sigma", "SoC %", "V", (0.0, 100.0), (float(shown[:, 14].min()), float(shown.max()))
+    )
+    for colour, t in zip(COLOURS, rows, strict=False):
+        row, sigma = tables.ocv_v[t], tables.ocv_sigma_v[t]
+        chart.band(_soc(), (row - sigma)[INSIDE], (row + sigma)[INSIDE], colour, "")
+        chart.line(_soc(), row[INSIDE], colour, _name(tables, t))
     return chart.text()
 
 
-def _resistance(tables: CellTables) -> str:
-    rows = tables.resistance_ohm + tables.rc_resistance_ohm.sum(axis=0)
-    return _lines(tables, "R0 and all pairs together", "mOhm", 1e3 * rows)
-
-
-def _hysteresis(tables: CellTables) -> str:
-    return _lines(tables, "Hysteresis, half gap", "mV", 1e3 * tables.hysteresis_v)
-
-
-def _model_error(tables: CellTables) -> str:
-    return _lines(tables, "What the voltage does around the model", "mV", 1e3 * tables.model_sigma_v)
-
-
-def _lines(tables: CellTables, title: str, unit: str, rows: Floats) -> str:
-    chart = Chart(title, "SoC %", unit, (0.0, 100.0), (0.0, 1.05 * float(np.quantile(rows[:, INSIDE], 0.98)) + 1e-9))
-    for t, row in enumerate(rows):
-        chart.line(_soc(), row[INSIDE], _colour(t), _name(tables, t))
+def _lines(tables: CellTables, rows: list[int], title: str, unit: str, values: Floats) -> str:
+    most = 1.05 * float(np.quantile(values[rows][:, INSIDE], 0.98)) + 1e-9
+    chart = Chart(title, "SoC %", unit, (0.0, 100.0), (0.0, most))
+    for colour, t in zip(COLOURS, rows, strict=False):
+        chart.line(_soc(), values[t][INSIDE], colour, _name(tables, t))
     return chart.text()
 
 
 def _soc() -> Floats:
     return 100 * SOC_GRID[INSIDE]
-
-
-def _colour(t: int) -> str:
-    return COLOURS[t % len(COLOURS)]
 
 
 def _name(tables: CellTables, t: int) -> str:

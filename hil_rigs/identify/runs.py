@@ -119,7 +119,9 @@ def _by_reference(log: Log) -> tuple[float, float, float] | None:
     degc = float(np.nanmean(log.temperature_degc))
     both = min(out[-1], back[-1]) > BOTH_WAYS * max(out[-1], back[-1])
     if not both:
-        slope = float(np.polyfit(back - out, soc, 1)[0])
+        net = back - out if log.ah is None else -log.ah[known]
+        good = np.isfinite(net)
+        slope = float(np.polyfit(net[good], soc[good], 1)[0])
         return (1 / slope, degc, np.nan if out[-1] > back[-1] else 0.0) if slope > 0 else None
     (per_out, per_back, _), *_ = np.linalg.lstsq(np.column_stack([-out, back, np.ones(len(out))]), soc, rcond=None)
     if per_out <= 0:
