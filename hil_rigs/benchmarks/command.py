@@ -26,7 +26,8 @@ PAGE = """\
 Made by `hil bench --markdown docs/benchmarks.md`; again on your machine: `hil bench`, in 20 s: `hil bench --quick`.
 
 Ours and the peer do the same work in the same process and take turns; each figure is the median of the turns, `ratio`
-is the peer's time by ours: 10 means ten times faster. The figures depend on the machine, the ratios much less.
+is the peer's time by ours: 10 means ten times faster. The figures depend on the machine, the ratios much less. Rows of
+2 threads need both cores for themselves: beside other work they come out as one thread's.
 
 Where the peer is the memory, it reads and writes as many bytes as one step must ({bytes_per_cell} a cell: 15 float32 of
 state, of which 12 are written, a voltage, SoC and its sigma) with a single addition: a ratio of 0.7 means 70 % of the
