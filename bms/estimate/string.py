@@ -44,10 +44,6 @@ class StringEstimator:
         """The string was discharged to its very end (the strip of a zinc battery): SoC is 0 beyond doubt."""
         self.start(0.0, STRIPPED_SIGMA_FRAC)
 
-    def shift(self, soc_frac: float) -> None:
-        """Move the SoC by what else is known of it: charge that bleeding took from the mean cell."""
-        self._bank.shift(soc_frac)
-
     def _restart(self) -> None:
         self._gap_s = self._gap_a = 0.0
         self._last_a = math.nan
@@ -86,11 +82,6 @@ class StringEstimator:
         """Also over a gap that has not ended yet."""
         lost_frac = self._gap_a * self._gap_s / 3600 / self._cell.capacity_ah
         return min(math.hypot(self._bank.soc_sigma_frac, lost_frac), SIGMA_FRAC_MAX)
-
-    @property
-    def drop_v(self) -> float:
-        """What current and relaxation take off the open-circuit voltage."""
-        return self._bank.drop_v
 
     @property
     def voltage_predicted_v(self) -> float:

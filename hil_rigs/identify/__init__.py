@@ -10,7 +10,7 @@ from bms.estimate.log import Log
 from hil_rigs.identify.chemistry import CHEMISTRIES, Chemistry
 from hil_rigs.identify.fit import SOC_KNOTS, Fit, Solution, Structure
 from hil_rigs.identify.ocv import OcvBase, ocv_base
-from hil_rigs.identify.runs import IdentifyError, Run, capacity_of, run_of
+from hil_rigs.identify.runs import FLOWING_PER_H, IdentifyError, Run, capacity_of, run_of
 from hil_rigs.identify.tables import cell_tables
 from kernels.cell_tables import SOC_GRID, CellTables
 
@@ -43,9 +43,11 @@ def identify_cell(
     kind = CHEMISTRIES[chemistry]
     capacity = capacity_of(logs, nominal_ah)
     runs = tuple(run_of(log, capacity.ah, kind) for log in logs)
+    if all(np.abs(run.current_a).max() < FLOWING_PER_H * capacity.ah for run in runs):
+        raise IdentifyError(f"{logs[0].path}: no current flows in any run: nothing but a voltage can be read from that")
     degc_knots = temperature_knots(runs)
     base = ocv_base(runs, degc_knots, kind)
-    fit = _fit(runs, base, capacity.ah, degc_knots, kind)
+    fit = _fit(runs, base, capacity.ah, degc_knots)
     solution = fit.solve(_best_structure(fit, kind, capacity.ah))
     measured = min(run.temperature_degc.min() for run in runs), max(run.temperature_degc.max() for run in runs)
     source = f"identified from {len(runs)} runs: " + ", ".join(dict.fromkeys(run.name for run in runs))
@@ -64,11 +66,11 @@ def temperature_knots(runs: Sequence[Run]) -> Floats:
     return np.array([float(np.mean(group)) for group in groups])
 
 
-def _fit(runs: Sequence[Run], base: OcvBase, capacity_ah: float, degc_knots: Floats, kind: Chemistry) -> Fit:
+def _fit(runs: Sequence[Run], base: OcvBase, capacity_ah: float, degc_knots: Floats) -> Fit:
     base_v = [_base_at(run, base, degc_knots) for run in runs]
     sigma_v = np.repeat(base.sigma_v[:, None], len(SOC_KNOTS), axis=1)
     gap_v = np.array([np.interp(SOC_KNOTS, SOC_GRID, row) for row in base.half_gap_v])
-    return Fit(runs, base_v, capacity_ah, degc_knots, kind, sigma_v, gap_v)
+    return Fit(runs, base_v, capacity_ah, degc_knots, sigma_v, gap_v)
 
 
 def _base_at(run: Run, base: OcvBase, degc_knots: Floats) -> Floats:

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ from bms.estimate.log import Log, read_runs
 from hil_rigs.identify import IdentifiedCell, IdentifyError, identify_cell
 from hil_rigs.identify.fit_report import write_fit_report
 from hil_rigs.identify.tables import write_cell
+from kernels.cell_tables import CellTables
 
 
 def identify_command(arguments: argparse.Namespace) -> int:
@@ -23,36 +23,40 @@ def identify_command(arguments: argparse.Namespace) -> int:
         found = identify_cell(logs, nominal_ah=arguments.nominal_ah, chemistry=arguments.chemistry, name=out.stem)
     write_cell(found.tables, out)
     report = None if arguments.report is None else write_fit_report(found, arguments.report)
-    document = summary(found)
     if arguments.json:
-        print(json.dumps({**document, "cell": str(out), "report": None if report is None else str(report)}))
+        print(json.dumps({**summary(found), "cell": str(out), "report": None if report is None else str(report)}))
     else:
-        _show(document, out, report)
+        _show(found, out, report)
     return 0
 
 
 def summary(found: IdentifiedCell) -> dict[str, object]:
     """What was found in short, with its uncertainties; resistances are the sum of R0 and all pairs at half charge."""
-    tables, half = found.tables, found.tables.ocv_v.shape[1] // 2
-    ohm = tables.resistance_ohm[:, half] + tables.rc_resistance_ohm[:, :, half].sum(axis=0)
+    tables = found.tables
     return {
         "runs": [run.name for run in found.runs],
         "capacity_ah": tables.capacity_ah,
         "capacity_sigma_frac": tables.capacity_sigma_frac,
         "residual_mv": 1e3 * found.solution.residual_v,
         "tau_s": tables.rc_tau_s.tolist(),
-        "temperatures": [
-            {
-                "temperature_degc": float(degc),
-                "resistance_ohm": float(ohm[t]),
-                "resistance_sigma_frac": float(tables.resistance_sigma_frac[t]),
-                "ocv_sigma_v": float(np.median(tables.ocv_sigma_v[t, 20:-20])),
-                "hysteresis_v": float(tables.hysteresis_v[t, half]),
-                "coulombic_efficiency": float(tables.coulombic_efficiency[t]),
-            }
-            for t, degc in enumerate(tables.temperature_degc)
-        ],
+        "temperatures": _rows(found.tables),
     }
+
+
+def _rows(tables: CellTables) -> list[dict[str, float]]:
+    half = tables.ocv_v.shape[1] // 2
+    ohm = tables.resistance_ohm[:, half] + tables.rc_resistance_ohm[:, :, half].sum(axis=0)
+    return [
+        {
+            "temperature_degc": float(degc),
+            "resistance_ohm": float(ohm[t]),
+            "resistance_sigma_frac": float(tables.resistance_sigma_frac[t]),
+            "ocv_sigma_v": float(np.median(tables.ocv_sigma_v[t, 20:-20])),
+            "hysteresis_v": float(tables.hysteresis_v[t, half]),
+            "coulombic_efficiency": float(tables.coulombic_efficiency[t]),
+        }
+        for t, degc in enumerate(tables.temperature_degc)
+    ]
 
 
 def _read(files: list[Path], charge_positive: bool) -> list[Log]:
@@ -66,17 +70,16 @@ def _check_folder(out: Path, report: Path | None) -> None:
         raise IdentifyError(f"--report {report}: is not a folder")
 
 
-def _show(document: dict[str, object], out: Path, report: Path | None) -> None:
-    temperatures = document["temperatures"]
-    assert isinstance(temperatures, list)
-    print(f"{out}: {document['capacity_ah']:.3f} Ah ± {100 * float(str(document['capacity_sigma_frac'])):.1f} %")
-    print(f"residual {document['residual_mv']:.1f} mV (weighted RMS over all runs)")
+def _show(found: IdentifiedCell, out: Path, report: Path | None) -> None:
+    tables = found.tables
+    print(f"{out}: {tables.capacity_ah:.3f} Ah ± {100 * tables.capacity_sigma_frac:.1f} %")
+    print(f"residual {1e3 * found.solution.residual_v:.1f} mV (weighted RMS over all runs)")
     print("   degC   R total mOhm      ±%   OCV ± mV   hysteresis mV   efficiency")
-    for row in temperatures:
+    for row in _rows(tables):
         print(
             f"{row['temperature_degc']:7.1f}{1e3 * row['resistance_ohm']:15.3f}"
             f"{100 * row['resistance_sigma_frac']:8.1f}"
             f"{1e3 * row['ocv_sigma_v']:11.1f}{1e3 * row['hysteresis_v']:16.1f}{row['coulombic_efficiency']:13.3f}"
         )
     if report is not None:
-        print(f"report: {report}", file=sys.stdout)
+        print(f"report: {report}")

@@ -10,7 +10,6 @@ from scipy import sparse
 from scipy.optimize import lsq_linear
 
 from hil_rigs.identify.basis import arrhenius, hat_matrix, hysteresis, low_pass
-from hil_rigs.identify.chemistry import Chemistry
 from hil_rigs.identify.prior import Prior
 from hil_rigs.identify.runs import Run
 
@@ -68,14 +67,13 @@ class Fit:
         base_v: Sequence[Floats],
         capacity_ah: float,
         degc_knots: Floats,
-        chemistry: Chemistry,
         ocv_sigma_v: Floats,
         hysteresis_v: Floats,
     ) -> None:
         """`base_v[r]` is the OCV base at each row of run r; [T, Z]: how far the true OCV may lie from the base, and the
         half gap that hysteresis is expected to have."""
         self._runs, self._base_v, self._capacity_ah = runs, base_v, capacity_ah
-        self._degc_knots, self._chemistry = degc_knots, chemistry
+        self._degc_knots = degc_knots
         self._prior = Prior(ocv_sigma_v, hysteresis_v)
         self._inner_a: dict[tuple[int, float], Floats] = {}
         self._gaps: dict[tuple[int, float], Floats] = {}

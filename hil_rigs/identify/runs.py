@@ -14,6 +14,7 @@ Floats = NDArray[np.float64]
 LOW_RATE_PER_H = 0.13
 """Up to about C/8 the drop is small enough to read the open-circuit voltage through it."""
 LOW_RATE_SPAN = 0.5
+FLOWING_PER_H = 0.005
 DEFAULT_DEGC = 25.0
 GAP_S = 120.0
 """A longer pause of the logger says nothing about the current in it."""
@@ -156,7 +157,7 @@ def _anchored(
 
 def _sweeps(current_a: Floats, soc: Floats, capacity_ah: float) -> tuple[Sweep, ...]:
     """Stretches without a change of direction or a large current that move more than half of the capacity."""
-    flowing = np.abs(current_a) > 0.005 * capacity_ah
+    flowing = np.abs(current_a) > FLOWING_PER_H * capacity_ah
     label = np.where(flowing, np.sign(current_a), 0.0)
     label[np.abs(current_a) > LOW_RATE_PER_H * capacity_ah] = 9.0
     known = np.flatnonzero(label)

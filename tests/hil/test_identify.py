@@ -131,6 +131,11 @@ def test_nothing_usable_is_an_error() -> None:
         identify_cell([empty], nominal_ah=AH, chemistry="nmc")
 
 
+def test_a_cell_that_only_rests_is_refused() -> None:
+    with pytest.raises(IdentifyError, match="still: no current flows in any run"):
+        identify_cell([measured("still", np.zeros(500), 1.0, start=0.5)], nominal_ah=AH, chemistry="nmc")
+
+
 def test_file_gives_the_tables_back_and_a_controller_can_load_it(tmp_path: Path) -> None:
     tables = identify_cell([SLOW, DYNAMIC, COLD], nominal_ah=AH, chemistry="nmc", name="mine").tables
     write_cell(tables, tmp_path / "cell.yaml")
