@@ -1,15 +1,13 @@
 """Works through the plans in several processes: a fold's model first, then its cases, each as soon as it can be."""
 
-import multiprocessing
-import signal
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from contextlib import contextmanager
+from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any
 
 from hil_rigs.evaluate.cases import Fold, Plan
 from hil_rigs.evaluate.measure import Measured, measure, model_of
+from hil_rigs.worker_processes import WorkerProcesses
 from kernels.cell_tables import CellTables
 
 
@@ -27,30 +25,16 @@ def steps(plans: Sequence[Plan]) -> int:
 
 def evaluate(plans: Sequence[Plan], jobs: int) -> Iterator[tuple[Plan, Fold, Measured | None]]:
     """What is finished, in no fixed order: a fold's model (None) or a measured case. Closing it, or an interrupt, drops
-    what has not begun. Errors of `model_of` and `measure` pass through."""
-    with _pool(jobs) as pool:
+    the rest. Errors of `model_of` and `measure` pass through."""
+    with WorkerProcesses(jobs) as workers:
         running: dict[Future[Any], tuple[Plan, Fold]] = {
-            pool.submit(model_of, fold, plan): (plan, fold) for plan in plans for fold in plan.folds
+            workers.submit(model_of, fold, plan): (plan, fold) for plan in plans for fold in plan.folds
         }
         while running:
-            for done in wait(running, return_when=FIRST_COMPLETED).done:
+            for done in workers.finished(running):
                 plan, fold = running.pop(done)
                 result: CellTables | Measured = done.result()
                 if isinstance(result, CellTables):
                     for each in fold.cases:
-                        running[pool.submit(measure, each, result, plan.nominal_ah)] = plan, fold
+                        running[workers.submit(measure, each, result, plan.nominal_ah)] = plan, fold
                 yield plan, fold, None if isinstance(result, CellTables) else result
-
-
-@contextmanager
-def _pool(jobs: int) -> Iterator[ProcessPoolExecutor]:
-    pool = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"), initializer=_leave_interrupts)
-    try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _leave_interrupts() -> None:
-    """Ctrl-C reaches the whole process group; the parent decides."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)

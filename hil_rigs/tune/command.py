@@ -3,10 +3,8 @@
 import argparse
 import csv
 import json
-import multiprocessing
 import sys
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -19,6 +17,7 @@ from rich.table import Table
 
 from hil_rigs.tune.study import Study, find_study
 from hil_rigs.tune.trial import Measured, measure
+from hil_rigs.worker_processes import WorkerProcesses
 
 SAMPLER_SEED = 1
 BEST_SHOWN = 5
@@ -59,15 +58,14 @@ def search(study: Study, trials: int, jobs: int) -> Iterator[Trial]:
     the sequence is always the same."""
     sampler = optuna.samplers.TPESampler(seed=SAMPLER_SEED, multivariate=False)
     optimiser = optuna.create_study(direction="minimize", sampler=sampler)
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, mp_context=context) as pool:
+    with WorkerProcesses(jobs) as workers:
         done = 0
         while done < trials:
             asked = [optimiser.ask() for _ in range(min(jobs, trials - done))]
             settings = [_suggest(study, trial) for trial in asked]
-            running = [[pool.submit(measure, study, each, seed) for seed in study.seeds] for each in settings]
+            running = [[workers.submit(measure, study, each, seed) for seed in study.seeds] for each in settings]
             for trial, each, futures in zip(asked, settings, running, strict=True):
-                mean = _mean([future.result() for future in futures])
+                mean = _mean([workers.result(future) for future in futures])
                 optimiser.tell(trial, mean.cost)
                 yield Trial(trial.number, each, mean)
             done += len(asked)

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -56,3 +58,21 @@ def test_study_with_an_unknown_setting_is_refused_with_its_place(tmp_path: Path)
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2
     assert "short.yaml:10:15: searched.1.setting: no numeric setting of grid-smoothing" in done.stderr
+
+
+def test_interrupted_study_shows_what_is_done(tmp_path: Path) -> None:
+    """Ctrl-C in a terminal reaches the workers too."""
+    study = tmp_path / "short.yaml"
+    study.write_text(STUDY)
+    command = [sys.executable, "-m", "hil_rigs.cli", "tune", str(study), "--trials", "50", "--jobs", "2", "--plain"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline().startswith("trial 0: ")
+        os.killpg(running.pid, signal.SIGINT)
+        out, err = running.communicate(timeout=60)
+    assert err.startswith("interrupted after")
+    assert err.count("\n") == 1
+    assert "fragment for the site file" in out
+    assert running.returncode == 0
