@@ -8,10 +8,12 @@ import numpy as np
 
 from kernels.bank_model import (
     AXIS_S,
+    COUNT_S,
     EXTRAPOLATED_COLD_K,
     EXTRAPOLATED_WARM_K,
     FIRST_RC,
     HYPOTHESES_MAX,
+    LOAD_PER_H,
     LOG_FACTOR_MAX,
     SOC_MAX,
     SOC_MIN,
@@ -44,6 +46,8 @@ cdef double MOST_SOC = SOC_MAX
 cdef double AXIS_SECONDS = AXIS_S
 cdef double MOST_WORSE = WORSE_MAX
 cdef double MOST_LOG = LOG_FACTOR_MAX
+cdef double LOAD_RATE = LOAD_PER_H
+cdef double COUNT_SECONDS = COUNT_S
 assert FIRST_RC == X
 
 
@@ -189,12 +193,11 @@ cdef class SocBank:
         if not 0 < sigma_frac <= 0.5:
             raise ValueError(f"sigma_frac: got {sigma_frac}, expected above 0, at most 0.5")
         places, weights, sigma = self.model.start(soc_frac, sigma_frac)
-        if len(places) > HYPOTHESES_MAX:
-            raise ValueError(f"spacing: makes {len(places)} hypotheses, expected at most {HYPOTHESES_MAX}")
+        assert len(places) <= HYPOTHESES_MAX
         cdef int q
         self.hypotheses = len(places)
         for q in range(self.hypotheses):
-            self.fresh(&self.bank[q], places[q], sigma)
+            self.fresh(&self.bank[q], places[q], sigma[q])
             self.bank[q].log_weight = log(weights[q])
         self.since_merge_s = 0
         self.first = True
@@ -269,6 +272,10 @@ cdef class SocBank:
         cdef Seen seen
         cdef int q
         cdef bint looks = isfinite(volts)
+        cdef double load = (amps / (LOAD_RATE * self.nominal_ah))**4
+        cdef double counts = self.tuned.noise_weight * load / (1 + load) * min(dt_s / COUNT_SECONDS, 1.0)
+        if dt_s == 0:
+            counts = 1
         if self.first:
             self.settle(&at)
         for q in range(self.hypotheses):
@@ -278,7 +285,7 @@ cdef class SocBank:
             self.bank[q].predicted_v = seen.volts
             self.bank[q].drop_v = seen.drop_v
             if looks:
-                self.update(&self.bank[q], volts, dt_s, &seen)
+                self.update(&self.bank[q], volts, dt_s, counts, &seen)
         self.since_merge_s += dt_s
         self.show()
         if self.since_merge_s >= self.tuned.merge_s:
@@ -438,7 +445,7 @@ cdef class SocBank:
         seen.drop_v = drop_v
         seen.volts = volts - gap_v * it.x[H] - drop_v + it.x[E] + it.x[C]
 
-    cdef void update(self, Hypothesis *it, double volts, double dt_s, const Seen *seen) noexcept nogil:
+    cdef void update(self, Hypothesis *it, double volts, double dt_s, double counts, const Seen *seen) noexcept nogil:
         cdef Tuned *t = &self.tuned
         cdef int n = self.states, j, k
         cdef double gain[STATES_MAX]
@@ -459,7 +466,7 @@ cdef class SocBank:
             spread += gain[j] * seen.slope[j]
         squared = away * away / spread
         it.log_weight -= 0.5 * ((t.tail + 1) * log(1 + squared / t.tail) + log(spread / noise)
-                                + t.noise_weight * log(noise))
+                                + counts * log(noise))
         if squared > 1:
             spread *= (t.tail + squared) / (t.tail + 1)
         for j in range(n):

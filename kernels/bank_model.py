@@ -1,11 +1,12 @@
 """The constants, tuning and checked tables that the bank of filters and its twin share."""
 
+import math
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.cell_tables import CellTables
+from kernels.cell_tables import SOC_GRID, CellTables
 
 Floats = NDArray[np.float64]
 
@@ -15,10 +16,16 @@ which fades as the SoC moves on (V); ln of the resistance factor; hysteresis; ln
 current (A) per RC pair."""
 PAIRS_MAX = 4
 HYPOTHESES_MAX = 64
+FIRST_STEP_V = 0.1
+"""Open-circuit voltage between two hypotheses at the start, at most about."""
 
 SOC_MIN, SOC_MAX = -0.04, 1.04
 LOG_FACTOR_MAX = 1.0
 AXIS_S = 600.0
+COUNT_S = 4.0
+"""Samples that follow each other faster count the less."""
+LOAD_PER_H = 0.03
+"""Current, by capacity, that is neither load nor rest."""
 WORSE_MAX = 6.0
 """Outside the measured temperatures the tables' errors grow by this factor at most."""
 EXTRAPOLATED_COLD_K, EXTRAPOLATED_WARM_K = 5.0, 5.0
@@ -71,8 +78,9 @@ class Tuning:
     rc_walk_a: float = 1e-4
     tail: float = 9
     """Degrees of freedom of Student's t that stands for a sample's error: the fewer, the less an outlier counts."""
-    noise_weight: float = 0.018
-    """Share of ln(noise) that counts against a hypothesis: 1 = as if the assumed noise were the true one, 0 = not."""
+    noise_weight: float = 0.03
+    """Share of ln(noise) that counts against a hypothesis under load: 1 = as if the assumed noise were the true one,
+    0 = not. The first sample counts in full; at rest samples repeat each other, and time alone is no evidence."""
     prune: float = 14.0
     """A hypothesis whose log weight is this far below the best is dropped."""
     spacing: float = 0.047
@@ -105,7 +113,7 @@ TUNINGS = {
         hysteresis_walk=0.042,
         rc_sigma_per_h=0.3,
         tail=2.4,
-        noise_weight=0.0037,
+        noise_weight=0.015,
         gain_sigma_frac=0.003,
         spacing=0.035,
     ),
@@ -138,12 +146,23 @@ class BankModel:
         self.resistance_sigma = float(np.hypot(self.tuning.resistance_sigma, cell.resistance_sigma_frac.mean()))
         self.log_saturation = np.ascontiguousarray(np.log(cell.saturation_current_a))
 
-    def start(self, soc_frac: float | None, sigma_frac: float) -> tuple[Floats, Floats, float]:
-        """(SoC, weight) of each hypothesis and their own sigma; an unknown SoC is spread over the whole range."""
+    def start(self, soc_frac: float | None, sigma_frac: float) -> tuple[Floats, Floats, Floats]:
+        """SoC, weight and own sigma of each hypothesis; an unknown SoC is spread over the whole range."""
         tuning = self.tuning
         if soc_frac is not None and sigma_frac <= tuning.single_sigma:
-            return np.array([soc_frac]), np.ones(1), sigma_frac
-        places = np.arange(tuning.spacing / 2, 1.0, tuning.spacing)
+            return np.array([soc_frac]), np.ones(1), np.array([sigma_frac])
+        places = self._places()
+        widths = np.gradient(places)
         weights = np.ones(len(places)) if soc_frac is None else np.exp(-0.5 * ((places - soc_frac) / sigma_frac) ** 2)
-        weights = np.maximum(weights, 1e-6 * weights.max())
-        return places, weights / weights.sum(), 0.7 * tuning.spacing
+        weights = np.maximum(weights, 1e-6 * weights.max()) * widths
+        return places, weights / weights.sum(), 0.7 * widths
+
+    def _places(self) -> Floats:
+        """From empty to full, where a battery is most often switched on: `spacing` apart, less where the curve is so
+        steep that a straight line would not do over that width."""
+        soc = np.linspace(0.0, 1.0, 2001)
+        ocv_v = np.interp(soc, SOC_GRID, self.cell.ocv_v[len(self.cell.ocv_v) // 2])
+        steps = np.hypot(np.diff(soc) / self.tuning.spacing, np.diff(ocv_v) / FIRST_STEP_V)
+        passed = np.concatenate([[0.0], np.cumsum(steps)])
+        count = min(math.ceil(passed[-1]) + 1, HYPOTHESES_MAX)
+        return np.interp(np.linspace(0.0, passed[-1], count), passed, soc)

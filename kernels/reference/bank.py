@@ -8,12 +8,13 @@ from kernels.bank_model import (
     AXIS_S,
     BIAS,
     CAPACITY,
+    COUNT_S,
     ERROR,
     EXTRAPOLATED_COLD_K,
     EXTRAPOLATED_WARM_K,
     FIRST_RC,
-    HYPOTHESES_MAX,
     HYSTERESIS,
+    LOAD_PER_H,
     LOG_FACTOR_MAX,
     OCV_ERROR,
     RESISTANCE,
@@ -78,11 +79,9 @@ class SocBank:
         if not 0 < sigma_frac <= 0.5:
             raise ValueError(f"sigma_frac: got {sigma_frac}, expected above 0, at most 0.5")
         places, weights, sigma = self.model.start(soc_frac, sigma_frac)
-        if len(places) > HYPOTHESES_MAX:
-            raise ValueError(f"spacing: makes {len(places)} hypotheses, expected at most {HYPOTHESES_MAX}")
         tuning, states = self.model.tuning, self.model.states
         own = np.full(states, tuning.rc_sigma_per_h * self._nominal_ah)
-        own[SOC], own[BIAS] = sigma, tuning.bias_sigma_per_h * self._nominal_ah
+        own[BIAS] = tuning.bias_sigma_per_h * self._nominal_ah
         own[ERROR], own[OCV_ERROR], own[RESISTANCE] = (
             tuning.model_error_v,
             tuning.ocv_error_v,
@@ -95,6 +94,7 @@ class SocBank:
             np.clip(1 - places / 0.1, 0, 1) - np.clip(1 - (1 - places) / 0.1, 0, 1)
         )
         self._p = np.repeat(np.diag(own**2)[None], len(places), axis=0)
+        self._p[:, SOC, SOC] = sigma**2
         self._log_weight = np.log(weights)
         self._predicted_v = np.zeros(len(places))
         self._drop_v = np.zeros(len(places))
@@ -120,7 +120,9 @@ class SocBank:
         volts, slope, drop_v = self._look(current_a, at)
         self._predicted_v, self._drop_v = volts, drop_v
         if math.isfinite(voltage_v):
-            self._update(voltage_v, dt_s, volts, slope, drop_v)
+            load = (current_a / (LOAD_PER_H * self._nominal_ah)) ** 4
+            counts = self.model.tuning.noise_weight * load / (1 + load) * min(dt_s / COUNT_S, 1.0) if dt_s > 0 else 1.0
+            self._update(voltage_v, dt_s, volts, slope, drop_v, counts)
         self._since_merge_s += dt_s
         self._show()
         if self._since_merge_s >= self.model.tuning.merge_s:
@@ -243,7 +245,9 @@ class SocBank:
         volts = self._interpolated(ocv) - gap_v * x[:, HYSTERESIS] - drop_v + x[:, ERROR] + x[:, OCV_ERROR]
         return volts, slope, drop_v
 
-    def _update(self, voltage_v: float, dt_s: float, volts: Floats, slope: Floats, drop_v: Floats) -> None:
+    def _update(
+        self, voltage_v: float, dt_s: float, volts: Floats, slope: Floats, drop_v: Floats, counts: float
+    ) -> None:
         tuning, x, p = self.model.tuning, self._x, self._p
         seconds = dt_s if dt_s > 0.05 else 1.0
         white = max(tuning.voltage_noise_v**2 / seconds, tuning.voltage_noise_v_min**2)
@@ -256,9 +260,7 @@ class SocBank:
         spread = noise + (gain * slope).sum(axis=1)
         squared = away**2 / spread
         self._log_weight -= 0.5 * (
-            (tuning.tail + 1) * np.log(1 + squared / tuning.tail)
-            + np.log(spread / noise)
-            + tuning.noise_weight * np.log(noise)
+            (tuning.tail + 1) * np.log(1 + squared / tuning.tail) + np.log(spread / noise) + counts * np.log(noise)
         )
         spread = np.where(squared > 1, spread * (tuning.tail + squared) / (tuning.tail + 1), spread)
         x += gain * (away / spread)[:, None]
