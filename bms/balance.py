@@ -1,4 +1,4 @@
-"""Which cells of a rack bleed: chosen by SoC, in quiet times only, never without trust in the estimate."""
+"""Which cells of a rack bleed: chosen by SoC, or by voltage while that tells more; in quiet times only."""
 
 import math
 
@@ -8,11 +8,12 @@ from bms.estimate.soc import RackSoc
 from bms.protect.protection import Protected
 from bms.site import Balancing
 from bms.summary import RackSummary
-from drivers.readings import Flags, RackReading
+from drivers.readings import Flags, Floats, RackReading
 from kernels.balance import choose_bleed
 
-SIGMA_FRAC_MAX = 0.03
-"""A cell whose own SoC is less certain is not bled: on a voltage plateau nobody knows whether it is a high one."""
+SIGMA_FRAC_MAX = 0.01
+"""The cells' SoC is compared while its differences are known this well, and their voltage otherwise: on a plateau
+that says nothing and no cell stands out, near full it says who is fuller, if not by how much."""
 
 QUIET_TIME_S = 60.0
 """Time constant of the mean current that counts as rest or not: a load that passes through zero is no rest."""
@@ -35,19 +36,32 @@ class Balancer:
         self.reason = self._against(soc, protected)
         if self.reason:
             return np.zeros(len(reading.voltage_v), np.uint8)
+        by_soc = float(soc.difference_sigma_frac.max()) < SIGMA_FRAC_MAX
+        return self._by_soc(reading, soc) if by_soc else self._by_voltage(reading)
+
+    def _by_soc(self, reading: RackReading, soc: RackSoc) -> Flags:
         settings = self._settings
-        chosen = choose_bleed(
-            soc.soc_frac,
+        return self._chosen(reading, soc.soc_frac, settings.on_above_frac, settings.off_above_frac)
+
+    def _by_voltage(self, reading: RackReading) -> Flags:
+        """Against the median: a single weak cell must not make all others bleed."""
+        settings, median_v = self._settings, float(np.median(reading.voltage_v))
+        high_v = np.maximum(reading.voltage_v, median_v)
+        return self._chosen(reading, high_v, settings.on_above_v, settings.off_above_v)
+
+    def _chosen(self, reading: RackReading, height: Floats, on_above: float, off_above: float) -> Flags:
+        settings = self._settings
+        return choose_bleed(
+            height,
             reading.voltage_v,
             reading.temperature_degc,
             reading.bleeding,
-            settings.on_above_frac,
-            settings.off_above_frac,
+            on_above,
+            off_above,
             settings.voltage_v_min,
             settings.temperature_degc_max,
             settings.cells_max_per_rack,
         )
-        return chosen & (soc.sigma_frac < SIGMA_FRAC_MAX).astype(np.uint8)
 
     def _follow(self, current_a: float, dt_s: float) -> None:
         if math.isnan(current_a):
@@ -62,6 +76,4 @@ class Balancer:
             return "fault"
         if not soc.known:
             return "SoC unknown"
-        if float(soc.sigma_frac.min()) >= SIGMA_FRAC_MAX:
-            return "SoC too uncertain"
         return "" if self._mean_a < self._quiet_a else "not at rest"

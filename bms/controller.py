@@ -25,7 +25,7 @@ from drivers.clock import now_ns
 from drivers.links.can import CanOpener
 from drivers.pace import Pace
 from drivers.readings import Flags
-from kernels.parameters import load_cell
+from kernels.parameters import load_cell, load_tables
 
 COUNTED_PERIODS_MAX = 2.0
 LATE_IO_S = 0.005
@@ -60,10 +60,7 @@ class Controller:
         self._meter = open_meter(site.grid_meter, self._image.put_meter)
         self._cells = [load_cell(rack.cell) for rack in site.racks]
         limits = site.limits
-        self._soc = [
-            RackSoc(cell, rack.cells, limits.current_age_s_max)
-            for cell, rack in zip(self._cells, site.racks, strict=True)
-        ]
+        self._soc = [RackSoc(load_tables(rack.cell), rack.cells, limits.current_age_s_max) for rack in site.racks]
         self._balancers = [Balancer(site.balancing, cell.capacity_ah) for cell in self._cells]
         self._site_power = SitePower(limits.meter_age_s_max, limits.inverter_age_s_max, site.inverter.response_time_s)
         self._protection = Protection(site)
@@ -192,7 +189,7 @@ class Controller:
             grid_power_w=powers.grid_w,
             load_power_w=powers.load_w,
             battery_power_w=powers.battery_w,
-            soc_frac=self._soc_summary.frac_mean,
+            soc_frac=self._soc_summary.frac_usable,
             charge_power_w_limit=self._limits.charge_power_w,
             discharge_power_w_limit=self._limits.discharge_power_w,
         )

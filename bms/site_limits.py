@@ -11,6 +11,7 @@ FRESH = "5 sweeps of the native cell monitor"
 DEBOUNCE = "3 protection ticks of 20 ms"
 SOC = "room for the estimator's error at both ends"
 CHOICE = "engineering choice"
+KNEE = "ten times what 1 % of SoC makes on an LFP plateau"
 
 
 class Limits(Settings):
@@ -133,6 +134,19 @@ class Balancing(Settings):
     off_above_frac: Annotated[float, about("frac", "a bleeding cell stops at this distance", CHOICE, ge=0, le=1)] = (
         0.005
     )
+    on_above_v: Annotated[
+        float,
+        about(
+            "V",
+            "while SoC differences are uncertain, a cell bleeds this far above the median voltage",
+            KNEE,
+            gt=0,
+            le=1,
+        ),
+    ] = 0.01
+    off_above_v: Annotated[
+        float, about("V", "a cell that bleeds by voltage stops at this distance", CHOICE, ge=0, le=1)
+    ] = 0.005
     voltage_v_min: Annotated[
         float, about("V", "no cell below this voltage bleeds", "LFP at about 10 % SoC", gt=0, le=10)
     ] = 3.2
@@ -149,3 +163,4 @@ class Balancing(Settings):
 
     def broken_relations(self) -> Iterator[Broken]:
         yield from self.below("off_above_frac", "on_above_frac")
+        yield from self.below("off_above_v", "on_above_v")

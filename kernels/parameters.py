@@ -28,7 +28,7 @@ ACTIVATION_K = {"lfp": 3500.0, "nmc": 3500.0, "nca": 3500.0, "lmo": 3000.0, "zin
 @dataclass(frozen=True, slots=True)
 class CellParameters:
     """One cell type at 25 degC. `ocv_v` is float64[201] on a uniform SoC grid 0..1, read-only; `rc_*` is the one RC
-    pair that the estimator uses; `hysteresis_v` is half the gap between charge and discharge curve."""
+    pair of simple models; `hysteresis_v` is half the gap between charge and discharge curve."""
 
     name: str
     chemistry: str

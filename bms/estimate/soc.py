@@ -1,82 +1,182 @@
-"""State of charge of every cell of a rack: feeds the compiled filter from readings and bridges gaps."""
+"""State of charge of every cell of a rack: the string's mean cell by a bank of filters, each cell by its difference."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
+from bms.estimate.string import StringEstimator
 from bms.summary import RackSummary
 from drivers.readings import Floats, RackReading
-from kernels.parameters import CellParameters
-from kernels.soc import SocFilter
+from kernels.cell_tables import SOC_GRID, CellTables
+from kernels.series import SeriesCells
+from kernels.series_model import MEAN, Spread
 
-VOLTAGE_SIGMA_V = 0.02
-"""Error of the modelled voltage (hysteresis, resistance, curve), not of the sensor: honest on the plateau."""
-CURRENT_SIGMA_FRAC_PER_H = 0.005
-"""Current sensor offset assumed for the filter's own noise, in C-rate."""
+COMPARE_S = 1.0
+"""Cells are compared with the mean cell this often, by their mean voltages since."""
 
-STEP_S_MAX = 1.0
-"""A longer gap is not integrated with the first current after it; sigma grows instead."""
+END_FRAC = 0.125
+"""Share of the cells that make the fullest and the emptiest group: one cell alone may be a bad sensor."""
 
-GAP_SIGMA_FRAC_PER_S = 1.0 / 3600.0
-"""Growth of sigma over a gap: 1 C for its whole length."""
+CHOOSE_S = 600.0
+"""The groups are chosen anew this often."""
+
+
+class CellGroup:
+    """The cells at one end of a string, seen as one."""
+
+    def __init__(self, cell: CellTables, members: NDArray[np.intp]) -> None:
+        self.estimator = StringEstimator(cell)
+        self.members = members
+
+    def choose(self, members: NDArray[np.intp], difference_frac: Floats) -> None:
+        """Other cells from now on, whose SoC lies where the estimated differences say."""
+        moved = float(difference_frac[members].mean() - difference_frac[self.members].mean())
+        self.estimator.shift(moved)
+        self.members = members
 
 
 class RackSoc:
-    """SoC of one rack's cells. Without a first complete reading `known` is False and all values are NaN."""
+    """SoC of one rack's cells. Without a first complete reading `known` is False and all values are NaN.
 
-    def __init__(self, cell: CellParameters, cells: int, current_age_s_max: float) -> None:
-        same = np.ones(cells)
-        self._filter = SocFilter(
-            ocv_v=cell.ocv_v,
-            resistance_ohm=cell.resistance_ohm * same,
-            rc_resistance_ohm=cell.rc_resistance_ohm * same,
-            rc_tau_s=cell.rc_tau_s,
-            capacity_ah=cell.capacity_ah * same,
-            voltage_sigma_v=VOLTAGE_SIGMA_V,
-            current_sigma_a=CURRENT_SIGMA_FRAC_PER_H * cell.capacity_ah,
-        )
+    On a plateau the mean voltage says little, while the fullest or the emptiest cells may already stand where the
+    curve is steep. These have estimators of their own, and the one that is surest counts most.
+
+    `soc_frac`, `sigma_frac`: each cell's; `difference_sigma_frac`: of a cell's SoC against the mean cell's, which may
+    be well known while the mean is not. `usable_frac`: what can be discharged until the first cell is empty, as a
+    share of what can flow until the first is full or empty; `energy_wh`: the same before losses."""
+
+    def __init__(self, cell: CellTables, cells: int, current_age_s_max: float) -> None:
+        self._cell = cell
+        self._cells = SeriesCells(cell, 1, cells)
+        self._mean = StringEstimator(cell)
+        self._ends: list[CellGroup] = []
+        self._row = np.zeros(1, MEAN)
         self._current_age_s_max = current_age_s_max
-        self._gap_s = 0.0
-        self._unknown = np.full(cells, np.nan)
+        self._voltage_v_sum = np.zeros(cells)
+        self._difference_frac = np.zeros(cells)
+        self._energy_v = _energy_v(cell)
+        self._curvature_v = self._chosen_s = 0.0
+        self._temperature_degc = math.nan
+        self._begin_window()
         self.known = False
-
-    @property
-    def soc_frac(self) -> Floats:
-        return self._filter.soc_frac if self.known else self._unknown
-
-    @property
-    def sigma_frac(self) -> Floats:
-        return self._filter.soc_sigma_frac if self.known else self._unknown
+        self.soc_frac: Floats = np.full(cells, math.nan)
+        self.sigma_frac: Floats = self.soc_frac
+        self.difference_sigma_frac: Floats = np.full(cells, Spread().soc_frac)
+        self.usable_frac = self.energy_wh = math.nan
 
     def step(self, reading: RackReading, summary: RackSummary, dt_s: float) -> None:
-        """Advance by `dt_s` since the previous step, or remember the gap when the current is missing."""
+        """Advance by `dt_s` since the previous step. Over a gap in the current nothing is integrated; sigma grows."""
         if not self.known:
-            if summary.complete:
-                self._filter.reset(reading.voltage_v)
-                self.known = True
+            if not summary.complete:
+                return
+            self.known, dt_s = True, 0.0
+            self._ends = [CellGroup(self._cell, members) for members in self._ordered(reading.voltage_v)]
+        fresh = summary.current_age_s <= self._current_age_s_max
+        current_a = reading.current_a if fresh else math.nan
+        measured_degc = _mean(reading.temperature_degc)
+        if math.isfinite(measured_degc):
+            self._temperature_degc = measured_degc
+        temperature_degc = self._temperature_degc
+        self._mean.step(_mean(reading.voltage_v) - self._curvature_v, current_a, temperature_degc, dt_s)
+        for end in self._ends:
+            end.estimator.step(_mean(reading.voltage_v[end.members]), current_a, temperature_degc, dt_s)
+        if not fresh:
+            self.sigma_frac = np.hypot(self.difference_sigma_frac, self._mean.soc_sigma_frac)
             return
-        if summary.current_age_s > self._current_age_s_max or dt_s > STEP_S_MAX:
-            self._gap_s += dt_s
-            return
-        if self._gap_s > 0.0:
-            self._widen(self._gap_s)
-            self._gap_s = 0.0
-        self._filter.step(reading.voltage_v, reading.current_a, dt_s)
+        self._voltage_v_sum += reading.voltage_v
+        self._samples += 1
+        self._window_s += dt_s
+        self._charge_ah += current_a * dt_s / 3600.0
+        if self._window_s >= COMPARE_S or dt_s == 0.0:
+            self._compare(reading, temperature_degc)
 
-    def _widen(self, gap_s: float) -> None:
-        sigma = self._filter.soc_sigma_frac
-        grown = np.sqrt(sigma**2 + (GAP_SIGMA_FRAC_PER_S * gap_s) ** 2)
-        self._filter.set_state(np.array(self._filter.soc_frac), np.minimum(grown, 0.3))
+    def _begin_window(self) -> None:
+        self._voltage_v_sum[:] = 0.0
+        self._samples = 0
+        self._window_s = self._charge_ah = 0.0
+
+    def _ordered(self, by: Floats) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """The cells at the low and at the high end."""
+        count, order = max(1, round(END_FRAC * len(by))), np.argsort(by)
+        return order[:count], order[-count:]
+
+    def _compare(self, reading: RackReading, temperature_degc: float) -> None:
+        """Each cell with the mean cell over the window that ends here."""
+        row, elapsed_s = self._row, max(self._window_s, COMPARE_S)
+        soc_frac, sigma_frac = self._surest()
+        row["soc_frac"], row["soc_sigma_frac"], row["drop_v"] = soc_frac, sigma_frac, self._mean.drop_v
+        row["charge_ah"], row["capacity_ah"] = self._charge_ah, self._mean.capacity_ah
+        row["temperature_degc"] = temperature_degc
+        self._cells.step((self._voltage_v_sum / self._samples)[None], row, elapsed_s, reading.bleeding[None])
+        self._mean.shift(float(self._cells.shift_frac[0]))
+        self._curvature_v = float(self._cells.curvature_v[0])
+        self.soc_frac = self._cells.soc_frac[0].astype(np.float64)
+        self.sigma_frac = self._cells.soc_sigma_frac[0].astype(np.float64)
+        self.difference_sigma_frac = np.sqrt(np.maximum(self.sigma_frac**2 - sigma_frac**2, 0.0))
+        self._difference_frac = self.soc_frac - self.soc_frac.mean()
+        self._reckon_usable()
+        self._chosen_s += elapsed_s
+        if self._chosen_s > CHOOSE_S:
+            self._chosen_s = 0.0
+            for end, members in zip(self._ends, self._ordered(self.soc_frac), strict=True):
+                end.choose(members, self._difference_frac)
+        self._begin_window()
+
+    def _surest(self) -> tuple[float, float]:
+        """SoC and sigma of the mean cell by all three estimators, weighted by 1/sigma^4: their errors are not
+        independent, so that together they are no surer than the best."""
+        said = [(self._mean.soc_frac, self._mean.soc_sigma_frac)]
+        for end in self._ends:
+            away, away_sigma = self._difference_frac[end.members], self.difference_sigma_frac[end.members]
+            sigma = math.hypot(end.estimator.soc_sigma_frac, float(away_sigma.mean()))
+            said.append((end.estimator.soc_frac - float(away.mean()), sigma))
+        soc_frac, sigma_frac = np.array(said).T
+        weight = sigma_frac**-4.0
+        weight /= weight.sum()
+        return float(np.clip(weight @ soc_frac, 0.0, 1.0)), float(weight @ sigma_frac)
+
+    def _reckon_usable(self) -> None:
+        """The emptiest and the fullest cell bind, each by its own capacity."""
+        capacity_ah = self._mean.capacity_ah * self._cells.capacity_factor[0][0]
+        to_empty_ah = float((self.soc_frac * capacity_ah).min())
+        to_full_ah = float(((1.0 - self.soc_frac) * capacity_ah).min())
+        self.usable_frac = to_empty_ah / (to_empty_ah + to_full_ah)
+        mean_frac = float(self.soc_frac.mean())
+        low_v, high_v = np.interp(
+            [mean_frac - to_empty_ah / self._mean.capacity_ah, mean_frac], SOC_GRID, self._energy_v
+        )
+        self.energy_wh = len(self.soc_frac) * self._mean.capacity_ah * float(high_v - low_v)
+
+
+def _mean(values: Floats) -> float:
+    """Of the cells that have one; NaN without any."""
+    mean = float(values.mean())
+    if math.isfinite(mean):
+        return mean
+    there = values[np.isfinite(values)]
+    return float(there.mean()) if len(there) else math.nan
+
+
+def _energy_v(cell: CellTables) -> Floats:
+    """The open-circuit curve's integral over SoC, at the middle temperature of the tables."""
+    ocv_v = cell.ocv_v[len(cell.temperature_degc) // 2]
+    steps_v = 0.5 * (ocv_v[1:] + ocv_v[:-1]) * np.diff(SOC_GRID)
+    return np.concatenate([[0.0], np.cumsum(steps_v)])
 
 
 @dataclass(frozen=True, slots=True)
 class SocSummary:
-    """SoC over all racks' cells, and per rack; NaN until known."""
+    """SoC over all racks' cells, and per rack; NaN until known. `frac_usable`: what the cells that bind leave, the
+    mean of the racks; `energy_wh`: what all racks hold until their first cell is empty."""
 
     frac_min: float
     frac_mean: float
     frac_max: float
+    frac_usable: float
+    energy_wh: float
     sigma_frac_max: float
     rack_frac_min: tuple[float, ...]
     rack_frac_max: tuple[float, ...]
@@ -89,6 +189,8 @@ def summarise_soc(racks: Sequence[RackSoc]) -> SocSummary:
         frac_min=min(lowest),
         frac_mean=float(np.mean([rack.soc_frac.mean() for rack in racks])),
         frac_max=max(highest),
+        frac_usable=float(np.mean([rack.usable_frac for rack in racks])),
+        energy_wh=sum(rack.energy_wh for rack in racks),
         sigma_frac_max=max(float(rack.sigma_frac.max()) for rack in racks),
         rack_frac_min=lowest,
         rack_frac_max=highest,

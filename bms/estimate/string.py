@@ -105,6 +105,15 @@ class StringEstimator:
         """Capacity by that of the cell file."""
         return self._bank.capacity_ah / self._cell.capacity_ah
 
+    @property
+    def drop_v(self) -> float:
+        """What current and relaxation took off the open-circuit voltage in the newest window."""
+        return self._bank.drop_v
+
+    def shift(self, soc_frac: float) -> None:
+        """Move the estimate by so much SoC: what somebody else knows of it (bleeding)."""
+        self._bank.shift(soc_frac)
+
     def _take(self, voltage_v: float, current_a: float) -> None:
         self._samples += 1
         if math.isfinite(voltage_v) and not self._stuck(voltage_v, current_a):

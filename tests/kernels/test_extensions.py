@@ -20,7 +20,6 @@ PUBLIC = [
     ("cellsim", "CellPack"),
     ("limits", "LimitSolver"),
     ("series", "SeriesCells"),
-    ("soc", "SocFilter"),
 ]
 
 
@@ -54,20 +53,20 @@ def test_require_compiled_accepts_this_build() -> None:
 
 
 def test_missing_extension_stops_with_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "kernels.soc", None)
-    with pytest.raises(ImportError, match=r"^kernels\.soc: the compiled kernel cannot be loaded .*$") as refusal:
+    monkeypatch.setitem(sys.modules, "kernels.bank", None)
+    with pytest.raises(ImportError, match=r"^kernels\.bank: the compiled kernel cannot be loaded .*$") as refusal:
         require_compiled()
     assert "\n" not in str(refusal.value)
 
 
 def test_twin_in_place_of_extension_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "kernels.soc", importlib.import_module("kernels.reference.soc"))
-    with pytest.raises(ImportError, match=r"soc\.py is not a compiled extension"):
+    monkeypatch.setitem(sys.modules, "kernels.bank", importlib.import_module("kernels.reference.bank"))
+    with pytest.raises(ImportError, match=r"bank\.py is not a compiled extension"):
         require_compiled()
 
 
 def test_extension_of_another_folder_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    module = importlib.import_module("kernels.soc")
-    monkeypatch.setattr(module, "__file__", "/elsewhere/kernels/soc.cpython-311-x86_64-linux-gnu.so")
+    module = importlib.import_module("kernels.bank")
+    monkeypatch.setattr(module, "__file__", "/elsewhere/kernels/bank.cpython-311-x86_64-linux-gnu.so")
     with pytest.raises(ImportError, match=r"is not beside"):
         require_compiled()

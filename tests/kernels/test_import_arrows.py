@@ -15,10 +15,8 @@ ESTIMATOR = {
     "kernels.limits_model",
     "kernels.series",
     "kernels.series_model",
-    "kernels.soc",
     "kernels.balance",
     "kernels.balance_model",
-    "kernels.filter_model",
 }
 
 
