@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from bms.estimate.soc import RackSoc
+from bms.protect.faults import Action
 from bms.protect.protection import Protected
 from bms.site import Balancing
 from bms.summary import RackSummary
@@ -72,7 +73,7 @@ class Balancer:
             self._mean_a += (1.0 - math.exp(-dt_s / QUIET_TIME_S)) * (current_a - self._mean_a)
 
     def _against(self, soc: RackSoc, protected: Protected) -> str:
-        if protected.faults:
+        if any(fault.kind.action is not Action.WARN for fault in protected.faults):
             return "fault"
         if not soc.known:
             return "SoC unknown"

@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 from bms.config_yaml import ConfigErrors, dump_yaml, load_strict
 from bms.settings import RELATION, Broken, Loc, Settings, about, name_or_beside
 from bms.site_applications import Application, GridSmoothing
+from bms.site_faults import FaultSetting
 from bms.site_limits import Balancing, Limits, Precharge
 from drivers.links.can import CanConfig
 from kernels.parameters import load_cell
@@ -21,6 +22,7 @@ __all__ = [
     "CanBus",
     "ConfigErrors",
     "Controller",
+    "FaultSetting",
     "GridMeterDevice",
     "GridSmoothing",
     "InverterDevice",
@@ -161,6 +163,9 @@ class SiteSettings(Settings):
 
     controller: Annotated[Controller, about("", "periods")] = Controller()
     limits: Annotated[Limits, about("", "protection and operating limits")] = Limits()
+    faults: Annotated[
+        tuple[FaultSetting, ...], Field(strict=False), about("", "faults that are not as built", max_length=200)
+    ] = ()
     precharge: Annotated[Precharge, about("", "how racks join")] = Precharge()
     balancing: Annotated[Balancing, about("", "which cells bleed")] = Balancing()
     applications: Annotated[
@@ -171,9 +176,16 @@ class SiteSettings(Settings):
 
     def broken_relations(self) -> Iterator[Broken]:
         yield from self._broken_applications()
+        yield from self._broken_faults()
         yield from self.below("controller.protect_period_s", "limits.current_age_s_max")
         yield from self.below("balancing.voltage_v_min", "limits.cell_voltage_v_max_operating")
         yield from self.below("balancing.temperature_degc_max", "limits.discharge_temperature_degc_max", equal=True)
+
+    def _broken_faults(self) -> Iterator[Broken]:
+        first: dict[str, int] = {}
+        for i, fault in enumerate(self.faults):
+            if (twin := first.setdefault(fault.id, i)) != i:
+                yield _twin(("faults", i, "id"), fault.id, f"same fault as faults.{twin}", ("faults", twin, "id"))
 
     def _broken_applications(self) -> Iterator[Broken]:
         first: dict[str, int] = {}

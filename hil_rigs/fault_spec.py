@@ -51,11 +51,16 @@ FAULT_KINDS: dict[str, FaultKind] = {
             value=2.40, value_min=0.0, value_max=8.0, unit="V",
         ),
         FaultKind(
-            "cell-overtemperature", "a cell shows VALUE degC", "cell", "cell_temperature_high",
+            "cell-overtemperature", "a cell shows VALUE degC", "cell", "discharge_temperature_high",
             value=65.0, value_min=-40.0, value_max=87.0, unit="degC",
         ),
         FaultKind(
-            "overcurrent", "a rack shows VALUE A (discharge positive)", "rack", "rack_overcurrent",
+            "module-undertemperature", "all cells of a module show VALUE degC", "module",
+            "discharge_temperature_low_recommended",
+            value=-30.0, value_min=-40.0, value_max=87.0, unit="degC",
+        ),
+        FaultKind(
+            "overcurrent", "a rack shows VALUE A (discharge positive)", "rack", "discharge_current_high",
             value=350.0, value_min=-80_000.0, value_max=80_000.0, unit="A",
         ),
         FaultKind("cell-data-lost", "a cell-monitor module falls silent", "module", "cell_data_stale"),
@@ -75,6 +80,7 @@ FaultName = Literal[
     "cell-overvoltage",
     "cell-undervoltage",
     "cell-overtemperature",
+    "module-undertemperature",
     "overcurrent",
     "cell-data-lost",
     "current-lost",

@@ -42,6 +42,13 @@ def _temperature(bench: Bench, rack: int, cell: int, temperature_degc: float) ->
     plant.temperature_bias_degc[cell] = temperature_degc - float(plant.cells.temperature_degc[cell])
 
 
+def _module_temperature(bench: Bench, rack: int, module: int, temperature_degc: float) -> None:
+    """A sensor shows the hottest of its cells, so that one cold cell would not be seen."""
+    plant, cells = bench.plant.racks[rack], bench.rig.plant.cells_per_module
+    own = slice(module * cells, (module + 1) * cells)
+    plant.temperature_bias_degc[own] = temperature_degc - plant.cells.temperature_degc[own]
+
+
 def _current(bench: Bench, rack: int, _: int, current_a: float) -> None:
     plant = bench.plant.racks[rack]
     plant.current_bias_a = current_a - plant.current_a
@@ -79,6 +86,7 @@ _INJECTORS: dict[str, Callable[[Bench, int, int, float], None]] = {
     "cell-overvoltage": _voltage,
     "cell-undervoltage": _voltage,
     "cell-overtemperature": _temperature,
+    "module-undertemperature": _module_temperature,
     "overcurrent": _current,
     "cell-data-lost": _silent_module,
     "current-lost": _silent_current,

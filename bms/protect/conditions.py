@@ -1,9 +1,9 @@
 """The cause of every fault, as a plain comparison on one image: what is there now. Debounce and action: elsewhere."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from bms.image import Image
+from bms.protect.levels import Condition
 from bms.site import Limits
 from bms.summary import RackSummary, Summary
 from drivers.readings import InverterState
@@ -12,54 +12,7 @@ COMMAND_AGE_S_MAX = 1.0
 """Ten missed contactor commands; the rack's own watchdog opens at 4 s, under load if nobody stops the converter."""
 
 DISOBEDIENCE_FRAC = 0.1
-"""Share of the rating by which measured and commanded power may differ for DISOBEDIENCE_S."""
-
-DISOBEDIENCE_S = 1.5
-
-
-class Condition(NamedTuple):
-    """The cause of `fault_id` is there now; `value`, `limit` and `where` explain it."""
-
-    fault_id: str
-    value: float
-    limit: float
-    where: str
-
-
-def rack_conditions(rack: RackSummary, limits: Limits) -> Iterator[Condition]:
-    """Causes within one rack. NaN compares false: absent data is `cell_data_stale` or `current_stale`, only."""
-    yield from _voltage_conditions(rack, limits)
-    yield from _temperature_conditions(rack, limits)
-    if rack.current_a > limits.rack_discharge_current_a_max:
-        yield Condition("rack_overcurrent", rack.current_a, limits.rack_discharge_current_a_max, "discharge current")
-    if rack.current_a < -limits.rack_charge_current_a_max:
-        yield Condition("rack_overcurrent", -rack.current_a, limits.rack_charge_current_a_max, "charge current")
-
-
-def _voltage_conditions(rack: RackSummary, limits: Limits) -> Iterator[Condition]:
-    high, low = rack.voltage_v_max, rack.voltage_v_min
-    if high > limits.cell_voltage_v_max_operating:
-        where = _cell(rack.highest_cell)
-        yield Condition("cell_voltage_high_operating", high, limits.cell_voltage_v_max_operating, where)
-        if high > limits.cell_voltage_v_max:
-            yield Condition("cell_voltage_high", high, limits.cell_voltage_v_max, where)
-    if low < limits.cell_voltage_v_min_operating:
-        where = _cell(rack.lowest_cell)
-        yield Condition("cell_voltage_low_operating", low, limits.cell_voltage_v_min_operating, where)
-        if low < limits.cell_voltage_v_min:
-            yield Condition("cell_voltage_low", low, limits.cell_voltage_v_min, where)
-
-
-def _temperature_conditions(rack: RackSummary, limits: Limits) -> Iterator[Condition]:
-    hot, cold = rack.temperature_degc_max, rack.temperature_degc_min
-    if hot > limits.charge_temperature_degc_max:
-        yield Condition("charge_temperature", hot, limits.charge_temperature_degc_max, _cell(rack.hottest_cell))
-    elif cold < limits.charge_temperature_degc_min:
-        yield Condition("charge_temperature", cold, limits.charge_temperature_degc_min, _cell(rack.coldest_cell))
-    if hot > limits.discharge_temperature_degc_max:
-        yield Condition("cell_temperature_high", hot, limits.discharge_temperature_degc_max, _cell(rack.hottest_cell))
-    if cold < limits.discharge_temperature_degc_min:
-        yield Condition("discharge_temperature", cold, limits.discharge_temperature_degc_min, _cell(rack.coldest_cell))
+"""Share of the rating by which measured and commanded power may differ for a while."""
 
 
 def rack_data_conditions(rack: RackSummary, limits: Limits) -> Iterator[Condition]:
@@ -97,7 +50,3 @@ def _disobedience(image: Image) -> Iterator[Condition]:
 def meter_conditions(summary: Summary, limits: Limits) -> Iterator[Condition]:
     if summary.meter_age_s > limits.meter_age_s_max:
         yield Condition("meter_lost", summary.meter_age_s, limits.meter_age_s_max, "age in s")
-
-
-def _cell(index: int) -> str:
-    return f"cell {index + 1}"

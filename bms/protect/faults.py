@@ -1,5 +1,6 @@
 """The table of faults: what each means, what it does and what to do about it. `bms faults` prints it."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -7,6 +8,7 @@ from enum import StrEnum
 class Action(StrEnum):
     """What a fault does to a grid-following battery while it is active."""
 
+    WARN = "recorded and shown"
     BLOCK_CHARGE = "block charge"
     BLOCK_DISCHARGE = "block discharge"
     ZERO_POWER = "0 W, contactors stay closed"
@@ -29,12 +31,13 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FaultKind:
-    """One row of the table. `latched` faults stay until the controller is restarted; others clear by themselves
-    after their cause has been absent for `clear_s`."""
+    """One row of the table. The cause must last for `debounce_s` (flickering counts, see LeakyBucket). `latched`
+    faults stay until they are reset; others clear by themselves after their cause has been absent for `clear_s`."""
 
     id: str
     level: Level
     action: Action
+    debounce_s: float
     latched: bool
     clear_s: float
     meaning: str
@@ -42,54 +45,119 @@ class FaultKind:
 
 
 def _row(
-    id: str, level: Level, action: Action, meaning: str, advice: str, *, latched: bool = False, clear_s: float = 5.0
+    id: str,
+    level: Level,
+    action: Action,
+    meaning: str,
+    advice: str,
+    *,
+    debounce_s: float = 0.0,
+    latched: bool = False,
+    clear_s: float = 5.0,
 ) -> FaultKind:
-    return FaultKind(id, level, action, latched, clear_s, meaning, advice)
+    return FaultKind(id, level, action, debounce_s, latched, clear_s, meaning, advice)
+
+
+@dataclass(frozen=True, slots=True)
+class Levelled:
+    """A quantity with three levels, of which each is a fault: `name_operating`, `name_recommended` and `name`."""
+
+    name: str
+    what: str
+    blocks: Action
+    hysteresis: float
+    debounce_s: tuple[float, float, float]
+    advice: tuple[str, str, str]
+    """Both by level, operating first."""
+    only_flowing: bool = False
+
+    @property
+    def ids(self) -> tuple[str, str, str]:
+        """By level, operating first."""
+        return f"{self.name}_operating", f"{self.name}_recommended", self.name
+
+    def rows(self) -> Iterator[FaultKind]:
+        beyond = "maximum while current flows: it should have been blocked" if self.only_flowing else "maximum"
+        meanings = (
+            f"{self.what} the operating level: power is tapered.",
+            f"{self.what} the recommended level: {BLOCKED[self.blocks]}.",
+            f"{self.what} the {beyond}.",
+        )
+        actions, latched = (Action.WARN, self.blocks, Action.OPEN), (False, False, True)
+        levels, clear_s = (Level.OPERATING, Level.RECOMMENDED, Level.MAXIMUM), (2.0, 10.0, 10.0)
+        for row in zip(
+            self.ids, levels, actions, self.debounce_s, latched, clear_s, meanings, self.advice, strict=True
+        ):
+            yield FaultKind(*row)
+
+
+BLOCKED = {
+    Action.BLOCK_CHARGE: "charging is blocked",
+    Action.BLOCK_DISCHARGE: "discharging is blocked",
+    Action.ZERO_POWER: "the power goes to 0 W",
+}
+CHARGE, DISCHARGE = Action.BLOCK_CHARGE, Action.BLOCK_DISCHARGE
+VOLTAGE_S, TEMPERATURE_S, CURRENT_S = (1.0, 0.2, 0.06), (2.0, 1.0, 0.3), (1.0, 0.2, 0.03)
+USUAL = "Nothing, if it clears; often: look at the balance of the rack."
+TAPER = "Nothing, if it clears; often: compare the converter's obedience and the site's operating limits."
+CLIMATE = "Nothing, if it clears; often: check heating, cooling and the site's power."
+KEEP_AWAY = "Keep away, check cooling and the cell; reset only after the cause is known."
+STILL_FLOWED = "Find out why the converter went on although it was blocked; judge the cell before you reset."
+SENSOR = "Check the converter's obedience and the current sensor before you reset."
+
+LEVELLED: dict[str, Levelled] = {
+    each.name: each
+    for each in (
+        Levelled(
+            "cell_voltage_high", "A cell is above", CHARGE, 0.02, VOLTAGE_S,
+            (USUAL, "Look at the balance of the rack and at the converter's obedience.",
+             "Find the cell, check its monitor and the converter's charge limit before you reset."),
+        ),
+        Levelled(
+            "cell_voltage_low", "A cell is below", DISCHARGE, 0.05, VOLTAGE_S,
+            (USUAL, "Charge soon; look at the balance of the rack and at the standby consumption.",
+             "Find the cell; a deeply discharged cell must be judged before it is charged again."),
+        ),
+        Levelled(
+            "charge_temperature_high", "A cell is, for charging, hotter than", CHARGE, 2.0, TEMPERATURE_S,
+            (CLIMATE, "Check cooling.", STILL_FLOWED), only_flowing=True,
+        ),
+        Levelled(
+            "charge_temperature_low", "A cell is, for charging, colder than", CHARGE, 2.0, TEMPERATURE_S,
+            (CLIMATE, "Check heating; discharging warms too.", STILL_FLOWED), only_flowing=True,
+        ),
+        Levelled(
+            "discharge_temperature_high", "A cell is hotter than", DISCHARGE, 2.0, TEMPERATURE_S,
+            (CLIMATE, "Check cooling.", KEEP_AWAY),
+        ),
+        Levelled(
+            "discharge_temperature_low", "A cell is, for discharging, colder than", DISCHARGE, 2.0, TEMPERATURE_S,
+            (CLIMATE, "Check heating.", STILL_FLOWED), only_flowing=True,
+        ),
+        Levelled(
+            "charge_current_high", "A rack's charge current is above", Action.ZERO_POWER, 2.0, CURRENT_S,
+            (TAPER, SENSOR, SENSOR),
+        ),
+        Levelled(
+            "discharge_current_high", "A rack's discharge current is above", Action.ZERO_POWER, 2.0, CURRENT_S,
+            (TAPER, SENSOR, SENSOR),
+        ),
+        Levelled(
+            "pack_charge_current_high", "All racks' charge current together is above", Action.ZERO_POWER, 4.0,
+            CURRENT_S, (TAPER, SENSOR, SENSOR),
+        ),
+        Levelled(
+            "pack_discharge_current_high", "All racks' discharge current together is above", Action.ZERO_POWER, 4.0,
+            CURRENT_S, (TAPER, SENSOR, SENSOR),
+        ),
+    )
+}  # fmt: skip
 
 
 FAULTS: dict[str, FaultKind] = {
     fault.id: fault
     for fault in (
-        _row(
-            "cell_voltage_high", Level.MAXIMUM, Action.OPEN,
-            "A cell is above the maximum voltage of its chemistry.",
-            "Find the cell, check its monitor and the converter's charge limit before you restart.", latched=True,
-        ),
-        _row(
-            "cell_voltage_low", Level.MAXIMUM, Action.OPEN,
-            "A cell is below the minimum voltage of its chemistry.",
-            "Find the cell; a deeply discharged cell must be judged before it is charged again.", latched=True,
-        ),
-        _row(
-            "cell_voltage_high_operating", Level.OPERATING, Action.BLOCK_CHARGE,
-            "A cell is above the operating band: charging is blocked, discharging goes on.",
-            "Nothing, if it clears; otherwise look at the balance of the rack.", clear_s=2.0,
-        ),
-        _row(
-            "cell_voltage_low_operating", Level.OPERATING, Action.BLOCK_DISCHARGE,
-            "A cell is below the operating band: discharging is blocked, charging goes on.",
-            "Nothing, if it clears; otherwise look at the balance of the rack.", clear_s=2.0,
-        ),
-        _row(
-            "cell_temperature_high", Level.MAXIMUM, Action.OPEN,
-            "A cell is hotter than its maximum.",
-            "Keep away, check cooling and the cell; restart only after the cause is known.", latched=True,
-        ),
-        _row(
-            "charge_temperature", Level.OPERATING, Action.BLOCK_CHARGE,
-            "A cell is too cold or too hot to be charged.",
-            "Check heating and cooling.", clear_s=10.0,
-        ),
-        _row(
-            "discharge_temperature", Level.OPERATING, Action.BLOCK_DISCHARGE,
-            "A cell is too cold to be discharged.",
-            "Check heating.", clear_s=10.0,
-        ),
-        _row(
-            "rack_overcurrent", Level.MAXIMUM, Action.OPEN,
-            "A rack carries more current than its maximum.",
-            "Check the converter's obedience and the current sensor before you restart.", latched=True,
-        ),
+        *(row for each in LEVELLED.values() for row in each.rows()),
         _row(
             "cell_data_stale", Level.SYSTEM, Action.OPEN,
             "A cell's voltage or temperature is missing or older than allowed.",
@@ -133,7 +201,7 @@ FAULTS: dict[str, FaultKind] = {
         _row(
             "inverter_not_following", Level.SYSTEM, Action.ZERO_POWER,
             "The converter's measured power is not what it was told.",
-            "Is it in local control, or derated? Read its alarms and its log of set-points.",
+            "Is it in local control, or derated? Read its alarms and its log of set-points.", debounce_s=1.5,
         ),
         _row(
             "meter_lost", Level.SYSTEM, Action.ZERO_POWER,

@@ -12,9 +12,6 @@ from drivers.readings import InverterRating
 RISE_PER_S = 0.05
 """Limits fall at once and rise by at most this share of the converter's rating a second."""
 
-OPERATING_CURRENT_FRAC = 0.9
-"""Currents are planned this far below the level that trips: converter losses (3 %), unequal racks, overshoot."""
-
 SOC_TAPER_FRAC = 0.02
 """Width of the band below and above the SoC limits in which the current is tapered to zero."""
 
@@ -130,19 +127,19 @@ class Curves:
     """The limits of a site as curves. Shapes: usual LFP manufacturers' tables, placed between the site's limits."""
 
     def __init__(self, limits: Limits) -> None:
-        self.charge_current_a_max = OPERATING_CURRENT_FRAC * limits.rack_charge_current_a_max
-        self.discharge_current_a_max = OPERATING_CURRENT_FRAC * limits.rack_discharge_current_a_max
+        self.charge_current_a_max = limits.rack_current_a("charge", "operating")
+        self.discharge_current_a_max = limits.rack_current_a("discharge", "operating")
         top_v, bottom_v = limits.cell_voltage_v_max_operating, limits.cell_voltage_v_min_operating
         self.charge_voltage = Curve(
             (top_v - 0.125, 1.0), (top_v - 0.10, 0.25), (top_v - 0.075, 0.05), (top_v - 0.05, 0.005), (top_v, 0.0)
         )
         self.discharge_voltage = Curve((bottom_v, 0.0), (bottom_v + 0.05, 0.25), (bottom_v + 0.2, 1.0))
-        low, high = limits.charge_temperature_degc_min, limits.charge_temperature_degc_max
+        low, high = limits.charge_temperature_degc_min_recommended, limits.charge_temperature_degc_max_recommended
         self.charge_temperature = Curve(
             (low, 0.0), (low + 2, 0.25), (low + 5, 0.5), (low + 10, 1.0),
             (high - 15, 1.0), (high - 10, 0.5), (high - 5, 0.25), (high, 0.0),
         )  # fmt: skip
-        low, high = limits.discharge_temperature_degc_min, limits.discharge_temperature_degc_max
+        low, high = limits.discharge_temperature_degc_min_recommended, limits.discharge_temperature_degc_max_recommended
         self.discharge_temperature = Curve((low, 0.0), (low + 10, 1.0), (high - 10, 1.0), (high - 5, 0.5), (high, 0.0))
         soc_min, soc_max = limits.soc_frac_min, limits.soc_frac_max
         self.charge_soc = Curve((soc_max - SOC_TAPER_FRAC, 1.0), (soc_max, 0.0))

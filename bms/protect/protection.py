@@ -1,22 +1,20 @@
 """Turns images into active faults: condition, debounce, latch and what the faults together forbid."""
 
 from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from bms.image import Image
 from bms.protect.conditions import (
-    DISOBEDIENCE_S,
-    Condition,
     inverter_conditions,
     meter_conditions,
-    rack_conditions,
     rack_data_conditions,
 )
 from bms.protect.debounce import ErrorBucket, LeakyBucket
-from bms.protect.faults import FAULTS, Action, FaultKind
-from bms.site import Limits, Site
+from bms.protect.faults import FAULTS, LEVELLED, Action, FaultKind
+from bms.protect.levels import Condition, PackLevels, RackLevels
+from bms.site import Site
 from bms.summary import Summary
 
 NEVER_S = 1e6
@@ -58,10 +56,10 @@ class FaultMonitor:
 
     __slots__ = ("_absent_s", "_bucket", "_kind", "_target", "active")
 
-    def __init__(self, kind: FaultKind, target: str, trip_s: float) -> None:
+    def __init__(self, kind: FaultKind, target: str) -> None:
         self._kind = kind
         self._target = target
-        self._bucket = LeakyBucket(trip_s)
+        self._bucket = LeakyBucket(kind.debounce_s)
         self._absent_s = 0.0
         self.active: ActiveFault | None = None
 
@@ -91,7 +89,9 @@ class Protection:
 
     def __init__(self, site: Site) -> None:
         self._limits = site.limits
-        self._trip_s = trip_times(site.limits)
+        self._kinds = fault_kinds(site)
+        self._rack_levels = RackLevels(site.limits)
+        self._pack_levels = PackLevels(site.limits, len(site.racks))
         self._racks = [rack.name for rack in site.racks]
         self._monitors: dict[str, dict[str, FaultMonitor]] = defaultdict(dict)
         self._reported: dict[str, dict[str, FaultMonitor]] = defaultdict(dict)
@@ -105,6 +105,8 @@ class Protection:
         self._running_s += dt_s
         for index, name in enumerate(self._racks):
             self._step_all(self._rack(index, image, summary), name, dt_s, image.at_ns)
+        pack = self._pack_levels.conditions(summary.racks, self._active("pack"))
+        self._step_all(pack, "pack", dt_s, image.at_ns)
         if image.inverter is not None or self._running_s > STARTUP_S:
             self._step_all(inverter_conditions(image, summary, self._limits), "inverter", dt_s, image.at_ns)
         if image.meter is not None or self._running_s > STARTUP_S:
@@ -115,13 +117,17 @@ class Protection:
         """A fault found by the state machine or the guard; it counts from the next step on and for good."""
         reported = self._reported[target]
         if fault_id not in reported:
-            reported[fault_id] = FaultMonitor(FAULTS[fault_id], target, 0.0)
+            reported[fault_id] = FaultMonitor(self._kinds[fault_id], target)
             self._tripped.append(reported[fault_id].trip(detail, now_ns))
+
+    def _active(self, target: str) -> Callable[[str], bool]:
+        monitors = self._monitors[target]
+        return lambda fault_id: fault_id in monitors and monitors[fault_id].active is not None
 
     def _rack(self, index: int, image: Image, summary: Summary) -> Iterable[Condition]:
         rack, health = summary.racks[index], image.racks[index].health
         self._rack_seen[index] |= rack.complete and rack.current_age_s < self._limits.current_age_s_max
-        yield from rack_conditions(rack, self._limits)
+        yield from self._rack_levels.conditions(rack, self._active(self._racks[index]))
         if self._crc[index].step(health.accepted, health.crc_errors):
             yield Condition("monitor_crc_errors", float(health.crc_errors), 0.0, "bad frames")
         if self._counter[index].step(health.accepted, health.counter_errors):
@@ -135,7 +141,7 @@ class Protection:
         monitors = self._monitors[target]
         for fault_id in present:
             if fault_id not in monitors:
-                monitors[fault_id] = FaultMonitor(FAULTS[fault_id], target, self._trip_s.get(fault_id, 0.0))
+                monitors[fault_id] = FaultMonitor(self._kinds[fault_id], target)
         for fault_id, monitor in monitors.items():
             tripped = monitor.step(present.get(fault_id), dt_s, now_ns)
             if tripped is not None:
@@ -164,17 +170,14 @@ def _detail(condition: Condition) -> str:
     return f"{condition.where} {condition.value:.3f}, limit {condition.limit:.3f}"
 
 
-def trip_times(limits: Limits) -> dict[str, float]:
-    """Seconds a condition must last. Ages and error buckets are debounced by themselves: 0 s."""
-    voltage_s, temperature_s = limits.voltage_debounce_s, limits.temperature_debounce_s
-    return {
-        "cell_voltage_high": voltage_s,
-        "cell_voltage_low": voltage_s,
-        "cell_voltage_high_operating": voltage_s,
-        "cell_voltage_low_operating": voltage_s,
-        "cell_temperature_high": temperature_s,
-        "charge_temperature": temperature_s,
-        "discharge_temperature": temperature_s,
-        "rack_overcurrent": limits.current_debounce_s,
-        "inverter_not_following": DISOBEDIENCE_S,
-    }
+def fault_kinds(site: Site) -> dict[str, FaultKind]:
+    """The table of faults as this site wants it."""
+    limits, kinds = site.limits, dict(FAULTS)
+    debounces = {"voltage": limits.voltage_debounce_s, "temperature": limits.temperature_debounce_s,
+                 "current": limits.current_debounce_s}  # fmt: skip
+    for name in LEVELLED:
+        (debounce_s,) = (seconds for word, seconds in debounces.items() if word in name)
+        kinds[name] = replace(kinds[name], debounce_s=debounce_s)
+    for setting in site.faults:
+        kinds[setting.id] = setting.applied(kinds[setting.id])
+    return kinds

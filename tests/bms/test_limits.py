@@ -57,7 +57,7 @@ def test_charge_current(
         ({"cells": {0: 2.85}}, 63.0, "cell voltage"),
         ({"cells": {0: 2.80}}, 0.0, "cell voltage"),
         ({"degc": {0: -20.0}}, 0.0, "temperature"),
-        ({"degc": {0: 55.0}}, 126.0, "temperature"),
+        ({"degc": {0: 52.0}}, 126.0, "temperature"),
         ({"soc": 0.06}, 126.0, "SoC"),
         ({"soc": 0.05}, 0.0, "SoC"),
     ],

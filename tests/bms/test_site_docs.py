@@ -12,6 +12,7 @@ from bms.site import (
     Balancing,
     CanBus,
     Controller,
+    FaultSetting,
     GridMeterDevice,
     GridSmoothing,
     InverterDevice,
@@ -20,9 +21,11 @@ from bms.site import (
     Rack,
     Site,
 )
+from bms.site_limits import OTHER_CHEMISTRIES
 
 PAGE = (Path(__file__).parents[2] / "docs" / "site-file.md").read_text(encoding="utf-8")
-MODELS = [Site, Rack, CanBus, InverterDevice, GridMeterDevice, Controller, Limits, Precharge, Balancing, GridSmoothing]
+MODELS = [Site, Rack, CanBus, InverterDevice, GridMeterDevice, Controller, Limits, FaultSetting, Precharge,
+          Balancing, GridSmoothing]  # fmt: skip
 FIELDS = [(model, name, field) for model in MODELS for name, field in model.model_fields.items()]
 
 
@@ -46,6 +49,12 @@ def default(field: FieldInfo) -> str:
 )
 def test_setting_is_on_the_page(model: type[BaseModel], name: str, field: FieldInfo) -> None:
     assert row(name, field) in PAGE
+
+
+@pytest.mark.parametrize("chemistry", sorted(OTHER_CHEMISTRIES))
+def test_chemistry_is_on_the_page(chemistry: str) -> None:
+    values = ", ".join(f"`{name}` {value:g}" for name, value in OTHER_CHEMISTRIES[chemistry].items())
+    assert f"- `{chemistry}`: {values}." in PAGE
 
 
 def test_example_on_the_page_is_a_valid_site() -> None:

@@ -161,8 +161,8 @@ RELATIONS = [
     (
         "soc_frac_min: 0.1",
         "cell_voltage_v_max: 3.4",
-        "site.yaml:17:30: limits.cell_voltage_v_max: not above cell_voltage_v_max_operating, 3.5 by default (got 3.4), "
-        "expected more than 3.5",
+        "site.yaml:17:30: limits.cell_voltage_v_max: not above cell_voltage_v_max_recommended, 3.58 by default "
+        "(got 3.4), expected more than 3.58",
     ),
     (
         "soc_frac_min: 0.1",
@@ -173,8 +173,8 @@ RELATIONS = [
     (
         "soc_frac_min: 0.1",
         "charge_temperature_degc_min: -30",
-        "site.yaml:17:39: limits.charge_temperature_degc_min: below discharge_temperature_degc_min, -20 by default "
-        "(got -30.0), expected at least -20",
+        "site.yaml:17:39: limits.charge_temperature_degc_min: below discharge_temperature_degc_min, -25 by default "
+        "(got -30.0), expected at least -25",
     ),
     (
         "soc_frac_min: 0.1",
@@ -279,8 +279,8 @@ def test_all_errors_come_at_once_in_the_order_of_the_file(tmp_path: Path) -> Non
         "site.yaml:16:37: inverter.reversion_s: not below the contactors' own watchdog: a dead gateway would open them "
         "under load (got 5), expected less than 4",
         "site.yaml:18:24: limits.soc_frac_max: not a number (got 'yes'), expected a number from 0 to 1",
-        "site.yaml:18:49: limits.cell_voltage_v_min: not below cell_voltage_v_min_operating, 2.8 by default (got 2.9), "
-        "expected less than 2.8",
+        "site.yaml:18:49: limits.cell_voltage_v_min: not below cell_voltage_v_min_recommended, 2.65 by default "
+        "(got 2.9), expected less than 2.65",
         "site.yaml:20:5: applications.0.ramp_w_per_s_max: missing (got nothing), "
         "expected a number above 0 and at most 1e+09, in W/s",
         "site.yaml:20:42: applications.0.soc_frac_min: not below soc_frac_target, 0.55 by default (got 0.6), "
@@ -297,7 +297,7 @@ def test_a_wrong_entry_does_not_count_as_a_missing_one(tmp_path: Path) -> None:
 
 
 def test_a_relation_with_a_wrong_value_is_not_judged(tmp_path: Path) -> None:
-    text = swap("soc_frac_min: 0.1", "cell_voltage_v_max: high, cell_voltage_v_max_operating: 3.7")
+    text = swap("soc_frac_min: 0.1", "cell_voltage_v_max: high, cell_voltage_v_max_operating: 3.55")
     assert errors_of(tmp_path, text) == [
         "site.yaml:17:30: limits.cell_voltage_v_max: not a number (got 'high'), "
         "expected a number above 0 and at most 10, in V"

@@ -40,13 +40,18 @@ inverter: {host: 10.0.0.2}
 grid_meter: {host: 10.0.0.3}
 """
 
+LEVELS = ("operating", "recommended", "maximum")
+
 
 def test_defaults_are_those_of_an_lfp_rack() -> None:
     limits = read(MINIMAL).limits
     assert (limits.cell_voltage_v_min, limits.cell_voltage_v_max) == (2.50, 3.65)
     assert (limits.cell_voltage_v_min_operating, limits.cell_voltage_v_max_operating) == (2.80, 3.50)
-    assert (limits.charge_temperature_degc_min, limits.charge_temperature_degc_max) == (0.0, 55.0)
-    assert (limits.discharge_temperature_degc_min, limits.discharge_temperature_degc_max) == (-20.0, 60.0)
+    assert (limits.cell_voltage_v_min_recommended, limits.cell_voltage_v_max_recommended) == (2.65, 3.58)
+    assert (limits.charge_temperature_degc_min, limits.charge_temperature_degc_max) == (-5.0, 58.0)
+    assert (limits.discharge_temperature_degc_min, limits.discharge_temperature_degc_max) == (-25.0, 60.0)
+    assert [limits.rack_current_a("charge", level) for level in LEVELS] == [252.0, 266.0, 280.0]
+    assert [limits.pack_current_a("discharge", level, 2) for level in LEVELS] == [504.0, 532.0, 560.0]
     assert (limits.cell_data_age_s_max, limits.current_age_s_max) == (0.25, 0.10)
     assert (limits.inverter_age_s_max, limits.meter_age_s_max) == (1.0, 0.5)
 
@@ -88,6 +93,26 @@ def test_cell_file_is_looked_for_beside_the_site_file(tmp_path: Path) -> None:
     (tmp_path / "cells" / "mine.yaml").write_text((CELLS / "lfp-280ah.yaml").read_text())
     (tmp_path / "site.yaml").write_text(MINIMAL.replace("cell: lfp-280ah", "cell: cells/mine.yaml"))
     assert load_site(tmp_path / "site.yaml").racks[0].cell == str(tmp_path / "cells" / "mine.yaml")
+
+
+def test_chemistry_gives_what_is_not_written() -> None:
+    limits = Limits(chemistry="nmc", cell_voltage_v_max_operating=4.1)
+    assert (limits.cell_voltage_v_min, limits.cell_voltage_v_max_operating, limits.cell_voltage_v_max) == (
+        2.7,
+        4.1,
+        4.25,
+    )
+    zinc = Limits(chemistry="zinc")
+    assert zinc.cell_voltage_v_max < 2.5
+    assert (zinc.soc_frac_min, zinc.soc_frac_max) == (0.0, 1.0)
+
+
+def test_current_levels_follow_the_maximum_that_is_written() -> None:
+    limits = Limits(rack_charge_current_a_max=140.0, pack_charge_current_a_max=200.0)
+    assert [limits.rack_current_a("charge", level) for level in LEVELS] == [126.0, 133.0, 140.0]
+    assert [limits.pack_current_a("charge", level, 4) for level in LEVELS] == [180.0, 190.0, 200.0]
+    with pytest.raises(ValidationError, match="rack_charge_current_a_max_operating"):
+        Limits(rack_charge_current_a_max=140.0, rack_charge_current_a_max_operating=150.0)
 
 
 def test_site_in_code_is_held_to_the_same_relations() -> None:

@@ -34,16 +34,17 @@ def parse(text: str) -> Scenario:
 SHIPPED = [
     ("ai-smoothing", (), "running"),
     ("cell-data-lost", ("cell_data_stale",), "open"),
-    ("cell-overtemperature", ("cell_temperature_high",), "open"),
+    ("cell-overtemperature", ("discharge_temperature_high",), "open"),
     ("cell-overvoltage", ("cell_voltage_high",), "open"),
     ("cell-undervoltage", ("cell_voltage_low",), "open"),
     ("commands-lost", ("rack_command_lost",), "open"),
     ("current-lost", ("current_stale",), "open"),
     ("inverter-lost", ("inverter_lost",), "open"),
     ("meter-lost", ("meter_lost",), "zero"),
+    ("module-undertemperature", ("discharge_temperature_low_recommended",), "zero"),
     ("monitor-counter", ("monitor_counter_errors",), "open"),
     ("monitor-crc", ("monitor_crc_errors",), "open"),
-    ("overcurrent", ("rack_overcurrent",), "open"),
+    ("overcurrent", ("discharge_current_high",), "open"),
 ]
 
 
@@ -97,10 +98,10 @@ def test_fault_says_where_it_strikes_and_how_hard() -> None:
 BAD_FAULTS = [
     ("cell-overvoltag@20", "no kind 'cell-overvoltag', did you mean cell-overvoltage?"),
     ("fire@20", "no kind 'fire', expected one of cell-overvoltage, cell-undervoltage, cell-overtemperature, "
-     "overcurrent, cell-data-lost, current-lost, monitor-crc, monitor-counter, "
+     "module-undertemperature, overcurrent, cell-data-lost, current-lost, monitor-crc, monitor-counter, "
      "commands-lost, inverter-lost, meter-lost"),
     ("", "no kind '', expected one of cell-overvoltage, cell-undervoltage, cell-overtemperature, "
-     "overcurrent, cell-data-lost, current-lost, monitor-crc, monitor-counter, "
+     "module-undertemperature, overcurrent, cell-data-lost, current-lost, monitor-crc, monitor-counter, "
      "commands-lost, inverter-lost, meter-lost"),
     ("overcurrent", "expected KIND@T[:TARGET[:VALUE]], for example overcurrent@20"),
     ("overcurrent@20:rack-1:400:5", "expected KIND@T[:TARGET[:VALUE]], for example overcurrent@20"),
