@@ -63,6 +63,20 @@ FAULT_KINDS: dict[str, FaultKind] = {
             "overcurrent", "a rack shows VALUE A (discharge positive)", "rack", "discharge_current_high",
             value=350.0, value_min=-80_000.0, value_max=80_000.0, unit="A",
         ),
+        FaultKind("cell-frozen", "a cell's voltage stays as it is", "cell", "cell_voltage_frozen"),
+        FaultKind(
+            "open-wire", "the sense wire above a cell breaks: it shows VALUE V too much, the next too little", "cell",
+            "open_wire", value=0.8, value_min=0.5, value_max=3.0, unit="V",
+        ),
+        FaultKind(
+            "cell-heating", "a cell heats by VALUE K/s", "cell", "thermal_event",
+            value=10.0, value_min=0.6, value_max=100.0, unit="K/s",
+        ),
+        FaultKind("current-frozen", "a rack's current stays as it is", "rack", "current_frozen"),
+        FaultKind(
+            "rack-voltage-wrong", "a rack's own voltage is VALUE V too high", "rack", "rack_voltage_mismatch",
+            value=60.0, value_min=-1000.0, value_max=1000.0, unit="V",
+        ),
         FaultKind("cell-data-lost", "a cell-monitor module falls silent", "module", "cell_data_stale"),
         FaultKind("current-lost", "a rack's current sensor falls silent", "rack", "current_stale"),
         FaultKind(
@@ -82,6 +96,11 @@ FaultName = Literal[
     "cell-overtemperature",
     "module-undertemperature",
     "overcurrent",
+    "cell-frozen",
+    "open-wire",
+    "cell-heating",
+    "current-frozen",
+    "rack-voltage-wrong",
     "cell-data-lost",
     "current-lost",
     "monitor-crc",

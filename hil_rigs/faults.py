@@ -54,6 +54,29 @@ def _current(bench: Bench, rack: int, _: int, current_a: float) -> None:
     plant.current_bias_a = current_a - plant.current_a
 
 
+def _cell_frozen(bench: Bench, rack: int, cell: int, _: float) -> None:
+    bench.nodes[rack].hold_cell(cell)
+
+
+def _open_wire(bench: Bench, rack: int, cell: int, off_v: float) -> None:
+    bias_v = bench.plant.racks[rack].voltage_bias_v
+    below = min(cell, len(bias_v) - 2)
+    bias_v[below] += off_v
+    bias_v[below + 1] -= off_v
+
+
+def _cell_heating(bench: Bench, rack: int, cell: int, rise_k_per_s: float) -> None:
+    bench.nodes[rack].faults.heating_k_per_s[cell] = rise_k_per_s
+
+
+def _current_frozen(bench: Bench, rack: int, _: int, __: float) -> None:
+    bench.nodes[rack].hold_current()
+
+
+def _rack_voltage(bench: Bench, rack: int, _: int, off_v: float) -> None:
+    bench.nodes[rack].faults.rack_voltage_off_v = off_v
+
+
 def _silent_module(bench: Bench, rack: int, module: int, _: float) -> None:
     bench.nodes[rack].faults.silent_modules.add(module)
 
@@ -88,6 +111,11 @@ _INJECTORS: dict[str, Callable[[Bench, int, int, float], None]] = {
     "cell-overtemperature": _temperature,
     "module-undertemperature": _module_temperature,
     "overcurrent": _current,
+    "cell-frozen": _cell_frozen,
+    "open-wire": _open_wire,
+    "cell-heating": _cell_heating,
+    "current-frozen": _current_frozen,
+    "rack-voltage-wrong": _rack_voltage,
     "cell-data-lost": _silent_module,
     "current-lost": _silent_current,
     "monitor-crc": _crc,

@@ -169,6 +169,52 @@ FAULTS: dict[str, FaultKind] = {
             "Check the current sensor and the CAN bus.",
         ),
         _row(
+            "cell_voltage_frozen", Level.SYSTEM, Action.OPEN,
+            "A cell's voltage stays the same to the last bit while the string's voltage moves.",
+            "Check the cell monitor's input and measuring chip.", debounce_s=0.2,
+        ),
+        _row(
+            "current_frozen", Level.SYSTEM, Action.OPEN,
+            "A rack's current stays the same to the last bit while the converter's moves.",
+            "Check the current sensor.", debounce_s=0.2,
+        ),
+        _row(
+            "open_wire", Level.SYSTEM, Action.OPEN,
+            "Two neighbouring cells share their voltage wrongly: the sense wire between them is open.",
+            "Check the sense wire between the cells named.", debounce_s=0.3, latched=True,
+        ),
+        _row(
+            "rack_voltage_mismatch", Level.SYSTEM, Action.ZERO_POWER,
+            "The sum of a rack's cells is not the voltage that the rack measures.",
+            "Check the scale of the rack's voltage input, and for a bypassed or doubled cell.", debounce_s=1.0,
+        ),
+        _row(
+            "cell_voltage_spread", Level.SYSTEM, Action.WARN,
+            "A rack's cells are unusually far apart in voltage.",
+            "Look for a weak cell, a bad contact or missing balance.", debounce_s=2.0,
+        ),
+        _row(
+            "cell_temperature_spread", Level.SYSTEM, Action.WARN,
+            "A rack's cells are unusually far apart in temperature.",
+            "Look at the air flow and at the hottest cell's contacts.", debounce_s=2.0,
+        ),
+        _row(
+            "thermal_event", Level.MAXIMUM, Action.OPEN,
+            "A cell that is hot heats faster than any load can do it.",
+            "Keep away and warn others; let the fire service decide. Cooling goes on by the site's policy.",
+            debounce_s=0.2, latched=True,
+        ),
+        _row(
+            "current_while_open", Level.SYSTEM, Action.OPEN,
+            "Current flows through contactors that say they are open.",
+            "Check for a welded contactor, its feedback and the current sensor's zero.", debounce_s=0.5, latched=True,
+        ),
+        _row(
+            "dc_current_mismatch", Level.SYSTEM, Action.ZERO_POWER,
+            "The racks' currents together are not the converter's DC current.",
+            "Compare the current sensors; one of them is wrong, or another device sits on the DC bus.", debounce_s=1.0,
+        ),
+        _row(
             "rack_io_stale", Level.SYSTEM, Action.OPEN,
             "A rack's contactor feedback is missing or older than allowed.",
             "Check the rack's I/O block and the CAN bus.",

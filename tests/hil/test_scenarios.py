@@ -18,6 +18,9 @@ from hil_rigs.world import run_virtual
 
 SCENARIOS = list_scenarios()
 
+NAMED_S_MAX = {"cell-frozen": 9.5, "cell-heating": 4.0, "open-wire": 1.5}
+"""Evidence that takes longer than the usual second: others must move, heat must go on, a sum must stay right."""
+
 
 def play(scenario: Scenario, seed: int | None = None, duration_s: float | None = None) -> Outcome:
     return simulate(
@@ -43,10 +46,10 @@ def test_every_kind_of_fault_has_a_scenario() -> None:
 def test_fault_ends_with_its_named_reason_within_its_time(kind: str) -> None:
     """Injected at 6 s by the syntax of the command line, on the second rack where it strikes one."""
     target = ":rack-2" if FAULT_KINDS[kind].strikes else ""
-    outcome = simulate(find_rig("demo"), seed=3, duration_s=16, faults=[parse_fault(f"{kind}@6{target}")])
+    outcome = simulate(find_rig("demo"), seed=3, duration_s=20, faults=[parse_fault(f"{kind}@6{target}")])
+    named_s = min(trip.at_s for trip in outcome.trips if trip.fault_id == FAULT_KINDS[kind].controller_fault)
     first = outcome.trips[0]
-    assert FAULT_KINDS[kind].controller_fault in {trip.fault_id for trip in outcome.trips if trip.at_s == first.at_s}
-    assert 6.0 <= first.at_s <= 7.1
+    assert 6.0 <= first.at_s <= named_s <= 6.0 + NAMED_S_MAX.get(kind, 1.1)
     battery_w = outcome.curves.battery_power_w[outcome.curves.time_s > first.at_s + 3.0]
     assert abs(battery_w).max() < 1.0
 

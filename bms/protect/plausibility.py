@@ -1,0 +1,161 @@
+"""What readings say about each other: frozen, impossible or contradictory ones, and heat that comes too fast."""
+
+import math
+from collections import deque
+from collections.abc import Iterator
+
+import numpy as np
+
+from bms.image import Image
+from bms.protect.levels import Condition, cell
+from bms.site import Limits
+from bms.summary import RackSummary
+from drivers.readings import Floats, RackReading
+
+LOOK_S = 0.1
+"""These causes are looked for this often: they last, and looking at every cell costs."""
+
+FROZEN_MOVED_V, FROZEN_FORGET_FRAC = 0.03, 0.005
+"""A value is frozen that stays the same to the last bit while the string's median cell moves by so much within some
+20 s: movement is forgotten by this share a look. Over hours a current may rightly be the same."""
+
+FROZEN_MOVED_FRAC = 0.05
+"""The same for a rack's current, while the converter's DC current moves by this share of the racks' maximum."""
+
+OPEN_WIRE_OFF_V, OPEN_WIRE_SUM_V = 0.4, 0.1
+"""An open sense wire shares two cells' voltage wrongly: one is so far above the mean, its neighbour as far below,
+and their sum is right."""
+
+SUM_FRAC = 0.02
+"""The cells' sum and the rack's own voltage agree within this share: both are measured to 0.5 % or better."""
+
+HEATING_K_PER_S, HEATING_WINDOW_S, HEATING_DEGC_MIN = 0.5, 4.0, 40.0
+"""No load heats a cell like this. In both halves of the window: a sensor that jumps does so once."""
+
+OPEN_CURRENT_FRAC = 0.02
+"""Share of a rack's maximum current that cannot flow through an open contactor."""
+
+CURRENTS_FRAC, CURRENTS_S = 0.1, 1.0
+"""Share of the racks' maximum current by which their sum and the converter's DC current may differ, both smoothed
+over this time because they are not read at the same moment."""
+
+SPREAD_V, SPREAD_K = 0.15, 15.0
+"""Cells further apart than this deserve somebody's attention."""
+
+
+class RackPlausibility:
+    """Looks at one rack, `LOOK_S` apart; what was found holds until the next look."""
+
+    def __init__(self, limits: Limits, cells: int, racks: int) -> None:
+        self._open_current_a = OPEN_CURRENT_FRAC * limits.rack_current_a("discharge", "maximum")
+        self._frozen_moved_a = FROZEN_MOVED_FRAC * limits.pack_current_a("discharge", "maximum", racks)
+        self._voltages, self._current = Frozen(cells), Frozen(1)
+        self._heat: deque[Floats] = deque(maxlen=round(HEATING_WINDOW_S / LOOK_S))
+        self._since_s = math.inf
+        self._found: list[Condition] = []
+
+    def conditions(
+        self, reading: RackReading, summary: RackSummary, converter_a: float, dt_s: float
+    ) -> list[Condition]:
+        """Nothing while a value is absent: that is a fault of its own. `converter_a`: its DC current, NaN unknown."""
+        self._since_s += dt_s
+        if self._since_s > LOOK_S - 1e-9:
+            self._since_s = 0.0
+            self._found = list(self._look(reading, summary, converter_a)) if summary.complete else []
+        return self._found
+
+    def _look(self, reading: RackReading, summary: RackSummary, converter_a: float) -> Iterator[Condition]:
+        voltage_v, mean_v = reading.voltage_v, float(reading.voltage_v.mean())
+        median_v = float(np.median(voltage_v))
+        moved_v = self._voltages.moved(voltage_v, median_v)
+        worst = int(moved_v.argmax())
+        if moved_v[worst] > FROZEN_MOVED_V:
+            yield Condition(
+                "cell_voltage_frozen", float(moved_v[worst]), FROZEN_MOVED_V, f"{cell(worst)}, others moved"
+            )
+        yield from self._look_at_current(reading, converter_a)
+        yield from self._look_between(voltage_v, mean_v)
+        yield from self._look_at_rack(reading, summary, mean_v * len(voltage_v))
+        yield from self._look_at_heat(reading.temperature_degc)
+        if summary.voltage_v_max - summary.voltage_v_min > SPREAD_V:
+            spread_v = summary.voltage_v_max - summary.voltage_v_min
+            yield Condition("cell_voltage_spread", spread_v, SPREAD_V, f"{cell(summary.lowest_cell)} lowest, V")
+        if summary.temperature_degc_max - summary.temperature_degc_min > SPREAD_K:
+            spread_k = summary.temperature_degc_max - summary.temperature_degc_min
+            yield Condition("cell_temperature_spread", spread_k, SPREAD_K, f"{cell(summary.hottest_cell)} hottest, K")
+
+    def _look_at_current(self, reading: RackReading, converter_a: float) -> Iterator[Condition]:
+        if not reading.main_closed or not math.isfinite(converter_a):
+            self._current = Frozen(1)
+            return
+        moved_a = float(self._current.moved(np.array([reading.current_a]), converter_a)[0])
+        if moved_a > self._frozen_moved_a:
+            yield Condition("current_frozen", moved_a, self._frozen_moved_a, "converter's moved by A")
+
+    def _look_between(self, voltage_v: Floats, mean_v: float) -> Iterator[Condition]:
+        off_v = voltage_v - mean_v
+        apart = np.minimum(np.abs(off_v[1:]), np.abs(off_v[:-1]))
+        shared = (apart > OPEN_WIRE_OFF_V) & (np.abs(off_v[1:] + off_v[:-1]) < OPEN_WIRE_SUM_V)
+        if shared.any():
+            first = int(shared.argmax())
+            where = f"between {cell(first)} and {cell(first + 1)}, V off"
+            yield Condition("open_wire", float(apart[first]), OPEN_WIRE_OFF_V, where)
+
+    def _look_at_rack(self, reading: RackReading, summary: RackSummary, sum_v: float) -> Iterator[Condition]:
+        off_v = abs(reading.rack_voltage_v - sum_v)
+        if off_v > SUM_FRAC * sum_v:
+            yield Condition("rack_voltage_mismatch", off_v, SUM_FRAC * sum_v, "cells' sum off by V")
+        if reading.main_closed is False and reading.precharge_closed is False:
+            current_a = abs(summary.current_a)
+            if current_a > self._open_current_a:
+                yield Condition("current_while_open", current_a, self._open_current_a, "through open contactors, A")
+
+    def _look_at_heat(self, temperature_degc: Floats) -> Iterator[Condition]:
+        self._heat.append(temperature_degc.copy())
+        if len(self._heat) < (self._heat.maxlen or 0):
+            return
+        middle_degc = self._heat[len(self._heat) // 2]
+        rise_k = np.minimum(temperature_degc - middle_degc, middle_degc - self._heat[0])
+        rise_k_per_s = rise_k / (0.5 * HEATING_WINDOW_S)
+        hot = np.where(temperature_degc > HEATING_DEGC_MIN, rise_k_per_s, 0.0)
+        worst = int(hot.argmax())
+        if hot[worst] > HEATING_K_PER_S:
+            yield Condition("thermal_event", float(hot[worst]), HEATING_K_PER_S, f"{cell(worst)}, K/s")
+
+
+class Frozen:
+    """How far something else has moved since each value last changed."""
+
+    def __init__(self, values: int) -> None:
+        self._last = np.full(values, np.nan)
+        self._low, self._high = np.full(values, np.inf), np.full(values, -np.inf)
+
+    def moved(self, values: Floats, other: float) -> Floats:
+        """Call again and again with the values and with what moves beside them."""
+        changed = values != self._last
+        self._last[:] = values
+        self._low[changed], self._high[changed] = other, other
+        self._low += FROZEN_FORGET_FRAC * (other - self._low)
+        self._high += FROZEN_FORGET_FRAC * (other - self._high)
+        np.minimum(self._low, other, out=self._low)
+        np.maximum(self._high, other, out=self._high)
+        moved: Floats = self._high - self._low
+        return moved
+
+
+class CurrentsAgree:
+    """The racks' currents together against the converter's DC current."""
+
+    def __init__(self, limits: Limits, racks: int) -> None:
+        self._allowed_a = CURRENTS_FRAC * limits.pack_current_a("discharge", "maximum", racks)
+        self._off_a = 0.0
+
+    def conditions(self, image: Image, dt_s: float) -> Iterator[Condition]:
+        """Nothing while one of them is absent."""
+        total_a = sum(rack.current_a for rack in image.racks)
+        if image.inverter is None or not math.isfinite(total_a) or not math.isfinite(image.inverter.dc_current_a):
+            return
+        off_a = total_a - image.inverter.dc_current_a
+        self._off_a += (1.0 - math.exp(-dt_s / CURRENTS_S)) * (off_a - self._off_a)
+        if abs(self._off_a) > self._allowed_a:
+            yield Condition("dc_current_mismatch", abs(self._off_a), self._allowed_a, "racks and converter, A")
