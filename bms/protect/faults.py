@@ -29,8 +29,8 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FaultKind:
-    """One row of the table. `latched` faults stay until the controller is restarted; others clear by themselves
-    after their cause has been absent for `clear_s`."""
+    """One row of the table. `latched` faults stay until somebody resets them, also over a restart; others clear by
+    themselves after their cause has been absent for `clear_s`."""
 
     id: str
     level: Level
@@ -53,7 +53,7 @@ FAULTS: dict[str, FaultKind] = {
         _row(
             "cell_voltage_high", Level.MAXIMUM, Action.OPEN,
             "A cell is above the maximum voltage of its chemistry.",
-            "Find the cell, check its monitor and the converter's charge limit before you restart.", latched=True,
+            "Find the cell, check its monitor and the converter's charge limit before you reset.", latched=True,
         ),
         _row(
             "cell_voltage_low", Level.MAXIMUM, Action.OPEN,
@@ -73,7 +73,7 @@ FAULTS: dict[str, FaultKind] = {
         _row(
             "cell_temperature_high", Level.MAXIMUM, Action.OPEN,
             "A cell is hotter than its maximum.",
-            "Keep away, check cooling and the cell; restart only after the cause is known.", latched=True,
+            "Keep away, check cooling and the cell; reset only after the cause is known.", latched=True,
         ),
         _row(
             "charge_temperature", Level.OPERATING, Action.BLOCK_CHARGE,
@@ -88,7 +88,7 @@ FAULTS: dict[str, FaultKind] = {
         _row(
             "rack_overcurrent", Level.MAXIMUM, Action.OPEN,
             "A rack carries more current than its maximum.",
-            "Check the converter's obedience and the current sensor before you restart.", latched=True,
+            "Check the converter's obedience and the current sensor before you reset.", latched=True,
         ),
         _row(
             "cell_data_stale", Level.SYSTEM, Action.OPEN,
@@ -148,7 +148,7 @@ FAULTS: dict[str, FaultKind] = {
         _row(
             "racks_unequal", Level.SYSTEM, Action.ZERO_POWER,
             "The racks' voltages are too far apart to join them on one DC link.",
-            "Charge or discharge the odd rack alone, then restart.", latched=True,
+            "Charge or discharge the odd rack alone, then reset.", latched=True,
         ),
         _row(
             "contactor_mismatch", Level.SYSTEM, Action.OPEN,
@@ -159,6 +159,11 @@ FAULTS: dict[str, FaultKind] = {
             "guard_stop", Level.SYSTEM, Action.OPEN,
             "The independent guard saw a hard limit crossed for longer than protection should ever need.",
             "Protection and guard disagree: keep the record and report it.", latched=True,
+        ),
+        _row(
+            "state_lost", Level.SYSTEM, Action.OPEN,
+            "The files with what was known before this start are damaged: a fault may have been latched.",
+            "Read the log of events and judge the battery before you reset.", latched=True,
         ),
     )
 }  # fmt: skip
