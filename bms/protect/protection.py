@@ -124,7 +124,7 @@ class Protection:
     def reset(self, fault_id: str, target: str) -> ActiveFault | None:
         """End a latched fault; None if there is none to end. A cause that is still there trips it again in the next
         step."""
-        monitor = self._monitors[target].get(fault_id)
+        monitor = self._monitors.get(target, {}).get(fault_id)
         if monitor is None or monitor.active is None or not monitor.active.kind.latched:
             return None
         fault, monitor.active = monitor.active, None

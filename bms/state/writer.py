@@ -45,6 +45,7 @@ def main(argv: list[str]) -> int:
     for lines in _line_batches(sys.stdin.fileno()):
         writer.take(lines)
         writer.look_for_request()
+    writer.release()
     return 0
 
 
@@ -67,6 +68,12 @@ class Writer:
         found = read(self._files, lambda document: document)
         self._believable = found.document is not None and not found.refusals
         self._files.request.unlink(missing_ok=True)
+
+    def release(self) -> None:
+        """Another may have the lock."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
 
     def take(self, lines: list[bytes]) -> None:
         """Events first, so that the log never lacks what the document knows."""
@@ -101,7 +108,7 @@ class Writer:
 
     def look_for_request(self) -> None:
         """A request is taken out of the folder and passed on; what cannot be read is nobody's request."""
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError, TypeError, RecursionError):
             with self._files.request.open("rb") as request:
                 data = request.read(REQUEST_BYTES_MAX)
             self._files.request.unlink()
