@@ -79,6 +79,7 @@ def test_damaged_file_never_takes_the_place_of_the_good_copy(
 def test_only_the_newest_of_many_waiting_states_is_written_and_every_event(files: StateFiles, writer: Writer) -> None:
     said = [{"event": {"event": "tripped", "number": number}} for number in range(5)]
     writer.take(lines(*said, *({"state": state(starts)} for starts in range(1, 4))))
+    writer.take([])
     assert found(files).starts == 3
     assert [json.loads(line)["number"] for line in files.events.read_bytes().splitlines()] == [0, 1, 2, 3, 4]
 

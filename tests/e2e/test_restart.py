@@ -217,13 +217,15 @@ def test_disk_that_does_not_answer_is_said_and_delays_no_tick(
     before = re.search(overruns, controller.until(r"  running "))
     writer_pid = writer_of(controller)
     os.kill(writer_pid, signal.SIGSTOP)
-    controller.until(r"^state: .*demo\.state\.json: cannot be saved: the disk does not answer$")
-    time.sleep(8.0)
-    after = re.search(overruns, controller.until(r"  running .* state "))
+    try:
+        controller.until(r"^state: .*demo\.state\.json: cannot be saved: the disk does not answer$")
+        time.sleep(8.0)
+        after = re.search(overruns, controller.until(r"  running .* state "))
+    finally:
+        os.kill(writer_pid, signal.SIGCONT)
     assert before is not None
     assert after is not None
     assert int(after[1]) - int(before[1]) <= 2
-    os.kill(writer_pid, signal.SIGCONT)
     wait_until(lambda: " state " not in controller.until(r"  running "))
     assert controller.end(signal.SIGINT) == 0
 
