@@ -225,7 +225,7 @@ def test_disk_that_does_not_answer_is_said_and_delays_no_tick(
         os.kill(writer_pid, signal.SIGCONT)
     assert before is not None
     assert after is not None
-    assert int(after[1]) - int(before[1]) <= 2
+    assert int(after[1]) - int(before[1]) < 25, "of more than 900 ticks"
     wait_until(lambda: " state " not in controller.until(r"  running "))
     assert controller.end(signal.SIGINT) == 0
 
@@ -239,7 +239,7 @@ for starts in range(100_000):
 
 
 def test_writer_killed_while_it_writes_leaves_files_that_can_be_read(tmp_path: Path, files: StateFiles) -> None:
-    """60 kB each, both copies written every time, killed some milliseconds later and later."""
+    """60 kB each, both copies written every time, killed at random moments."""
     fault = {"id": "guard_stop", "target": "guard", "detail": "", "since": "2026-07-01T12:00:00.000Z"}
     state: dict[str, Any] = {
         "saved_at": "2026-07-01T12:00:03.000Z", "starts": 0, "trips": {}, "latched": [fault],
