@@ -71,6 +71,12 @@ class Battery:
         """No contactor is connected, and none says that it is closed."""
         return not any(machine.connected for machine in self._machines) and not any(self._closed)
 
+    def unlock(self, rack: str) -> None:
+        """A latched fault of this rack was reset."""
+        for config, machine in zip(self._site.racks, self._machines, strict=True):
+            if config.name == rack:
+                machine.unlock()
+
     def step(self, image: Image, summary: Summary, protected: Protected, dt_s: float) -> BatteryState:
         self._closed = [rack.main_closed is True for rack in image.racks]
         found = any(machine.mode is RackMode.FOUND_CLOSED for machine in self._machines)

@@ -31,6 +31,8 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("site", metavar="SITE", type=Path, help="site file (YAML), see docs/site-file.md")
     run.add_argument("--duration", metavar="S", type=_positive, help="stop in order after S seconds")
     run.add_argument("--record", metavar="FILE", type=Path, help="write a record, one row a tick (.parquet)")
+    run.add_argument("--state", metavar="DIR", type=Path,
+                     help="folder of what survives a restart (default: that of SITE); see docs/state.md")  # fmt: skip
     run.add_argument("--plain", action="store_true", help="a line a second instead of the live screen")
     run.add_argument("--json", action="store_true", help="nothing on stdout but one JSON document at the end")
     run.set_defaults(does=_run)
@@ -38,6 +40,13 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("site", metavar="SITE", type=Path)
     check.add_argument("--json", action="store_true", help="print the errors as one JSON document")
     check.set_defaults(does=_check)
+    reset = commands.add_parser("reset", help="end latched faults", description=_reset.__doc__)
+    reset.add_argument("site", metavar="SITE", type=Path, help="site file, as the controller was given it")
+    reset.add_argument("fault", metavar="FAULT_ID|all", help="which fault; `bms faults` lists them")
+    reset.add_argument("--target", metavar="NAME", help="only there, as `rack-1` (default: wherever it is latched)")
+    reset.add_argument("--state", metavar="DIR", type=Path, help="as the controller was given it")
+    reset.add_argument("--json", action="store_true", help="print one JSON document")
+    reset.set_defaults(does=_reset)
     faults = commands.add_parser("faults", help="list every fault", description=_faults.__doc__)
     faults.add_argument("--json", action="store_true", help="print one JSON document")
     faults.set_defaults(does=_faults)
@@ -111,11 +120,13 @@ def _seed(text: str) -> int:
 
 def _run(arguments: argparse.Namespace) -> int:
     """Connect to the site's devices, close contactors and run its applications until Ctrl-C: then 0 W, converter
-    stopped, contactors open."""
+    stopped, contactors open. SoC, counters and latched faults are those of the run before; exit status 1 when a fault
+    tripped or is still latched."""
     from bms.config_yaml import ConfigErrors
     from bms.record import RecordError
     from bms.run import run_site
     from bms.site import load_site
+    from bms.state.process import StateError
 
     try:
         site = load_site(arguments.site)
@@ -123,9 +134,10 @@ def _run(arguments: argparse.Namespace) -> int:
             site,
             duration_s=arguments.duration,
             record=arguments.record,
+            state=arguments.state or arguments.site.parent,
             show=_show(arguments),
         )
-    except (ConfigErrors, RecordError) as error:
+    except (ConfigErrors, RecordError, StateError) as error:
         if arguments.json:
             print(json.dumps({"ok": False, "errors": str(error).splitlines()}))
         else:
@@ -158,6 +170,36 @@ def _check(arguments: argparse.Namespace) -> int:
     else:
         print(f"{arguments.site}: fine ({site.name}: {len(site.racks)} racks, {cells} cells)")
     return 0
+
+
+def _reset(arguments: argparse.Namespace) -> int:
+    """End latched faults, once their cause is known and gone. A running controller does it at once, and its contactors
+    may close; else it counts from the next start on. A fault whose cause is still there trips again: exit status 1."""
+    import time
+
+    from bms.config_yaml import ConfigErrors
+    from bms.site import load_site
+    from bms.state.files import StateFiles
+    from bms.state.reset import ResetError, reset
+
+    try:
+        site = load_site(arguments.site)
+        files = StateFiles(arguments.state or arguments.site.parent, site.name)
+        done = reset(files, arguments.fault, arguments.target, time.time)
+    except (ConfigErrors, ResetError) as error:
+        if arguments.json:
+            print(json.dumps({"ok": False, "errors": str(error).splitlines()}))
+        else:
+            print(error, file=sys.stderr)
+        return 2
+    if arguments.json:
+        print(json.dumps({"ok": not done.again, **done._asdict()}, default=asdict))
+        return 1 if done.again else 0
+    for fault in done.reset:
+        print(f"reset: {fault}{'' if done.running else '; the controller does not run, its next start finds it so'}")
+    for fault in done.again:
+        print(f"tripped again: {fault}")
+    return 1 if done.again else 0
 
 
 def _faults(arguments: argparse.Namespace) -> int:

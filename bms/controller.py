@@ -19,6 +19,7 @@ from bms.protect.protection import ActiveFault, Protected, Protection
 from bms.rack import RackMode
 from bms.record import Recorder
 from bms.site import Limits, Site
+from bms.state.memory import SiteMemory, forgetful
 from bms.summary import Summary, summarise
 from bms.tick_report import TickOutcome, TickReporter
 from drivers.clock import now_ns
@@ -39,7 +40,8 @@ NO_WISH = Wish(0.0, 0.0, "", "")
 class Controller:
     """Runs a site until cancelled or `stop` is called; owns the drivers' tasks.
 
-    `perf_clock` measures how long ticks take (a constant in virtual time); `on_trip` hears of every fault once.
+    `perf_clock` measures how long ticks take (a constant in virtual time); `on_trip` hears of every fault once;
+    without `memory` every start is the first.
     """
 
     def __init__(
@@ -50,10 +52,12 @@ class Controller:
         recorder: Recorder | None,
         perf_clock: Callable[[], float],
         on_trip: Callable[[ActiveFault], None],
+        memory: SiteMemory | None = None,
     ) -> None:
         self.site = site
         self._perf_clock = perf_clock
         self._on_trip = on_trip
+        self._memory = memory or forgetful(site)
         self._racks = [open_rack(rack, can_opener) for rack in site.racks]
         self._image = ProcessImage([rack.reading for rack in self._racks])
         self._inverter = open_inverter(site.inverter, self._image.put_inverter)
@@ -74,14 +78,16 @@ class Controller:
         self._limits = NOTHING
         self._bleed: tuple[Flags | None, ...] = (None,) * len(site.racks)
         self._soc_summary = summarise_soc(self._soc)
-        self.report = TickReporter(site, recorder, [self._inverter, self._meter])
+        self.report = TickReporter(site, recorder, [self._inverter, self._meter], self._memory)
 
     async def run(self) -> None:
         """Drive the site. Returns after an orderly `stop`; cancelled, it leaves the devices to their watchdogs."""
+        self._memory.recall(self._soc, self._protection, now_ns())
         async with asyncio.TaskGroup() as tasks:
             devices = [self._inverter, self._meter, *self._racks]
             running = [tasks.create_task(device.run()) for device in devices]
             await self._tick_for_ever()
+            self._memory.save(self._soc)
             for task in running:
                 task.cancel()
 
@@ -99,6 +105,16 @@ class Controller:
     def stop(self) -> None:
         """Ask for the orderly end: 0 W, converter stopped, contactors open, then `run` returns."""
         self._battery.wanted = False
+
+    def reset(self, fault_id: str, target: str) -> None:
+        """End a latched fault, if there is one; it trips again in the next tick if its cause is still there."""
+        fault = self._protection.reset(fault_id, target)
+        if fault is None:
+            return
+        self._battery.unlock(target)
+        if fault_id == "guard_stop":
+            self._guard.reset()
+        self._memory.was_reset(fault)
 
     async def _tick_for_ever(self) -> None:
         """Absolute deadlines; ticks that were missed are counted and not made up for. Ends after an orderly stop."""
@@ -130,6 +146,8 @@ class Controller:
         return stopping_s > STOP_WAIT_S or (stopping_s > settled_s and self._battery.open)
 
     def _tick(self, at_ns: int, dt_s: float, *, control: bool) -> None:
+        for fault_id, target in self._memory.resets():
+            self.reset(fault_id, target)
         image = self._freeze(at_ns)
         summary = summarise(image)
         powers = self._site_power.see(image)
@@ -140,6 +158,7 @@ class Controller:
             self._control(image, summary, protected, battery, powers)
         decision = self._guard.step(image, self._decide(battery), dt_s)
         self._actuators.apply(decision, at_ns, refresh=control)
+        self._memory.see(image, protected, self._soc)
         self._report_faults(battery, at_ns, protected)
         self.report.row(
             TickOutcome(
@@ -170,6 +189,7 @@ class Controller:
         self._controlled_ns = image.at_ns
         for soc, rack, rack_summary in zip(self._soc, image.racks, summary.racks, strict=True):
             soc.step(rack, rack_summary, elapsed_s)
+        self._memory.count(image, elapsed_s)
         self._soc_summary = summarise_soc(self._soc)
         if battery.power_allowed:
             self._wish = self._wish_now(powers, elapsed_s)

@@ -32,6 +32,11 @@ class Guard:
         self._crossed_s = 0.0
         self.stopped = ""
 
+    def reset(self) -> None:
+        """Somebody judged the battery after a stop; a limit that is still crossed stops it again."""
+        self._crossed_s = 0.0
+        self.stopped = ""
+
     def step(self, image: Image, wish: Decision, dt_s: float) -> Decision:
         """The decision that may be sent, narrowed where the raw image demands it."""
         reason = self._crossed(image, wish)

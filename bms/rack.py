@@ -78,6 +78,11 @@ class RackMachine:
         """Its contactors are, or may still be, connected to the DC link."""
         return self.mode not in (RackMode.OFF, RackMode.STANDBY, RackMode.LOCKED)
 
+    def unlock(self) -> None:
+        """Somebody reset its fault: begin anew, from how its contactors say they stand."""
+        if self.mode is RackMode.LOCKED:
+            self.mode, self._in_mode_s, self._tries = RackMode.OFF, 0.0, 0
+
     def step(self, inputs: RackInputs, dt_s: float) -> None:
         self.fault = None
         self._in_mode_s += dt_s

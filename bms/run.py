@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from bms.controller import Controller
 from bms.north.child import ChildSink
@@ -21,6 +21,9 @@ from bms.north.screen import plain_line
 from bms.protect.protection import ActiveFault
 from bms.record import ProcessRecorder
 from bms.site import Site
+from bms.state.memory import SiteMemory
+from bms.state.process import ProcessStore
+from bms.state.saved import find_state
 from drivers.clock import now_ns
 from drivers.links.can import open_python_can
 
@@ -28,18 +31,22 @@ SCREEN_PERIOD_S = 0.25
 PLAIN_PERIOD_S = 1.0
 
 
-def run_site(site: Site, *, duration_s: float | None, record: Path | None, show: str) -> int:
-    """Run until Ctrl-C, SIGTERM or `duration_s`; exit status 1 when a fault tripped, else 0. `show` is `screen`,
-    `plain` (a line a second) or `json` (one document at the end)."""
+def run_site(site: Site, *, duration_s: float | None, record: Path | None, state: Path, show: str) -> int:
+    """Run until Ctrl-C, SIGTERM or `duration_s`; exit status 1 when a fault tripped or was still latched, else 0.
+    `state` is the folder of what survives a restart; `show` is `screen`, `plain` (a line a second) or `json` (one
+    document at the end). RecordError and StateError before anything runs."""
     # The live screen shows what drivers have to say as faults; lines in between would tear it apart.
     logging.basicConfig(format="%(message)s", handlers=None if show == "plain" else [logging.NullHandler()])
     sys.setswitchinterval(0.0005)  # the CAN reader threads must not hold up a tick for 5 ms
-    return asyncio.run(_run(site, duration_s, record, show))
+    return asyncio.run(_run(site, duration_s, record, state, show))
 
 
-async def _run(site: Site, duration_s: float | None, record: Path | None, show: str) -> int:
+async def _run(site: Site, duration_s: float | None, record: Path | None, state: Path, show: str) -> int:
     trips: list[ActiveFault] = []
-    async with _recorder(record, site) as recorder, _shown(show) as draw:
+    async with ProcessStore(state, site.name) as store, _recorder(record, site) as recorder:
+        memory = SiteMemory(site, store, find_state(store.files), time.time)
+        for line in memory.said:
+            _say(f"state: {line}", sys.stderr)
 
         def on_trip(fault: ActiveFault) -> None:
             trips.append(fault)
@@ -47,15 +54,21 @@ async def _run(site: Site, duration_s: float | None, record: Path | None, show: 
                 _say(f"TRIP {fault}")
 
         controller = Controller(
-            site, can_opener=open_python_can, recorder=recorder, perf_clock=time.perf_counter, on_trip=on_trip
+            site,
+            can_opener=open_python_can,
+            recorder=recorder,
+            perf_clock=time.perf_counter,
+            on_trip=on_trip,
+            memory=memory,
         )
         _stop_on_signals(controller)
-        await _drive(controller, duration_s, draw, SCREEN_PERIOD_S if show == "screen" else PLAIN_PERIOD_S)
+        async with _shown(show) as draw:
+            await _drive(controller, duration_s, draw, SCREEN_PERIOD_S if show == "screen" else PLAIN_PERIOD_S)
     if show == "json":
         _say(_document(controller, trips))
     else:
-        _say_end(controller, trips, recorder)
-    return 1 if trips else 0
+        _say_end(controller, trips, memory, recorder)
+    return 1 if trips or memory.latched else 0
 
 
 async def _drive(
@@ -118,10 +131,16 @@ def _stop_on_signals(controller: Controller) -> None:
         loop.add_signal_handler(number, controller.stop)
 
 
-def _say_end(controller: Controller, trips: list[ActiveFault], recorder: ProcessRecorder | None) -> None:
+def _say_end(
+    controller: Controller, trips: list[ActiveFault], memory: SiteMemory, recorder: ProcessRecorder | None
+) -> None:
     _say(f"stopped: {controller.end_state()}")
     for fault in trips:
         _say(f"tripped: {fault}")
+    for latched in memory.latched:
+        _say(f"latched until `bms reset`: {latched}")
+    if memory.fault:
+        _say(f"state: {memory.fault}")
     if recorder is not None and recorder.fault is not None:
         _say(f"record: {recorder.fault} ({recorder.dropped} rows lost)")
 
@@ -138,7 +157,7 @@ def _json_value(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _say(line: str) -> None:
+def _say(line: str, to: TextIO | None = None) -> None:
     """A closed terminal or a broken pipe is no reason to drop a battery under load."""
     with contextlib.suppress(OSError):
-        print(line, flush=True)
+        print(line, flush=True, file=to)

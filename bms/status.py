@@ -33,6 +33,8 @@ class Status:
     charge_reason: str
     discharge_reason: str
     faults: list[str]
+    state_fault: str
+    """Why the state is not saved; empty = it is."""
     tick_ms_p50: float
     tick_ms_p99: float
     overruns: int

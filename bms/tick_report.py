@@ -17,6 +17,7 @@ from bms.protect.limits import PowerLimits
 from bms.protect.protection import ActiveFault
 from bms.record import Recorder, TickRow
 from bms.site import Site
+from bms.state.memory import SiteMemory
 from bms.status import Status
 from bms.summary import Summary
 
@@ -42,8 +43,9 @@ class TickOutcome(NamedTuple):
 class TickReporter:
     """Builds rows and keeps the newest status; `last_row` is the row of the newest tick."""
 
-    def __init__(self, site: Site, recorder: Recorder | None, modbus: Sequence[Device]) -> None:
+    def __init__(self, site: Site, recorder: Recorder | None, modbus: Sequence[Device], memory: SiteMemory) -> None:
         self._site = site
+        self._memory = memory
         self._recorder = recorder
         self._modbus = modbus
         self._start_ns: int | None = None
@@ -133,6 +135,7 @@ class TickReporter:
             charge_reason=row.limit_reason_charge or "",
             discharge_reason=row.limit_reason_discharge or "",
             faults=[str(fault) for fault in tick.faults],
+            state_fault=self._memory.fault,
             tick_ms_p50=float(ticks[0]),
             tick_ms_p99=float(ticks[1]),
             overruns=self.overruns,

@@ -82,7 +82,8 @@ async def _until_ready(rig: asyncio.subprocess.Process) -> None:
 
 
 async def _control(arguments: argparse.Namespace, site: Path, rig: asyncio.subprocess.Process) -> int:
-    """Run the controller to its end. Signals to the demo reach it once each; a rig that dies ends it."""
+    """Run the controller to its end. Signals to the demo reach it once each; a rig that dies ends it. Its state is
+    beside the site file, in the demo's own folder: every demo has a new battery."""
     options = ["--record", str(arguments.record)]
     options += ["--duration", str(arguments.duration)] if arguments.duration else []
     options += ["--plain"] if arguments.plain else []

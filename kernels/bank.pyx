@@ -249,6 +249,36 @@ cdef class SocBank:
             self.bank[q].x[Z] = held(self.bank[q].x[Z] + soc_frac, LEAST_SOC, MOST_SOC)
         self.show()
 
+    def save(self):
+        """All that is known, float64 [hypotheses, 1 + states + states^2] as BankModel.checked_state says: a copy."""
+        cdef int q, j, k, n = self.states
+        saved = np.empty((self.hypotheses, 1 + n + n * n))
+        cdef double[:, ::1] view = saved
+        for q in range(self.hypotheses):
+            view[q, 0] = self.bank[q].log_weight
+            for j in range(n):
+                view[q, 1 + j] = self.bank[q].x[j]
+                for k in range(n):
+                    view[q, 1 + n + j * n + k] = self.bank[q].p[j][k]
+        return saved
+
+    def restore(self, state):
+        """Go on from what `save` gave; ValueError for what that cannot be, and nothing has changed then."""
+        cdef const double[:, ::1] view = self.model.checked_state(state)
+        cdef int q, j, k, n = self.states
+        self.hypotheses = view.shape[0]
+        for q in range(self.hypotheses):
+            self.bank[q].log_weight = view[q, 0]
+            self.bank[q].predicted_v = self.bank[q].drop_v = 0
+            for j in range(n):
+                self.bank[q].x[j] = view[q, 1 + j]
+                for k in range(n):
+                    self.bank[q].p[j][k] = view[q, 1 + n + j * n + k]
+        self.since_merge_s = 0
+        self.first = False
+        self.show()
+        self.voltage_predicted_v = float("nan")
+
     cdef void lost(self, Hypothesis *it, double dt_s, double soc_sigma, double current_sigma_a) noexcept nogil:
         cdef double factor[STATES_MAX]
         cdef int j, k

@@ -146,6 +146,22 @@ class BankModel:
         self.resistance_sigma = float(np.hypot(self.tuning.resistance_sigma, cell.resistance_sigma_frac.mean()))
         self.log_saturation = np.ascontiguousarray(np.log(cell.saturation_current_a))
 
+    def checked_state(self, state: Floats) -> Floats:
+        """A saved state, [hypotheses, 1 + states + states^2]: ln of the weight, state, covariance by rows. ValueError
+        unless it has this shape, is finite, lies in the SoC's range and has no negative variance."""
+        width = 1 + self.states + self.states**2
+        if state.ndim != 2 or state.shape[1] != width or not 1 <= len(state) <= HYPOTHESES_MAX:
+            expected = f"1 to {HYPOTHESES_MAX} rows of {width}"
+            raise ValueError(f"state: got {' x '.join(map(str, state.shape))} values, expected {expected}")
+        if not np.isfinite(state).all():
+            raise ValueError("state: expected finite values")
+        soc_frac, variances = state[:, 1 + SOC], state[:, 1 + self.states :: self.states + 1]
+        if not ((soc_frac >= SOC_MIN) & (soc_frac <= SOC_MAX)).all():
+            raise ValueError(f"state: expected SoC from {SOC_MIN} to {SOC_MAX}")
+        if not (variances >= 0.0).all():
+            raise ValueError("state: expected variances of at least 0")
+        return np.ascontiguousarray(state, float)
+
     def start(self, soc_frac: float | None, sigma_frac: float) -> tuple[Floats, Floats, Floats]:
         """SoC, weight and own sigma of each hypothesis; an unknown SoC is spread over the whole range."""
         tuning = self.tuning

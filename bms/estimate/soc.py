@@ -3,10 +3,12 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bms.estimate.packing import of_type, packed, shares, unpacked
 from bms.estimate.string import StringEstimator
 from bms.summary import RackSummary
 from drivers.readings import Floats, RackReading
@@ -68,12 +70,15 @@ class RackSoc:
         self.usable_frac = self.energy_wh = math.nan
 
     def step(self, reading: RackReading, summary: RackSummary, dt_s: float) -> None:
-        """Advance by `dt_s` since the previous step. Over a gap in the current nothing is integrated; sigma grows."""
+        """Advance by `dt_s` since the previous step, 0 in the first, after `restore` too. Over a gap in the current
+        nothing is integrated; sigma grows."""
         if not self.known:
             if not summary.complete:
                 return
             self.known, dt_s = True, 0.0
             self._ends = [CellGroup(self._cell, members) for members in self._ordered(reading.voltage_v)]
+        elif dt_s <= 0.0:
+            return
         fresh = summary.current_age_s <= self._current_age_s_max
         current_a = reading.current_a if fresh else math.nan
         measured_degc = _mean(reading.temperature_degc)
@@ -92,6 +97,45 @@ class RackSoc:
         self._charge_ah += current_a * dt_s / 3600.0
         if self._window_s >= COMPARE_S or dt_s == 0.0:
             self._compare(reading, temperature_degc)
+
+    def save(self) -> dict[str, Any] | None:
+        """What `restore` needs, as JSON takes it; None while the SoC is unknown."""
+        if not self.known:
+            return None
+        return {
+            "soc_frac": packed(self.soc_frac, "<f4"),
+            "difference_sigma_frac": packed(self.difference_sigma_frac, "<f4"),
+            "cells": packed(self._cells.save(), "<f4"),
+            "mean": packed(self._mean.save(), "<f4"),
+            "ends": [
+                {"members": packed(end.members, "<u2"), "state": packed(end.estimator.save(), "<f4")}
+                for end in self._ends
+            ],
+        }
+
+    def restore(self, saved: dict[str, Any], age_s: float) -> None:
+        """Go on from what was saved `age_s` ago (infinite = nobody knows when). ValueError names what cannot be, and
+        nothing has changed then."""
+        count = len(self.soc_frac)
+        soc_frac, difference_sigma_frac = (shares(saved, name, count) for name in ("soc_frac", "difference_sigma_frac"))
+        mean = StringEstimator(self._cell)
+        mean.restore(unpacked(saved, "mean", "<f4", mean.save().shape[1]), age_s)
+        ends = [self._restored_end(each, age_s) for each in of_type(saved, "ends", list)]
+        self._cells.restore(unpacked(saved, "cells", "<f4", count).reshape(1, -1, count).astype(np.float32))
+        self._mean, self._ends = mean, ends
+        self.soc_frac, self._difference_frac = soc_frac, soc_frac - soc_frac.mean()
+        self.difference_sigma_frac = difference_sigma_frac
+        self.sigma_frac = np.hypot(difference_sigma_frac, self._surest()[1])
+        self._reckon_usable()
+        self.known = True
+
+    def _restored_end(self, saved: Any, age_s: float) -> CellGroup:
+        members = unpacked(of_type(saved, "", dict), "members", "<u2", 1).ravel().astype(np.intp)
+        if len(members) == 0 or members.max() >= len(self.soc_frac):
+            raise ValueError("members are not cells of the rack")
+        end = CellGroup(self._cell, members)
+        end.estimator.restore(unpacked(saved, "state", "<f4", end.estimator.save().shape[1]), age_s)
+        return end
 
     def _begin_window(self) -> None:
         self._voltage_v_sum[:] = 0.0

@@ -5,6 +5,7 @@ import math
 from kernels.bank import SocBank
 from kernels.bank_model import Tuning
 from kernels.cell_tables import CellTables
+from kernels.checks import Floats
 
 WINDOW_S = 1.0
 """Samples are gathered this long: their mean has less noise, and the filters' cost does not depend on the rate."""
@@ -17,6 +18,12 @@ REST_PER_H = 0.02
 UNKNOWN_SIGMA_FRAC = 0.3
 STRIPPED_SIGMA_FRAC = 0.01
 SIGMA_FRAC_MAX = 0.5
+WATCHDOGS_S = 5.0
+"""After a controller's death converter and contactors stop the current within this time."""
+UNWATCHED_SIGMA_PER_S = 0.002 / 3600.0
+"""Growth of sigma while no controller watches: self-discharge, supply of the monitors, somebody's work by hand."""
+UNWATCHED_SIGMA_MAX = 0.1
+"""Beyond this the hypotheses are spread anew around the SoC that was."""
 STUCK_DROP_V = 0.02
 """A voltage that stays the same to the last bit while the ohmic drop moves by this is not measured any more."""
 
@@ -39,6 +46,22 @@ class StringEstimator:
         else:
             self._bank.start(soc_frac, UNKNOWN_SIGMA_FRAC if soc_sigma_frac is None else soc_sigma_frac)
         self._restart()
+
+    def save(self) -> Floats:
+        """What `restore` needs; the charge of an unfinished window (1 s) is not in it."""
+        return self._bank.save()
+
+    def restore(self, saved: Floats, age_s: float) -> None:
+        """Go on from what was saved `age_s` ago, less sure by what may have flowed since (infinite = nobody knows
+        when). ValueError for what cannot be a saved state, and nothing has changed then."""
+        self._bank.restore(saved)
+        self._restart()
+        watched_s = min(age_s, WATCHDOGS_S)
+        sigma_frac = GAP_CURRENT_PER_H / 3600 * watched_s + UNWATCHED_SIGMA_PER_S * (age_s - watched_s)
+        if sigma_frac > UNWATCHED_SIGMA_MAX:
+            self.start(self.soc_frac, min(math.hypot(self.soc_sigma_frac, sigma_frac), UNKNOWN_SIGMA_FRAC))
+        else:
+            self._bank.gap(age_s, sigma_frac * self._cell.capacity_ah, 0.0)
 
     def stripped(self) -> None:
         """The string was discharged to its very end (the strip of a zinc battery): SoC is 0 beyond doubt."""

@@ -51,7 +51,7 @@ def picture(status: dict[str, Any], width: int) -> Group:
     """One frame of the screen; below WIDE_COLUMNS the two halves stand one above the other."""
     title = f"cellward  {status['site']}   {status['time_s']:.1f} s"
     mode = Text(f" {status['mode'].upper()} ", style=MODE_STYLES.get(status["mode"], "bold"))
-    parts = [mode, _beside(_powers(status), _cells(status), width), _faults(status), _footer(status)]
+    parts = [mode, _beside(_powers(status), _cells(status), width), _faults(status), *_state(status), _footer(status)]
     return Group(Panel(Group(*parts), title=title))
 
 
@@ -97,6 +97,11 @@ def _faults(status: dict[str, Any]) -> Text:
     return Text("faults: " + "; ".join(status["faults"]), style="bold red")
 
 
+def _state(status: dict[str, Any]) -> list[Text]:
+    """Only when nothing is saved."""
+    return [Text(f"state: {status['state_fault']}", style="bold yellow")] if status["state_fault"] else []
+
+
 def _footer(status: dict[str, Any]) -> Text:
     return Text(
         f"tick p50 {status['tick_ms_p50']:.2f} ms  p99 {status['tick_ms_p99']:.2f} ms  overruns {status['overruns']}   "
@@ -119,6 +124,7 @@ def plain_line(status: dict[str, Any]) -> str:
         f"spread {1e3 * (status['cell_voltage_v_max'] - status['cell_voltage_v_min']):.0f} mV",
         f"clip {_clip(status) or '-'}",
         f"faults {'; '.join(status['faults']) or '-'}",
+        *([f"state {status['state_fault']}"] if status["state_fault"] else []),
         f"tick p99 {status['tick_ms_p99']:.2f} ms",
         f"overruns {status['overruns']}",
     ]

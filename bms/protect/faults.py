@@ -32,7 +32,8 @@ class Level(StrEnum):
 @dataclass(frozen=True, slots=True)
 class FaultKind:
     """One row of the table. The cause must last for `debounce_s` (flickering counts, see LeakyBucket). `latched`
-    faults stay until they are reset; others clear by themselves after their cause has been absent for `clear_s`."""
+    faults stay until somebody resets them, also over a restart; others clear by themselves after their cause has been
+    absent for `clear_s`."""
 
     id: str
     level: Level
@@ -262,7 +263,7 @@ FAULTS: dict[str, FaultKind] = {
         _row(
             "racks_unequal", Level.SYSTEM, Action.ZERO_POWER,
             "The racks' voltages are too far apart to join them on one DC link.",
-            "Charge or discharge the odd rack alone, then restart.", latched=True,
+            "Charge or discharge the odd rack alone, then reset.", latched=True,
         ),
         _row(
             "contactor_mismatch", Level.SYSTEM, Action.OPEN,
@@ -273,6 +274,11 @@ FAULTS: dict[str, FaultKind] = {
             "guard_stop", Level.SYSTEM, Action.OPEN,
             "The independent guard saw a hard limit crossed for longer than protection should ever need.",
             "Protection and guard disagree: keep the record and report it.", latched=True,
+        ),
+        _row(
+            "state_lost", Level.SYSTEM, Action.OPEN,
+            "The files with what was known before this start are damaged: a fault may have been latched.",
+            "Read the log of events and judge the battery before you reset.", latched=True,
         ),
     )
 }  # fmt: skip

@@ -87,7 +87,8 @@ class FaultMonitor:
 
 
 class Protection:
-    """All faults of a site. One `step` a protection tick; `report` takes faults that others found."""
+    """All faults of a site. One `step` a protection tick; `report` takes faults that others found, `restore` those of
+    an earlier run, `reset` ends a latched one."""
 
     def __init__(self, site: Site) -> None:
         self._limits = site.limits
@@ -98,7 +99,6 @@ class Protection:
         self._currents_agree = CurrentsAgree(site.limits, len(site.racks))
         self._racks = [rack.name for rack in site.racks]
         self._monitors: dict[str, dict[str, FaultMonitor]] = defaultdict(dict)
-        self._reported: dict[str, dict[str, FaultMonitor]] = defaultdict(dict)
         self._crc = [ErrorBucket(10.0, 0.02) for _ in site.racks]
         self._counter = [ErrorBucket(10.0, 0.02) for _ in site.racks]
         self._rack_seen = [False] * len(site.racks)
@@ -118,11 +118,30 @@ class Protection:
         return self._judge()
 
     def report(self, fault_id: str, target: str, detail: str, now_ns: int) -> None:
-        """A fault found by the state machine or the guard; it counts from the next step on and for good."""
-        reported = self._reported[target]
-        if fault_id not in reported:
-            reported[fault_id] = FaultMonitor(self._kinds[fault_id], target)
-            self._tripped.append(reported[fault_id].trip(detail, now_ns))
+        """A fault found by the state machine or the guard; it counts from the next step on."""
+        monitor = self._monitor(fault_id, target)
+        if monitor.active is None:
+            self._tripped.append(monitor.trip(detail, now_ns))
+
+    def restore(self, fault_id: str, target: str, detail: str, now_ns: int) -> ActiveFault:
+        """A fault of an earlier run that is still latched; it has tripped then and does not trip again."""
+        return self._monitor(fault_id, target).trip(detail, now_ns)
+
+    def reset(self, fault_id: str, target: str) -> ActiveFault | None:
+        """End a latched fault; None if there is none to end. A cause that is still there trips it again in the next
+        step."""
+        monitor = self._monitors.get(target, {}).get(fault_id)
+        if monitor is None or monitor.active is None or not monitor.active.kind.latched:
+            return None
+        fault, monitor.active = monitor.active, None
+        return fault
+
+    def _monitor(self, fault_id: str, target: str) -> FaultMonitor:
+        """Monitors come into being with the first condition or report that they are for."""
+        monitors = self._monitors[target]
+        if fault_id not in monitors:
+            monitors[fault_id] = FaultMonitor(self._kinds[fault_id], target)
+        return monitors[fault_id]
 
     def _active(self, target: str) -> Callable[[str], bool]:
         monitors = self._monitors[target]
@@ -142,19 +161,17 @@ class Protection:
             yield from rack_data_conditions(rack, self._limits)
 
     def _step_all(self, conditions: Iterable[Condition], target: str, dt_s: float, now_ns: int) -> None:
-        """Monitors come into being with the first condition they are for, and are stepped in every tick from then."""
+        """Every monitor of the target is stepped in every tick."""
         present = {condition.fault_id: condition for condition in conditions}
-        monitors = self._monitors[target]
         for fault_id in present:
-            if fault_id not in monitors:
-                monitors[fault_id] = FaultMonitor(self._kinds[fault_id], target)
-        for fault_id, monitor in monitors.items():
+            self._monitor(fault_id, target)
+        for fault_id, monitor in self._monitors[target].items():
             tripped = monitor.step(present.get(fault_id), dt_s, now_ns)
             if tripped is not None:
                 self._tripped.append(tripped)
 
     def _judge(self) -> Protected:
-        places = (*self._monitors.values(), *self._reported.values())
+        places = self._monitors.values()
         faults = tuple(monitor.active for place in places for monitor in place.values() if monitor.active is not None)
         tripped, self._tripped = tuple(self._tripped), []
         actions = {fault.kind.action for fault in faults}

@@ -151,6 +151,20 @@ class SocBank:
         self._x[:, SOC] = np.clip(self._x[:, SOC] + soc_frac, SOC_MIN, SOC_MAX)
         self._show()
 
+    def save(self) -> Floats:
+        return np.concatenate([self._log_weight[:, None], self._x, self._p.reshape(len(self._x), -1)], axis=1)
+
+    def restore(self, state: Floats) -> None:
+        state, states = self.model.checked_state(state), self.model.states
+        self._log_weight, self._x = state[:, 0].copy(), state[:, 1 : 1 + states].copy()
+        self._p = state[:, 1 + states :].reshape(-1, states, states).copy()
+        self._predicted_v = np.zeros(len(state))
+        self._drop_v = np.zeros(len(state))
+        self._since_merge_s = 0.0
+        self._first = False
+        self._show()
+        self.voltage_predicted_v = math.nan
+
     def rc_current_a(self) -> Floats:
         weight = np.exp(self._log_weight)
         return np.asarray((weight / weight.sum()) @ self._x[:, FIRST_RC:])

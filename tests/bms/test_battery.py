@@ -223,6 +223,19 @@ def test_precharge_that_never_settles_is_given_up_after_three_tries(
     assert bench.history[-1][0] == "locked"
 
 
+def test_reset_of_a_locked_rack_lets_it_try_again(
+    site: Site, image: Callable[..., Image], rack: Callable[..., RackReading]
+) -> None:
+    bench = Bench(site, image, rack)
+    bench.changes = {"rack_voltage_v": 14.0}
+    bench.run(18.0)
+    bench.changes = {}
+    bench.battery.unlock("rack2")
+    assert bench.run(1.0).rack_modes == (RackMode.LOCKED, RackMode.STANDBY)
+    bench.battery.unlock("rack1")
+    assert bench.run(1.0).mode is Mode.RUNNING
+
+
 def test_contactor_that_does_not_report_open_is_a_mismatch(bench: Bench) -> None:
     bench.run(1.0)
     faults = list(bench.run(0.04, OPENS).faults)

@@ -120,6 +120,8 @@ def test_crossing_that_lasts_stops_and_opens_for_good(
         decision = guard.step(hot, wish(1e5), DT_S)
     assert (decision.run, decision.contactors) == (False, (Contactors(False, False),) * 2)
     assert guard.step(image(), wish(1e5), DT_S).run is False
+    guard.reset()
+    assert guard.step(image(), wish(1e5), DT_S) == wish(1e5)
 
 
 def test_crossing_while_everything_is_already_commanded_open_latches_nothing(

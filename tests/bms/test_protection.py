@@ -271,3 +271,60 @@ def test_every_maximum_level_fault_opens_and_latches() -> None:
         if fault.level == "maximum":
             assert fault.action is Action.OPEN
             assert fault.latched
+
+
+def test_reset_ends_a_latched_fault_whose_cause_is_gone(
+    site: Site, image: Callable[..., Image], rack: Callable[..., RackReading]
+) -> None:
+    protection = Protection(site)
+    run(protection, image(first=rack(cells={0: 3.7})), 0.1)
+    run(protection, image(), 10.0)
+    fault = protection.reset("cell_voltage_high", "rack1")
+    assert fault is not None
+    assert (fault.kind.id, fault.target) == ("cell_voltage_high", "rack1")
+    assert run(protection, image(), 0.02).faults == ()
+
+
+def test_reset_with_the_cause_still_there_trips_again_in_the_same_tick(
+    site: Site, image: Callable[..., Image], rack: Callable[..., RackReading]
+) -> None:
+    protection, high = Protection(site), image(first=rack(cells={0: 3.7}))
+    run(protection, high, 0.1)
+    protection.reset("cell_voltage_high", "rack1")
+    protected = run(protection, high, 0.02)
+    assert ([fault.kind.id for fault in protected.tripped], protected.opens) == (["cell_voltage_high"], True)
+
+
+def test_nothing_but_a_latched_fault_at_its_place_is_reset(
+    site: Site, image: Callable[..., Image], rack: Callable[..., RackReading]
+) -> None:
+    protection = Protection(site)
+    run(protection, image(first=rack(cells={0: 3.7})), 0.1)
+    others = [("cell_voltage_high", "rack2"), ("cell_voltage_high_operating", "rack1"), ("guard_stop", "guard")]
+    assert [protection.reset(*other) for other in others] == [None, None, None]
+    assert "cell_voltage_high" in ids(run(protection, image(), 0.02))
+
+
+@pytest.mark.parametrize(
+    ("fault_id", "target"), [("cell_voltage_high", "rack1"), ("contactor_mismatch", "rack1"), ("guard_stop", "guard")]
+)
+def test_restored_fault_opens_has_not_tripped_now_and_is_reset(
+    site: Site, image: Callable[..., Image], fault_id: str, target: str
+) -> None:
+    protection = Protection(site)
+    protection.restore(fault_id, target, "cell 1 3.700, limit 3.650", image().at_ns)
+    protected = protection.step(image(), summarise(image()), DT_S)
+    assert (ids(protected), protected.tripped, protected.opens) == ([fault_id], (), True)
+    protection.report(fault_id, target, "again", image().at_ns)
+    assert ids(run(protection, image(), 60.0)) == [fault_id]
+    protection.reset(fault_id, target)
+    assert ids(run(protection, image(), 0.02)) == []
+
+
+def test_reported_fault_that_was_reset_trips_when_it_is_reported_again(site: Site, image: Callable[..., Image]) -> None:
+    protection = Protection(site)
+    protection.report("contactor_mismatch", "rack1", "did not open", image().at_ns)
+    run(protection, image(), 0.02)
+    protection.reset("contactor_mismatch", "rack1")
+    protection.report("contactor_mismatch", "rack1", "did not open", image().at_ns)
+    assert [fault.kind.id for fault in run(protection, image(), 0.02).tripped] == ["contactor_mismatch"]

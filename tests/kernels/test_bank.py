@@ -239,3 +239,37 @@ def test_too_many_pairs_or_an_unknown_chemistry_are_refused() -> None:
 @pytest.mark.parametrize("chemistry", ["lfp", "nmc", "nca", "lmo", "zinc"])
 def test_every_chemistry_has_a_tuning(chemistry: str) -> None:
     assert bank.SocBank(steep(chemistry=chemistry)).model.tuning is tuning_of(chemistry)
+
+
+@BOTH
+def test_what_was_saved_goes_on_to_the_bit(kernel: Any) -> None:
+    first, second = kernel.SocBank(LFP), kernel.SocBank(LFP)
+    for one in (first, second):
+        one.step(3.29, 0.0, 0.0, 20.0, 0.0)
+    for _ in range(9):
+        first.step(3.25, 100.0, 100.0 / 3600, 20.0, 1.0)
+    saved = first.save()
+    second.restore(saved)
+    assert (second.soc_frac, second.soc_sigma_frac) == (first.soc_frac, first.soc_sigma_frac)
+    for one in (first, second):
+        one.step(3.24, 120.0, 120.0 / 3600, 20.0, 1.0)
+    for name in SHOWN:
+        assert getattr(second, name) == getattr(first, name)
+    assert not np.array_equal(saved, first.save())
+
+
+@BOTH
+def test_what_cannot_be_a_saved_state_changes_nothing(kernel: Any) -> None:
+    it = kernel.SocBank(LFP)
+    before, width = it.save(), it.save().shape[1]
+    for wrong, says in (
+        (before[:, :-1], f"rows of {width}"),
+        (before[:0], f"got 0 x {width} values"),
+        (np.repeat(before, 9, axis=0), "1 to 64 rows"),
+        (np.where(before == before[0, 1], np.nan, before), "finite"),
+        (before + 2.0, "SoC from"),
+        (np.where(before > 0.0, -1e-3, before), "variances"),
+    ):
+        with pytest.raises(ValueError, match=says):
+            it.restore(wrong)
+        assert np.array_equal(it.save(), before)

@@ -1,0 +1,100 @@
+"""`bms reset`: ends latched faults. A running controller is asked through the folder of its state; where none runs, the
+saved state is changed, and the next start finds it so."""
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from typing import NamedTuple
+
+from bms.state import files as state_files
+from bms.state.files import StateFiles
+from bms.state.saved import LatchedFault, SavedState, find_state
+from bms.state.wall_time import WallClock, utc_text
+
+ANSWER_S = 10.0
+"""The controller is asked within 0.25 s and saves at once; a slow disk may take its time."""
+TRIPS_AGAIN_S = 1.0
+"""A cause that is still there trips within its debounce, which is shorter."""
+LOOK_S = 0.05
+
+
+class ResetError(Exception):
+    """Nothing was reset; the text is one line."""
+
+
+class ResetDone(NamedTuple):
+    """`again` tripped anew, because their cause is still there; `running`: a controller did it."""
+
+    reset: tuple[LatchedFault, ...]
+    again: tuple[LatchedFault, ...]
+    running: bool
+
+
+def reset(files: StateFiles, fault_id: str, target: str | None, wall_clock: WallClock) -> ResetDone:
+    """Reset the latched faults of this id (`all` = each), at this target (None = each). Takes up to ANSWER_S, and
+    TRIPS_AGAIN_S more. ResetError when nothing such is latched, or nobody answers."""
+    state, _ = _state(files)
+    chosen = [fault for fault in state.latched if fault_id in (fault.id, "all") and target in (fault.target, None)]
+    if not chosen:
+        latched = ", ".join(f"{fault.id} ({fault.target})" for fault in state.latched) or "nothing"
+        raise ResetError(f"no such fault is latched (got {_wanted(fault_id, target)}), latched: {latched}")
+    try:
+        lock = files.lock()
+    except BlockingIOError:
+        return _ask(files, chosen)
+    except OSError as error:
+        raise ResetError(f"{files.locked}: {error.strerror}") from None
+    with lock:
+        return _change(files, chosen, wall_clock)
+
+
+def _wanted(fault_id: str, target: str | None) -> str:
+    return fault_id if target is None else f"{fault_id} at {target}"
+
+
+def _state(files: StateFiles) -> tuple[SavedState, bool]:
+    """The newest believable state, and whether it is the current file. ResetError when there is none."""
+    found = find_state(files)
+    if found.document is not None:
+        return found.document, not found.refusals
+    why = "; ".join(found.refusals) or f"{files.current}: there is no saved state"
+    raise ResetError(f"{why}; start the controller first")
+
+
+def _change(files: StateFiles, chosen: Sequence[LatchedFault], wall_clock: WallClock) -> ResetDone:
+    """Nobody else writes: the lock is held."""
+    state, is_current = _state(files)
+    chosen = [fault for fault in chosen if fault in state.latched]
+    left = replace(state, latched=tuple(fault for fault in state.latched if fault not in chosen))
+    at = utc_text(wall_clock())
+    events = [
+        {"at": at, "event": "reset", "fault": fault.id, "target": fault.target, "detail": fault.detail}
+        for fault in chosen
+    ]
+    try:
+        state_files.append_events(files, [json.dumps(event).encode() for event in events])
+        state_files.replace(files, state_files.encode(files.site, asdict(left)), keep=is_current)
+    except OSError as error:
+        raise ResetError(f"{files.current}: cannot be saved: {error.strerror}") from None
+    return ResetDone(tuple(chosen), (), running=False)
+
+
+def _ask(files: StateFiles, chosen: Sequence[LatchedFault]) -> ResetDone:
+    """The state itself is the answer: a fault that was reset is gone from it, or has tripped since."""
+    unfinished = files.request.with_suffix(".tmp")
+    try:
+        unfinished.write_text(json.dumps([[fault.id, fault.target] for fault in chosen]))
+        unfinished.replace(files.request)
+    except OSError as error:
+        raise ResetError(f"{files.request}: cannot be written: {error.strerror}") from None
+    end_s = time.monotonic() + ANSWER_S
+    while set(chosen) & set(_state(files)[0].latched):
+        if time.monotonic() > end_s:
+            files.request.unlink(missing_ok=True)
+            raise ResetError("the running controller did not answer")
+        time.sleep(LOOK_S)
+    time.sleep(TRIPS_AGAIN_S)
+    places = {(fault.id, fault.target) for fault in chosen}
+    again = [fault for fault in _state(files)[0].latched if (fault.id, fault.target) in places]
+    return ResetDone(tuple(chosen), tuple(again), running=True)
