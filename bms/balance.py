@@ -5,8 +5,6 @@ import math
 import numpy as np
 
 from bms.estimate.soc import RackSoc
-from bms.protect.faults import Action
-from bms.protect.protection import Protected
 from bms.site import Balancing
 from bms.summary import RackSummary
 from drivers.readings import Flags, Floats, RackReading
@@ -29,12 +27,10 @@ class Balancer:
         self._mean_a = math.inf
         self.reason = "no reading yet"
 
-    def choose(
-        self, reading: RackReading, summary: RackSummary, soc: RackSoc, protected: Protected, dt_s: float
-    ) -> Flags:
+    def choose(self, reading: RackReading, summary: RackSummary, soc: RackSoc, faulted: bool, dt_s: float) -> Flags:
         """Cells that shall bleed now (1), one entry a cell; all 0 while there is a `reason` against it."""
         self._follow(abs(summary.current_a), dt_s)
-        self.reason = self._against(soc, protected)
+        self.reason = self._against(soc, faulted)
         if self.reason:
             return np.zeros(len(reading.voltage_v), np.uint8)
         by_soc = float(soc.difference_sigma_frac.max()) < SIGMA_FRAC_MAX
@@ -72,8 +68,8 @@ class Balancer:
         else:
             self._mean_a += (1.0 - math.exp(-dt_s / QUIET_TIME_S)) * (current_a - self._mean_a)
 
-    def _against(self, soc: RackSoc, protected: Protected) -> str:
-        if any(fault.kind.action is not Action.WARN for fault in protected.faults):
+    def _against(self, soc: RackSoc, faulted: bool) -> str:
+        if faulted:
             return "fault"
         if not soc.known:
             return "SoC unknown"

@@ -1,10 +1,13 @@
-"""All racks on one DC link together: they join one by one, the converter starts last and stops first."""
+"""All racks on one DC link: they join one by one and leave alone, the converter starts last and stops first."""
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
 from bms.decision import Contactors
 from bms.image import Image
+from bms.joining import REJOIN_S_MIN, JoinWindow, Rejoin
+from bms.protect.conditions import COMMAND_AGE_S_MAX
 from bms.protect.protection import Protected
 from bms.rack import RackInputs, RackMachine, RackMode
 from bms.site import Site
@@ -17,14 +20,18 @@ OPEN_WAIT_S = 2.0
 OPEN_PROVEN_WAIT_S = 10.0
 """The same for a lost converter, whose reversion timer needs 1-2 s to stop it."""
 
-
-REJOIN_S_MIN, REJOIN_S_MAX = 5.0, 1200.0
-"""Wait after a fault's end before the racks join again; four times longer each time."""
+WAIT_FOR_OTHERS_S = 30.0
+"""The converter starts without racks that neither join nor have a fault for so long."""
 
 CANNOT_JOIN_S = 60.0
 
+UNPROVEN_S = 1.5
+"""A rack that was told to open for so long and does not say that it did: the others leave it alone."""
+
 STOPPED = (InverterState.OFF, InverterState.SLEEPING, InverterState.STANDBY, InverterState.FAULT)
 """States of a converter whose power stage is blocked."""
+
+WORKING = (InverterState.RUNNING, InverterState.THROTTLED)
 
 
 class Mode(StrEnum):
@@ -52,88 +59,112 @@ class BatteryState(NamedTuple):
 
 
 class Battery:
-    """Joins and parts the racks of a site. `wanted` False takes it to open contactors in the safe order."""
+    """Joins and parts the racks of a site. `wanted` False takes it to open contactors in the safe order;
+    `out_of_service` maps the names of racks that are to stay away to MAINTENANCE or STRIP. `resistance_ohm`: each
+    rack's."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Site, resistance_ohm: Sequence[float]) -> None:
         self._site = site
+        self._names = [rack.name for rack in site.racks]
         self._machines = [RackMachine(site.precharge) for _ in site.racks]
+        self._window = JoinWindow(site.precharge, resistance_ohm)
+        self._rejoins = [Rejoin() for _ in site.racks]
         self._stop_ticks = 0
         self._stopping_s = 0.0
-        self._hold_s = 0.0
-        self._rejoin_s = REJOIN_S_MIN
-        self._online_s = 0.0
-        self._apart_s = 0.0
+        self._pause_s = 0.0
+        self._waited_s = [0.0 for _ in site.racks]
+        self._run = False
         self._closed = [False] * len(site.racks)
         self.wanted = True
+        self.out_of_service: dict[str, RackMode] = {}
 
     @property
     def open(self) -> bool:
         """No contactor is connected, and none says that it is closed."""
         return not any(machine.connected for machine in self._machines) and not any(self._closed)
 
+    @property
+    def apart(self) -> frozenset[str]:
+        """Names of the racks that are not connected to the DC link, also by their own word."""
+        racks = zip(self._names, self._machines, strict=True)
+        return frozenset(name for name, machine in racks if not machine.may_carry)
+
     def unlock(self, rack: str) -> None:
         """A latched fault of this rack was reset."""
-        for config, machine in zip(self._site.racks, self._machines, strict=True):
-            if config.name == rack:
-                machine.unlock()
+        self._machines[self._names.index(rack)].unlock() if rack in self._names else None
 
     def step(self, image: Image, summary: Summary, protected: Protected, dt_s: float) -> BatteryState:
         self._closed = [rack.main_closed is True for rack in image.racks]
-        found = any(machine.mode is RackMode.FOUND_CLOSED for machine in self._machines)
-        stop = protected.opens or not self.wanted or found
-        self._count_stop(stop, dt_s)
-        self._count_rejoin(protected, dt_s)
-        joining = None if stop else self._next_to_join(image, summary)
+        leaving = [self._must_open(index, protected) for index in range(len(self._machines))]
+        stop = any(must and machine.connected for must, machine in zip(leaving, self._machines, strict=True))
+        self._count(stop, leaving, protected, dt_s)
+        joining = None if stop else self._next_to_join(image, leaving)
         for index, machine in enumerate(self._machines):
-            rack, rack_summary = image.racks[index], summary.racks[index]
-            machine.step(
-                RackInputs(
-                    ready=self._ready(rack, rack_summary, protected),
-                    join=index == joining,
-                    open=stop and self._may_open(index, image, summary, protected),
-                    current_a=rack.current_a,
-                    rack_voltage_v=rack.rack_voltage_v,
-                    link_voltage_v=rack.link_voltage_v,
-                    main_closed=rack.main_closed if rack_summary.io_age_s < self._age_s_max else None,
-                ),
-                dt_s,
-            )
-        return self._state(image, protected, stop, dt_s)
+            may_open = leaving[index] and self._may_open(index, image, summary, protected, leaving)
+            machine.step(self._inputs(index, image, summary, protected, index == joining, may_open), dt_s)
+        return self._state(image, protected, stop, leaving, dt_s)
 
-    @property
-    def _age_s_max(self) -> float:
-        return self._site.limits.cell_data_age_s_max
+    def _unproven(self) -> list[int]:
+        """Racks that were told to open, and nobody can say whether they did."""
+        opening = [number for number, machine in enumerate(self._machines) if machine.mode is RackMode.OPENING]
+        return [number for number in opening if self._machines[number].in_mode_s > UNPROVEN_S]
 
-    def _count_stop(self, stop: bool, dt_s: float) -> None:
+    def _must_open(self, index: int, protected: Protected) -> bool:
+        name = self._names[index]
+        found = self._machines[index].mode is RackMode.FOUND_CLOSED
+        away = name in self.out_of_service or name in protected.open_racks
+        return found or away or protected.opens or not self.wanted
+
+    def _inputs(
+        self, index: int, image: Image, summary: Summary, protected: Protected, join: bool, may_open: bool
+    ) -> RackInputs:
+        rack, rack_summary, name = image.racks[index], summary.racks[index], self._names[index]
+        limits = self._site.limits
+        heard = rack_summary.io_age_s < limits.cell_data_age_s_max
+        deaf = rack.main_closed and rack_summary.command_age_s > COMMAND_AGE_S_MAX
+        away = None if self._machines[index].connected else self.out_of_service.get(name)
+        return RackInputs(
+            ready=self._ready(rack, rack_summary) and name not in protected.open_racks and not protected.opens,
+            join=join,
+            open=may_open,
+            current_a=rack.current_a,
+            rack_voltage_v=rack.rack_voltage_v,
+            link_voltage_v=rack.link_voltage_v,
+            main_closed=rack.main_closed if heard and not deaf else None,
+            precharge_closed=rack.precharge_closed if heard else None,
+            derated=name in protected.derated_racks,
+            out_of_service=away,
+        )
+
+    def _count(self, stop: bool, leaving: Sequence[bool], protected: Protected, dt_s: float) -> None:
         self._stop_ticks = self._stop_ticks + 1 if stop else 0
         self._stopping_s = self._stopping_s + dt_s if stop else 0.0
+        faulted = protected.opens or bool(protected.open_racks - self.apart)
+        self._pause_s = REJOIN_S_MIN if faulted and stop else max(self._pause_s - dt_s, 0.0)
+        for index, rejoin in enumerate(self._rejoins):
+            own = protected.opens or self._names[index] in protected.open_racks
+            rejoin.step(faulted=own, online=self._machines[index].mode.online, dt_s=dt_s)
+            waiting = not leaving[index] and not rejoin.held and not self._machines[index].mode.online and not stop
+            self._waited_s[index] = self._waited_s[index] + dt_s if waiting else 0.0
 
-    def _count_rejoin(self, protected: Protected, dt_s: float) -> None:
-        """After each opening by a fault the racks wait twice as long before they join again; an hour's third opening
-        therefore waits minutes, not seconds. A quiet hour forgets it."""
-        if protected.opens and self._online_s > 0.0:
-            self._hold_s = self._rejoin_s
-            self._rejoin_s = min(4.0 * self._rejoin_s, REJOIN_S_MAX)
-            self._online_s = 0.0
-        elif not protected.opens:
-            self._hold_s = max(self._hold_s - dt_s, 0.0)
-        if self._online_s > 3600.0:
-            self._rejoin_s = REJOIN_S_MIN
-
-    def _ready(self, rack: RackReading, summary: RackSummary, protected: Protected) -> bool:
+    def _ready(self, rack: RackReading, summary: RackSummary) -> bool:
         limits = self._site.limits
         fresh = summary.voltage_age_s < limits.cell_data_age_s_max and summary.current_age_s < limits.current_age_s_max
-        known = summary.complete and summary.voltages_known and rack.main_closed is not None
-        return known and fresh and not protected.opens
+        return summary.complete and summary.voltages_known and rack.main_closed is not None and fresh
 
-    def _may_open(self, index: int, image: Image, summary: Summary, protected: Protected) -> bool:
+    def _may_open(
+        self, index: int, image: Image, summary: Summary, protected: Protected, leaving: Sequence[bool]
+    ) -> bool:
         """The converter has stopped by its own word, and the rack's current is below break current by its own sensor
         or else by the converter's; or it was waited long enough. Never in the first tick, so that zero power and stop
-        are on the wire before."""
+        are on the wire before. Without haste one rack leaves after the other."""
         wait_s = OPEN_PROVEN_WAIT_S if protected.proven_only else OPEN_WAIT_S
         if self._stopping_s > max(wait_s, self._site.inverter.reversion_s + 1.0):
             return True
         if self._stop_ticks < 2 or not self._converter_stopped(image, summary):
+            return False
+        hasty = protected.opens or self._names[index] in protected.open_racks
+        if not hasty and any(self._machines[other].connected for other in range(index) if leaving[other]):
             return False
         limits, break_a = self._site.limits, self._site.racks[index].contactor_break_current_a
         rack = summary.racks[index]
@@ -147,73 +178,83 @@ class Battery:
             return True
         return image.inverter.state in STOPPED
 
-    def _next_to_join(self, image: Image, summary: Summary) -> int | None:
-        """One rack at a time, once all are ready and inside the voltage window; the first charges the DC link."""
+    def _next_to_join(self, image: Image, leaving: Sequence[bool]) -> int | None:
+        """One rack at a time, as soon as all that can are ready; beside a running converter as soon as it is."""
         modes = [machine.mode for machine in self._machines]
-        if RackMode.STANDBY not in modes:
+        if any(mode.joining for mode in modes) or not self._converter_answers(image):
             return None
-        under_way = RackMode.PRECHARGE in modes or RackMode.CLOSING in modes
-        all_there = all(mode in (RackMode.STANDBY, RackMode.ONLINE) for mode in modes)
-        if under_way or not all_there or self._hold_s > 0.0 or not self._converter_answers(image):
+        can = [index for index, gone in enumerate(leaving) if not gone and not self._rejoins[index].held]
+        candidates = [index for index in can if modes[index] is RackMode.STANDBY]
+        late = any(modes[index] is RackMode.OFF and self._waited_s[index] < WAIT_FOR_OTHERS_S for index in can)
+        if not candidates or (late and not self._run):
             return None
-        window_v, link_is_live = self._site.precharge.join_window_v, RackMode.ONLINE in modes
-        if not link_is_live and self._spread_v(image) > window_v:
-            return None
-        for index, rack in enumerate(image.racks):
-            inside = not link_is_live or abs(rack.rack_voltage_v - rack.link_voltage_v) < window_v
-            if modes[index] is RackMode.STANDBY and inside:
-                return index
-        return None
+        return self._window.next(candidates, self._online(), image)
 
-    def _spread_v(self, image: Image) -> float:
-        voltages_v = [rack.rack_voltage_v for rack in image.racks]
-        return max(voltages_v) - min(voltages_v)
+    def _online(self) -> list[int]:
+        return [index for index, machine in enumerate(self._machines) if machine.mode.online]
 
     def _converter_answers(self, image: Image) -> bool:
         return image.inverter is not None and image.rating is not None and image.rating.known
 
-    def _cannot_join(self, image: Image, dt_s: float) -> tuple[tuple[str, str, str], ...]:
-        """Racks that stand by but lie too far apart for a minute: somebody must equalise them."""
-        standing_by = all(machine.mode is RackMode.STANDBY for machine in self._machines)
-        spread_v = self._spread_v(image) if standing_by else 0.0
-        apart = spread_v > self._site.precharge.join_window_v
-        self._apart_s = self._apart_s + dt_s if apart else 0.0
-        if self._apart_s < CANNOT_JOIN_S:
-            return ()
-        return (("racks_unequal", "racks", f"rack voltages are {spread_v:.1f} V apart"),)
-
-    def _state(self, image: Image, protected: Protected, stop: bool, dt_s: float) -> BatteryState:
+    def _state(
+        self, image: Image, protected: Protected, stop: bool, leaving: Sequence[bool], dt_s: float
+    ) -> BatteryState:
         modes = tuple(machine.mode for machine in self._machines)
-        online = all(mode is RackMode.ONLINE for mode in modes)
-        run = online and not stop
-        self._online_s += dt_s if run else 0.0
-        running = image.inverter is not None and image.inverter.state in (
-            InverterState.RUNNING,
-            InverterState.THROTTLED,
-        )
+        under_way = any(mode.joining for mode in modes)
+        self._run = self._may_run(image, modes, leaving) and not stop
+        working = image.inverter is not None and image.inverter.state in WORKING
         return BatteryState(
-            mode=self._mode(modes, protected, stop, run, running),
+            mode=self._mode(modes, protected, stop, working),
             rack_modes=modes,
             contactors=tuple(machine.contactors for machine in self._machines),
-            run=run,
-            power_allowed=run and running,
-            faults=tuple(
-                (*machine.fault[:1], rack.name, machine.fault[1])
-                for machine, rack in zip(self._machines, self._site.racks, strict=True)
-                if machine.fault is not None
-            )
-            + self._cannot_join(image, dt_s),
+            run=self._run,
+            power_allowed=self._run and working and not under_way,
+            faults=(*self._found(), *self._unequal(image), *self._not_known()),
         )
 
-    def _mode(self, modes: tuple[RackMode, ...], protected: Protected, stop: bool, run: bool, running: bool) -> Mode:
-        if stop and not self.open:
+    def _may_run(self, image: Image, modes: Sequence[RackMode], leaving: Sequence[bool]) -> bool:
+        """Enough racks are online. The first start waits for the others, which join at 0 W beside it later."""
+        online = self._online()
+        if len(online) < self._site.precharge.racks_online_min or self._pause_s > 0.0:
+            return False
+        return self._run or not any(
+            self._waited_s[index] < WAIT_FOR_OTHERS_S and not self._rejoins[index].held
+            and (modes[index] is not RackMode.STANDBY or self._window.fits(index, online, image))
+            for index, mode in enumerate(modes)
+            if not leaving[index] and not mode.online and mode is not RackMode.LOCKED
+        )  # fmt: skip
+
+    def _found(self) -> list[tuple[str, str, str]]:
+        named = zip(self._names, self._machines, strict=True)
+        return [(machine.fault[0], name, machine.fault[1]) for name, machine in named if machine.fault is not None]
+
+    def _not_known(self) -> list[tuple[str, str, str]]:
+        told = "told to open {:.1f} s ago, and does not say that it did"
+        racks = ((self._names[index], self._machines[index].in_mode_s) for index in self._unproven())
+        return [("contactor_unproven", name, told.format(seconds)) for name, seconds in racks]
+
+    def _unequal(self, image: Image) -> list[tuple[str, str, str]]:
+        """Racks that stand by and do not fit beside those online for a minute: somebody may have to equalise them."""
+        online = self._online()
+        return [
+            ("racks_unequal", self._names[index], self._apart(image.racks[index]))
+            for index, machine in enumerate(self._machines)
+            if machine.mode is RackMode.STANDBY and self._waited_s[index] > CANNOT_JOIN_S
+            and not self._window.fits(index, online, image)
+        ]  # fmt: skip
+
+    def _apart(self, rack: RackReading) -> str:
+        return f"rack {rack.rack_voltage_v:.1f} V, link {rack.link_voltage_v:.1f} V"
+
+    def _mode(self, modes: Sequence[RackMode], protected: Protected, stop: bool, working: bool) -> Mode:
+        if stop:
             return Mode.STOPPING
-        if protected.opens or RackMode.LOCKED in modes:
+        if self._run:
+            return Mode.RUNNING if working else Mode.STARTING
+        if not self.wanted and not self.open:
+            return Mode.STOPPING
+        if protected.opens or RackMode.LOCKED in modes or set(self._names) <= protected.open_racks:
             return Mode.FAULT
-        if run:
-            return Mode.RUNNING if running else Mode.STARTING
         if all(mode is RackMode.OFF for mode in modes):
             return Mode.OFF
-        if any(machine.connected for machine in self._machines):
-            return Mode.CONNECTING
-        return Mode.STANDBY
+        return Mode.CONNECTING if any(mode.connected for mode in modes) else Mode.STANDBY

@@ -1,7 +1,7 @@
 """The controller: one tick reads as image -> protect -> battery -> dispatch -> guard -> act -> record. Start here."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from bms.act import Actuators
 from bms.balance import Balancer
@@ -16,7 +16,6 @@ from bms.guard import Guard, HardLimits
 from bms.image import Image, ProcessImage
 from bms.protect.limits import NOTHING, PowerLimiter, RackState
 from bms.protect.protection import ActiveFault, Protected, Protection
-from bms.rack import RackMode
 from bms.record import Recorder
 from bms.site import Limits, Site
 from bms.state.memory import SiteMemory, forgetful
@@ -26,7 +25,7 @@ from drivers.clock import now_ns
 from drivers.links.can import CanOpener
 from drivers.pace import Pace
 from drivers.readings import Flags
-from kernels.parameters import load_cell, load_tables
+from kernels.parameters import CellParameters, load_cell, load_tables
 
 COUNTED_PERIODS_MAX = 2.0
 LATE_IO_S = 0.005
@@ -69,7 +68,7 @@ class Controller:
         self._site_power = SitePower(limits.meter_age_s_max, limits.inverter_age_s_max, site.inverter.response_time_s)
         self._protection = Protection(site)
         self._limiter = PowerLimiter(limits)
-        self._battery = Battery(site)
+        self._battery = Battery(site, rack_resistances_ohm(site, self._cells))
         self._dispatch = Dispatch(site)
         self._guard = Guard(hard_limits(limits))
         self._actuators = Actuators(self._inverter, self._racks)
@@ -77,7 +76,7 @@ class Controller:
         self._controlled_ns: int | None = None
         self._limits = NOTHING
         self._bleed: tuple[Flags | None, ...] = (None,) * len(site.racks)
-        self._soc_summary = summarise_soc(self._soc)
+        self._soc_summary = summarise_soc(self._soc, [False] * len(site.racks))
         self.report = TickReporter(site, recorder, [self._inverter, self._meter], self._memory)
 
     async def run(self) -> None:
@@ -151,7 +150,7 @@ class Controller:
         image = self._freeze(at_ns)
         summary = summarise(image)
         powers = self._site_power.see(image)
-        protected = self._protection.step(image, summary, dt_s)
+        protected = self._protection.step(image, summary, dt_s, self._battery.apart)
         battery = self._battery.step(image, summary, protected, dt_s)
         self._limits = self._limiter.step(self._rack_states(image, summary, battery), protected, image.rating, dt_s)
         if control:
@@ -190,16 +189,16 @@ class Controller:
         for soc, rack, rack_summary in zip(self._soc, image.racks, summary.racks, strict=True):
             soc.step(rack, rack_summary, elapsed_s)
         self._memory.count(image, elapsed_s)
-        self._soc_summary = summarise_soc(self._soc)
+        self._soc_summary = summarise_soc(self._soc, [mode.online for mode in battery.rack_modes])
         if battery.power_allowed:
             self._wish = self._wish_now(powers, elapsed_s)
         else:
             self._dispatch.reset()
             self._wish = NO_WISH
         self._bleed = tuple(
-            balancer.choose(rack, rack_summary, soc, protected, elapsed_s)
-            for balancer, rack, rack_summary, soc in zip(
-                self._balancers, image.racks, summary.racks, self._soc, strict=True
+            balancer.choose(rack, rack_summary, soc, protected.faulted(config.name), elapsed_s)
+            for balancer, config, rack, rack_summary, soc in zip(
+                self._balancers, self.site.racks, image.racks, summary.racks, self._soc, strict=True
             )
         )
 
@@ -235,7 +234,7 @@ class Controller:
                 soc_frac_max=self._soc_summary.rack_frac_max[index],
                 cell_resistance_ohm=self._cells[index].resistance_ohm,
                 voltage_v=rack.rack_voltage_v,
-                online=battery.rack_modes[index] is RackMode.ONLINE,
+                online=battery.rack_modes[index].online,
             )
             for index, rack in enumerate(image.racks)
         ]
@@ -247,6 +246,11 @@ class Controller:
             self._protection.report("guard_stop", "guard", self._guard.stopped, at_ns)
         for fault in protected.tripped:
             self._on_trip(fault)
+
+
+def rack_resistances_ohm(site: Site, cells: Sequence[CellParameters]) -> list[float]:
+    """Each rack's, without its wiring."""
+    return [rack.cells * cell.resistance_ohm for rack, cell in zip(site.racks, cells, strict=True)]
 
 
 def _contactor_word(closed: bool | None) -> str:

@@ -63,7 +63,9 @@ class Guard:
         if reason or not wish.run or image.rating is None or not image.rating.known:
             return 0.0, 0.0
         low_w, high_w = -image.rating.charge_power_w_max, image.rating.discharge_power_w_max
-        for rack in image.racks:
+        for rack, wanted in zip(image.racks, wish.contactors, strict=True):
+            if _apart(rack, wanted):
+                continue
             if not _highest(rack.voltage_v) < self._limits.cell_voltage_v_max:
                 low_w = 0.0
             if not _lowest(rack.voltage_v) > self._limits.cell_voltage_v_min:
@@ -73,7 +75,7 @@ class Guard:
     def _crossed(self, image: Image, wish: Decision) -> str:
         """The first hard limit that a rack crosses that is, or may be, connected; empty when none."""
         for number, (rack, wanted) in enumerate(zip(image.racks, wish.contactors, strict=True), 1):
-            if rack.main_closed is False or (rack.main_closed is None and (wanted is None or not wanted.main_closed)):
+            if _apart(rack, wanted):
                 continue
             reason = self._rack_crossed(rack, image.at_ns)
             if reason:
@@ -91,6 +93,11 @@ class Guard:
         if not _highest(rack.temperature_degc) <= limits.temperature_degc_max:
             return "temperature above maximum"
         return ""
+
+
+def _apart(rack: RackReading, wanted: Contactors | None) -> bool:
+    """The rack is open by its own word, or nobody says and nobody wants it closed."""
+    return rack.main_closed is False or (rack.main_closed is None and (wanted is None or not wanted.main_closed))
 
 
 def _lowest(values: Floats | Times) -> float:

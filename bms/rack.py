@@ -1,22 +1,26 @@
-"""One rack's contactors as a table-driven state machine: off, standby, precharge, closing, online, opening, locked."""
+"""One rack's contactors as a table: from which mode, on what, into which mode. Start at TABLE."""
 
 from collections.abc import Callable
 from enum import StrEnum
 from typing import NamedTuple
 
 from bms.decision import Contactors
+from bms.feedback import CHATTER_EDGES, EdgeCount
 from bms.site import Precharge
 
 FEEDBACK_S = 0.5
 """A contactor's feedback must follow its command within this time."""
 
-
 ONLINE_FEEDBACK_S = 0.1
 """A closed contactor that says open for so long has opened by itself, or its feedback is lost."""
 
+SHORT_S, SHORT_FRAC = 0.5, 0.05
+"""A link that is still below this share of the rack's voltage after so long is shorted, or not connected at all."""
+
 
 class RackMode(StrEnum):
-    """FOUND_CLOSED: its feedback says closed although nobody here closed it, as after a restart under load."""
+    """FOUND_CLOSED: its feedback says closed although nobody here closed it, as after a restart under load. DERATED:
+    online, while a fault of its own narrows what it may carry. MAINTENANCE and STRIP: out of service."""
 
     OFF = "off"
     FOUND_CLOSED = "found closed"
@@ -24,13 +28,31 @@ class RackMode(StrEnum):
     PRECHARGE = "precharge"
     CLOSING = "closing"
     ONLINE = "online"
+    DERATED = "derated"
     OPENING = "opening"
     LOCKED = "locked"
+    MAINTENANCE = "maintenance"
+    STRIP = "strip"
+
+    @property
+    def online(self) -> bool:
+        """Carries current."""
+        return self in (RackMode.ONLINE, RackMode.DERATED)
+
+    @property
+    def joining(self) -> bool:
+        return self in (RackMode.PRECHARGE, RackMode.CLOSING)
+
+    @property
+    def connected(self) -> bool:
+        """The contactors are, or may still be, connected to the DC link."""
+        return self.online or self.joining or self in (RackMode.FOUND_CLOSED, RackMode.OPENING)
 
 
 class RackInputs(NamedTuple):
     """What the machine sees in one tick. `join`: this rack may connect now; `open`: it must disconnect now;
-    `main_closed`: fresh feedback, None while there is none (a rack that opens then goes on opening, unjudged)."""
+    `out_of_service`: the mode that somebody wants it to stay in. `main_closed` and `precharge_closed`: fresh feedback,
+    None while there is none (a rack that opens then goes on opening, unjudged)."""
 
     ready: bool
     join: bool
@@ -39,135 +61,210 @@ class RackInputs(NamedTuple):
     rack_voltage_v: float
     link_voltage_v: float
     main_closed: bool | None
+    precharge_closed: bool | None = None
+    derated: bool = False
+    out_of_service: RackMode | None = None
 
 
 CONTACTORS = {
-    RackMode.OFF: Contactors(False, False),
     RackMode.FOUND_CLOSED: Contactors(True, False),
-    RackMode.STANDBY: Contactors(False, False),
     RackMode.PRECHARGE: Contactors(False, True),
     RackMode.CLOSING: Contactors(True, True),
     RackMode.ONLINE: Contactors(True, False),
-    RackMode.OPENING: Contactors(False, False),
-    RackMode.LOCKED: Contactors(False, False),
+    RackMode.DERATED: Contactors(True, False),
 }
+"""What each mode commands; the others: both open."""
 
-CONTRADICTIONS = {RackMode.STANDBY: True, RackMode.ONLINE: False}
-"""Feedback of the main contactor that means it does not stand as commanded."""
+OPEN = Contactors(False, False)
 
 
 class RackMachine:
     """Call `step` once a tick, then read `mode` and `contactors`. `fault` is set for one tick when it finds one."""
 
     def __init__(self, config: Precharge) -> None:
-        self._config = config
-        self._in_mode_s = 0.0
-        self._tries = 0
-        self._contradicted_s = 0.0
-        self._heard = False
+        self.config = config
+        self.inputs = RackInputs(False, False, False, 0.0, 0.0, 0.0, None)
+        self.in_mode_s = 0.0
+        self.tries = 0
+        self.contradicted_s = 0.0
         self.mode = RackMode.OFF
         self.fault: tuple[str, str] | None = None
+        self.seen_open = False
+        self._heard = False
+        self._edges = EdgeCount()
 
     @property
     def contactors(self) -> Contactors | None:
         """What to command; None = nothing, as long as nobody ever heard how the contactors stand."""
-        return CONTACTORS[self.mode] if self._heard else None
+        return CONTACTORS.get(self.mode, OPEN) if self._heard else None
 
     @property
     def connected(self) -> bool:
-        """Its contactors are, or may still be, connected to the DC link."""
-        return self.mode not in (RackMode.OFF, RackMode.STANDBY, RackMode.LOCKED)
+        return self.mode.connected
+
+    @property
+    def may_carry(self) -> bool:
+        """Connected, or closed by its own word although it should not be."""
+        return self.connected or (self.inputs.main_closed is True and self.contradicted_s > ONLINE_FEEDBACK_S)
 
     def unlock(self) -> None:
         """Somebody reset its fault: begin anew, from how its contactors say they stand."""
         if self.mode is RackMode.LOCKED:
-            self.mode, self._in_mode_s, self._tries = RackMode.OFF, 0.0, 0
+            self.mode, self.in_mode_s, self.tries = RackMode.OFF, 0.0, 0
 
     def step(self, inputs: RackInputs, dt_s: float) -> None:
-        self.fault = None
-        self._in_mode_s += dt_s
+        """One tick: the first rule of the mode that applies is followed."""
+        self.inputs, self.fault = inputs, None
+        self.in_mode_s += dt_s
         self._heard |= inputs.main_closed is not None
-        self._contradicted_s = self._contradicted_s + dt_s if self._contradicted(inputs) else 0.0
-        following = _STEPS[self.mode](self, inputs)
-        if following is not self.mode:
-            self.mode = following
-            self._in_mode_s = 0.0
+        self.seen_open = not self.connected and (self.seen_open or inputs.main_closed is False)
+        wrong = (self.mode.online and inputs.main_closed is False) or (
+            not self.connected and inputs.main_closed is True
+        )
+        self.contradicted_s = self.contradicted_s + dt_s if wrong else 0.0
+        edges = self._edges.step(inputs.main_closed, self.mode in (RackMode.CLOSING, RackMode.OPENING), dt_s)
+        for rule in TABLE[self.mode]:
+            if rule.when(self):
+                self._follow(rule)
+                break
+        if edges > CHATTER_EDGES and self.fault is None:
+            self.fault = ("contactor_chatter", f"main contactor changed {edges:.0f} times within seconds")
+            self._edges = EdgeCount()
 
-    def _contradicted(self, inputs: RackInputs) -> bool:
-        """The main contactor says something else than it is commanded."""
-        return inputs.main_closed is CONTRADICTIONS.get(self.mode, ...)
-
-    def _off(self, inputs: RackInputs) -> RackMode:
-        if inputs.main_closed:
-            return RackMode.FOUND_CLOSED
-        return RackMode.STANDBY if inputs.ready else RackMode.OFF
-
-    def _found_closed(self, inputs: RackInputs) -> RackMode:
-        if inputs.main_closed is False:
-            return RackMode.STANDBY
-        return RackMode.OPENING if inputs.open else RackMode.FOUND_CLOSED
-
-    def _standby(self, inputs: RackInputs) -> RackMode:
-        if self._contradicted_s > FEEDBACK_S:
-            return self._lock("contactor_mismatch", "main contactor closed by itself")
-        if not inputs.ready:
-            return RackMode.OFF
-        return RackMode.PRECHARGE if inputs.join and not inputs.open else RackMode.STANDBY
-
-    def _precharge(self, inputs: RackInputs) -> RackMode:
-        if inputs.open:
-            return RackMode.OPENING
-        difference_v = abs(inputs.rack_voltage_v - inputs.link_voltage_v)
-        settled = difference_v < self._config.voltage_tolerance_frac * inputs.rack_voltage_v
-        if settled and abs(inputs.current_a) < self._config.current_a_max:
-            return RackMode.CLOSING
-        if self._in_mode_s < self._config.timeout_s:
-            return RackMode.PRECHARGE
-        self._tries += 1
-        if self._tries < self._config.tries:
-            return RackMode.STANDBY
-        return self._lock("precharge_failed", f"{difference_v:.1f} V short after {self._tries} tries")
-
-    def _closing(self, inputs: RackInputs) -> RackMode:
-        if inputs.open:
-            return RackMode.OPENING
-        if inputs.main_closed:
-            self._tries = 0
-            return RackMode.ONLINE
-        if self._in_mode_s < FEEDBACK_S:
-            return RackMode.CLOSING
-        return self._lock("contactor_mismatch", "main contactor did not close")
-
-    def _online(self, inputs: RackInputs) -> RackMode:
-        if inputs.open:
-            return RackMode.OPENING
-        if self._contradicted_s > ONLINE_FEEDBACK_S:
-            # Not opened here: it may be closed all the same and carry current. The fault opens it in order.
-            self.fault = ("contactor_mismatch", "main contactor says open while it should be closed")
-        return RackMode.ONLINE
-
-    def _opening(self, inputs: RackInputs) -> RackMode:
-        if inputs.main_closed is False:
-            return RackMode.STANDBY
-        if inputs.main_closed is None or self._in_mode_s < FEEDBACK_S:
-            return RackMode.OPENING
-        return self._lock("contactor_mismatch", "main contactor did not report open")
-
-    def _locked(self, inputs: RackInputs) -> RackMode:
-        return RackMode.LOCKED
-
-    def _lock(self, fault_id: str, detail: str) -> RackMode:
-        self.fault = (fault_id, detail)
-        return RackMode.LOCKED
+    def _follow(self, rule: "Rule") -> None:
+        self.tries = 0 if rule.then.online else self.tries + rule.counts_try
+        if rule.fault:
+            self.fault = (rule.fault, rule.detail.format(self=self, inputs=self.inputs))
+        if rule.then is not self.mode:
+            self.mode, self.in_mode_s, self.contradicted_s = rule.then, 0.0, 0.0
 
 
-_STEPS: dict[RackMode, Callable[[RackMachine, RackInputs], RackMode]] = {
-    RackMode.OFF: RackMachine._off,
-    RackMode.FOUND_CLOSED: RackMachine._found_closed,
-    RackMode.STANDBY: RackMachine._standby,
-    RackMode.PRECHARGE: RackMachine._precharge,
-    RackMode.CLOSING: RackMachine._closing,
-    RackMode.ONLINE: RackMachine._online,
-    RackMode.OPENING: RackMachine._opening,
-    RackMode.LOCKED: RackMachine._locked,
-}
+class Rule(NamedTuple):
+    """`then`: the next mode. `fault`, `detail`: what is reported with it. `counts_try`: a precharge came to nothing."""
+
+    when: Callable[[RackMachine], bool]
+    then: RackMode
+    fault: str = ""
+    detail: str = ""
+    counts_try: bool = False
+
+
+def _open(it: RackMachine) -> bool:
+    return it.inputs.open or it.inputs.out_of_service is not None
+
+
+def _is_closed(it: RackMachine) -> bool:
+    return it.inputs.main_closed is True
+
+
+def _is_open(it: RackMachine) -> bool:
+    return it.inputs.main_closed is False
+
+
+def _all_open(it: RackMachine) -> bool:
+    return it.inputs.main_closed is False and it.inputs.precharge_closed is not True
+
+
+def _overdue(it: RackMachine) -> bool:
+    return it.in_mode_s > FEEDBACK_S
+
+
+def _closed_by_itself(it: RackMachine) -> bool:
+    return it.seen_open and it.contradicted_s > FEEDBACK_S
+
+
+def _link_is_flat(it: RackMachine) -> bool:
+    return it.in_mode_s > SHORT_S and it.inputs.link_voltage_v < SHORT_FRAC * it.inputs.rack_voltage_v
+
+
+def _shorted(it: RackMachine) -> bool:
+    return _link_is_flat(it) and abs(it.inputs.current_a) > it.config.current_a_max
+
+
+def _precharged(it: RackMachine) -> bool:
+    apart_v = abs(it.inputs.rack_voltage_v - it.inputs.link_voltage_v)
+    close = apart_v < it.config.voltage_tolerance_frac * it.inputs.rack_voltage_v
+    return close and abs(it.inputs.current_a) < it.config.current_a_max
+
+
+def _given_up(it: RackMachine) -> bool:
+    return it.in_mode_s > it.config.timeout_s
+
+
+def _last_try(it: RackMachine) -> bool:
+    return _given_up(it) and it.tries + 1 >= it.config.tries
+
+
+M = RackMode
+CLOSED_BY_ITSELF = Rule(_closed_by_itself, M.LOCKED, "contactor_closed_itself", "main contactor says closed")
+LEAVE = Rule(_open, M.OPENING)
+GO_OUT = (
+    Rule(lambda it: it.inputs.out_of_service is M.MAINTENANCE, M.MAINTENANCE),
+    Rule(lambda it: it.inputs.out_of_service is M.STRIP, M.STRIP),
+)
+TOO_FAR_V = "link {inputs.link_voltage_v:.1f} V of {inputs.rack_voltage_v:.1f} V, {inputs.current_a:.1f} A"
+OPENED_ITSELF = "main contactor says open while it should be closed"
+
+TABLE: dict[RackMode, tuple[Rule, ...]] = {
+    M.OFF: (
+        Rule(lambda it: _is_closed(it) and not it.seen_open, M.FOUND_CLOSED),
+        CLOSED_BY_ITSELF,
+        *GO_OUT,
+        Rule(lambda it: it.inputs.ready, M.STANDBY),
+    ),
+    M.FOUND_CLOSED: (
+        Rule(_is_open, M.STANDBY),
+        LEAVE,
+    ),
+    M.STANDBY: (
+        CLOSED_BY_ITSELF,
+        *GO_OUT,
+        Rule(lambda it: not it.inputs.ready, M.OFF),
+        Rule(lambda it: it.inputs.join and not it.inputs.open, M.PRECHARGE),
+    ),
+    M.PRECHARGE: (
+        LEAVE,
+        Rule(_shorted, M.LOCKED, "precharge_short", TOO_FAR_V),
+        Rule(_precharged, M.CLOSING),
+        Rule(lambda it: _last_try(it) and _link_is_flat(it), M.LOCKED, "precharge_open", TOO_FAR_V),
+        Rule(_last_try, M.LOCKED, "precharge_timeout", TOO_FAR_V),
+        Rule(_given_up, M.STANDBY, counts_try=True),
+    ),
+    M.CLOSING: (
+        LEAVE,
+        Rule(_is_closed, M.ONLINE),
+        Rule(_overdue, M.LOCKED, "contactor_stuck_open", "main contactor did not close"),
+    ),
+    M.ONLINE: (
+        LEAVE,
+        # Not opened here: it may be closed all the same and carry current. The fault opens it in order.
+        Rule(lambda it: it.contradicted_s > ONLINE_FEEDBACK_S, M.ONLINE, "contactor_opened_itself", OPENED_ITSELF),
+        Rule(lambda it: it.inputs.derated, M.DERATED),
+    ),
+    M.DERATED: (
+        LEAVE,
+        Rule(lambda it: it.contradicted_s > ONLINE_FEEDBACK_S, M.DERATED, "contactor_opened_itself", OPENED_ITSELF),
+        Rule(lambda it: not it.inputs.derated, M.ONLINE),
+    ),
+    M.OPENING: (
+        Rule(_all_open, M.STANDBY),
+        Rule(
+            lambda it: _overdue(it) and _is_closed(it),
+            M.LOCKED, "contactor_welded", "main contactor still says closed",
+        ),
+        Rule(
+            lambda it: _overdue(it) and it.inputs.precharge_closed is True,
+            M.LOCKED, "precharge_welded", "precharge contactor still says closed",
+        ),
+    ),
+    M.LOCKED: (CLOSED_BY_ITSELF,),
+    M.MAINTENANCE: (
+        CLOSED_BY_ITSELF,
+        Rule(lambda it: it.inputs.out_of_service is not M.MAINTENANCE, M.OFF),
+    ),
+    M.STRIP: (
+        CLOSED_BY_ITSELF,
+        Rule(lambda it: it.inputs.out_of_service is not M.STRIP, M.OFF),
+    ),
+}  # fmt: skip
+"""The first rule that applies is followed; none = stay."""

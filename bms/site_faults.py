@@ -12,7 +12,9 @@ WORDS = {
     "block-discharge": Action.BLOCK_DISCHARGE,
     "zero-power": Action.ZERO_POWER,
     "open": Action.OPEN,
+    "open-all": Action.OPEN_ALL,
 }
+"""From the weakest to the strictest."""
 DEBOUNCE_S_MAX = 10.0
 AS_BUILT = "the fault's own, see `bms faults`"
 
@@ -22,7 +24,7 @@ class FaultSetting(Settings):
 
     id: Annotated[str, about("", "which fault", min_length=1, max_length=64)]
     action: Annotated[
-        Literal["warn", "block-charge", "block-discharge", "zero-power", "open"] | None,
+        Literal["warn", "block-charge", "block-discharge", "zero-power", "open", "open-all"] | None,
         about("", "what it does while it is active", AS_BUILT),
     ] = None
     debounce_s: Annotated[
@@ -40,8 +42,10 @@ class FaultSetting(Settings):
             return
         if kind.level is not Level.MAXIMUM:
             return
-        if self.action not in (None, "open"):
-            yield Broken(("action",), self.action, f"too weak for {self.id}, a maximum level", "open", (("id",),))
+        strong = ["open-all"] if kind.action is Action.OPEN_ALL else ["open", "open-all"]
+        if self.action is not None and self.action not in strong:
+            wrong = f"too weak for {self.id}, a maximum level"
+            yield Broken(("action",), self.action, wrong, " or ".join(strong), (("id",),))
         if self.latched is False:
             yield Broken(("latched",), self.latched, f"{self.id} is of the maximum level", "true", (("id",),))
         if self.debounce_s is not None and self.debounce_s > kind.debounce_s:

@@ -292,6 +292,13 @@ class Precharge(Settings):
             le=100,
         ),
     ] = 10.0
+    circulating_current_a_max: Annotated[
+        float,
+        about("A", "and only if, by the racks' resistances, no more would flow between them", CHOICE, gt=0, le=10_000),
+    ] = 50.0
+    racks_online_min: Annotated[
+        int, about("", "with fewer racks online the converter does not run", CHOICE, ge=1, le=64)
+    ] = 1
 
 
 class Balancing(Settings):

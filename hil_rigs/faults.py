@@ -7,6 +7,8 @@ import numpy as np
 from hil_rigs.bench import Bench
 from hil_rigs.fault_spec import FaultSpec
 
+SHORT_OHM = 0.05
+
 
 class UnknownTargetError(ValueError):
     """The rig has no such rack, module or cell; the message is one line."""
@@ -77,6 +79,44 @@ def _rack_voltage(bench: Bench, rack: int, _: int, off_v: float) -> None:
     bench.nodes[rack].faults.rack_voltage_off_v = off_v
 
 
+def _welded(bench: Bench, rack: int, _: int, __: float) -> None:
+    bench.plant.racks[rack].main.welded = True
+
+
+def _stuck_open(bench: Bench, rack: int, _: int, __: float) -> None:
+    bench.plant.racks[rack].main.stuck_open = True
+
+
+def _drops(bench: Bench, rack: int, _: int, __: float) -> None:
+    main = bench.plant.racks[rack].main
+    main.stuck_open, main.closed = True, False
+
+
+def _closes(bench: Bench, rack: int, _: int, __: float) -> None:
+    main = bench.plant.racks[rack].main
+    main.welded = main.closed = True
+
+
+def _chatter(bench: Bench, rack: int, _: int, __: float) -> None:
+    bench.nodes[rack].faults.chatters = True
+
+
+def _precharge_open(bench: Bench, rack: int, _: int, __: float) -> None:
+    bench.plant.racks[rack].precharge.stuck_open = True
+
+
+def _precharge_welded(bench: Bench, rack: int, _: int, __: float) -> None:
+    bench.plant.racks[rack].precharge.welded = True
+
+
+def _link_load(bench: Bench, _: int, __: int, load_ohm: float) -> None:
+    bench.plant.bus.bleed_s = 1.0 / load_ohm
+
+
+def _link_short(bench: Bench, _: int, __: int, ___: float) -> None:
+    bench.plant.bus.bleed_s = 1.0 / SHORT_OHM
+
+
 def _silent_module(bench: Bench, rack: int, module: int, _: float) -> None:
     bench.nodes[rack].faults.silent_modules.add(module)
 
@@ -116,6 +156,15 @@ _INJECTORS: dict[str, Callable[[Bench, int, int, float], None]] = {
     "cell-heating": _cell_heating,
     "current-frozen": _current_frozen,
     "rack-voltage-wrong": _rack_voltage,
+    "contactor-welded": _welded,
+    "contactor-stuck-open": _stuck_open,
+    "contactor-drops": _drops,
+    "contactor-closes": _closes,
+    "contactor-chatter": _chatter,
+    "precharge-open": _precharge_open,
+    "precharge-welded": _precharge_welded,
+    "link-loaded": _link_load,
+    "link-shorted": _link_short,
     "cell-data-lost": _silent_module,
     "current-lost": _silent_current,
     "monitor-crc": _crc,

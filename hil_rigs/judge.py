@@ -27,12 +27,13 @@ def judge(expect: Expect, outcome: Outcome) -> list[Verdict]:
 
 
 def battery_state(end: EndState) -> str:
-    """The battery at the end in the scenario's words: running, zero, open or mixed."""
+    """The battery at the end in the scenario's words, or mixed: some racks open, and no power."""
     if not any(end.contactors_closed):
         return "open"
+    working = end.battery_power_w_max >= ZERO_POWER_FRAC * end.rated_power_w
     if not all(end.contactors_closed):
-        return "mixed"
-    return "zero" if end.battery_power_w_max < ZERO_POWER_FRAC * end.rated_power_w else "running"
+        return "partial" if working else "mixed"
+    return "running" if working else "zero"
 
 
 def _fault_verdicts(expect: Expect, outcome: Outcome) -> Iterator[Verdict]:

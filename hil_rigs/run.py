@@ -42,7 +42,7 @@ class EndState:
     opened: bool
     opened_under_load_a: float
     stopped_safely: bool
-    """After the orderly stop: contactors open, converter without power."""
+    """After the orderly stop: contactors open that can open, converter without power."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,5 +121,6 @@ async def _play(bench: Bench, controller: Controller, faults: Sequence[FaultSpec
         rated_power_w=bench.plant.converter.rated_power_w,
         opened=opened,
         opened_under_load_a=max(rack.opened_under_load_a for rack in racks),
-        stopped_safely=not any(rack.main_closed for rack in racks) and abs(bench.plant.converter.ac_power_w) < 1.0,
+        stopped_safely=not any(rack.main_closed and not rack.main.welded for rack in racks)
+        and abs(bench.plant.converter.ac_power_w) < 1.0,
     )

@@ -31,15 +31,15 @@ class Truth:
     def __init__(self, plant: Plant) -> None:
         self._plant = plant
         self._time_s, self._load_w, self._grid_w = array("d"), array("d"), array("d")
-        self.closed_once = False
+        self._closed: set[int] = set()
         self.opened_again = False
 
     def see(self) -> None:
         """Take the plant's present state."""
         plant = self._plant
-        closed = any(rack.main_closed for rack in plant.racks)
-        self.closed_once |= closed
-        self.opened_again |= self.closed_once and not closed
+        closed = {number for number, rack in enumerate(plant.racks) if rack.main_closed}
+        self.opened_again |= not self._closed <= closed
+        self._closed |= closed
         if len(self._time_s) < SAMPLES_MAX:
             self._time_s.append(plant.time_s)
             self._load_w.append(plant.load_power_w)

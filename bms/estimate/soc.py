@@ -214,7 +214,7 @@ def _energy_v(cell: CellTables) -> Floats:
 @dataclass(frozen=True, slots=True)
 class SocSummary:
     """SoC over all racks' cells, and per rack; NaN until known. `frac_usable`: what the cells that bind leave, the
-    mean of the racks; `energy_wh`: what all racks hold until their first cell is empty."""
+    mean of the racks online, or of all while none is; `energy_wh`: what these hold until their first cell is empty."""
 
     frac_min: float
     frac_mean: float
@@ -226,15 +226,16 @@ class SocSummary:
     rack_frac_max: tuple[float, ...]
 
 
-def summarise_soc(racks: Sequence[RackSoc]) -> SocSummary:
+def summarise_soc(racks: Sequence[RackSoc], online: Sequence[bool]) -> SocSummary:
+    working = [rack for rack, works in zip(racks, online, strict=True) if works] or racks
     lowest = tuple(float(rack.soc_frac.min()) for rack in racks)
     highest = tuple(float(rack.soc_frac.max()) for rack in racks)
     return SocSummary(
         frac_min=min(lowest),
         frac_mean=float(np.mean([rack.soc_frac.mean() for rack in racks])),
         frac_max=max(highest),
-        frac_usable=float(np.mean([rack.usable_frac for rack in racks])),
-        energy_wh=sum(rack.energy_wh for rack in racks),
+        frac_usable=float(np.mean([rack.usable_frac for rack in working])),
+        energy_wh=sum(rack.energy_wh for rack in working),
         sigma_frac_max=max(float(rack.sigma_frac.max()) for rack in racks),
         rack_frac_min=lowest,
         rack_frac_max=highest,

@@ -12,12 +12,13 @@ class Action(StrEnum):
     BLOCK_CHARGE = "block charge"
     BLOCK_DISCHARGE = "block discharge"
     ZERO_POWER = "0 W, contactors stay closed"
-    OPEN = "0 W, stop the converter, open below break current or after a bounded wait"
-    OPEN_PROVEN = "open once the DC current is proven below break current, after 10 s anyway"
+    OPEN = "0 W, stop the converter, open the rack below break current or after a bounded wait; the others go on"
+    OPEN_ALL = "0 W, stop the converter, open all racks below break current or after a bounded wait"
+    OPEN_PROVEN = "open all racks once the DC current is proven below break current, after 10 s anyway"
 
     @property
     def opens(self) -> bool:
-        return self in (Action.OPEN, Action.OPEN_PROVEN)
+        return self in (Action.OPEN, Action.OPEN_ALL, Action.OPEN_PROVEN)
 
 
 class Level(StrEnum):
@@ -200,13 +201,13 @@ FAULTS: dict[str, FaultKind] = {
             "Look at the air flow and at the hottest cell's contacts.", debounce_s=2.0,
         ),
         _row(
-            "thermal_event", Level.MAXIMUM, Action.OPEN,
+            "thermal_event", Level.MAXIMUM, Action.OPEN_ALL,
             "A cell that is hot heats faster than any load can do it.",
             "Keep away and warn others; let the fire service decide. Cooling goes on by the site's policy.",
             debounce_s=0.2, latched=True,
         ),
         _row(
-            "current_while_open", Level.SYSTEM, Action.OPEN,
+            "current_while_open", Level.SYSTEM, Action.OPEN_ALL,
             "Current flows through contactors that say they are open.",
             "Check for a welded contactor, its feedback and the current sensor's zero.", debounce_s=0.5, latched=True,
         ),
@@ -241,7 +242,7 @@ FAULTS: dict[str, FaultKind] = {
             "Check its supply and the network; its own reversion timer has stopped it.",
         ),
         _row(
-            "inverter_fault", Level.SYSTEM, Action.OPEN,
+            "inverter_fault", Level.SYSTEM, Action.OPEN_ALL,
             "The converter reports a fault of its own.",
             "Read the converter's alarms.", latched=True,
         ),
@@ -256,27 +257,67 @@ FAULTS: dict[str, FaultKind] = {
             "Check the meter and the network.", clear_s=2.0,
         ),
         _row(
-            "precharge_failed", Level.SYSTEM, Action.OPEN,
+            "precharge_short", Level.SYSTEM, Action.OPEN_ALL,
+            "Precharge current flows, but the DC link's voltage does not rise.",
+            "Look for a short on the DC link; let the precharge resistor cool before you reset.", latched=True,
+        ),
+        _row(
+            "precharge_open", Level.SYSTEM, Action.OPEN,
+            "No precharge current reaches the DC link.",
+            "Check precharge relay, resistor and fuse, and the rack's main fuse.", latched=True,
+        ),
+        _row(
+            "precharge_timeout", Level.SYSTEM, Action.OPEN,
             "The DC link did not reach the rack's voltage in the allowed time and tries.",
-            "Check precharge resistor, relay and the DC link for a short.", latched=True,
+            "Look for a load on the DC link, and compare the two voltages.", latched=True,
         ),
         _row(
-            "racks_unequal", Level.SYSTEM, Action.ZERO_POWER,
-            "The racks' voltages are too far apart to join them on one DC link.",
-            "Charge or discharge the odd rack alone, then reset.", latched=True,
+            "precharge_welded", Level.SYSTEM, Action.OPEN_ALL,
+            "The precharge contactor does not open.",
+            "Isolate the rack by hand; replace the contactor.", latched=True,
         ),
         _row(
-            "contactor_mismatch", Level.SYSTEM, Action.OPEN,
-            "A contactor's feedback disagrees with its command.",
-            "Check for a welded contact or a lost coil supply.", latched=True,
+            "racks_unequal", Level.SYSTEM, Action.WARN,
+            "A rack's voltage is too far from the others' to join them.",
+            "It joins when they meet. Else charge or discharge it, or them, alone.",
         ),
         _row(
-            "guard_stop", Level.SYSTEM, Action.OPEN,
+            "contactor_welded", Level.SYSTEM, Action.OPEN_ALL,
+            "A main contactor does not open.",
+            "Isolate the rack by hand; replace the contactor.", latched=True,
+        ),
+        _row(
+            "contactor_stuck_open", Level.SYSTEM, Action.OPEN,
+            "A main contactor does not close.",
+            "Check its coil's supply and the interlock; replace the contactor.", latched=True,
+        ),
+        _row(
+            "contactor_opened_itself", Level.SYSTEM, Action.OPEN,
+            "A main contactor that should be closed says that it is open.",
+            "Check its coil's supply and the auxiliary contact. It may have opened under load.", latched=True,
+        ),
+        _row(
+            "contactor_closed_itself", Level.SYSTEM, Action.OPEN_ALL,
+            "A main contactor that should be open says that it is closed.",
+            "Keep away; check for a weld, a second master and the auxiliary contact.", latched=True,
+        ),
+        _row(
+            "contactor_unproven", Level.SYSTEM, Action.OPEN_ALL,
+            "A rack was told to open, and nobody can say whether it did.",
+            "Check the rack's I/O block and the CAN bus; measure before you touch anything.",
+        ),
+        _row(
+            "contactor_chatter", Level.SYSTEM, Action.OPEN,
+            "A main contactor's feedback goes to and fro.",
+            "Check its coil's supply and the plug of the auxiliary contact.", latched=True,
+        ),
+        _row(
+            "guard_stop", Level.SYSTEM, Action.OPEN_ALL,
             "The independent guard saw a hard limit crossed for longer than protection should ever need.",
             "Protection and guard disagree: keep the record and report it.", latched=True,
         ),
         _row(
-            "state_lost", Level.SYSTEM, Action.OPEN,
+            "state_lost", Level.SYSTEM, Action.OPEN_ALL,
             "The files with what was known before this start are damaged: a fault may have been latched.",
             "Read the log of events and judge the battery before you reset.", latched=True,
         ),

@@ -19,6 +19,9 @@ FROZEN_MOVED_V, FROZEN_FORGET_FRAC = 0.03, 0.005
 """A value is frozen that stays the same to the last bit while the string's median cell moves by so much within some
 20 s: movement is forgotten by this share a look. Over hours a current may rightly be the same."""
 
+LAG_LOOKS = 5
+"""What moves beside a value may come this many looks later."""
+
 FROZEN_MOVED_FRAC = 0.05
 """The same for a rack's current, while the converter's DC current moves by this share of the racks' maximum."""
 
@@ -47,6 +50,7 @@ class RackPlausibility:
     """Looks at one rack, `LOOK_S` apart; what was found holds until the next look."""
 
     def __init__(self, limits: Limits, cells: int, racks: int) -> None:
+        self._current_age_s_max = limits.current_age_s_max
         self._open_current_a = OPEN_CURRENT_FRAC * limits.rack_current_a("discharge", "maximum")
         self._frozen_moved_a = FROZEN_MOVED_FRAC * limits.pack_current_a("discharge", "maximum", racks)
         self._voltages, self._current = Frozen(cells), Frozen(1)
@@ -73,7 +77,8 @@ class RackPlausibility:
             yield Condition(
                 "cell_voltage_frozen", float(moved_v[worst]), FROZEN_MOVED_V, f"{cell(worst)}, others moved"
             )
-        yield from self._look_at_current(reading, converter_a)
+        fresh = summary.current_age_s <= self._current_age_s_max
+        yield from self._look_at_current(reading, converter_a if fresh else math.nan)
         yield from self._look_between(voltage_v, mean_v)
         yield from self._look_at_rack(reading, summary, mean_v * len(voltage_v))
         yield from self._look_at_heat(reading.temperature_degc)
@@ -105,7 +110,8 @@ class RackPlausibility:
         off_v = abs(reading.rack_voltage_v - sum_v)
         if off_v > SUM_FRAC * sum_v:
             yield Condition("rack_voltage_mismatch", off_v, SUM_FRAC * sum_v, "cells' sum off by V")
-        if reading.main_closed is False and reading.precharge_closed is False:
+        fresh = summary.current_age_s <= self._current_age_s_max
+        if fresh and reading.main_closed is False and reading.precharge_closed is False:
             current_a = abs(summary.current_a)
             if current_a > self._open_current_a:
                 yield Condition("current_while_open", current_a, self._open_current_a, "through open contactors, A")
@@ -124,17 +130,20 @@ class RackPlausibility:
 
 
 class Frozen:
-    """How far something else has moved since each value last changed."""
+    """How far something else, which may lag behind, has moved since each value last changed."""
 
     def __init__(self, values: int) -> None:
         self._last = np.full(values, np.nan)
+        self._looks = np.zeros(values, np.int64)
         self._low, self._high = np.full(values, np.inf), np.full(values, -np.inf)
 
     def moved(self, values: Floats, other: float) -> Floats:
         """Call again and again with the values and with what moves beside them."""
-        changed = values != self._last
+        self._looks += 1
+        self._looks[values != self._last] = 0
         self._last[:] = values
-        self._low[changed], self._high[changed] = other, other
+        moving = self._looks < LAG_LOOKS
+        self._low[moving], self._high[moving] = other, other
         self._low += FROZEN_FORGET_FRAC * (other - self._low)
         self._high += FROZEN_FORGET_FRAC * (other - self._high)
         np.minimum(self._low, other, out=self._low)

@@ -22,6 +22,9 @@ from bms.summary import Summary
 NEVER_S = 1e6
 """An age above this belongs to something that never spoke."""
 
+OPENING = {action for action in Action if action.opens}
+NARROWING = {Action.BLOCK_CHARGE, Action.BLOCK_DISCHARGE, Action.ZERO_POWER}
+
 STARTUP_S = 10.0
 """A device that has not spoken for this long after the start is reported as lost."""
 
@@ -40,7 +43,8 @@ class ActiveFault:
 
 
 class Protected(NamedTuple):
-    """What the active faults forbid together, and those that tripped in this very tick."""
+    """What the active faults forbid together, and those that tripped in this very tick. A rack that is apart from the
+    others blocks no power by its own faults."""
 
     faults: tuple[ActiveFault, ...]
     tripped: tuple[ActiveFault, ...]
@@ -48,9 +52,22 @@ class Protected(NamedTuple):
     blocks_discharge: bool
     zero_power: bool
     opens: bool
-    """Open the contactors: at least one fault with Action.OPEN or OPEN_PROVEN."""
+    """All racks must open."""
     proven_only: bool
     """Only faults that wait for a proven low current ask for opening."""
+    open_racks: frozenset[str] = frozenset()
+    """Racks that must open, or stay open, for faults of their own."""
+    derated_racks: frozenset[str] = frozenset()
+    """Racks whose own faults narrow the power."""
+
+    def faulted(self, rack: str) -> bool:
+        """A fault that does more than warn is at this rack, or at what all racks share."""
+        others = self.open_racks | self.derated_racks
+        return (
+            self.opens
+            or rack in others
+            or any(fault.kind.action is not Action.WARN for fault in self.faults if fault.target not in others)
+        )
 
 
 class FaultMonitor:
@@ -80,6 +97,10 @@ class FaultMonitor:
         self._absent_s = 0.0
         return self.active
 
+    def still_there(self) -> None:
+        """Its cause was seen by somebody else in this tick."""
+        self._absent_s = 0.0
+
     def _clear(self, present: bool, dt_s: float) -> None:
         self._absent_s = 0.0 if present else self._absent_s + dt_s
         if not self._kind.latched and self._absent_s >= self._kind.clear_s:
@@ -97,7 +118,8 @@ class Protection:
         self._pack_levels = PackLevels(site.limits, len(site.racks))
         self._plausibility = [RackPlausibility(site.limits, rack.cells, len(site.racks)) for rack in site.racks]
         self._currents_agree = CurrentsAgree(site.limits, len(site.racks))
-        self._racks = [rack.name for rack in site.racks]
+        self._racks = frozenset(rack.name for rack in site.racks)
+        self._names = [rack.name for rack in site.racks]
         self._monitors: dict[str, dict[str, FaultMonitor]] = defaultdict(dict)
         self._crc = [ErrorBucket(10.0, 0.02) for _ in site.racks]
         self._counter = [ErrorBucket(10.0, 0.02) for _ in site.racks]
@@ -105,9 +127,10 @@ class Protection:
         self._running_s = 0.0
         self._tripped: list[ActiveFault] = []
 
-    def step(self, image: Image, summary: Summary, dt_s: float) -> Protected:
+    def step(self, image: Image, summary: Summary, dt_s: float, apart: frozenset[str] = frozenset()) -> Protected:
+        """`apart`: names of the racks that are not connected to the DC link."""
         self._running_s += dt_s
-        for index, name in enumerate(self._racks):
+        for index, name in enumerate(self._names):
             self._step_all(self._rack(index, image, summary, dt_s), name, dt_s, image.at_ns)
         pack = self._pack_levels.conditions(summary.racks, self._active("pack"))
         self._step_all([*pack, *self._currents_agree.conditions(image, dt_s)], "pack", dt_s, image.at_ns)
@@ -115,13 +138,16 @@ class Protection:
             self._step_all(inverter_conditions(image, summary, self._limits), "inverter", dt_s, image.at_ns)
         if image.meter is not None or self._running_s > STARTUP_S:
             self._step_all(meter_conditions(summary, self._limits), "grid_meter", dt_s, image.at_ns)
-        return self._judge()
+        return self._judge(apart)
 
     def report(self, fault_id: str, target: str, detail: str, now_ns: int) -> None:
-        """A fault found by the state machine or the guard; it counts from the next step on."""
+        """A fault found by the state machine or the guard; it counts from the next step on, and again and again while
+        it is reported."""
         monitor = self._monitor(fault_id, target)
         if monitor.active is None:
             self._tripped.append(monitor.trip(detail, now_ns))
+        else:
+            monitor.still_there()
 
     def restore(self, fault_id: str, target: str, detail: str, now_ns: int) -> ActiveFault:
         """A fault of an earlier run that is still latched; it has tripped then and does not trip again."""
@@ -150,7 +176,7 @@ class Protection:
     def _rack(self, index: int, image: Image, summary: Summary, dt_s: float) -> Iterable[Condition]:
         rack, health = summary.racks[index], image.racks[index].health
         self._rack_seen[index] |= rack.complete and rack.current_age_s < self._limits.current_age_s_max
-        yield from self._rack_levels.conditions(rack, self._active(self._racks[index]))
+        yield from self._rack_levels.conditions(rack, self._active(self._names[index]))
         converter_a = image.inverter.dc_current_a if image.inverter is not None else math.nan
         yield from self._plausibility[index].conditions(image.racks[index], rack, converter_a, dt_s)
         if self._crc[index].step(health.accepted, health.crc_errors):
@@ -170,21 +196,29 @@ class Protection:
             if tripped is not None:
                 self._tripped.append(tripped)
 
-    def _judge(self) -> Protected:
+    def _judge(self, apart: frozenset[str]) -> Protected:
         places = self._monitors.values()
         faults = tuple(monitor.active for place in places for monitor in place.values() if monitor.active is not None)
         tripped, self._tripped = tuple(self._tripped), []
-        actions = {fault.kind.action for fault in faults}
-        opens = any(action.opens for action in actions)
+        connected = {fault.kind.action for fault in faults if fault.target not in apart}
+        shared = {fault.kind.action for fault in faults if fault.target not in self._racks}
+        everywhere = {fault.kind.action for fault in faults}
+        open_racks = self._at_racks(faults, {Action.OPEN})
+        opens = bool(everywhere & {Action.OPEN_ALL, Action.OPEN_PROVEN}) or Action.OPEN in shared
         return Protected(
             faults=faults,
             tripped=tripped,
-            blocks_charge=Action.BLOCK_CHARGE in actions,
-            blocks_discharge=Action.BLOCK_DISCHARGE in actions,
-            zero_power=opens or Action.ZERO_POWER in actions,
+            blocks_charge=Action.BLOCK_CHARGE in connected,
+            blocks_discharge=Action.BLOCK_DISCHARGE in connected,
+            zero_power=opens or bool(open_racks - apart) or Action.ZERO_POWER in connected,
             opens=opens,
-            proven_only=opens and Action.OPEN not in actions,
+            proven_only=everywhere & OPENING == {Action.OPEN_PROVEN},
+            open_racks=open_racks,
+            derated_racks=self._at_racks(faults, NARROWING),
         )
+
+    def _at_racks(self, faults: Iterable[ActiveFault], actions: set[Action]) -> frozenset[str]:
+        return frozenset(fault.target for fault in faults if fault.kind.action in actions) & self._racks
 
 
 def _detail(condition: Condition) -> str:

@@ -33,6 +33,9 @@ RACK_VOLTAGE_V_MAX = 6553.4
 COMMAND_AGE_S_MAX = 12.7
 
 
+CHATTER_SLOTS = 5
+
+
 class RackUnderTest(Protocol):
     """What the node senses and drives; hil_rigs.plant.RackPlant is one."""
 
@@ -57,7 +60,8 @@ class RackNodeFaults:
     """Set at any time. `frozen` repeats the last values in fresh frames; `stuck_counter` sends fresh values under an
     old counter; `break_crc_frac` is the share of frames whose CRC is wrong; `deaf` hears no command. `held` are the
     values (index among the frames' values) that a sensor does not renew; `heating_k_per_s` is how fast a cell's sensor
-    rises, from the first time it is read; `rack_voltage_off_v` is added to the rack's own voltage."""
+    rises, from the first time it is read; `rack_voltage_off_v` is added to the rack's own voltage; `chatters`: the
+    main contactor's auxiliary contact goes to and fro."""
 
     silent_modules: set[int] = field(default_factory=set)
     silent_current: bool = False
@@ -68,6 +72,7 @@ class RackNodeFaults:
     held: dict[int, float] = field(default_factory=dict)
     heating_k_per_s: dict[int, float] = field(default_factory=dict)
     rack_voltage_off_v: float = 0.0
+    chatters: bool = False
 
 
 class RackNode:
@@ -134,7 +139,7 @@ class RackNode:
             rack.measured_current_a(),
             rack.voltage_v + self.faults.rack_voltage_off_v,
             rack.link_voltage_v,
-            rack.main_closed,
+            rack.main_closed != (self.faults.chatters and slot // CHATTER_SLOTS % 2 == 1),
             rack.precharge_closed,
             self.watchdog_tripped,
             self._command_age_s(now),

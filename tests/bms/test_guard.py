@@ -150,3 +150,10 @@ def test_input_arrays_may_be_read_only(image: Callable[..., Image], rack: Callab
     voltage_v = np.array(reading.voltage_v)
     voltage_v.flags.writeable = False
     assert Guard(LIMITS).step(image(first=reading._replace(voltage_v=voltage_v)), wish(1e5), DT_S).power_w == 1e5
+
+
+def test_rack_that_is_open_binds_nobody(image: Callable[..., Image], rack: Callable[..., RackReading]) -> None:
+    bad = {"cells": {0: 3.9, 1: 2.0}}
+    guard = Guard(LIMITS)
+    assert guard.step(image(first=rack(main_closed=False, **bad)), wish(200e3), 0.02) == wish(200e3)
+    assert guard.step(image(first=rack(**bad)), wish(200e3), 0.02).power_w == 0.0

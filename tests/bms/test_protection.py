@@ -105,7 +105,7 @@ def test_old_current_opens(site: Site, image: Callable[..., Image], rack: Callab
     run(protection, image(), 0.02)
     old = reading._replace(current_at_ns=reading.current_at_ns - 101_000_000)
     protected = run(protection, image(first=old), 0.02)
-    assert (ids(protected), protected.opens, protected.proven_only) == (["current_stale"], True, False)
+    assert (ids(protected), protected.open_racks, protected.proven_only) == (["current_stale"], {"rack1"}, False)
 
 
 def test_lost_inverter_opens_only_proven(site: Site, image: Callable[..., Image]) -> None:
@@ -219,7 +219,7 @@ def test_site_may_change_single_faults(
     stricter = FaultSetting(id="cell_voltage_high_recommended", action="open", debounce_s=0.0, latched=True)
     protection = Protection(site.model_copy(update={"faults": (stricter,)}))
     protected = run(protection, image(first=rack(cells={0: 3.6})), 0.02)
-    assert (ids(protected), protected.opens) == (["cell_voltage_high_recommended"], True)
+    assert (ids(protected), protected.open_racks) == (["cell_voltage_high_recommended"], {"rack1"})
     assert ids(run(protection, image(), 60.0)) == ["cell_voltage_high_recommended"]
 
 
@@ -261,15 +261,15 @@ def test_under_voltage_blocks_discharge_only_until_the_maximum_level(
 
 def test_reported_fault_counts_from_the_next_step(site: Site, image: Callable[..., Image]) -> None:
     protection = Protection(site)
-    protection.report("precharge_failed", "rack1", "3 tries", image().at_ns)
+    protection.report("precharge_timeout", "rack1", "3 tries", image().at_ns)
     protected = run(protection, image(), 0.02)
-    assert (ids(protected), protected.opens) == (["precharge_failed"], True)
+    assert (ids(protected), protected.open_racks) == (["precharge_timeout"], {"rack1"})
 
 
 def test_every_maximum_level_fault_opens_and_latches() -> None:
     for fault in FAULTS.values():
         if fault.level == "maximum":
-            assert fault.action is Action.OPEN
+            assert fault.action in (Action.OPEN, Action.OPEN_ALL)
             assert fault.latched
 
 
@@ -292,7 +292,7 @@ def test_reset_with_the_cause_still_there_trips_again_in_the_same_tick(
     run(protection, high, 0.1)
     protection.reset("cell_voltage_high", "rack1")
     protected = run(protection, high, 0.02)
-    assert ([fault.kind.id for fault in protected.tripped], protected.opens) == (["cell_voltage_high"], True)
+    assert ([fault.kind.id for fault in protected.tripped], protected.open_racks) == (["cell_voltage_high"], {"rack1"})
 
 
 def test_nothing_but_a_latched_fault_at_its_place_is_reset(
@@ -306,7 +306,7 @@ def test_nothing_but_a_latched_fault_at_its_place_is_reset(
 
 
 @pytest.mark.parametrize(
-    ("fault_id", "target"), [("cell_voltage_high", "rack1"), ("contactor_mismatch", "rack1"), ("guard_stop", "guard")]
+    ("fault_id", "target"), [("cell_voltage_high", "rack1"), ("contactor_stuck_open", "rack1"), ("guard_stop", "guard")]
 )
 def test_restored_fault_opens_has_not_tripped_now_and_is_reset(
     site: Site, image: Callable[..., Image], fault_id: str, target: str
@@ -314,7 +314,9 @@ def test_restored_fault_opens_has_not_tripped_now_and_is_reset(
     protection = Protection(site)
     protection.restore(fault_id, target, "cell 1 3.700, limit 3.650", image().at_ns)
     protected = protection.step(image(), summarise(image()), DT_S)
-    assert (ids(protected), protected.tripped, protected.opens) == ([fault_id], (), True)
+    assert (ids(protected), protected.tripped) == ([fault_id], ())
+    assert protected.opens is (target == "guard")
+    assert protected.open_racks == {target} - {"guard"}
     protection.report(fault_id, target, "again", image().at_ns)
     assert ids(run(protection, image(), 60.0)) == [fault_id]
     protection.reset(fault_id, target)
@@ -323,8 +325,30 @@ def test_restored_fault_opens_has_not_tripped_now_and_is_reset(
 
 def test_reported_fault_that_was_reset_trips_when_it_is_reported_again(site: Site, image: Callable[..., Image]) -> None:
     protection = Protection(site)
-    protection.report("contactor_mismatch", "rack1", "did not open", image().at_ns)
+    protection.report("contactor_stuck_open", "rack1", "did not open", image().at_ns)
     run(protection, image(), 0.02)
-    protection.reset("contactor_mismatch", "rack1")
-    protection.report("contactor_mismatch", "rack1", "did not open", image().at_ns)
-    assert [fault.kind.id for fault in run(protection, image(), 0.02).tripped] == ["contactor_mismatch"]
+    protection.reset("contactor_stuck_open", "rack1")
+    protection.report("contactor_stuck_open", "rack1", "did not open", image().at_ns)
+    assert [fault.kind.id for fault in run(protection, image(), 0.02).tripped] == ["contactor_stuck_open"]
+
+
+def test_fault_of_a_rack_that_is_apart_blocks_no_power_but_keeps_it_apart(
+    site: Site, image: Callable[..., Image], rack: Callable[..., RackReading]
+) -> None:
+    high = image(first=rack(cells={0: 3.7}))
+    together, alone = Protection(site), Protection(site)
+    for _ in range(100):
+        both = together.step(high, summarise(high), DT_S)
+        apart = alone.step(high, summarise(high), DT_S, frozenset({"rack1"}))
+    assert (both.zero_power, both.blocks_charge, both.open_racks, both.opens) == (True, True, {"rack1"}, False)
+    assert (apart.zero_power, apart.blocks_charge, apart.open_racks, apart.opens) == (False, False, {"rack1"}, False)
+    assert [protected.faulted("rack1") for protected in (both, apart)] == [True, True]
+    assert [protected.faulted("rack2") for protected in (both, apart)] == [False, False]
+
+
+def test_fault_of_what_all_share_opens_all_wherever_it_is_found(site: Site, image: Callable[..., Image]) -> None:
+    for fault_id, target in (("contactor_welded", "rack2"), ("guard_stop", "guard"), ("thermal_event", "rack1")):
+        protection = Protection(site)
+        protection.report(fault_id, target, "", image().at_ns)
+        protected = protection.step(image(), summarise(image()), DT_S, frozenset({"rack1", "rack2"}))
+        assert (protected.opens, protected.zero_power, protected.faulted("rack1")) == (True, True, True)

@@ -122,13 +122,13 @@ def heal(restarts: Restarts) -> None:
         rack.voltage_bias_v[:] = 0.0
 
 
-def test_latched_fault_keeps_contactors_open_over_restarts_until_it_is_reset() -> None:
+def test_latched_fault_keeps_its_rack_open_over_restarts_until_it_is_reset() -> None:
     async def script(restarts: Restarts) -> None:
         await latch_and_die(restarts)
         heal(restarts)
         for _ in range(2):
             await restarts.run(15.0)
-            assert (restarts.faults(), restarts.closed()) == (["cell_voltage_high"], [False, False])
+            assert (restarts.faults(), restarts.closed()) == (["cell_voltage_high"], [False, True])
             assert restarts.said[1].startswith("latched until `bms reset`: cell_voltage_high (rack-1: cell 3 3.")
         restarts.store.asked.append(Reset("cell_voltage_high", "rack-1"))
         await restarts.run(15.0)
@@ -152,7 +152,7 @@ def test_reset_while_the_cause_is_still_there_trips_again_and_closes_nothing() -
     async def script(restarts: Restarts) -> None:
         await latch_and_die(restarts)
         await restarts.run(10.0, meanwhile=lambda: restarts.store.asked.append(Reset("cell_voltage_high", "rack-1")))
-        assert restarts.closed() == [False, False]
+        assert restarts.closed() == [False, True]
 
     restarts = play(script)
     assert restarts.trips.count("cell_voltage_high") == 2
