@@ -16,9 +16,11 @@ from bms.guard import Guard, HardLimits
 from bms.image import Image, ProcessImage
 from bms.protect.limits import NOTHING, PowerLimiter, RackState
 from bms.protect.protection import ActiveFault, Protected, Protection
+from bms.protect.timing import TimingWatch
 from bms.record import Recorder
 from bms.site import Limits, Site
 from bms.state.memory import SiteMemory, forgetful
+from bms.state.wall_time import WallClock
 from bms.summary import Summary, summarise
 from bms.tick_report import TickOutcome, TickReporter
 from drivers.clock import now_ns
@@ -52,6 +54,7 @@ class Controller:
         perf_clock: Callable[[], float],
         on_trip: Callable[[ActiveFault], None],
         memory: SiteMemory | None = None,
+        wall_clock: WallClock | None = None,
     ) -> None:
         self.site = site
         self._perf_clock = perf_clock
@@ -67,6 +70,7 @@ class Controller:
         self._balancers = [Balancer(site.balancing, cell.capacity_ah) for cell in self._cells]
         self._site_power = SitePower(limits.meter_age_s_max, limits.inverter_age_s_max, site.inverter.response_time_s)
         self._protection = Protection(site)
+        self._timing = TimingWatch(site.controller.protect_period_s, wall_clock)
         self._limiter = PowerLimiter(limits)
         self._battery = Battery(site, rack_resistances_ohm(site, self._cells))
         self._dispatch = Dispatch(site)
@@ -124,7 +128,7 @@ class Controller:
             began, at_ns = self._perf_clock(), now_ns()
             # A stalled gateway saw nothing meanwhile: debounces and waits must not count that time as observed.
             dt_s = min((at_ns - last_ns) / 1e9, COUNTED_PERIODS_MAX * period_s)
-            self._tick(at_ns, dt_s, control=number // every > controlled)
+            self._tick(at_ns, dt_s, pace.overruns, control=number // every > controlled)
             self.report.ticked((self._perf_clock() - began) * 1e3, pace.overruns)
             stopping_s += 0.0 if self._battery.wanted else period_s
             controlled, last_ns = number // every, at_ns
@@ -144,13 +148,14 @@ class Controller:
         settled_s = 2 * self.site.controller.control_period_s
         return stopping_s > STOP_WAIT_S or (stopping_s > settled_s and self._battery.open)
 
-    def _tick(self, at_ns: int, dt_s: float, *, control: bool) -> None:
+    def _tick(self, at_ns: int, dt_s: float, overruns: int, *, control: bool) -> None:
         for fault_id, target in self._memory.resets():
             self.reset(fault_id, target)
         image = self._freeze(at_ns)
         summary = summarise(image)
         powers = self._site_power.see(image)
-        protected = self._protection.step(image, summary, dt_s, self._battery.apart)
+        own = self._timing.conditions(at_ns, overruns)
+        protected = self._protection.step(image, summary, dt_s, self._battery.apart, own)
         battery = self._battery.step(image, summary, protected, dt_s)
         self._limits = self._limiter.step(self._rack_states(image, summary, battery), protected, image.rating, dt_s)
         if control:

@@ -60,6 +60,7 @@ async def _run(site: Site, duration_s: float | None, record: Path | None, state:
             perf_clock=time.perf_counter,
             on_trip=on_trip,
             memory=memory,
+            wall_clock=time.time,
         )
         _stop_on_signals(controller)
         async with _shown(show) as draw:

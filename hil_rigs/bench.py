@@ -28,6 +28,10 @@ CATCH_UP_STEPS_MAX = 100
 """A rig that was held up (a stopped process) makes up for at most this many steps and drops the rest."""
 
 
+NOON_S = 1_782_907_200.0
+"""12:00 UTC on 1 July 2026: when every rig's day starts."""
+
+
 class Bench:
     """Everything that is simulated of one rig. `start`, then `run` until cancelled; `close` cuts the connections."""
 
@@ -51,6 +55,7 @@ class Bench:
         self.inverter_server = ModbusServer(self.inverter, UNIT)
         self.meter_server = ModbusServer(self.meter, UNIT)
         self.truth = Truth(self.plant)
+        self.clock_error_s = 0.0
 
     async def start(self, inverter_port: int = 0, meter_port: int = 0) -> Endpoints:
         """Open the Modbus servers and say where everything is; the CAN buses are in this process only."""
@@ -61,6 +66,10 @@ class Bench:
             grid_meter=ModbusEndpoint(HOST, self.meter_server.port, UNIT),
             racks=tuple(CanEndpoint("virtual", channel) for channel in self.buses),
         )
+
+    def wall_clock(self) -> float:
+        """Seconds since 1970 as the rig's time server says."""
+        return NOON_S + asyncio.get_running_loop().time() + self.clock_error_s
 
     async def run(self) -> None:
         """Advance the plant and let the racks' nodes speak, every 10 ms on absolute deadlines, until cancelled."""

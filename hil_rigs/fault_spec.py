@@ -98,6 +98,18 @@ FAULT_KINDS: dict[str, FaultKind] = {
         FaultKind("monitor-counter", "a rack's frames repeat one counter", "rack", "monitor_counter_errors"),
         FaultKind("commands-lost", "a rack hears nothing of the controller any more", "rack", "rack_command_lost"),
         FaultKind("inverter-lost", "the converter's Modbus link is cut", "", "inverter_lost"),
+        FaultKind(
+            "standstill", "rig and controller stand still for VALUE s, as on a suspended machine", "",
+            "controller_stalled", value=0.8, value_min=0.01, value_max=60.0, unit="s",
+        ),
+        FaultKind(
+            "late-ticks", "for 10 s the machine is busy for VALUE s in every fifth of a second", "", "tick_overruns",
+            value=0.07, value_min=0.01, value_max=0.15, unit="s",
+        ),
+        FaultKind(
+            "clock-jump", "the wall clock jumps by VALUE s", "", "clock_jump",
+            value=3600.0, value_min=-1e6, value_max=1e6, unit="s",
+        ),
         FaultKind("meter-lost", "the grid meter's Modbus link is cut", "", "meter_lost"),
     )
 }  # fmt: skip
@@ -128,6 +140,9 @@ FaultName = Literal[
     "monitor-counter",
     "commands-lost",
     "inverter-lost",
+    "standstill",
+    "late-ticks",
+    "clock-jump",
     "meter-lost",
 ]
 

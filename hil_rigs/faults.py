@@ -1,13 +1,17 @@
 """Injects faults into a running bench: on the plant's sensors, in the nodes, or on the wire."""
 
+import asyncio
+import time
 from collections.abc import Callable
 
 import numpy as np
 
 from hil_rigs.bench import Bench
 from hil_rigs.fault_spec import FaultSpec
+from hil_rigs.world.loop import VirtualLoop
 
 SHORT_OHM = 0.05
+BUSY_S, BUSY_PERIOD_S = 10.0, 0.2
 
 
 class UnknownTargetError(ValueError):
@@ -117,6 +121,24 @@ def _link_short(bench: Bench, _: int, __: int, ___: float) -> None:
     bench.plant.bus.bleed_s = 1.0 / SHORT_OHM
 
 
+def _standstill(_: Bench, __: int, ___: int, seconds: float) -> None:
+    loop = asyncio.get_running_loop()
+    if isinstance(loop, VirtualLoop):
+        loop.stand_still(seconds)
+    else:
+        time.sleep(seconds)
+
+
+def _late_ticks(bench: Bench, _: int, __: int, seconds: float) -> None:
+    loop = asyncio.get_running_loop()
+    for number in range(round(BUSY_S / BUSY_PERIOD_S)):
+        loop.call_later(number * BUSY_PERIOD_S, _standstill, bench, 0, 0, seconds)
+
+
+def _clock_jump(bench: Bench, _: int, __: int, seconds: float) -> None:
+    bench.clock_error_s += seconds
+
+
 def _silent_module(bench: Bench, rack: int, module: int, _: float) -> None:
     bench.nodes[rack].faults.silent_modules.add(module)
 
@@ -171,5 +193,8 @@ _INJECTORS: dict[str, Callable[[Bench, int, int, float], None]] = {
     "monitor-counter": _counter,
     "commands-lost": _deaf,
     "inverter-lost": _inverter_lost,
+    "standstill": _standstill,
+    "late-ticks": _late_ticks,
+    "clock-jump": _clock_jump,
     "meter-lost": _meter_lost,
 }

@@ -94,7 +94,12 @@ async def _simulate(
         trips.append(Trip((fault.since_ns - start_ns) / 1e9, fault.kind.id, fault.target, fault.detail))
 
     controller = Controller(
-        site, can_opener=bench.open_can, recorder=recorder, perf_clock=lambda: math.nan, on_trip=on_trip
+        site,
+        can_opener=bench.open_can,
+        recorder=recorder,
+        perf_clock=lambda: math.nan,
+        on_trip=on_trip,
+        wall_clock=bench.wall_clock,
     )
     end = await _play(bench, controller, faults, duration_s)
     return Outcome(tuple(trips), bench.truth.curves(until_s=duration_s), recorder, end)

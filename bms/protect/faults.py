@@ -312,6 +312,21 @@ FAULTS: dict[str, FaultKind] = {
             "Check its coil's supply and the plug of the auxiliary contact.", latched=True,
         ),
         _row(
+            "tick_overruns", Level.SYSTEM, Action.WARN,
+            "The controller misses too many of its ticks.",
+            "The gateway is too slow or too busy: look at its load, or lengthen the periods.", clear_s=60.0,
+        ),
+        _row(
+            "controller_stalled", Level.SYSTEM, Action.WARN,
+            "The controller stood still; nothing was protected meanwhile but by the devices themselves.",
+            "Look at the gateway's log for a pause, a suspend or an overloaded disk.", clear_s=60.0,
+        ),
+        _row(
+            "clock_jump", Level.SYSTEM, Action.WARN,
+            "The wall clock jumped. Protection does not use it; schedules and demand windows do.",
+            "Check the gateway's time source.", clear_s=60.0,
+        ),
+        _row(
             "guard_stop", Level.SYSTEM, Action.OPEN_ALL,
             "The independent guard saw a hard limit crossed for longer than protection should ever need.",
             "Protection and guard disagree: keep the record and report it.", latched=True,

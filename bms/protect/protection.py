@@ -127,8 +127,16 @@ class Protection:
         self._running_s = 0.0
         self._tripped: list[ActiveFault] = []
 
-    def step(self, image: Image, summary: Summary, dt_s: float, apart: frozenset[str] = frozenset()) -> Protected:
-        """`apart`: names of the racks that are not connected to the DC link."""
+    def step(
+        self,
+        image: Image,
+        summary: Summary,
+        dt_s: float,
+        apart: frozenset[str] = frozenset(),
+        own: Iterable[Condition] = (),
+    ) -> Protected:
+        """`apart`: names of the racks that are not connected to the DC link; `own`: what is wrong with the controller
+        itself."""
         self._running_s += dt_s
         for index, name in enumerate(self._names):
             self._step_all(self._rack(index, image, summary, dt_s), name, dt_s, image.at_ns)
@@ -138,6 +146,7 @@ class Protection:
             self._step_all(inverter_conditions(image, summary, self._limits), "inverter", dt_s, image.at_ns)
         if image.meter is not None or self._running_s > STARTUP_S:
             self._step_all(meter_conditions(summary, self._limits), "grid_meter", dt_s, image.at_ns)
+        self._step_all(own, "controller", dt_s, image.at_ns)
         return self._judge(apart)
 
     def report(self, fault_id: str, target: str, detail: str, now_ns: int) -> None:

@@ -86,6 +86,10 @@ class VirtualLoop(RefusingLoop):
         """As in asyncio; `when` (s) is rounded to whole ns."""
         return self.call_at_ns(round(when * 1e9), callback, *args, context=context)
 
+    def stand_still(self, seconds: float) -> None:
+        """Time passes in which no callback runs, as on a machine that is suspended or overloaded."""
+        self.now_ns += round(seconds * 1e9)
+
     async def getaddrinfo(
         self, host: Any, port: Any, *, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0
     ) -> list[Any]:

@@ -50,6 +50,9 @@ SHIPPED = [
     ("cell-heating", ("thermal_event",), "open"),
     ("current-frozen", ("current_frozen",), "open"),
     ("rack-voltage-wrong", ("rack_voltage_mismatch",), "zero"),
+    ("standstill", ("controller_stalled",), "running"),
+    ("late-ticks", ("tick_overruns",), "running"),
+    ("clock-jump", ("clock_jump",), "running"),
     ("contactor-welded", ("contactor_welded",), None),
     ("contactor-stuck-open", ("contactor_stuck_open",), "partial"),
     ("contactor-drops", ("contactor_opened_itself",), "partial"),
@@ -118,13 +121,13 @@ BAD_FAULTS = [
      "rack-voltage-wrong, contactor-welded, contactor-stuck-open, contactor-drops, contactor-closes, "
      "contactor-chatter, precharge-open, precharge-welded, link-loaded, link-shorted, "
      "cell-data-lost, current-lost, monitor-crc, monitor-counter, "
-     "commands-lost, inverter-lost, meter-lost"),
+     "commands-lost, inverter-lost, standstill, late-ticks, clock-jump, meter-lost"),
     ("", "no kind '', expected one of cell-overvoltage, cell-undervoltage, cell-overtemperature, "
      "module-undertemperature, overcurrent, cell-frozen, open-wire, cell-heating, current-frozen, "
      "rack-voltage-wrong, contactor-welded, contactor-stuck-open, contactor-drops, contactor-closes, "
      "contactor-chatter, precharge-open, precharge-welded, link-loaded, link-shorted, "
      "cell-data-lost, current-lost, monitor-crc, monitor-counter, "
-     "commands-lost, inverter-lost, meter-lost"),
+     "commands-lost, inverter-lost, standstill, late-ticks, clock-jump, meter-lost"),
     ("overcurrent", "expected KIND@T[:TARGET[:VALUE]], for example overcurrent@20"),
     ("overcurrent@20:rack-1:400:5", "expected KIND@T[:TARGET[:VALUE]], for example overcurrent@20"),
     ("overcurrent@", "T is not a number (got '')"),
