@@ -47,6 +47,13 @@ def _parser() -> argparse.ArgumentParser:
     reset.add_argument("--state", metavar="DIR", type=Path, help="as the controller was given it")
     reset.add_argument("--json", action="store_true", help="print one JSON document")
     reset.set_defaults(does=_reset)
+
+    maintain = commands.add_parser("maintain", help="take a rack out of service", description=_maintain.__doc__)
+    maintain.add_argument("site", metavar="SITE", type=Path, help="site file, as the controller was given it")
+    maintain.add_argument("rack", metavar="RACK", help="its name in the site file")
+    maintain.add_argument("--state", metavar="DIR", type=Path, help="as the controller was given it")
+    maintain.add_argument("--json", action="store_true", help="print one JSON document")
+    maintain.set_defaults(does=_maintain)
     faults = commands.add_parser("faults", help="list every fault", description=_faults.__doc__)
     faults.add_argument("--json", action="store_true", help="print one JSON document")
     faults.set_defaults(does=_faults)
@@ -200,6 +207,37 @@ def _reset(arguments: argparse.Namespace) -> int:
     for fault in done.again:
         print(f"tripped again: {fault}")
     return 1 if done.again else 0
+
+
+def _maintain(arguments: argparse.Namespace) -> int:
+    """Take a rack out of service: it opens in the safe order and stays open over restarts; the others go on. `bms reset
+    SITE rack_maintenance --target RACK` gives it back."""
+    import time
+
+    from bms.config_yaml import ConfigErrors
+    from bms.site import load_site
+    from bms.state.files import StateFiles
+    from bms.state.maintain import maintain
+    from bms.state.reset import ResetError
+
+    try:
+        site = load_site(arguments.site)
+        names = [rack.name for rack in site.racks]
+        if arguments.rack not in names:
+            raise ResetError(f"no rack {arguments.rack!r}, expected one of {', '.join(names)}")
+        running = maintain(StateFiles(arguments.state or arguments.site.parent, site.name), arguments.rack, time.time)
+    except (ConfigErrors, ResetError) as error:
+        if arguments.json:
+            print(json.dumps({"ok": False, "errors": str(error).splitlines()}))
+        else:
+            print(error, file=sys.stderr)
+        return 2
+    if arguments.json:
+        print(json.dumps({"ok": True, "running": running}))
+    else:
+        now = "is leaving" if running else "is out of service; the controller does not run, or it was so before"
+        print(f"{arguments.rack} {now}")
+    return 0
 
 
 def _faults(arguments: argparse.Namespace) -> int:

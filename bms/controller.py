@@ -14,11 +14,14 @@ from bms.estimate.site_power import SitePower, SitePowers
 from bms.estimate.soc import RackSoc, summarise_soc
 from bms.guard import Guard, HardLimits
 from bms.image import Image, ProcessImage
+from bms.protect.faults import MAINTENANCE
 from bms.protect.limits import NOTHING, PowerLimiter, RackState
 from bms.protect.protection import ActiveFault, Protected, Protection
 from bms.protect.timing import TimingWatch
+from bms.rack import RackMode
 from bms.record import Recorder
 from bms.site import Limits, Site
+from bms.state.maintain import ASKED
 from bms.state.memory import SiteMemory, forgetful
 from bms.state.wall_time import WallClock
 from bms.summary import Summary, summarise
@@ -151,11 +154,14 @@ class Controller:
     def _tick(self, at_ns: int, dt_s: float, overruns: int, *, control: bool) -> None:
         for fault_id, target in self._memory.resets():
             self.reset(fault_id, target)
+        for rack in self._memory.maintain():
+            self._protection.report(MAINTENANCE, rack, ASKED, at_ns)
         image = self._freeze(at_ns)
         summary = summarise(image)
         powers = self._site_power.see(image)
         own = self._timing.conditions(at_ns, overruns)
         protected = self._protection.step(image, summary, dt_s, self._battery.apart, own)
+        self._battery.out_of_service = dict.fromkeys(protected.maintained, RackMode.MAINTENANCE)
         battery = self._battery.step(image, summary, protected, dt_s)
         self._limits = self._limiter.step(self._rack_states(image, summary, battery), protected, image.rating, dt_s)
         if control:

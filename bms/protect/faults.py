@@ -156,6 +156,9 @@ LEVELLED: dict[str, Levelled] = {
 }  # fmt: skip
 
 
+MAINTENANCE = "rack_maintenance"
+"""No fault, but a lock that behaves as a latched one: it opens its rack, survives restarts and is reset."""
+
 FAULTS: dict[str, FaultKind] = {
     fault.id: fault
     for fault in (
@@ -300,6 +303,12 @@ FAULTS: dict[str, FaultKind] = {
             "contactor_closed_itself", Level.SYSTEM, Action.OPEN_ALL,
             "A main contactor that should be open says that it is closed.",
             "Keep away; check for a weld, a second master and the auxiliary contact.", latched=True,
+        ),
+        _row(
+            MAINTENANCE, Level.SYSTEM, Action.OPEN,
+            "Somebody took the rack out of service with `bms maintain`.",
+            "Give it back with `bms reset SITE rack_maintenance --target RACK`. Its contactors may close then.",
+            latched=True,
         ),
         _row(
             "contactor_unproven", Level.SYSTEM, Action.OPEN_ALL,

@@ -13,7 +13,7 @@ from bms.protect.conditions import (
     rack_data_conditions,
 )
 from bms.protect.debounce import ErrorBucket, LeakyBucket
-from bms.protect.faults import FAULTS, LEVELLED, Action, FaultKind
+from bms.protect.faults import FAULTS, LEVELLED, MAINTENANCE, Action, FaultKind
 from bms.protect.levels import Condition, PackLevels, RackLevels
 from bms.protect.plausibility import CurrentsAgree, RackPlausibility
 from bms.site import Site
@@ -59,6 +59,8 @@ class Protected(NamedTuple):
     """Racks that must open, or stay open, for faults of their own."""
     derated_racks: frozenset[str] = frozenset()
     """Racks whose own faults narrow the power."""
+    maintained: frozenset[str] = frozenset()
+    """Racks that somebody took out of service."""
 
     def faulted(self, rack: str) -> bool:
         """A fault that does more than warn is at this rack, or at what all racks share."""
@@ -224,6 +226,7 @@ class Protection:
             proven_only=everywhere & OPENING == {Action.OPEN_PROVEN},
             open_racks=open_racks,
             derated_racks=self._at_racks(faults, NARROWING),
+            maintained=frozenset(fault.target for fault in faults if fault.kind.id == MAINTENANCE),
         )
 
     def _at_racks(self, faults: Iterable[ActiveFault], actions: set[Action]) -> frozenset[str]:

@@ -39,7 +39,7 @@ class StateFiles:
         self.unfinished = folder / f"{site}.state.tmp"
         self.events = folder / f"{site}.events.jsonl"
         self.earlier_events = folder / f"{site}.events.1.jsonl"
-        self.request = folder / f"{site}.reset.json"
+        self.request = folder / f"{site}.request.json"
         self.locked = folder / f"{site}.lock"
 
     def lock(self) -> BinaryIO:

@@ -65,6 +65,10 @@ class SiteMemory:
         """What people asked for since the last call."""
         return self._store.resets()
 
+    def maintain(self) -> list[str]:
+        """Racks that people want out of service since the last call."""
+        return self._store.maintain()
+
     def recall(self, soc: Sequence[RackSoc], protection: Protection, now_ns: int) -> None:
         """Give SoC and latched faults back to those that need them, as far as anybody knows them."""
         self._log("started", starts=self._starts)

@@ -43,6 +43,7 @@ class ProcessStore:
         self.files = StateFiles(folder, site)
         self._events: deque[bytes] = deque(maxlen=EVENTS_MAX)
         self._asked: list[Reset] = []
+        self._maintain: list[str] = []
         self._ending = False
         self._unanswered_s: float | None = None
         self._fault = ""
@@ -78,6 +79,10 @@ class ProcessStore:
 
     def resets(self) -> list[Reset]:
         asked, self._asked = self._asked, []
+        return asked
+
+    def maintain(self) -> list[str]:
+        asked, self._maintain = self._maintain, []
         return asked
 
     async def __aenter__(self) -> Self:
@@ -148,6 +153,7 @@ class ProcessStore:
             self._unanswered_s = None
             self._blame(said["fault"])
         self._asked += [Reset(*pair) for pair in said.get("reset", [])]
+        self._maintain += said.get("maintain", [])
 
     def _blame(self, fault: str) -> None:
         if fault and fault != self._fault:

@@ -3,7 +3,7 @@ saved state is changed, and the next start finds it so."""
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import NamedTuple
 
@@ -34,7 +34,7 @@ class ResetDone(NamedTuple):
 def reset(files: StateFiles, fault_id: str, target: str | None, wall_clock: WallClock) -> ResetDone:
     """Reset the latched faults of this id (`all` = each), at this target (None = each). Takes up to ANSWER_S, and
     TRIPS_AGAIN_S more. ResetError when nothing such is latched, or nobody answers."""
-    state, _ = _state(files)
+    state, _ = saved_state(files)
     chosen = [fault for fault in state.latched if fault_id in (fault.id, "all") and target in (fault.target, None)]
     if not chosen:
         latched = ", ".join(f"{fault.id} ({fault.target})" for fault in state.latched) or "nothing"
@@ -53,7 +53,7 @@ def _wanted(fault_id: str, target: str | None) -> str:
     return fault_id if target is None else f"{fault_id} at {target}"
 
 
-def _state(files: StateFiles) -> tuple[SavedState, bool]:
+def saved_state(files: StateFiles) -> tuple[SavedState, bool]:
     """The newest believable state, and whether it is the current file. ResetError when there is none."""
     found = find_state(files)
     if found.document is not None:
@@ -64,7 +64,7 @@ def _state(files: StateFiles) -> tuple[SavedState, bool]:
 
 def _change(files: StateFiles, chosen: Sequence[LatchedFault], wall_clock: WallClock) -> ResetDone:
     """Nobody else writes: the lock is held."""
-    state, is_current = _state(files)
+    state, is_current = saved_state(files)
     chosen = [fault for fault in chosen if fault in state.latched]
     left = replace(state, latched=tuple(fault for fault in state.latched if fault not in chosen))
     at = utc_text(wall_clock())
@@ -82,19 +82,24 @@ def _change(files: StateFiles, chosen: Sequence[LatchedFault], wall_clock: WallC
 
 def _ask(files: StateFiles, chosen: Sequence[LatchedFault]) -> ResetDone:
     """The state itself is the answer: a fault that was reset is gone from it, or has tripped since."""
-    unfinished = files.request.with_suffix(".tmp")
-    try:
-        unfinished.write_text(json.dumps([[fault.id, fault.target] for fault in chosen]))
-        unfinished.replace(files.request)
-    except OSError as error:
-        raise ResetError(f"{files.request}: cannot be written: {error.strerror}") from None
+    write_request(files, {"reset": [[fault.id, fault.target] for fault in chosen]})
     end_s = time.monotonic() + ANSWER_S
-    while set(chosen) & set(_state(files)[0].latched):
+    while set(chosen) & set(saved_state(files)[0].latched):
         if time.monotonic() > end_s:
             files.request.unlink(missing_ok=True)
             raise ResetError("the running controller did not answer")
         time.sleep(LOOK_S)
     time.sleep(TRIPS_AGAIN_S)
     places = {(fault.id, fault.target) for fault in chosen}
-    again = [fault for fault in _state(files)[0].latched if (fault.id, fault.target) in places]
+    again = [fault for fault in saved_state(files)[0].latched if (fault.id, fault.target) in places]
     return ResetDone(tuple(chosen), tuple(again), running=True)
+
+
+def write_request(files: StateFiles, request: Mapping[str, object]) -> None:
+    """Ask the running controller; whole or not at all. ResetError when the folder takes nothing."""
+    unfinished = files.request.with_suffix(".tmp")
+    try:
+        unfinished.write_text(json.dumps(request))
+        unfinished.replace(files.request)
+    except OSError as error:
+        raise ResetError(f"{files.request}: cannot be written: {error.strerror}") from None

@@ -32,6 +32,9 @@ class StateStore(Protocol):
     def resets(self) -> list[Reset]:
         """What was asked for since the last call."""
 
+    def maintain(self) -> list[str]:
+        """Racks that somebody wants out of service since the last call."""
+
     @property
     def fault(self) -> str: ...
 
@@ -49,6 +52,9 @@ class NoStore:
     def resets(self) -> list[Reset]:
         return []
 
+    def maintain(self) -> list[str]:
+        return []
+
 
 class MemoryStore:
     """Keeps the document's bytes, as a file would; for virtual time, where nothing may touch a disk."""
@@ -59,6 +65,7 @@ class MemoryStore:
         self._soc: Any = {}
         self.events: list[dict[str, Any]] = []
         self.asked: list[Reset] = []
+        self.asked_out: list[str] = []
         self.fault = ""
         self.ready = True
 
@@ -71,6 +78,10 @@ class MemoryStore:
 
     def resets(self) -> list[Reset]:
         asked, self.asked = self.asked, []
+        return asked
+
+    def maintain(self) -> list[str]:
+        asked, self.asked_out = self.asked_out, []
         return asked
 
     def found(self) -> Found[SavedState]:

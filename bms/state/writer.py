@@ -3,8 +3,8 @@
 Standard input: lines of JSON, `{"event": …}` for the log and `{"state": …}` for the document, of which only the
 newest that waits is written; a state without `soc` keeps the one before. Standard output: lines of JSON, first
 `{"ready": true}` or `{"refused": why}` (status 2), then `{"fault": why}` after each document and whenever it changes
-(empty = all is saved) and `{"reset": [[fault id, target], …]}` when somebody put a request into the folder. Ends at the
-end of input only.
+(empty = all is saved) and `{"reset": [[fault id, target], …], "maintain": [rack, …]}` when somebody put a request into
+the folder. Ends at the end of input only.
 """
 
 import contextlib
@@ -113,11 +113,16 @@ class Writer:
 
     def look_for_request(self) -> None:
         """A request is taken out of the folder and passed on; what cannot be read is nobody's request."""
-        with contextlib.suppress(OSError, ValueError, TypeError, RecursionError):
+        with contextlib.suppress(OSError, ValueError, TypeError, AttributeError, RecursionError):
             with self._files.request.open("rb") as request:
                 data = request.read(REQUEST_BYTES_MAX)
             self._files.request.unlink()
-            _say({"reset": [[str(fault_id), str(target)] for fault_id, target in json.loads(data)]})
+            asked = json.loads(data)
+            resets = [[str(fault_id), str(target)] for fault_id, target in asked.get("reset", [])]
+            racks = [str(rack) for rack in asked.get("maintain", [])]
+            said = {key: value for key, value in (("reset", resets), ("maintain", racks)) if value}
+            if said:
+                _say(said)
 
     def blame(self, error: OSError, *, always: bool = False) -> None:
         self._tell(f"{self._files.current}: cannot be saved: {error.strerror or error}", always=always)

@@ -103,14 +103,14 @@ def test_full_disk_costs_nothing_once_there_is_room_again(
 
 
 def test_request_is_passed_on_once(files: StateFiles, writer: Writer, capsys: pytest.CaptureFixture[str]) -> None:
-    files.request.write_text('[["guard_stop", "guard"]]')
+    files.request.write_text('{"reset": [["guard_stop", "guard"]]}')
     writer.look_for_request()
     writer.look_for_request()
     assert capsys.readouterr().out == '{"reset": [["guard_stop", "guard"]]}\n'
     assert not files.request.exists()
 
 
-@pytest.mark.parametrize("text", ["", "all", "[1]", '{"a": 1}', '[["guard_stop"]]', "[" * 9000])
+@pytest.mark.parametrize("text", ["", "all", "[1]", "{}", '{"a": 1}', '[["guard_stop"]]', "[" * 9000])
 def test_request_that_cannot_be_read_resets_nothing(
     files: StateFiles, writer: Writer, capsys: pytest.CaptureFixture[str], text: str
 ) -> None:
@@ -123,7 +123,7 @@ def test_request_that_cannot_be_read_resets_nothing(
 def test_request_from_before_the_start_is_not_carried_out(
     files: StateFiles, start: Callable[[StateFiles], Writer], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    files.request.write_text('[["guard_stop", "guard"]]')
+    files.request.write_text('{"reset": [["guard_stop", "guard"]]}')
     start(files).look_for_request()
     assert capsys.readouterr().out == ""
 

@@ -208,3 +208,20 @@ def test_counters_go_on_where_they_were() -> None:
         assert all(np.diff(throughput_ah) > 0.01)
 
     play(script)
+
+
+def test_rack_in_maintenance_stays_away_over_restarts_and_the_other_works() -> None:
+    async def script(restarts: Restarts) -> None:
+        restarts.store.asked_out.append("rack-2")
+        for _ in range(2):
+            await restarts.run(15.0)
+            status = restarts.controller.report.status()
+            assert status is not None
+            assert (restarts.faults(), restarts.closed()) == (["rack_maintenance"], [True, False])
+            assert status.rack_modes == {"rack-1": "online", "rack-2": "maintenance"}
+            assert status.mode == "running"
+        restarts.store.asked.append(Reset("rack_maintenance", "rack-2"))
+        await restarts.run(12.0)
+        assert (restarts.faults(), restarts.closed()) == ([], [True, True])
+
+    play(script)

@@ -1,0 +1,61 @@
+"""`bms maintain`: a rack leaves and stays away over restarts, the others go on, and `bms reset` gives it back."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bms.cli import main
+from bms.site import Site, dump_site
+from bms.state.files import StateFiles, encode, replace
+from bms.state.saved import SavedState, find_state
+
+EMPTY = {
+    "saved_at": "2026-07-01T12:00:03.000Z", "starts": 3, "trips": {}, "latched": [], "soc": {}, "racks": {},
+}  # fmt: skip
+
+
+@pytest.fixture
+def files(site: Site, tmp_path: Path) -> StateFiles:
+    """The folder of a site file, and a state with nothing latched in it."""
+    (tmp_path / "site.yaml").write_text(dump_site(site))
+    files = StateFiles(tmp_path, "test")
+    replace(files, encode("test", EMPTY), keep=True)
+    return files
+
+
+def bms(files: StateFiles, command: str, *words: str) -> int:
+    return main([command, str(files.folder / "site.yaml"), *words])
+
+
+def latched(files: StateFiles) -> list[tuple[str, str]]:
+    state: SavedState | None = find_state(files).document
+    assert state is not None
+    return [(fault.id, fault.target) for fault in state.latched]
+
+
+def test_rack_is_out_of_service_once_until_it_is_given_back(files: StateFiles) -> None:
+    assert bms(files, "maintain", "rack2") == 0
+    assert bms(files, "maintain", "rack2") == 0
+    assert latched(files) == [("rack_maintenance", "rack2")]
+    assert bms(files, "reset", "rack_maintenance", "--target", "rack2") == 0
+    assert latched(files) == []
+    events = [json.loads(line) for line in files.events.read_bytes().splitlines()]
+    assert [(event["event"], event["fault"], event["target"]) for event in events] == [
+        ("tripped", "rack_maintenance", "rack2"),
+        ("reset", "rack_maintenance", "rack2"),
+    ]
+
+
+def test_unknown_rack_is_named_with_those_there_are(files: StateFiles, capsys: pytest.CaptureFixture[str]) -> None:
+    assert bms(files, "maintain", "rack9") == 2
+    assert capsys.readouterr().err == "no rack 'rack9', expected one of rack1, rack2\n"
+    assert latched(files) == []
+
+
+def test_without_a_state_there_is_one_clear_line(files: StateFiles, capsys: pytest.CaptureFixture[str]) -> None:
+    files.current.unlink()
+    assert bms(files, "maintain", "rack1", "--json") == 2
+    document = json.loads(capsys.readouterr().out)
+    assert document["ok"] is False
+    assert document["errors"][0].endswith("there is no saved state; start the controller first")
