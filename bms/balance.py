@@ -1,4 +1,4 @@
-"""Which cells of a rack bleed: chosen by SoC, or by voltage while that tells more; in quiet times only."""
+"""Which cells of a rack bleed: chosen by charge, or by voltage while that tells more; in quiet times only."""
 
 import math
 
@@ -11,7 +11,7 @@ from drivers.readings import Flags, Floats, RackReading
 from kernels.balance import choose_bleed
 
 SIGMA_FRAC_MAX = 0.01
-"""The cells' SoC is compared while its differences are known this well, and their voltage otherwise: on a plateau
+"""The cells' charge is compared while its differences are known this well, and their voltage otherwise: on a plateau
 that says nothing and no cell stands out, near full it says who is fuller, if not by how much."""
 
 QUIET_TIME_S = 60.0
@@ -38,7 +38,7 @@ class Balancer:
 
     def _by_soc(self, reading: RackReading, soc: RackSoc) -> Flags:
         settings = self._settings
-        return self._chosen(reading, soc.soc_frac, settings.on_above_frac, settings.off_above_frac)
+        return self._chosen(reading, soc.fullness_frac, settings.on_above_frac, settings.off_above_frac)
 
     def _by_voltage(self, reading: RackReading) -> Flags:
         """Against the median: a single weak cell must not make all others bleed."""

@@ -48,7 +48,9 @@ class RackSoc:
 
     `soc_frac`, `sigma_frac`: each cell's; `difference_sigma_frac`: of a cell's SoC against the mean cell's, which may
     be well known while the mean is not. `usable_frac`: what can be discharged until the first cell is empty, as a
-    share of what can flow until the first is full or empty; `energy_wh`: the same before losses."""
+    share of what can flow until the first is full or empty; `energy_wh`: the same before losses. `fullness_frac`: 1
+    less the charge that a cell still takes, as a share of the mean cell's capacity: it orders cells the same way
+    wherever in the cycle they are, which SoC does not where capacities differ."""
 
     def __init__(self, cell: CellTables, cells: int, current_age_s_max: float) -> None:
         self._cell = cell
@@ -67,6 +69,7 @@ class RackSoc:
         self.soc_frac: Floats = np.full(cells, math.nan)
         self.sigma_frac: Floats = self.soc_frac
         self.difference_sigma_frac: Floats = np.full(cells, Spread().soc_frac)
+        self.fullness_frac: Floats = self.soc_frac
         self.usable_frac = self.energy_wh = math.nan
 
     def step(self, reading: RackReading, summary: RackSummary, dt_s: float) -> None:
@@ -184,9 +187,10 @@ class RackSoc:
 
     def _reckon_usable(self) -> None:
         """The emptiest and the fullest cell bind, each by its own capacity."""
-        capacity_ah = self._mean.capacity_ah * self._cells.capacity_factor[0][0]
-        to_empty_ah = float((self.soc_frac * capacity_ah).min())
-        to_full_ah = float(((1.0 - self.soc_frac) * capacity_ah).min())
+        factor = self._cells.capacity_factor[0][0].astype(np.float64)
+        self.fullness_frac = 1.0 - (1.0 - self.soc_frac) * factor
+        to_empty_ah = self._mean.capacity_ah * float((self.soc_frac * factor).min())
+        to_full_ah = self._mean.capacity_ah * float(1.0 - self.fullness_frac.max())
         self.usable_frac = to_empty_ah / (to_empty_ah + to_full_ah)
         mean_frac = float(self.soc_frac.mean())
         low_v, high_v = np.interp(

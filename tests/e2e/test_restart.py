@@ -108,9 +108,7 @@ def test_latched_fault_survives_kills_until_reset(
     wait_until(lambda: [fault.id for fault in saved(files).latched] == ["cell_voltage_high"])
     controller = run()
     controller.until("^state: latched until `bms reset`: cell_voltage_high ")
-    for _ in range(8):
-        assert " fault " in controller.until(r" SoC \d")
-    assert plant.battery_w() == 0.0
+    controller.until(r"  running .* cell_voltage_high \(rack-1: ")
 
     assert reset(tmp_path, "cell_voltage_low").returncode == 2
     again = reset(tmp_path, "all", "--json")
