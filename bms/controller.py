@@ -10,6 +10,7 @@ from bms.decision import Decision
 from bms.devices import open_inverter, open_meter, open_rack
 from bms.dispatch.dispatch import Dispatch, Wish
 from bms.dispatch.view import SiteView
+from bms.estimate.held_current import HeldCurrent
 from bms.estimate.site_power import SitePower, SitePowers
 from bms.estimate.soc import RackSoc, summarise_soc
 from bms.guard import Guard, HardLimits
@@ -61,6 +62,7 @@ class Controller:
         self._cells = [load_cell(rack.cell) for rack in site.racks]
         limits = site.limits
         self._soc = [RackSoc(load_tables(rack.cell), rack.cells, limits.current_age_s_max) for rack in site.racks]
+        self._held = [HeldCurrent(load_tables(rack.cell), rack.cells, limits) for rack in site.racks]
         self._balancers = [Balancer(site.balancing, cell.capacity_ah) for cell in self._cells]
         self._site_power = SitePower(limits.meter_age_s_max, limits.inverter_age_s_max, site.inverter.response_time_s)
         self._protection = Protection(site)
@@ -168,8 +170,9 @@ class Controller:
         """The slower part: estimate, dispatch and balance, over the time since it was last done."""
         elapsed_s = (image.at_ns - self._controlled_ns) / 1e9 if self._controlled_ns is not None else 0.0
         self._controlled_ns = image.at_ns
-        for soc, rack, rack_summary in zip(self._soc, image.racks, summary.racks, strict=True):
+        for soc, held, rack, rack_summary in zip(self._soc, self._held, image.racks, summary.racks, strict=True):
             soc.step(rack, rack_summary, elapsed_s)
+            held.step(soc, rack, elapsed_s)
         self._soc_summary = summarise_soc(self._soc)
         if battery.power_allowed:
             self._wish = self._wish_now(powers, elapsed_s)
@@ -216,6 +219,9 @@ class Controller:
                 cell_resistance_ohm=self._cells[index].resistance_ohm,
                 voltage_v=rack.rack_voltage_v,
                 online=battery.rack_modes[index] is RackMode.ONLINE,
+                number=index + 1,
+                soh_frac=self._soc[index].soh_frac_min,
+                held=self._held[index].currents,
             )
             for index, rack in enumerate(image.racks)
         ]

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +39,17 @@ class CellGroup:
         self.members = members
 
 
+class CellState(TypedDict):
+    """Of a string, as the limit solver takes it: one value a cell, but for the last two, which the string shares."""
+
+    resistance_factor: Floats
+    resistance_sigma_frac: Floats
+    capacity_ah: Floats
+    capacity_sigma_frac: Floats
+    rc_current_a: Floats
+    hysteresis: float
+
+
 class RackSoc:
     """SoC of one rack's cells. Without a first complete reading `known` is False and all values are NaN.
 
@@ -46,7 +58,8 @@ class RackSoc:
 
     `soc_frac`, `sigma_frac`: each cell's; `difference_sigma_frac`: of a cell's SoC against the mean cell's, which may
     be well known while the mean is not. `usable_frac`: what can be discharged until the first cell is empty, as a
-    share of what can flow until the first is full or empty; `energy_wh`: the same before losses."""
+    share of what can flow until the first is full or empty; `energy_wh`: the same before losses; `soh_frac_min`: the
+    weakest cell's capacity by that of the cell file."""
 
     def __init__(self, cell: CellTables, cells: int, current_age_s_max: float) -> None:
         self._cell = cell
@@ -66,6 +79,21 @@ class RackSoc:
         self.sigma_frac: Floats = self.soc_frac
         self.difference_sigma_frac: Floats = np.full(cells, Spread().soc_frac)
         self.usable_frac = self.energy_wh = math.nan
+        self.soh_frac_min = math.nan
+
+    def cell_state(self) -> CellState:
+        """What the newest comparison knows of the cells beside their SoC."""
+        factor, factor_sigma = (row[0].astype(np.float64) for row in self._cells.resistance_factor)
+        capacity, capacity_sigma = (row[0].astype(np.float64) for row in self._cells.capacity_factor)
+        mean = self._mean
+        return CellState(
+            resistance_factor=mean.resistance_factor * factor,
+            resistance_sigma_frac=np.hypot(mean.resistance_sigma_frac, factor_sigma / factor),
+            capacity_ah=mean.capacity_ah * capacity,
+            capacity_sigma_frac=np.hypot(mean.capacity_ah_sigma / mean.capacity_ah, capacity_sigma / capacity),
+            rc_current_a=mean.rc_current_a(),
+            hysteresis=mean.hysteresis,
+        )
 
     def step(self, reading: RackReading, summary: RackSummary, dt_s: float) -> None:
         """Advance by `dt_s` since the previous step. Over a gap in the current nothing is integrated; sigma grows."""
@@ -141,6 +169,7 @@ class RackSoc:
     def _reckon_usable(self) -> None:
         """The emptiest and the fullest cell bind, each by its own capacity."""
         capacity_ah = self._mean.capacity_ah * self._cells.capacity_factor[0][0]
+        self.soh_frac_min = float(capacity_ah.min()) / self._cell.capacity_ah
         to_empty_ah = float((self.soc_frac * capacity_ah).min())
         to_full_ah = float(((1.0 - self.soc_frac) * capacity_ah).min())
         self.usable_frac = to_empty_ah / (to_empty_ah + to_full_ah)
