@@ -69,7 +69,7 @@ class Controller:
         self._limiter = PowerLimiter(limits)
         self._battery = Battery(site)
         self._dispatch = Dispatch(site)
-        self._guard = Guard(hard_limits(limits))
+        self._guard = Guard(hard_limits(limits, len(site.racks)))
         self._actuators = Actuators(self._inverter, self._racks)
         self._wish = NO_WISH
         self._controlled_ns: int | None = None
@@ -239,14 +239,20 @@ def _contactor_word(closed: bool | None) -> str:
     return {True: "CLOSED", False: "open", None: "unknown"}[closed]
 
 
-def hard_limits(limits: Limits) -> HardLimits:
+def hard_limits(limits: Limits, racks: int) -> HardLimits:
     """The guard's numbers: the maximum level of the site's limits."""
     return HardLimits(
         cell_voltage_v_min=limits.cell_voltage_v_min,
         cell_voltage_v_max=limits.cell_voltage_v_max,
-        temperature_degc_max=limits.discharge_temperature_degc_max,
+        charge_temperature_degc_min=limits.charge_temperature_degc_min,
+        charge_temperature_degc_max=limits.charge_temperature_degc_max,
+        discharge_temperature_degc_min=limits.discharge_temperature_degc_min,
+        discharge_temperature_degc_max=limits.discharge_temperature_degc_max,
         charge_current_a_max=limits.rack_charge_current_a_max,
         discharge_current_a_max=limits.rack_discharge_current_a_max,
+        pack_charge_current_a_max=limits.pack_current_a("charge", "maximum", racks),
+        pack_discharge_current_a_max=limits.pack_current_a("discharge", "maximum", racks),
         cell_data_age_s_max=limits.cell_data_age_s_max,
+        temperature_age_s_max=limits.temperature_age_s_max,
         current_age_s_max=limits.current_age_s_max,
     )
