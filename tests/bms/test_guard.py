@@ -12,7 +12,7 @@ import bms.decision
 import bms.guard
 import bms.image
 from bms.decision import Contactors, Decision
-from bms.guard import STOP_AFTER_S, Guard, HardLimits
+from bms.guard import FLOWING_FRAC, STOP_AFTER_S, Guard, HardLimits
 from bms.image import Image
 from drivers.readings import InverterRating, RackReading
 
@@ -38,7 +38,7 @@ def wish(power_w: float, run: bool = True) -> Decision:
     return Decision(power_w, run, (Contactors(True, False),) * 2, (None, None), "", "")
 
 
-@pytest.mark.parametrize("power_w", [-400e3, 0.0, 400e3])
+@pytest.mark.parametrize("power_w", [-500e3, -400e3, 0.0, 400e3, 500e3])
 def test_healthy_image_lets_the_wish_pass_unchanged(image: Callable[..., Image], power_w: float) -> None:
     assert Guard(LIMITS).step(image(), wish(power_w), DT_S) == wish(power_w)
 
@@ -105,7 +105,7 @@ def test_old_current_forces_zero_power(image: Callable[..., Image], rack: Callab
 def test_old_temperatures_force_zero_power(image: Callable[..., Image], rack: Callable[..., RackReading]) -> None:
     reading = rack()
     at_ns = reading.temperature_at_ns.copy()
-    at_ns[1] -= 1_001_000_000
+    at_ns[1] -= 1_000_000_001
     decision = Guard(LIMITS).step(image(second=reading._replace(temperature_at_ns=at_ns)), wish(1e5), DT_S)
     assert (decision.power_w, decision.clip_reason) == (0.0, "rack 2: temperatures too old")
 
@@ -122,7 +122,14 @@ def test_readings_as_old_as_allowed_count(image: Callable[..., Image], rack: Cal
 
 @pytest.mark.parametrize(
     ("currents_a", "sent_w"),
-    [((251.0, 251.0), 1e5), ((261.0, 261.0), 0.0), ((-251.0, -251.0), 0.0), ((-249.0, -249.0), 1e5)],
+    [
+        ((251.0, 251.0), 1e5),
+        ((260.0, 260.0), 1e5),
+        ((-250.0, -250.0), 1e5),
+        ((261.0, 261.0), 0.0),
+        ((-251.0, -251.0), 0.0),
+        ((-249.0, -249.0), 1e5),
+    ],
 )
 def test_current_of_all_racks_has_a_maximum(
     image: Callable[..., Image],
@@ -141,6 +148,8 @@ def test_current_of_all_racks_has_a_maximum(
     [
         ({"cells": {0: 3.7}, "current_a": -5.7}, "rack 2: charged beyond a cell's limits"),
         ({"cells": {0: 3.7}, "current_a": -5.5}, ""),
+        ({"cells": {0: 3.7}, "current_a": -FLOWING_FRAC * 280.0}, ""),
+        ({"cells": {0: 2.4}, "current_a": FLOWING_FRAC * 280.0}, ""),
         ({"cells": {0: 3.7}, "current_a": 50.0}, ""),
         ({"cells": {0: 2.4}, "current_a": 5.7}, "rack 2: discharged beyond a cell's limits"),
         ({"cells": {0: 2.4}, "current_a": 5.5}, ""),
@@ -222,6 +231,71 @@ def test_crossing_that_lasts_stops_and_opens_for_good(
         decision = guard.step(hot, wish(1e5), DT_S)
     assert (decision.run, decision.contactors) == (False, (Contactors(False, False),) * 2)
     assert guard.step(image(), wish(1e5), DT_S).run is False
+
+
+def test_stop_is_said_by_the_guard_with_its_reason(
+    image: Callable[..., Image], rack: Callable[..., RackReading]
+) -> None:
+    guard = Guard(LIMITS)
+    hot = image(first=rack(degc={0: 61.0}))
+    for _ in range(9):
+        decision = guard.step(hot, wish(1e5), 0.5)
+    opened = (Contactors(False, False),) * 2
+    assert decision == Decision(0.0, False, opened, (None, None), "guard", "rack 1: temperature above maximum")
+    assert guard.step(image(), wish(1e5), 0.5) == decision
+
+
+def test_stop_comes_after_its_time_and_not_with_it(
+    image: Callable[..., Image], rack: Callable[..., RackReading]
+) -> None:
+    guard = Guard(LIMITS)
+    hot = image(first=rack(degc={0: 61.0}))
+    for _ in range(8):
+        assert guard.step(hot, wish(1e5), STOP_AFTER_S / 8).run
+    assert not guard.step(hot, wish(1e5), STOP_AFTER_S / 8).run
+
+
+def test_each_crossing_is_timed_anew(image: Callable[..., Image], rack: Callable[..., RackReading]) -> None:
+    guard = Guard(LIMITS)
+    hot = image(first=rack(degc={0: 61.0}))
+    for now in [hot] * 7 + [image()] + [hot] * 7:
+        guard.step(now, wish(1e5), 0.5)
+    assert guard.stopped == ""
+
+
+def test_crossing_counts_as_long_as_one_rack_is_commanded_closed(
+    image: Callable[..., Image], rack: Callable[..., RackReading]
+) -> None:
+    guard = Guard(LIMITS)
+    hot = image(first=rack(degc={0: 61.0}))
+    joining = Decision(0.0, False, (Contactors(True, False), None), (None, None), "", "")
+    for _ in range(9):
+        guard.step(hot, joining, 0.5)
+    assert guard.stopped == "rack 1: temperature above maximum"
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"current_a": 281.0}, "rack 1: current above maximum"),
+        ({"current_a": -281.0}, "rack 1: current above maximum"),
+        ({"degc": {0: 60.5}}, "rack 1: temperature above maximum"),
+        ({"cells": {0: 2.4}}, "power window"),
+    ],
+)
+def test_reason_names_the_rack_and_the_limit(
+    image: Callable[..., Image], rack: Callable[..., RackReading], changes: dict[str, object], reason: str
+) -> None:
+    assert Guard(LIMITS).step(image(first=rack(**changes)), wish(1e5), DT_S).clip_reason == reason
+
+
+def test_zero_wish_of_a_stopped_converter_is_not_said_to_be_narrowed(image: Callable[..., Image]) -> None:
+    assert Guard(LIMITS).step(image(), wish(0.0, run=False), DT_S) == wish(0.0, run=False)
+
+
+def test_wish_without_a_word_for_every_rack_is_a_programming_error(image: Callable[..., Image]) -> None:
+    with pytest.raises(ValueError, match="zip"):
+        Guard(LIMITS).step(image(), wish(0.0)._replace(contactors=(None,)), DT_S)
 
 
 def test_crossing_while_everything_is_already_commanded_open_latches_nothing(
