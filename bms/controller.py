@@ -10,6 +10,7 @@ from bms.decision import Decision
 from bms.devices import open_inverter, open_meter, open_rack
 from bms.dispatch.dispatch import Dispatch, Wish
 from bms.dispatch.view import SiteView
+from bms.estimate.held_current import HeldCurrent
 from bms.estimate.site_power import SitePower, SitePowers
 from bms.estimate.soc import RackSoc, summarise_soc
 from bms.guard import Guard, HardLimits
@@ -70,6 +71,7 @@ class Controller:
         self._cells = [load_cell(rack.cell) for rack in site.racks]
         limits = site.limits
         self._soc = [RackSoc(load_tables(rack.cell), rack.cells, limits.current_age_s_max) for rack in site.racks]
+        self._held = [HeldCurrent(load_tables(rack.cell), rack.cells, limits) for rack in site.racks]
         self._balancers = [Balancer(site.balancing, cell.capacity_ah) for cell in self._cells]
         self._site_power = SitePower(limits.meter_age_s_max, limits.inverter_age_s_max, site.inverter.response_time_s)
         self._protection = Protection(site)
@@ -77,7 +79,7 @@ class Controller:
         self._limiter = PowerLimiter(limits)
         self._battery = Battery(site, rack_resistances_ohm(site, self._cells))
         self._dispatch = Dispatch(site)
-        self._guard = Guard(hard_limits(limits))
+        self._guard = Guard(hard_limits(limits, len(site.racks)))
         self._actuators = Actuators(self._inverter, self._racks)
         self._wish = NO_WISH
         self._controlled_ns: int | None = None
@@ -197,8 +199,9 @@ class Controller:
         """The slower part: estimate, dispatch and balance, over the time since it was last done."""
         elapsed_s = (image.at_ns - self._controlled_ns) / 1e9 if self._controlled_ns is not None else 0.0
         self._controlled_ns = image.at_ns
-        for soc, rack, rack_summary in zip(self._soc, image.racks, summary.racks, strict=True):
+        for soc, held, rack, rack_summary in zip(self._soc, self._held, image.racks, summary.racks, strict=True):
             soc.step(rack, rack_summary, elapsed_s)
+            held.step(soc, rack, elapsed_s)
         self._memory.count(image, elapsed_s)
         self._soc_summary = summarise_soc(self._soc, [mode.online for mode in battery.rack_modes])
         if battery.power_allowed:
@@ -246,6 +249,9 @@ class Controller:
                 cell_resistance_ohm=self._cells[index].resistance_ohm,
                 voltage_v=rack.rack_voltage_v,
                 online=battery.rack_modes[index].online,
+                number=index + 1,
+                soh_frac=self._soc[index].soh_frac_min,
+                held=self._held[index].currents,
             )
             for index, rack in enumerate(image.racks)
         ]
@@ -268,14 +274,20 @@ def _contactor_word(closed: bool | None) -> str:
     return {True: "CLOSED", False: "open", None: "unknown"}[closed]
 
 
-def hard_limits(limits: Limits) -> HardLimits:
+def hard_limits(limits: Limits, racks: int) -> HardLimits:
     """The guard's numbers: the maximum level of the site's limits."""
     return HardLimits(
         cell_voltage_v_min=limits.cell_voltage_v_min,
         cell_voltage_v_max=limits.cell_voltage_v_max,
-        temperature_degc_max=limits.discharge_temperature_degc_max,
+        charge_temperature_degc_min=limits.charge_temperature_degc_min,
+        charge_temperature_degc_max=limits.charge_temperature_degc_max,
+        discharge_temperature_degc_min=limits.discharge_temperature_degc_min,
+        discharge_temperature_degc_max=limits.discharge_temperature_degc_max,
         charge_current_a_max=limits.rack_charge_current_a_max,
         discharge_current_a_max=limits.rack_discharge_current_a_max,
+        pack_charge_current_a_max=limits.pack_current_a("charge", "maximum", racks),
+        pack_discharge_current_a_max=limits.pack_current_a("discharge", "maximum", racks),
         cell_data_age_s_max=limits.cell_data_age_s_max,
+        temperature_age_s_max=limits.temperature_age_s_max,
         current_age_s_max=limits.current_age_s_max,
     )

@@ -1,5 +1,6 @@
 """The last word: recomputes from the raw image whether a decision may go out, sharing no code with the limits."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bms.decision import Contactors, Decision
@@ -10,17 +11,26 @@ STOP_AFTER_S = 4.0
 """A hard limit crossed for so long while the battery is still wanted connected stops the converter and opens: longer
 than protection and its bounded wait for opening need."""
 
+FLOWING_FRAC = 0.02
+"""Share of a rack's maximum current from which it counts as charging or discharging."""
+
 
 @dataclass(frozen=True, slots=True)
 class HardLimits:
-    """Maximum-level limits, as plain numbers."""
+    """Maximum-level limits, as plain numbers. Currents of a rack, and of all connected racks together (pack)."""
 
     cell_voltage_v_min: float
     cell_voltage_v_max: float
-    temperature_degc_max: float
+    charge_temperature_degc_min: float
+    charge_temperature_degc_max: float
+    discharge_temperature_degc_min: float
+    discharge_temperature_degc_max: float
     charge_current_a_max: float
     discharge_current_a_max: float
+    pack_charge_current_a_max: float
+    pack_discharge_current_a_max: float
     cell_data_age_s_max: float
+    temperature_age_s_max: float
     current_age_s_max: float
 
 
@@ -63,41 +73,72 @@ class Guard:
         if reason or not wish.run or image.rating is None or not image.rating.known:
             return 0.0, 0.0
         low_w, high_w = -image.rating.charge_power_w_max, image.rating.discharge_power_w_max
-        for rack, wanted in zip(image.racks, wish.contactors, strict=True):
-            if _apart(rack, wanted):
-                continue
-            if not _highest(rack.voltage_v) < self._limits.cell_voltage_v_max:
+        for _, rack in _connected(image, wish):
+            if not self._may_charge(rack):
                 low_w = 0.0
-            if not _lowest(rack.voltage_v) > self._limits.cell_voltage_v_min:
+            if not self._may_discharge(rack):
                 high_w = 0.0
         return low_w, high_w
 
+    def _may_charge(self, rack: RackReading) -> bool:
+        limits, degc = self._limits, rack.temperature_degc
+        return (
+            _highest(rack.voltage_v) < limits.cell_voltage_v_max
+            and _highest(degc) <= limits.charge_temperature_degc_max
+            and _lowest(degc) >= limits.charge_temperature_degc_min
+        )
+
+    def _may_discharge(self, rack: RackReading) -> bool:
+        limits, degc = self._limits, rack.temperature_degc
+        return (
+            _lowest(rack.voltage_v) > limits.cell_voltage_v_min
+            and _highest(degc) <= limits.discharge_temperature_degc_max
+            and _lowest(degc) >= limits.discharge_temperature_degc_min
+        )
+
     def _crossed(self, image: Image, wish: Decision) -> str:
-        """The first hard limit that a rack crosses that is, or may be, connected; empty when none."""
-        for number, (rack, wanted) in enumerate(zip(image.racks, wish.contactors, strict=True), 1):
-            if _apart(rack, wanted):
-                continue
+        """The first hard limit that is crossed by a rack that is, or may be, connected; empty when none."""
+        total_a = 0.0
+        for number, rack in _connected(image, wish):
             reason = self._rack_crossed(rack, image.at_ns)
             if reason:
                 return f"rack {number}: {reason}"
+            total_a += rack.current_a
+        limits = self._limits
+        if not -limits.pack_charge_current_a_max <= total_a <= limits.pack_discharge_current_a_max:
+            return "current of all racks above maximum"
         return ""
 
     def _rack_crossed(self, rack: RackReading, now_ns: int) -> str:
         limits = self._limits
         if now_ns - _lowest(rack.voltage_at_ns) > limits.cell_data_age_s_max * 1e9:
             return "cell data too old"
+        if now_ns - _lowest(rack.temperature_at_ns) > limits.temperature_age_s_max * 1e9:
+            return "temperatures too old"
         if now_ns - rack.current_at_ns > limits.current_age_s_max * 1e9:
             return "current too old"
         if not -limits.charge_current_a_max <= rack.current_a <= limits.discharge_current_a_max:
             return "current above maximum"
-        if not _highest(rack.temperature_degc) <= limits.temperature_degc_max:
+        return self._flow_crossed(rack)
+
+    def _flow_crossed(self, rack: RackReading) -> str:
+        """Too hot for anything, or a current in a direction that the cells forbid."""
+        limits = self._limits
+        if not _highest(rack.temperature_degc) <= limits.discharge_temperature_degc_max:
             return "temperature above maximum"
+        if rack.current_a < -FLOWING_FRAC * limits.charge_current_a_max and not self._may_charge(rack):
+            return "charged beyond a cell's limits"
+        if rack.current_a > FLOWING_FRAC * limits.discharge_current_a_max and not self._may_discharge(rack):
+            return "discharged beyond a cell's limits"
         return ""
 
 
-def _apart(rack: RackReading, wanted: Contactors | None) -> bool:
-    """The rack is open by its own word, or nobody says and nobody wants it closed."""
-    return rack.main_closed is False or (rack.main_closed is None and (wanted is None or not wanted.main_closed))
+def _connected(image: Image, wish: Decision) -> Iterator[tuple[int, RackReading]]:
+    """Racks with their numbers, but for those that say they are open, or say nothing and are not to be closed."""
+    for number, (rack, wanted) in enumerate(zip(image.racks, wish.contactors, strict=True), 1):
+        commanded = wanted is not None and wanted.main_closed
+        if rack.main_closed or (rack.main_closed is None and commanded):
+            yield number, rack
 
 
 def _lowest(values: Floats | Times) -> float:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +40,17 @@ class CellGroup:
         self.members = members
 
 
+class CellState(TypedDict):
+    """Of a string, as the limit solver takes it: one value a cell, but for the last two, which the string shares."""
+
+    resistance_factor: Floats
+    resistance_sigma_frac: Floats
+    capacity_ah: Floats
+    capacity_sigma_frac: Floats
+    rc_current_a: Floats
+    hysteresis: float
+
+
 class RackSoc:
     """SoC of one rack's cells. Without a first complete reading `known` is False and all values are NaN.
 
@@ -50,7 +61,8 @@ class RackSoc:
     be well known while the mean is not. `usable_frac`: what can be discharged until the first cell is empty, as a
     share of what can flow until the first is full or empty; `energy_wh`: the same before losses. `fullness_frac`: 1
     less the charge that a cell still takes, as a share of the mean cell's capacity: it orders cells the same way
-    wherever in the cycle they are, which SoC does not where capacities differ."""
+    wherever in the cycle they are, which SoC does not where capacities differ.
+    `soh_frac_min`: the weakest cell's capacity by that of the cell file."""
 
     def __init__(self, cell: CellTables, cells: int, current_age_s_max: float) -> None:
         self._cell = cell
@@ -71,6 +83,21 @@ class RackSoc:
         self.difference_sigma_frac: Floats = np.full(cells, Spread().soc_frac)
         self.fullness_frac: Floats = self.soc_frac
         self.usable_frac = self.energy_wh = math.nan
+        self.soh_frac_min = math.nan
+
+    def cell_state(self) -> CellState:
+        """What the newest comparison knows of the cells beside their SoC."""
+        factor, factor_sigma = (row[0].astype(np.float64) for row in self._cells.resistance_factor)
+        capacity, capacity_sigma = (row[0].astype(np.float64) for row in self._cells.capacity_factor)
+        mean = self._mean
+        return CellState(
+            resistance_factor=mean.resistance_factor * factor,
+            resistance_sigma_frac=np.hypot(mean.resistance_sigma_frac, factor_sigma / factor),
+            capacity_ah=mean.capacity_ah * capacity,
+            capacity_sigma_frac=np.hypot(mean.capacity_ah_sigma / mean.capacity_ah, capacity_sigma / capacity),
+            rc_current_a=mean.rc_current_a(),
+            hysteresis=mean.hysteresis,
+        )
 
     def step(self, reading: RackReading, summary: RackSummary, dt_s: float) -> None:
         """Advance by `dt_s` since the previous step, 0 in the first, after `restore` too. Over a gap in the current
@@ -189,6 +216,7 @@ class RackSoc:
         """The emptiest and the fullest cell bind, each by its own capacity."""
         factor = self._cells.capacity_factor[0][0].astype(np.float64)
         self.fullness_frac = 1.0 - (1.0 - self.soc_frac) * factor
+        self.soh_frac_min = self._mean.capacity_ah * float(factor.min()) / self._cell.capacity_ah
         to_empty_ah = self._mean.capacity_ah * float((self.soc_frac * factor).min())
         to_full_ah = self._mean.capacity_ah * float(1.0 - self.fullness_frac.max())
         self.usable_frac = to_empty_ah / (to_empty_ah + to_full_ah)

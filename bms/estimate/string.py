@@ -3,9 +3,8 @@
 import math
 
 from kernels.bank import SocBank
-from kernels.bank_model import Tuning
+from kernels.bank_model import Floats, Tuning
 from kernels.cell_tables import CellTables
-from kernels.checks import Floats
 
 WINDOW_S = 1.0
 """Samples are gathered this long: their mean has less noise, and the filters' cost does not depend on the rate."""
@@ -132,6 +131,24 @@ class StringEstimator:
     def drop_v(self) -> float:
         """What current and relaxation took off the open-circuit voltage in the newest window."""
         return self._bank.drop_v
+
+    @property
+    def resistance_factor(self) -> float:
+        """Resistance by that of the cell file."""
+        return self._bank.resistance_factor
+
+    @property
+    def resistance_sigma_frac(self) -> float:
+        return self._bank.resistance_factor_sigma
+
+    @property
+    def hysteresis(self) -> float:
+        """From -1 (charged) to 1 (discharged)."""
+        return self._bank.hysteresis
+
+    def rc_current_a(self) -> Floats:
+        """Current behind each RC pair, A: how far the cell is relaxed."""
+        return self._bank.rc_current_a()
 
     def shift(self, soc_frac: float) -> None:
         """Move the estimate by so much SoC: what somebody else knows of it (bleeding)."""

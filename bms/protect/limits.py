@@ -1,10 +1,12 @@
-"""How much power may flow now: from cell voltage, temperature, SoC and faults, each with the word that binds."""
+"""How much power may flow now: the least of what voltage, temperature, SoC, SoH, model and faults allow, and why."""
 
 import math
 from bisect import bisect_right
 from typing import NamedTuple
 
+from bms.estimate.held_current import HORIZON_S, NOT_KNOWN, HeldCurrents, HeldLimit
 from bms.protect.protection import Protected
+from bms.protect.steady import SteadyCurrent
 from bms.site import Limits
 from bms.summary import RackSummary
 from drivers.readings import InverterRating
@@ -15,12 +17,17 @@ RISE_PER_S = 0.05
 SOC_TAPER_FRAC = 0.02
 """Width of the band below and above the SoC limits in which the current is tapered to zero."""
 
-SHARE_REASONS = ("rack current", "cell voltage", "temperature", "SoC")
+SOH_SPREAD_FRAC = 0.05
+"""How far the weakest cell's capacity may lie below that of the cell file before its current shrinks with it: the
+spread of new cells and the estimator's error."""
+
+SHARE_REASONS = ("rack current", "cell voltage", "temperature", "SoC", "SoH", f"model {HORIZON_S:g} s")
 """What each share of a rack's current comes from, in the order of precedence."""
 
 
 class RackState(NamedTuple):
-    """What the limits need of one rack: its extremes, its lowest and highest cell SoC and series resistance."""
+    """What the limits need of one rack: its extremes, its lowest and highest cell SoC and series resistance.
+    `soh_frac` is the weakest cell's capacity by that of the cell file; NaN where it is not known, as in `held`."""
 
     summary: RackSummary
     soc_frac_min: float
@@ -28,6 +35,9 @@ class RackState(NamedTuple):
     cell_resistance_ohm: float
     voltage_v: float
     online: bool
+    number: int = 1
+    soh_frac: float = math.nan
+    held: HeldCurrents = NOT_KNOWN
 
 
 class PowerLimits(NamedTuple):
@@ -47,12 +57,13 @@ class PowerLimiter:
 
     def __init__(self, limits: Limits) -> None:
         self._curves = Curves(limits)
+        self._charge, self._discharge = SteadyCurrent(), SteadyCurrent()
         self._held = NOTHING
 
     def step(
         self, racks: list[RackState], protected: Protected, rating: InverterRating | None, dt_s: float
     ) -> PowerLimits:
-        target = self._target(racks, protected, rating)
+        target = self._target([rack for rack in racks if rack.online], protected, rating, dt_s)
         rise_w = RISE_PER_S * dt_s * (rating.discharge_power_w_max if rating and rating.known else 0.0)
         charge_w, charge_reason = _rise(self._held.charge_power_w, rise_w, target.charge_power_w, target.charge_reason)
         discharge_w, discharge_reason = _rise(
@@ -61,14 +72,18 @@ class PowerLimiter:
         self._held = PowerLimits(charge_w, discharge_w, charge_reason, discharge_reason)
         return self._held
 
-    def _target(self, racks: list[RackState], protected: Protected, rating: InverterRating | None) -> PowerLimits:
-        online = [rack for rack in racks if rack.online]
+    def _target(
+        self, online: list[RackState], protected: Protected, rating: InverterRating | None, dt_s: float
+    ) -> PowerLimits:
         if not online or rating is None or not rating.known:
+            self._charge.reset()
+            self._discharge.reset()
             return NOTHING
+        curves, charge, discharge = self._curves, self._charge, self._discharge
+        charge.step(*min(charge_current(rack, curves) for rack in online), curves.charge_current_a_max, dt_s)
+        discharge.step(*min(discharge_current(rack, curves) for rack in online), curves.discharge_current_a_max, dt_s)
         if protected.zero_power:
             return PowerLimits(0.0, 0.0, "fault", "fault")
-        charge = min(charge_current(rack, self._curves) for rack in online)
-        discharge = min(discharge_current(rack, self._curves) for rack in online)
         voltage_v = sum(rack.voltage_v for rack in online)
         charge_w, charge_reason = _power(charge, voltage_v, rating.charge_power_w_max, protected.blocks_charge)
         discharge_w, discharge_reason = _power(
@@ -85,20 +100,20 @@ def charge_current(rack: RackState, curves: "Curves") -> tuple[float, str]:
     """
     summary = rack.summary
     rest_v = summary.voltage_v_max + summary.current_a * rack.cell_resistance_ohm
-    cold, hot = summary.temperature_degc_min, summary.temperature_degc_max
-    by_temperature = min(curves.charge_temperature(cold), curves.charge_temperature(hot))
     by_voltage, by_soc = curves.charge_voltage(rest_v), curves.charge_soc(rack.soc_frac_max)
-    return _narrowest(curves.charge_current_a_max, by_voltage, by_temperature, by_soc)
+    temperature = _by_temperature(summary, curves.charge_temperature)
+    return _narrowest(rack, curves.charge_current_a_max, (by_voltage, summary.highest_cell), temperature, by_soc,
+                      rack.held.charge)  # fmt: skip
 
 
 def discharge_current(rack: RackState, curves: "Curves") -> tuple[float, str]:
     """Discharge current in A that one rack may give, and why no more."""
     summary = rack.summary
     rest_v = summary.voltage_v_min + summary.current_a * rack.cell_resistance_ohm
-    cold, hot = summary.temperature_degc_min, summary.temperature_degc_max
-    by_temperature = min(curves.discharge_temperature(cold), curves.discharge_temperature(hot))
     by_voltage, by_soc = curves.discharge_voltage(rest_v), curves.discharge_soc(rack.soc_frac_min)
-    return _narrowest(curves.discharge_current_a_max, by_voltage, by_temperature, by_soc)
+    temperature = _by_temperature(summary, curves.discharge_temperature)
+    return _narrowest(rack, curves.discharge_current_a_max, (by_voltage, summary.lowest_cell), temperature, by_soc,
+                      rack.held.discharge)  # fmt: skip
 
 
 class Curve:
@@ -146,19 +161,40 @@ class Curves:
         self.discharge_soc = Curve((soc_min, 0.0), (soc_min + SOC_TAPER_FRAC, 1.0))
 
 
-def _narrowest(current_a_max: float, by_voltage: float, by_temperature: float, by_soc: float) -> tuple[float, str]:
-    shares = (1.0, by_voltage, by_temperature, by_soc)
+def _by_temperature(summary: RackSummary, curve: Curve) -> tuple[float, int]:
+    """The coldest or the hottest cell's share, and which it is."""
+    cold = curve(summary.temperature_degc_min), summary.coldest_cell
+    hot = curve(summary.temperature_degc_max), summary.hottest_cell
+    return min(cold, hot)
+
+
+def _narrowest(
+    rack: RackState,
+    current_a_max: float,
+    voltage: tuple[float, int],
+    temperature: tuple[float, int],
+    by_soc: float,
+    held: HeldLimit,
+) -> tuple[float, str]:
+    """Shares with the cells that they are from; what is not known of SoH and model narrows nothing."""
+    by_model = held.current_a / current_a_max if held.current_a >= 0.0 else 1.0
+    by_soh = rack.soh_frac / (1.0 - SOH_SPREAD_FRAC) if rack.soh_frac >= 0.0 else 1.0
+    shares = (1.0, voltage[0], temperature[0], by_soc, by_soh, by_model)
+    cells = (None, voltage[1], temperature[1], None, None, held.cell)
     share = min(shares)
-    return share * current_a_max, SHARE_REASONS[shares.index(share)]
+    index = shares.index(share)
+    cell = cells[index]
+    where = "" if cell is None else f", rack {rack.number} cell {cell + 1}"
+    return share * current_a_max, SHARE_REASONS[index] + where
 
 
-def _power(current: tuple[float, str], voltage_v: float, rating_w: float, blocked: bool) -> tuple[float, str]:
+def _power(limit: SteadyCurrent, voltage_v: float, rating_w: float, blocked: bool) -> tuple[float, str]:
     if blocked:
         return 0.0, "fault"
-    power_w = current[0] * voltage_v
+    power_w = limit.current_a * voltage_v
     if math.isnan(power_w):
         return 0.0, "rack voltage unknown"
-    return (power_w, current[1]) if power_w < rating_w else (rating_w, "converter rating")
+    return (power_w, limit.reason) if power_w < rating_w else (rating_w, "converter rating")
 
 
 def _rise(held_w: float, rise_w: float, target_w: float, reason: str) -> tuple[float, str]:

@@ -1,23 +1,34 @@
 """The guard has the last word, from the raw image alone."""
 
+import ast
 import math
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import bms.decision
+import bms.guard
+import bms.image
 from bms.decision import Contactors, Decision
-from bms.guard import STOP_AFTER_S, Guard, HardLimits
+from bms.guard import FLOWING_FRAC, STOP_AFTER_S, Guard, HardLimits
 from bms.image import Image
 from drivers.readings import InverterRating, RackReading
 
 LIMITS = HardLimits(
     cell_voltage_v_min=2.5,
     cell_voltage_v_max=3.65,
-    temperature_degc_max=60.0,
+    charge_temperature_degc_min=-5.0,
+    charge_temperature_degc_max=58.0,
+    discharge_temperature_degc_min=-25.0,
+    discharge_temperature_degc_max=60.0,
     charge_current_a_max=280.0,
     discharge_current_a_max=280.0,
+    pack_charge_current_a_max=500.0,
+    pack_discharge_current_a_max=520.0,
     cell_data_age_s_max=0.25,
+    temperature_age_s_max=1.0,
     current_age_s_max=0.1,
 )
 DT_S = 0.02
@@ -27,7 +38,7 @@ def wish(power_w: float, run: bool = True) -> Decision:
     return Decision(power_w, run, (Contactors(True, False),) * 2, (None, None), "", "")
 
 
-@pytest.mark.parametrize("power_w", [-400e3, 0.0, 400e3])
+@pytest.mark.parametrize("power_w", [-500e3, -400e3, 0.0, 400e3, 500e3])
 def test_healthy_image_lets_the_wish_pass_unchanged(image: Callable[..., Image], power_w: float) -> None:
     assert Guard(LIMITS).step(image(), wish(power_w), DT_S) == wish(power_w)
 
@@ -41,7 +52,22 @@ def test_healthy_image_lets_the_wish_pass_unchanged(image: Callable[..., Image],
         pytest.param({"cells": {0: 2.49}}, -100e3, -100e3, id="charging below it is allowed"),
         pytest.param({"cells": {1: math.nan}}, 100e3, 0.0, id="an absent cell forbids discharging"),
         pytest.param({"cells": {1: math.nan}}, -100e3, 0.0, id="an absent cell forbids charging"),
+        pytest.param({"cells": {2: 3.65}}, -100e3, 0.0, id="no charging at the highest cell voltage"),
+        pytest.param({"cells": {2: 3.649}}, -100e3, -100e3, id="charging just below it"),
+        pytest.param({"cells": {0: 2.5}}, 100e3, 0.0, id="no discharging at the lowest cell voltage"),
+        pytest.param({"cells": {0: 2.501}}, 100e3, 100e3, id="discharging just above it"),
         pytest.param({"degc": {3: 60.5}}, 100e3, 0.0, id="too hot"),
+        pytest.param({"degc": {3: 60.0}}, 100e3, 100e3, id="hot, but not too hot to discharge"),
+        pytest.param({"degc": {3: 58.5}}, -100e3, 0.0, id="too hot to charge"),
+        pytest.param({"degc": {3: 58.0}}, -100e3, -100e3, id="hot, but not too hot to charge"),
+        pytest.param({"degc": {3: -5.5}}, -100e3, 0.0, id="too cold to charge"),
+        pytest.param({"degc": {3: -5.0}}, -100e3, -100e3, id="cold, but not too cold to charge"),
+        pytest.param({"degc": {3: -5.5}}, 100e3, 100e3, id="too cold to charge only"),
+        pytest.param({"degc": {3: -25.5}}, 100e3, 0.0, id="too cold to discharge"),
+        pytest.param({"degc": {3: -25.0}}, 100e3, 100e3, id="cold, but not too cold to discharge"),
+        pytest.param({"degc": {3: math.nan}}, -100e3, 0.0, id="absent temperature, charging"),
+        pytest.param({"current_a": 280.0}, 100e3, 100e3, id="discharge current at its maximum"),
+        pytest.param({"current_a": -280.0}, -100e3, -100e3, id="charge current at its maximum"),
         pytest.param({"degc": {3: math.nan}}, 100e3, 0.0, id="absent temperature"),
         pytest.param({"current_a": 281.0}, 100e3, 0.0, id="discharge current above maximum"),
         pytest.param({"current_a": -281.0}, 100e3, 0.0, id="charge current above maximum"),
@@ -74,6 +100,91 @@ def test_old_current_forces_zero_power(image: Callable[..., Image], rack: Callab
         image(first=reading._replace(current_at_ns=reading.current_at_ns - 101_000_000)), wish(1e5), DT_S
     )
     assert (decision.power_w, decision.clip_reason) == (0.0, "rack 1: current too old")
+
+
+def test_old_temperatures_force_zero_power(image: Callable[..., Image], rack: Callable[..., RackReading]) -> None:
+    reading = rack()
+    at_ns = reading.temperature_at_ns.copy()
+    at_ns[1] -= 1_000_000_001
+    decision = Guard(LIMITS).step(image(second=reading._replace(temperature_at_ns=at_ns)), wish(1e5), DT_S)
+    assert (decision.power_w, decision.clip_reason) == (0.0, "rack 2: temperatures too old")
+
+
+def test_readings_as_old_as_allowed_count(image: Callable[..., Image], rack: Callable[..., RackReading]) -> None:
+    reading = rack()
+    aged = reading._replace(
+        voltage_at_ns=reading.voltage_at_ns - 250_000_000,
+        temperature_at_ns=reading.temperature_at_ns - 1_000_000_000,
+        current_at_ns=reading.current_at_ns - 100_000_000,
+    )
+    assert Guard(LIMITS).step(image(first=aged), wish(1e5), DT_S) == wish(1e5)
+
+
+@pytest.mark.parametrize(
+    ("currents_a", "sent_w"),
+    [
+        ((251.0, 251.0), 1e5),
+        ((260.0, 260.0), 1e5),
+        ((-250.0, -250.0), 1e5),
+        ((261.0, 261.0), 0.0),
+        ((-251.0, -251.0), 0.0),
+        ((-249.0, -249.0), 1e5),
+    ],
+)
+def test_current_of_all_racks_has_a_maximum(
+    image: Callable[..., Image],
+    rack: Callable[..., RackReading],
+    currents_a: tuple[float, float],
+    sent_w: float,
+) -> None:
+    first, second = (rack(current_a=current_a) for current_a in currents_a)
+    decision = Guard(LIMITS).step(image(first=first, second=second), wish(1e5), DT_S)
+    assert decision.power_w == sent_w
+    assert decision.clip_reason == ("" if sent_w else "current of all racks above maximum")
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"cells": {0: 3.7}, "current_a": -5.7}, "rack 2: charged beyond a cell's limits"),
+        ({"cells": {0: 3.7}, "current_a": -5.5}, ""),
+        ({"cells": {0: 3.7}, "current_a": -FLOWING_FRAC * 280.0}, ""),
+        ({"cells": {0: 2.4}, "current_a": FLOWING_FRAC * 280.0}, ""),
+        ({"cells": {0: 3.7}, "current_a": 50.0}, ""),
+        ({"cells": {0: 2.4}, "current_a": 5.7}, "rack 2: discharged beyond a cell's limits"),
+        ({"cells": {0: 2.4}, "current_a": 5.5}, ""),
+        ({"cells": {0: 2.4}, "current_a": -50.0}, ""),
+        ({"degc": {1: 59.0}, "current_a": -50.0}, "rack 2: charged beyond a cell's limits"),
+        ({"degc": {1: -6.0}, "current_a": -50.0}, "rack 2: charged beyond a cell's limits"),
+        ({"degc": {1: -26.0}, "current_a": 50.0}, "rack 2: discharged beyond a cell's limits"),
+    ],
+)
+def test_current_in_a_forbidden_direction_stops_in_the_end(
+    image: Callable[..., Image], rack: Callable[..., RackReading], changes: dict[str, object], reason: str
+) -> None:
+    guard = Guard(LIMITS)
+    disobeyed = image(second=rack(**changes))
+    for _ in range(int(STOP_AFTER_S / DT_S) + 2):
+        guard.step(disobeyed, wish(0.0), DT_S)
+    assert guard.stopped == reason
+
+
+@pytest.mark.parametrize("changes", [{"cells": {2: 3.7}}, {"cells": {2: 2.4}}, {"current_a": 400.0}])
+def test_limits_of_a_rack_that_is_open_bind_nobody(
+    image: Callable[..., Image], rack: Callable[..., RackReading], changes: dict[str, object]
+) -> None:
+    apart = image(second=rack(main_closed=False, **changes))
+    for power_w in (-1e5, 1e5):
+        assert Guard(LIMITS).step(apart, wish(power_w), DT_S) == wish(power_w)
+
+
+def test_rack_that_does_not_say_how_it_stands_counts_where_it_is_to_be_closed(
+    image: Callable[..., Image], rack: Callable[..., RackReading]
+) -> None:
+    unknown = image(second=rack(main_closed=None, cells={2: 3.7}))
+    assert Guard(LIMITS).step(unknown, wish(-1e5), DT_S).power_w == 0.0
+    alone = wish(-1e5)._replace(contactors=(Contactors(True, False), Contactors(False, True)))
+    assert Guard(LIMITS).step(unknown, alone, DT_S).power_w == -1e5
 
 
 def test_disconnected_rack_does_not_count(image: Callable[..., Image], rack: Callable[..., RackReading]) -> None:
@@ -124,6 +235,71 @@ def test_crossing_that_lasts_stops_and_opens_for_good(
     assert guard.step(image(), wish(1e5), DT_S) == wish(1e5)
 
 
+def test_stop_is_said_by_the_guard_with_its_reason(
+    image: Callable[..., Image], rack: Callable[..., RackReading]
+) -> None:
+    guard = Guard(LIMITS)
+    hot = image(first=rack(degc={0: 61.0}))
+    for _ in range(9):
+        decision = guard.step(hot, wish(1e5), 0.5)
+    opened = (Contactors(False, False),) * 2
+    assert decision == Decision(0.0, False, opened, (None, None), "guard", "rack 1: temperature above maximum")
+    assert guard.step(image(), wish(1e5), 0.5) == decision
+
+
+def test_stop_comes_after_its_time_and_not_with_it(
+    image: Callable[..., Image], rack: Callable[..., RackReading]
+) -> None:
+    guard = Guard(LIMITS)
+    hot = image(first=rack(degc={0: 61.0}))
+    for _ in range(8):
+        assert guard.step(hot, wish(1e5), STOP_AFTER_S / 8).run
+    assert not guard.step(hot, wish(1e5), STOP_AFTER_S / 8).run
+
+
+def test_each_crossing_is_timed_anew(image: Callable[..., Image], rack: Callable[..., RackReading]) -> None:
+    guard = Guard(LIMITS)
+    hot = image(first=rack(degc={0: 61.0}))
+    for now in [hot] * 7 + [image()] + [hot] * 7:
+        guard.step(now, wish(1e5), 0.5)
+    assert guard.stopped == ""
+
+
+def test_crossing_counts_as_long_as_one_rack_is_commanded_closed(
+    image: Callable[..., Image], rack: Callable[..., RackReading]
+) -> None:
+    guard = Guard(LIMITS)
+    hot = image(first=rack(degc={0: 61.0}))
+    joining = Decision(0.0, False, (Contactors(True, False), None), (None, None), "", "")
+    for _ in range(9):
+        guard.step(hot, joining, 0.5)
+    assert guard.stopped == "rack 1: temperature above maximum"
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"current_a": 281.0}, "rack 1: current above maximum"),
+        ({"current_a": -281.0}, "rack 1: current above maximum"),
+        ({"degc": {0: 60.5}}, "rack 1: temperature above maximum"),
+        ({"cells": {0: 2.4}}, "power window"),
+    ],
+)
+def test_reason_names_the_rack_and_the_limit(
+    image: Callable[..., Image], rack: Callable[..., RackReading], changes: dict[str, object], reason: str
+) -> None:
+    assert Guard(LIMITS).step(image(first=rack(**changes)), wish(1e5), DT_S).clip_reason == reason
+
+
+def test_zero_wish_of_a_stopped_converter_is_not_said_to_be_narrowed(image: Callable[..., Image]) -> None:
+    assert Guard(LIMITS).step(image(), wish(0.0, run=False), DT_S) == wish(0.0, run=False)
+
+
+def test_wish_without_a_word_for_every_rack_is_a_programming_error(image: Callable[..., Image]) -> None:
+    with pytest.raises(ValueError, match="zip"):
+        Guard(LIMITS).step(image(), wish(0.0)._replace(contactors=(None,)), DT_S)
+
+
 def test_crossing_while_everything_is_already_commanded_open_latches_nothing(
     image: Callable[..., Image], rack: Callable[..., RackReading]
 ) -> None:
@@ -143,6 +319,16 @@ def test_crossing_that_ends_in_time_stops_nothing(
     for _ in range(int(STOP_AFTER_S / DT_S) - 2):
         guard.step(hot, wish(1e5), DT_S)
     assert guard.step(image(), wish(1e5), DT_S) == wish(1e5)
+
+
+def test_the_guard_knows_types_only() -> None:
+    """Neither it nor the modules that hold its types import anything of ours with a decision in it."""
+    types = {"bms.decision", "bms.image", "drivers.readings"}
+    for module in (bms.guard, bms.decision, bms.image):
+        tree = ast.parse(Path(module.__file__ or "").read_text(encoding="utf-8"))
+        froms = {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+        assert not any(isinstance(node, ast.Import) for node in ast.walk(tree))
+        assert {name for name in froms if name.split(".")[0] in ("bms", "drivers", "kernels", "hil_rigs")} <= types
 
 
 def test_input_arrays_may_be_read_only(image: Callable[..., Image], rack: Callable[..., RackReading]) -> None:

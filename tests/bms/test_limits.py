@@ -1,10 +1,13 @@
 """Power limits: each cause narrows them, says so, falls at once and rises slowly."""
 
+import math
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from bms.protect.limits import Curves, PowerLimiter, RackState, charge_current, discharge_current
+from bms.estimate.held_current import HeldCurrents, HeldLimit
+from bms.protect.limits import NOTHING, Curves, PowerLimiter, PowerLimits, RackState, charge_current, discharge_current
 from bms.protect.protection import Protected
 from bms.site import Limits
 from bms.summary import summarise_rack
@@ -28,17 +31,17 @@ def state(rack: Callable[..., RackReading]) -> Callable[..., RackState]:
     ("changes", "current_a", "reason"),
     [
         ({}, 252.0, "rack current"),
-        ({"cells": {0: 3.40}}, 63.0, "cell voltage"),
-        ({"cells": {0: 3.425}}, 12.6, "cell voltage"),
-        ({"cells": {0: 3.45}}, 1.26, "cell voltage"),
-        ({"cells": {0: 3.50}}, 0.0, "cell voltage"),
-        ({"cells": {0: 3.45}, "current_a": -280.0}, 214.2, "cell voltage"),
-        ({"degc": {0: 2.0}}, 63.0, "temperature"),
-        ({"degc": {0: 0.0}}, 0.0, "temperature"),
-        ({"degc": {0: 50.0}}, 63.0, "temperature"),
+        ({"cells": {0: 3.40}}, 63.0, "cell voltage, rack 1 cell 1"),
+        ({"cells": {0: 3.425}}, 12.6, "cell voltage, rack 1 cell 1"),
+        ({"cells": {0: 3.45}}, 1.26, "cell voltage, rack 1 cell 1"),
+        ({"cells": {0: 3.50}}, 0.0, "cell voltage, rack 1 cell 1"),
+        ({"cells": {0: 3.45}, "current_a": -280.0}, 214.2, "cell voltage, rack 1 cell 1"),
+        ({"degc": {0: 2.0}}, 63.0, "temperature, rack 1 cell 1"),
+        ({"degc": {0: 0.0}}, 0.0, "temperature, rack 1 cell 1"),
+        ({"degc": {0: 50.0}}, 63.0, "temperature, rack 1 cell 1"),
         ({"soc": 0.94}, 126.0, "SoC"),
         ({"soc": 0.95}, 0.0, "SoC"),
-        ({"cells": {0: float("nan")}}, 0.0, "cell voltage"),
+        ({"cells": {0: float("nan")}}, 0.0, "cell voltage, rack 1 cell 1"),
         ({"soc": float("nan")}, 0.0, "SoC"),
     ],
 )
@@ -54,10 +57,11 @@ def test_charge_current(
     ("changes", "current_a", "reason"),
     [
         ({}, 252.0, "rack current"),
-        ({"cells": {0: 2.85}}, 63.0, "cell voltage"),
-        ({"cells": {0: 2.80}}, 0.0, "cell voltage"),
-        ({"degc": {0: -20.0}}, 0.0, "temperature"),
-        ({"degc": {0: 52.0}}, 126.0, "temperature"),
+        ({"cells": {0: 2.85}}, 63.0, "cell voltage, rack 1 cell 1"),
+        ({"cells": {0: 2.80}}, 0.0, "cell voltage, rack 1 cell 1"),
+        ({"cells": {0: 2.85}, "current_a": 280.0}, 151.2, "cell voltage, rack 1 cell 1"),
+        ({"degc": {0: -20.0}}, 0.0, "temperature, rack 1 cell 1"),
+        ({"degc": {0: 52.0}}, 126.0, "temperature, rack 1 cell 1"),
         ({"soc": 0.06}, 126.0, "SoC"),
         ({"soc": 0.05}, 0.0, "SoC"),
     ],
@@ -68,6 +72,61 @@ def test_discharge_current(
     found_a, why = discharge_current(state(**changes), Curves(LIMITS))
     assert found_a == pytest.approx(current_a, abs=0.01)
     assert why == reason
+
+
+CURVES = {
+    "charge_voltage": {3.3: 1.0, 3.375: 1.0, 3.3875: 0.625, 3.4: 0.25, 3.4125: 0.15, 3.425: 0.05, 3.4375: 0.0275,
+                       3.45: 0.005, 3.475: 0.0025, 3.5: 0.0, 3.6: 0.0},
+    "discharge_voltage": {2.7: 0.0, 2.8: 0.0, 2.825: 0.125, 2.85: 0.25, 2.925: 0.625, 3.0: 1.0, 3.3: 1.0},
+    "charge_temperature": {-5.0: 0.0, 0.0: 0.0, 1.0: 0.125, 2.0: 0.25, 3.5: 0.375, 5.0: 0.5, 7.5: 0.75, 10.0: 1.0,
+                           25.0: 1.0, 40.0: 1.0, 42.5: 0.75, 45.0: 0.5, 47.5: 0.375, 50.0: 0.25, 52.5: 0.125,
+                           55.0: 0.0, 60.0: 0.0},
+    "discharge_temperature": {-25.0: 0.0, -20.0: 0.0, -15.0: 0.5, -10.0: 1.0, 25.0: 1.0, 47.0: 1.0, 49.5: 0.75,
+                              52.0: 0.5, 54.5: 0.25, 57.0: 0.0, 60.0: 0.0},
+    "charge_soc": {0.5: 1.0, 0.93: 1.0, 0.94: 0.5, 0.95: 0.0, 1.0: 0.0},
+    "discharge_soc": {0.0: 0.0, 0.05: 0.0, 0.06: 0.5, 0.07: 1.0, 0.5: 1.0},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "points"), list(CURVES.items()), ids=list(CURVES))
+def test_shares_of_the_current(name: str, points: dict[float, float]) -> None:
+    """At the corners and half way between; outside it stays, and nothing is allowed by what is absent."""
+    curve = getattr(Curves(LIMITS), name)
+    assert [curve(at) for at in points] == pytest.approx(list(points.values()))
+    assert curve(math.nan) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("charge", "soh_frac", "current_a", "reason"),
+    [
+        ((100.0, 2), math.nan, 100.0, "model 10 s, rack 1 cell 3"),
+        ((0.0, 2), math.nan, 0.0, "model 10 s, rack 1 cell 3"),
+        ((100.0, None), math.nan, 100.0, "model 10 s"),
+        ((300.0, 2), math.nan, 252.0, "rack current"),
+        ((math.nan, None), math.nan, 252.0, "rack current"),
+        ((math.nan, None), 0.95, 252.0, "rack current"),
+        ((math.nan, None), 0.76, 201.6, "SoH"),
+        ((math.nan, None), 0.0, 0.0, "SoH"),
+        ((100.0, 2), 0.19, 50.4, "SoH"),
+    ],
+)
+def test_model_and_health_only_narrow(
+    state: Callable[..., RackState],
+    charge: tuple[float, int | None],
+    soh_frac: float,
+    current_a: float,
+    reason: str,
+) -> None:
+    rack = state()._replace(soh_frac=soh_frac, held=HeldCurrents(HeldLimit(*charge), HeldLimit(*charge)))
+    for limit in (charge_current, discharge_current):
+        found_a, why = limit(rack, Curves(LIMITS))
+        assert (found_a, why) == (pytest.approx(current_a), reason)
+
+
+def test_each_direction_has_its_own_limit_of_the_model(state: Callable[..., RackState]) -> None:
+    rack = state()._replace(held=HeldCurrents(HeldLimit(10.0, 0), HeldLimit(20.0, 1)))
+    assert charge_current(rack, Curves(LIMITS)) == (pytest.approx(10.0), "model 10 s, rack 1 cell 1")
+    assert discharge_current(rack, Curves(LIMITS)) == (pytest.approx(20.0), "model 10 s, rack 1 cell 2")
 
 
 def test_limits_rise_by_five_percent_of_the_rating_a_second(state: Callable[..., RackState]) -> None:
@@ -83,7 +142,7 @@ def test_limits_fall_in_the_same_tick(state: Callable[..., RackState]) -> None:
     for _ in range(300):
         limiter.step([state()], NO_FAULT, RATING, 0.1)
     limits = limiter.step([state(cells={0: 3.5})], NO_FAULT, RATING, 0.02)
-    assert (limits.charge_power_w, limits.charge_reason) == (0.0, "cell voltage")
+    assert (limits.charge_power_w, limits.charge_reason) == (0.0, "cell voltage, rack 1 cell 1")
     assert limits.discharge_power_w == pytest.approx(335.16e3)
 
 
@@ -126,6 +185,64 @@ def test_unknown_rack_voltage_allows_nothing(state: Callable[..., RackState]) ->
 
 def test_unknown_rating_allows_nothing_and_leaves_no_trace(state: Callable[..., RackState]) -> None:
     limiter = PowerLimiter(LIMITS)
-    unknown = InverterRating(float("nan"), 500e3)
-    assert limiter.step([state()], NO_FAULT, unknown, 0.1).discharge_power_w == 0.0
+    for unknown in (None, InverterRating(math.nan, 500e3), InverterRating(500e3, math.nan)):
+        assert limiter.step([state()], NO_FAULT, unknown, 0.1) == NOTHING
     assert limiter.step([state()], NO_FAULT, RATING, 0.1).discharge_power_w == pytest.approx(2.5e3)
+
+
+def settled(limiter: PowerLimiter, rack: RackState, protected: Protected = NO_FAULT, rated_w: float = 500e3) -> Any:
+    for _ in range(300):
+        limits = limiter.step([rack], protected, InverterRating(rated_w, rated_w), 0.1)
+    return limits
+
+
+def test_reasons_of_faults(state: Callable[..., RackState]) -> None:
+    blocked = settled(PowerLimiter(LIMITS), state(), NO_FAULT._replace(blocks_charge=True))
+    assert (blocked.charge_reason, blocked.discharge_reason) == ("fault", "rack current")
+    stopped = settled(PowerLimiter(LIMITS), state(), NO_FAULT._replace(zero_power=True))
+    assert (stopped.charge_reason, stopped.discharge_reason) == ("fault", "fault")
+
+
+def test_both_directions_say_that_they_recover(state: Callable[..., RackState]) -> None:
+    limits = PowerLimiter(LIMITS).step([state()], NO_FAULT, RATING, 0.1)
+    assert (limits.charge_reason, limits.discharge_reason) == ("recovering", "recovering")
+
+
+@pytest.mark.parametrize("rated_w", [100e3, 252.0 * 1330.0])
+def test_rating_is_never_exceeded_and_named(state: Callable[..., RackState], rated_w: float) -> None:
+    limits = settled(PowerLimiter(LIMITS), state(), rated_w=rated_w)
+    assert limits == PowerLimits(rated_w, rated_w, "converter rating", "converter rating")
+
+
+def test_limit_that_has_arrived_is_not_recovering(state: Callable[..., RackState]) -> None:
+    limiter = PowerLimiter(LIMITS)
+    settled(limiter, state())
+    assert limiter.step([state()], NO_FAULT, RATING, 0.0).charge_reason == "rack current"
+
+
+def test_current_limit_recovers_after_a_minute_in_its_own_time(state: Callable[..., RackState]) -> None:
+    limiter = PowerLimiter(LIMITS)
+    settled(limiter, state())
+    limiter.step([state(cells={0: 2.85, 1: 3.40})], NO_FAULT, RATING, 0.1)
+    for seconds, least_a, most_a in ((59.0, 63.0, 63.0), (20.0, 65.0, 120.0)):
+        for _ in range(round(seconds / 0.1)):
+            limits = limiter.step([state()], NO_FAULT, RATING, 0.1)
+        assert least_a * 1330.0 - 1e-3 <= limits.charge_power_w <= most_a * 1330.0 + 1e-3
+        assert least_a * 1330.0 - 1e-3 <= limits.discharge_power_w <= most_a * 1330.0 + 1e-3
+    assert limits.charge_reason == "cell voltage, rack 1 cell 2"
+    assert limits.discharge_reason == "cell voltage, rack 1 cell 1"
+
+
+def test_racks_that_part_take_their_past_with_them(state: Callable[..., RackState]) -> None:
+    limiter = PowerLimiter(LIMITS)
+    settled(limiter, state(soc=0.06))
+    limiter.step([state()._replace(online=False)], NO_FAULT, RATING, 0.1)
+    assert settled(limiter, state()).discharge_power_w == pytest.approx(335.16e3)
+
+
+def test_time_of_a_fault_counts_for_the_cells(state: Callable[..., RackState]) -> None:
+    limiter = PowerLimiter(LIMITS)
+    settled(limiter, state(soc=0.06))
+    for _ in range(20):
+        settled(limiter, state(), NO_FAULT._replace(zero_power=True))
+    assert settled(limiter, state()).discharge_power_w == pytest.approx(335.16e3)
