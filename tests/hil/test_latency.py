@@ -17,6 +17,7 @@ from drivers.cell_monitors.native.layout import native_layout
 from drivers.clock import now_ns
 from hil_rigs.bench import Bench
 from hil_rigs.cli import main
+from hil_rigs.devices.rack_node import RackNode
 from hil_rigs.latency.causes import CAUSES, Cause
 from hil_rigs.latency.command import complaints, document, latency
 from hil_rigs.latency.figures import Figures
@@ -121,6 +122,19 @@ def test_same_seed_same_figures_and_every_sample_differs() -> None:
         "overcurrent-that-stays",
     ]
     assert len({sample.stop_ms for sample in [*first, *take_samples("current", 4, 1)]}) == 4
+
+
+def test_a_current_that_is_heard_no_more_does_not_delay_the_contactors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fault is there after ten damaged frames, much sooner than the last current is too old to count as known."""
+    damaged = Cause("every-frame-damaged", lambda bench, rack, _: damage(bench.nodes[rack]))
+    monkeypatch.setitem(CAUSES, "comms", (damaged,))
+    samples = take_samples("comms", 1, 6)
+    assert max(sample.stop_ms for sample in samples) < 40.0
+    assert max(sample.contactor_ms for sample in samples) < 70.0
+
+
+def damage(node: RackNode) -> None:
+    node.faults.break_crc_frac = 1.0
 
 
 def test_a_rack_that_hears_nothing_has_no_opening_to_measure(monkeypatch: pytest.MonkeyPatch) -> None:
