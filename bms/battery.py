@@ -20,6 +20,9 @@ OPEN_WAIT_S = 2.0
 OPEN_PROVEN_WAIT_S = 10.0
 """The same for a lost converter, whose reversion timer needs 1-2 s to stop it."""
 
+CURRENT_PROOF_AGE_S = 0.05
+"""An older current of a rack's own sensor, which speaks every 10 ms, proves nothing: the converter's counts then."""
+
 WAIT_FOR_OTHERS_S = 30.0
 """The converter starts without racks that neither join nor have a fault for so long."""
 
@@ -168,7 +171,7 @@ class Battery:
             return False
         limits, break_a = self._site.limits, self._site.racks[index].contactor_break_current_a
         rack = summary.racks[index]
-        if rack.current_age_s < limits.current_age_s_max:
+        if rack.current_age_s < min(limits.current_age_s_max, CURRENT_PROOF_AGE_S):
             return abs(rack.current_a) < break_a
         return image.inverter is not None and abs(image.inverter.dc_current_a) < break_a
 

@@ -8,8 +8,9 @@ from bms.site import Limits
 from bms.summary import RackSummary, Summary
 from drivers.readings import InverterState
 
-COMMAND_AGE_S_MAX = 1.0
-"""Ten missed contactor commands; the rack's own watchdog opens at 4 s, under load if nobody stops the converter."""
+COMMAND_AGE_S_MAX = 0.8
+"""Eight missed contactor commands. Judged, reported and stopped in less than 0.1 s more: 1 s from the first lost one.
+The rack's own watchdog opens at 4 s, under load if nobody stops the converter."""
 
 DISOBEDIENCE_FRAC = 0.1
 """Share of the rating by which measured and commanded power may differ for a while."""

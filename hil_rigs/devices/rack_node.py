@@ -61,7 +61,7 @@ class RackNodeFaults:
     old counter; `break_crc_frac` is the share of frames whose CRC is wrong; `deaf` hears no command. `held` are the
     values (index among the frames' values) that a sensor does not renew; `heating_k_per_s` is how fast a cell's sensor
     rises, from the first time it is read; `rack_voltage_off_v` is added to the rack's own voltage; `chatters`: the
-    main contactor's auxiliary contact goes to and fro."""
+    main contactor's auxiliary contact goes to and fro; `main_feedback` is what it says, None = the truth."""
 
     silent_modules: set[int] = field(default_factory=set)
     silent_current: bool = False
@@ -73,6 +73,7 @@ class RackNodeFaults:
     heating_k_per_s: dict[int, float] = field(default_factory=dict)
     rack_voltage_off_v: float = 0.0
     chatters: bool = False
+    main_feedback: bool | None = None
 
 
 class RackNode:
@@ -139,7 +140,7 @@ class RackNode:
             rack.measured_current_a(),
             rack.voltage_v + self.faults.rack_voltage_off_v,
             rack.link_voltage_v,
-            rack.main_closed != (self.faults.chatters and slot // CHATTER_SLOTS % 2 == 1),
+            self._main_says(slot),
             rack.precharge_closed,
             self.watchdog_tripped,
             self._command_age_s(now),
@@ -148,6 +149,10 @@ class RackNode:
             values[place] = value
         np.maximum(values, self._least, out=values)
         np.minimum(values, self._most, out=values)
+
+    def _main_says(self, slot: int) -> bool:
+        says = self._rack.main_closed if self.faults.main_feedback is None else self.faults.main_feedback
+        return says != (self.faults.chatters and slot // CHATTER_SLOTS % 2 == 1)
 
     def hold_cell(self, cell: int) -> None:
         """Let a cell's voltage input stay as it is."""

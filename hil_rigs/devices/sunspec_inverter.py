@@ -24,11 +24,13 @@ class SunSpecInverterDevice:
 
     Each write that enables WSet restarts the timer of WSetRvrtTms whole seconds (0 = none). On expiry WSet becomes
     WSetRvrt and WSetEna becomes WSetEnaRvrt; a set-point that is not enabled means 0 W. `local_control` is a fault
-    hook: somebody at the panel took over, and writes are refused with exception 4.
+    hook: somebody at the panel took over, and writes are refused with exception 4. `on_control` is called whenever a
+    write or a reversion has set `set_power_w` or `told_to_run` anew.
     """
 
     def __init__(self, converter: Converter, battery: Callable[[], BatterySummary], serial: str = "1") -> None:
         self.local_control = False
+        self.on_control: Callable[[], None] = lambda: None
         self._converter = converter
         self._reversion: asyncio.TimerHandle | None = None
         self._controls = controls_model(self._remaining_s)
@@ -44,6 +46,21 @@ class SunSpecInverterDevice:
             battery_model(battery, converter.rated_power_w),
         ]
         self._map = SunSpecMap(models, self._check, self._written)
+
+    @property
+    def set_power_w(self) -> float:
+        """Set-point in effect, discharge positive."""
+        controls = self._controls
+        if not controls.get("WSetEna"):
+            return 0.0
+        if controls.get("WSetMod") == controls.layout.symbol("WSetMod", "WATTS"):
+            return controls.number("WSet")
+        return controls.number("WSetPct") / 100.0 * self._converter.rated_power_w
+
+    @property
+    def told_to_run(self) -> bool:
+        """The last operation written is START."""
+        return self._control.get("OpCtl") == self._symbol("START")
 
     def read(self, address: int, count: int) -> list[int]:
         return self._map.read(address, count)
@@ -90,21 +107,17 @@ class SunSpecInverterDevice:
         self._apply_set_point()
 
     def _apply_set_point(self) -> None:
-        controls = self._controls
-        if not controls.get("WSetEna"):
-            self._converter.set_power(0.0)
-        elif controls.get("WSetMod") == controls.layout.symbol("WSetMod", "WATTS"):
-            self._converter.set_power(controls.number("WSet"))
-        else:
-            self._converter.set_power(controls.number("WSetPct") / 100.0 * self._converter.rated_power_w)
+        self._converter.set_power(self.set_power_w)
+        self.on_control()
 
     def _operate(self, names: Sequence[str]) -> None:
         if "AlarmReset" in names and self._control.get("AlarmReset") == 1:
             self._control.put({"AlarmReset": 0})
             self._converter.reset()
         if "OpCtl" in names:
-            act = self._converter.start if self._control.get("OpCtl") == self._symbol("START") else self._converter.stop
+            act = self._converter.start if self.told_to_run else self._converter.stop
             act()
+            self.on_control()
 
     def _remaining_s(self) -> float:
         return 0.0 if self._reversion is None else self._reversion.when() - asyncio.get_running_loop().time()

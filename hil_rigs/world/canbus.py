@@ -63,14 +63,15 @@ class CanBus:
     get it at the end of its last frame: what arbitration would do inside it is its sender's order.
 
     Faults, to be set at any time: `open` (a broken wire: nothing is delivered), `corrupt_frac` (share of frames that
-    get one payload bit flipped past the wire's own CRC), `delay_s` (later delivery). `delivered` and `lost` count
-    frames.
+    get one payload bit flipped past the wire's own CRC), `loss_frac` (share of frames that nobody gets), `delay_s`
+    (later delivery). `delivered` and `lost` count frames.
     """
 
     def __init__(self, rng: np.random.Generator, bitrate_bps: int = 500_000, queue_frames_max: int = 1024) -> None:
         self.ports: list[BusPort] = []
         self.open = False
         self.corrupt_frac = 0.0
+        self.loss_frac = 0.0
         self.delay_s = 0.0
         self.delivered = 0
         self.lost = 0
@@ -120,8 +121,10 @@ class CanBus:
         self._start(loop, start_s, sender, frames)
 
     def _deliver(self, loop: Loop, sender: BusPort, frames: bytes) -> None:
+        if self.loss_frac > 0.0:
+            frames = self._left(frames)
         count = len(frames) // FRAME_BYTES
-        if self.open:
+        if self.open or not count:
             self.lost += count
             return
         self.delivered += count
@@ -129,6 +132,13 @@ class CanBus:
         for port in tuple(self.ports):
             if port is not sender and port.alive:
                 port.on_batch(batch)
+
+    def _left(self, frames: bytes) -> bytes:
+        """The frames without those that are lost."""
+        each = np.frombuffer(frames, np.uint8).reshape(-1, FRAME_BYTES)
+        kept = self._rng.random(len(each)) >= self.loss_frac
+        self.lost += len(each) - int(kept.sum())
+        return each[kept].tobytes()
 
     def _corrupted(self, frames: bytes) -> bytes:
         """The frames with one random payload bit of a random share of them flipped."""

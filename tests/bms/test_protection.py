@@ -68,7 +68,8 @@ def three(name: str) -> list[str]:
         ({"current_a": -253.0}, three("charge_current_high")[:1]),
         ({"current_a": -267.0}, three("charge_current_high")[:2]),
         ({"current_a": -280.5}, three("charge_current_high")),
-        ({"command_age_s": 1.05}, ["rack_command_lost"]),
+        ({"command_age_s": 0.85}, ["rack_command_lost"]),
+        ({"command_age_s": 0.8}, []),
         ({}, []),
     ],
 )

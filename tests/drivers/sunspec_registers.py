@@ -35,6 +35,7 @@ DC_DISCHARGING = DC_CHARGING | {30: [0x039F], 32: [0x04D2]}
 REMOTE = {2: [0], 3: [0, 7], 5: [0, 0], 8: [0]}
 
 # Addresses that follow from the lengths: 40002 + 68, + 155, + 52, + 67, + 45.
+AC_AT = 40070
 CONTROLS_AT = 40277
 CONTROL_AT = 40389
 

@@ -98,6 +98,19 @@ async def test_power_reverts_exactly_when_the_timer_ends(converter, device):
 
 
 @device_test
+async def test_what_took_effect_is_told_when_it_did(converter, device):
+    told = []
+    device.on_control = lambda: told.append((device.set_power_w, device.told_to_run))
+    device.write(CONTROL_AT + 8, [1])
+    device.write(SET_POINT_AT, set_point(100_000))
+    assert told == [(0.0, True), (100e3, True)]
+    await asyncio.sleep(1.1)
+    assert told[2:] == [(0.0, True)]
+    device.write(CONTROL_AT + 8, [0])
+    assert told[3:] == [(0.0, False)]
+
+
+@device_test
 async def test_each_write_that_enables_the_set_point_restarts_the_timer(converter, device):
     for _ in range(5):
         device.write(SET_POINT_AT, set_point(100_000))

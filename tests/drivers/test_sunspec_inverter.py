@@ -119,6 +119,38 @@ async def test_poll_takes_two_reads_each_100_ms(it):
 
 
 @on_bench()
+async def test_after_a_stop_polls_come_each_20_ms_until_the_converter_says_that_it_is_off(it):
+    it.command(0.0, run=False)
+    await asyncio.sleep(0.1)
+    polls = len(it.readings)
+    await asyncio.sleep(1.0)
+    assert len(it.readings) - polls == 50
+    it.device.registers[raw.AC_AT + 4 - it.device.base] = 0
+    await asyncio.sleep(0.3)
+    polls = len(it.readings)
+    await asyncio.sleep(1.0)
+    assert len(it.readings) - polls == 10
+
+
+@on_bench()
+async def test_a_converter_that_never_stops_is_polled_so_fast_for_3_s_only(it):
+    it.command(0.0, run=False)
+    await asyncio.sleep(3.1)
+    polls = len(it.readings)
+    await asyncio.sleep(10.0)
+    assert len(it.readings) - polls == 100
+
+
+@on_bench(lambda: raw.converter(raw.AC_DISCHARGING | {4: [5]}))
+async def test_a_converter_that_shuts_down_has_not_stopped_yet(it):
+    it.command(0.0, run=False)
+    await asyncio.sleep(0.5)
+    polls = len(it.readings)
+    await asyncio.sleep(1.0)
+    assert len(it.readings) - polls == 50
+
+
+@on_bench()
 async def test_rating_tells_charge_from_discharge(it):
     assert it.driver.rating == InverterRating(charge_power_w_max=500e3, discharge_power_w_max=500e3)
 

@@ -135,6 +135,21 @@ def test_corruption_flips_one_payload_bit_of_a_share_of_the_frames() -> None:
     assert 200 < run_virtual(main()) < 300
 
 
+def test_a_share_of_the_frames_is_lost_and_counted() -> None:
+    async def main() -> tuple[int, int, int]:
+        bus = CanBus(np.random.default_rng(7))
+        sender, listener = Node(bus), Node(bus)
+        bus.loss_frac = 0.25
+        for _ in range(100):
+            sender.port.send(frame(0x80, FULL) * 10)
+            await asyncio.sleep(0.01)
+        return sum(len(data) for _, data in listener.heard) // 16, bus.delivered, bus.lost
+
+    heard, delivered, lost = run_virtual(main())
+    assert 700 < heard < 800
+    assert (delivered, lost) == (heard, 1000 - heard)
+
+
 def test_delay_comes_on_top_of_the_bit_time() -> None:
     async def main() -> None:
         bus = CanBus(np.random.default_rng(1))

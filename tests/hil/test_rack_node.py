@@ -265,3 +265,17 @@ def test_frozen_values_stay_while_frames_go_on() -> None:
             assert b.decoder.health.accepted > accepted + 300
 
     run_virtual(main())
+
+
+def test_broken_auxiliary_contact_says_open_while_the_contactor_is_closed() -> None:
+    async def main() -> None:
+        async with bench() as b:
+            b.say("RackCommand", MainClose=1, PrechargeClose=0)
+            await asyncio.sleep(0.05)
+            assert b.decoder.reading().main_closed is True
+            b.node.faults.main_feedback = False
+            await asyncio.sleep(0.05)
+            assert b.decoder.reading().main_closed is False
+            assert b.rack.main_closed
+
+    run_virtual(main())

@@ -1,28 +1,39 @@
 """The driver of a SunSpec storage converter: one task polls, one writes, both over one link that reconnects."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from math import isfinite
 
 from drivers.clock import now_ns
 from drivers.commands import InverterCommand
 from drivers.inverters.sunspec.device import InverterDevice, open_device
 from drivers.inverters.sunspec.set_point import read_back
-from drivers.inverters.sunspec.writer import Writer
+from drivers.inverters.sunspec.writer import STOPPED_STATES, Writer
 from drivers.links.modbus import LinkDown, LinkError, ModbusLink
 from drivers.pace import Every, Pace
-from drivers.readings import InverterRating, InverterReading, LinkHealth, SentPower
+from drivers.readings import InverterRating, InverterReading, InverterState, LinkHealth, SentPower
 from drivers.sunspec.session import Sessions
 
 READ_BACK_PERIOD_S = 0.5
+
+STOPPING_POLL_PERIOD_S = 0.02
+"""After STOP: contactors wait for the converter's own word that it has stopped, and some for its current."""
+STOPPING_POLL_NS_MAX = 3_000_000_000
+"""A converter that goes on is not polled so fast for ever."""
+STOPPED_POLL_NS = 200_000_000
+"""Its measurements may follow its state a little later."""
+
+BLOCKED_STATES = STOPPED_STATES - {InverterState.SHUTTING_DOWN}
+"""States without power."""
 
 
 class SunSpecInverter:
     """Polls a converter and keeps it at the newest command, as long as that lasts.
 
-    `on_reading` gets one InverterReading a poll; a poll that failed gives none. `reversion_s` are the whole seconds
-    after which the converter goes to 0 W by itself when nothing is written any more. `run` works for ever, through
-    every loss of the device; what is wrong meanwhile says `fault`.
+    `on_reading` gets one InverterReading a poll; a poll that failed gives none. After a STOP polls come every 20 ms
+    until the converter says that it has stopped, for 3 s at most. `reversion_s` are the whole seconds after which the
+    converter goes to 0 W by itself when nothing is written any more. `run` works for ever, through every loss of the
+    device; what is wrong meanwhile says `fault`.
     """
 
     def __init__(
@@ -41,6 +52,7 @@ class SunSpecInverter:
         self._poll_period_s = poll_period_s
         self._writer = Writer(self._link, reversion_s)
         self._device: InverterDevice | None = None
+        self._watches_stop = False
 
     @property
     def health(self) -> LinkHealth:
@@ -89,6 +101,7 @@ class SunSpecInverter:
         self._sessions.opened()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._poll_for_ever(), name=f"{self._name} poll")
+            tasks.create_task(self._watch_stops_for_ever(), name=f"{self._name} watch stops")
             tasks.create_task(self._writer.write_for_ever(self._current_device), name=f"{self._name} write")
 
     def _current_device(self) -> InverterDevice:
@@ -98,15 +111,41 @@ class SunSpecInverter:
     async def _poll_for_ever(self) -> None:
         pace, read_back_time = Pace(self._poll_period_s), Every(READ_BACK_PERIOD_S)
         while True:
-            try:
-                await self._poll()
-                if read_back_time.due():
-                    await self._read_back()
-            except LinkDown:
-                raise
-            except LinkError:
-                pass  # counted by the link; the reading gets old, which is what the controller acts on
+            await self._unless_link_error(self._poll_and_read_back(read_back_time))
             await pace.next()
+
+    async def _poll_and_read_back(self, read_back_time: Every) -> None:
+        if not self._watches_stop:
+            await self._poll()
+        if read_back_time.due():
+            await self._read_back()
+
+    async def _watch_stops_for_ever(self) -> None:
+        while True:
+            await self._writer.stop_taken.wait()
+            self._writer.stop_taken.clear()
+            self._watches_stop = True
+            try:
+                await self._watch_stop()
+            finally:
+                self._watches_stop = False
+
+    async def _watch_stop(self) -> None:
+        pace, end_ns = Pace(STOPPING_POLL_PERIOD_S), now_ns() + STOPPING_POLL_NS_MAX
+        while now_ns() < end_ns:
+            await self._unless_link_error(self._poll())
+            if self._writer.seen_state in BLOCKED_STATES:
+                end_ns = min(end_ns, now_ns() + STOPPED_POLL_NS)
+            await pace.next()
+
+    async def _unless_link_error(self, transactions: Awaitable[None]) -> None:
+        """The link counts it, and the reading gets old, which is what the controller acts on. LinkDown passes."""
+        try:
+            await transactions
+        except LinkDown:
+            raise
+        except LinkError:
+            pass
 
     async def _poll(self) -> None:
         reading = await self._current_device().poll(self._link, now_ns())

@@ -33,7 +33,7 @@ STOPPED_STATES = frozenset(
 class Writer:
     """One command at a time, the newest. `seen_state` is the state of the last poll, `writes` counts acknowledged
     set-points, `sent` is the newest of them, `applied_power_w` the last one, or what `confirm` said when that was
-    another (NaN before)."""
+    another (NaN before). `stop_taken` is set when the device has acknowledged a STOP that is no repetition."""
 
     def __init__(self, link: ModbusLink, reversion_s: int) -> None:
         if reversion_s < 1:
@@ -42,6 +42,7 @@ class Writer:
         self.applied_power_w = nan
         self.writes = 0
         self.sent: SentPower | None = None
+        self.stop_taken = asyncio.Event()
         self._acknowledged_w = nan
         self._believed = True
         self._link, self._reversion_s = link, reversion_s
@@ -125,11 +126,13 @@ class Writer:
         return self.seen_state in (RUNNING_STATES if command.run else STOPPED_STATES)
 
     async def _operate(self, command: InverterCommand, device: InverterDevice) -> None:
-        self._operated = command.run
+        repeated, self._operated = self._operated == command.run, command.run
         symbol = device.control.layout.symbol("OpCtl", "START" if command.run else "STOP")
         address, registers = device.control.encode({"OpCtl": symbol})
         if await self._write(address, registers, command) is None:
             self._operated = None
+        elif not command.run and not repeated:
+            self.stop_taken.set()
 
     async def _beat(self, command: InverterCommand, device: InverterDevice) -> None:
         self._heartbeat = (self._heartbeat + 1) % HEARTBEAT_RESETS_AT
