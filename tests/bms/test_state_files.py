@@ -4,6 +4,7 @@ import json
 import os
 import resource
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -189,28 +190,30 @@ def test_leftovers_of_a_kill_between_two_steps_hinder_nothing(files: StateFiles)
     assert parse_state(decode(files.previous.read_bytes(), "demo")).starts == 2
 
 
-@pytest.fixture
+@contextmanager
 def full_disk() -> Iterator[None]:
-    """Files of this process may not grow above 1000 bytes."""
+    """Files of this process may not grow above 1000 bytes. No longer than needed: the tests' own output may be one."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_full_disk_leaves_the_files_as_they_were(files: StateFiles, full_disk: None) -> None:
+def test_full_disk_leaves_the_files_as_they_were(files: StateFiles) -> None:
     save(files, starts=3)
     save(files, starts=4)
-    with pytest.raises(OSError, match="File too large"):
+    with full_disk(), pytest.raises(OSError, match="File too large"):
         save(files, starts=5, trips={f"fault_{number}": 1 for number in range(100)})
     found = find_state(files)
     assert found.document is not None
     assert (found.document.starts, found.refusals) == (4, ())
 
 
-def test_event_that_a_full_disk_does_not_take_leaves_whole_lines(files: StateFiles, full_disk: None) -> None:
+def test_event_that_a_full_disk_does_not_take_leaves_whole_lines(files: StateFiles) -> None:
     append_events(files, [b'{"event": "tripped"}'])
-    with pytest.raises(OSError, match="File too large"):
+    with full_disk(), pytest.raises(OSError, match="File too large"):
         append_events(files, [b'"' + b"x" * 2000 + b'"'])
     append_events(files, [b'{"event": "cleared"}'])
     assert files.events.read_bytes() == b'{"event": "tripped"}\n{"event": "cleared"}\n'
