@@ -4,13 +4,15 @@ from collections.abc import Sequence
 
 from bms.decision import Decision
 from bms.devices import Inverter, RackMonitor
-from drivers.commands import BleedCommand, InverterCommand, RackCommand
+from bms.protect.outputs import RackOutputs
+from drivers.commands import BleedCommand, InverterCommand, OutputsCommand, RackCommand
 
 INVERTER_EXPIRY_NS = 500_000_000
 """A set-point that is not renewed for this long is no longer refreshed; the converter's reversion follows."""
 
 CONTACTOR_EXPIRY_NS = 1_000_000_000
 BLEED_EXPIRY_NS = 1_500_000_000
+OUTPUTS_EXPIRY_NS = 1_500_000_000
 
 
 class Actuators:
@@ -20,6 +22,7 @@ class Actuators:
         self._inverter = inverter
         self._racks = racks
         self.sent: Decision | None = None
+        self._outputs: tuple[RackOutputs, ...] = ()
 
     def apply(self, decision: Decision, now_ns: int, *, refresh: bool) -> None:
         sent = self.sent
@@ -34,3 +37,10 @@ class Actuators:
             if refresh and bleed is not None:
                 rack.bleed(BleedCommand(bleed, now_ns + BLEED_EXPIRY_NS))
         self.sent = decision
+
+    def drive(self, outputs: tuple[RackOutputs, ...], now_ns: int, *, refresh: bool) -> None:
+        """The racks' outputs beside the contactors."""
+        if refresh or outputs != self._outputs:
+            for rack, wanted in zip(self._racks, outputs, strict=True):
+                rack.outputs(OutputsCommand(*wanted, expires_ns=now_ns + OUTPUTS_EXPIRY_NS))
+        self._outputs = outputs

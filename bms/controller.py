@@ -170,6 +170,7 @@ class Controller:
             self._control(image, summary, protected, battery, powers)
         decision = self._guard.step(image, self._decide(battery), dt_s)
         self._actuators.apply(decision, at_ns, refresh=control)
+        self._actuators.drive(protected.outputs, at_ns, refresh=control)
         self._memory.see(image, protected, self._soc)
         self._report_faults(battery, at_ns, protected)
         self.report.row(

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from bms.site import GridMeterDevice, InverterDevice, Rack
 from drivers.cell_monitors.native import NativeRackMonitor
-from drivers.commands import BleedCommand, InverterCommand, RackCommand
+from drivers.commands import BleedCommand, InverterCommand, OutputsCommand, RackCommand
 from drivers.inverters.sunspec import SunSpecInverter
 from drivers.links.can import CanOpener
 from drivers.meters.sunspec import SunSpecMeter
@@ -37,6 +37,8 @@ class RackMonitor(Device, Protocol):
     def command(self, command: RackCommand) -> None: ...
 
     def bleed(self, command: BleedCommand) -> None: ...
+
+    def outputs(self, command: OutputsCommand) -> None: ...
 
 
 def open_inverter(device: InverterDevice, on_reading: Callable[[InverterReading], None]) -> Inverter:

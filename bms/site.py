@@ -13,6 +13,7 @@ from bms.settings import RELATION, Broken, Loc, Settings, about, name_or_beside
 from bms.site_applications import Application, GridSmoothing
 from bms.site_faults import FaultSetting
 from bms.site_limits import Balancing, Limits, Precharge
+from bms.site_safety import NATIVE, Safety, SafetyInput
 from drivers.links.can import CanConfig
 from kernels.parameters import load_cell
 
@@ -29,6 +30,7 @@ __all__ = [
     "Limits",
     "Precharge",
     "Rack",
+    "Safety",
     "Site",
     "SiteSettings",
     "dump_site",
@@ -117,6 +119,18 @@ class Rack(Settings):
     contactor_break_current_a: Annotated[
         float, about("A", "contactors open below this current, or after a bounded wait", gt=0, le=10_000)
     ]
+    safety_inputs: Annotated[
+        tuple[SafetyInput, ...],
+        Field(strict=False),
+        about("", "inputs beside the cells that are wired; the others are not judged", "all", max_length=14),
+    ] = NATIVE
+
+    def broken_relations(self) -> Iterator[Broken]:
+        first: dict[str, int] = {}
+        for i, name in enumerate(self.safety_inputs):
+            if (twin := first.setdefault(name, i)) != i:
+                wrong = f"same input as safety_inputs.{twin}"
+                yield _twin(("safety_inputs", i), name, wrong, ("safety_inputs", twin))
 
     @property
     def cells(self) -> int:
@@ -156,6 +170,18 @@ class GridMeterDevice(Settings):
     port: Annotated[int, about("", "TCP port of its Modbus server", "Modbus", ge=1, le=65_535)] = 502
     unit: Annotated[int, about("", "Modbus unit", "Modbus TCP", ge=0, le=255)] = 1
     poll_period_s: Annotated[float, about("s", "it is read this often", "half a control tick", gt=0, le=10)] = 0.05
+    frequency_hz_nominal: Annotated[
+        Literal[50, 60] | None, about("Hz", "the grid's frequency", "the nearer of 50 and 60 Hz")
+    ] = None
+    frequency_hz_off_max: Annotated[
+        float, about("Hz", "further off the nominal there is a warning", "EN 50160: 1 % of 50 Hz", gt=0, le=5)
+    ] = 0.5
+    voltage_v_nominal: Annotated[
+        float | None, about("V", "nominal mean phase voltage at the meter", "not judged", gt=0, le=1e6)
+    ] = None
+    voltage_off_frac_max: Annotated[
+        float, about("frac", "further off the nominal there is a warning", "EN 50160: 10 %", gt=0, le=0.5)
+    ] = 0.1
 
 
 class SiteSettings(Settings):
@@ -163,6 +189,7 @@ class SiteSettings(Settings):
 
     controller: Annotated[Controller, about("", "periods")] = Controller()
     limits: Annotated[Limits, about("", "protection and operating limits")] = Limits()
+    safety: Annotated[Safety, about("", "insulation, supply, cooling and fire")] = Safety()
     faults: Annotated[
         tuple[FaultSetting, ...], Field(strict=False), about("", "faults that are not as built", max_length=200)
     ] = ()

@@ -25,6 +25,8 @@ class RackSummary(NamedTuple):
     current_age_s: float
     io_age_s: float
     command_age_s: float
+    safety_age_s: float
+    insulation_age_s: float
     voltages_known: bool
     """The I/O block says the rack's and the link's voltage."""
 
@@ -72,5 +74,7 @@ def summarise_rack(rack: RackReading, now_ns: int) -> RackSummary:
         current_age_s=(now_ns - rack.current_at_ns) / 1e9,
         io_age_s=(now_ns - rack.io_at_ns) / 1e9,
         command_age_s=rack.command_age_s,
+        safety_age_s=(now_ns - rack.safety.at_ns) / 1e9,
+        insulation_age_s=(now_ns - rack.safety.insulation_at_ns) / 1e9,
         voltages_known=rack.rack_voltage_v >= 0.0 and rack.link_voltage_v >= 0.0,
     )

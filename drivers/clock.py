@@ -2,6 +2,9 @@
 
 import asyncio
 
+NEVER_NS = -(2**62)
+"""Time of what never happened: older than any bound."""
+
 
 def now_ns() -> int:
     """Time of the running event loop in ns; its origin means nothing, only differences do."""

@@ -4,6 +4,7 @@ watchdog does the rest."""
 from dataclasses import dataclass
 
 from drivers.readings import Flags
+from drivers.safety import CoolingRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,16 @@ class RackCommand:
 
     main_closed: bool
     precharge_closed: bool
+    expires_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class OutputsCommand:
+    """Wanted state of a rack's outputs beside the contactors: alarm to the fire panel, cooling, insulation monitor."""
+
+    fire_alarm: bool
+    cooling: CoolingRequest
+    insulation_on: bool
     expires_ns: int
 
 

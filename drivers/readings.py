@@ -6,17 +6,18 @@ that a frozen dataclass takes to make.
 
 from dataclasses import dataclass
 from enum import StrEnum
+from math import nan
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from drivers.clock import NEVER_NS as NEVER_NS
+from drivers.safety import NOT_HEARD, SafetyInputs
+
 Floats = NDArray[np.float64]
 Times = NDArray[np.int64]
 Flags = NDArray[np.uint8]
-
-NEVER_NS = -(2**62)
-"""Time of a value that never arrived: older than any bound."""
 
 
 class InverterState(StrEnum):
@@ -77,6 +78,8 @@ class MeterReading:
     at_ns: int
     power_w: float
     frequency_hz: float
+    voltage_v: float = nan
+    """Mean of the phases against neutral; NaN = the meter does not say."""
 
 
 class MonitorHealth(NamedTuple):
@@ -114,6 +117,9 @@ class RackReading(NamedTuple):
     """Age of the last valid contactor command as the rack says it; NaN before the first and where it does not say."""
     io_at_ns: int
     health: MonitorHealth
+    watchdog_tripped: bool | None = None
+    """The rack's own watchdog opened the contactors; None until it was heard."""
+    safety: SafetyInputs = NOT_HEARD
 
 
 class LinkHealth(NamedTuple):

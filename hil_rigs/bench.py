@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from hil_rigs.devices.sunspec_inverter_models import BatterySummary
 from hil_rigs.devices.sunspec_meter import SunSpecMeterDevice
 from hil_rigs.load_spec import LoadSpec
 from hil_rigs.plant.build import build_plant
+from hil_rigs.plant.enclosure import Enclosure, bus_insulation_kohm
 from hil_rigs.rig import CanEndpoint, Endpoints, ModbusEndpoint, RigFile
 from hil_rigs.rig_plant import plant_config
 from hil_rigs.truth import Truth
@@ -42,11 +44,11 @@ class Bench:
         bus_rng, node_rng = (np.random.default_rng(part) for part in np.random.SeedSequence([seed, 7]).spawn(2))
         self.buses = {f"can{index}": CanBus(rng) for index, rng in enumerate(bus_rng.spawn(rig.plant.racks))}
         shape = rig.plant.modules_per_rack, rig.plant.cells_per_module
+        self.enclosures = [Enclosure() for _ in self.plant.racks]
+        rngs = node_rng.spawn(rig.plant.racks)
         self.nodes = [
-            RackNode(rack, bus, *shape, rng)
-            for rack, bus, rng in zip(
-                self.plant.racks, self.buses.values(), node_rng.spawn(rig.plant.racks), strict=True
-            )
+            RackNode(rack, bus, *shape, rngs[index], self.enclosures[index], partial(self._insulation_kohm, index))
+            for index, (rack, bus) in enumerate(zip(self.plant.racks, self.buses.values(), strict=True))
         ]
         self.inverter = SunSpecInverterDevice(self.plant.converter, self._battery)
         self.meter = SunSpecMeterDevice(
@@ -97,6 +99,9 @@ class Bench:
         if config.channel not in self.buses:
             raise ConnectionError(f"rig {self.rig.name} has no CAN channel {config.channel!r}")
         return self.buses[config.channel].attach(on_batch)
+
+    def _insulation_kohm(self, index: int) -> float:
+        return bus_insulation_kohm(self.enclosures, self.plant.racks, index)
 
     def _grid_power_w_max(self) -> float:
         """The meter's range: the load's peak with the converter charging at its rating."""

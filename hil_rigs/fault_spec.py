@@ -3,40 +3,19 @@
 import difflib
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import ValidationError
 
 from bms.config_yaml import in_words
 from bms.settings import Broken, Settings, about
+from hil_rigs.fault_kind import FaultKind as FaultKind
+from hil_rigs.fault_kind import target_words
+from hil_rigs.surrounding_faults import SURROUNDING_KINDS
 
 
 class FaultSyntaxError(ValueError):
     """A fault that cannot be understood; the message is one line."""
-
-
-@dataclass(frozen=True, slots=True)
-class FaultKind:
-    """One kind. `strikes` names what TARGET picks: cell and module are `RACK/NUMBER` counted from 1, rack is `RACK`;
-    "" = no target. `value` is VALUE's default in `unit`, None = takes no value; `controller_fault` is the id that the
-    controller must raise."""
-
-    name: str
-    says: str
-    strikes: Literal["cell", "module", "rack", ""]
-    controller_fault: str
-    value: float | None = None
-    value_min: float = 0.0
-    value_max: float = 0.0
-    unit: str = ""
-
-    @property
-    def line(self) -> str:
-        """What happens, and what TARGET and VALUE may be, for lists."""
-        parts = [f"TARGET {_target_words(self)}"] if self.strikes else []
-        parts += [f"VALUE {self.value:g} {self.unit} by default"] if self.value is not None else []
-        return f"{self.says} ({'; '.join(parts)})" if parts else self.says
 
 
 FAULT_KINDS: dict[str, FaultKind] = {
@@ -70,7 +49,7 @@ FAULT_KINDS: dict[str, FaultKind] = {
         ),
         FaultKind(
             "cell-heating", "a cell heats by VALUE K/s", "cell", "thermal_event",
-            value=10.0, value_min=0.6, value_max=100.0, unit="K/s",
+            value=10.0, value_min=0.1, value_max=100.0, unit="K/s",
         ),
         FaultKind("current-frozen", "a rack's current stays as it is", "rack", "current_frozen"),
         FaultKind(
@@ -111,6 +90,7 @@ FAULT_KINDS: dict[str, FaultKind] = {
             value=3600.0, value_min=-1e6, value_max=1e6, unit="s",
         ),
         FaultKind("meter-lost", "the grid meter's Modbus link is cut", "", "meter_lost"),
+        *SURROUNDING_KINDS,
     )
 }  # fmt: skip
 
@@ -144,6 +124,33 @@ FaultName = Literal[
     "late-ticks",
     "clock-jump",
     "meter-lost",
+    "insulation-low",
+    "insulation-monitor",
+    "insulation-monitor-lost",
+    "insulation-monitor-on",
+    "interlock-open",
+    "emergency-stop",
+    "smoke",
+    "gas",
+    "fire-panel",
+    "fire-output-stuck",
+    "fuse-blown",
+    "door-open",
+    "aux-supply",
+    "cooling-failed",
+    "cooling-stuck",
+    "coolant-temperature",
+    "precharge-hot",
+    "safety-inputs-lost",
+    "safety-input-missing",
+    "monitor-alarm",
+    "cell-venting",
+    "inverter-local",
+    "inverter-alarm",
+    "inverter-says-off",
+    "inverter-dc-voltage",
+    "grid-frequency",
+    "grid-voltage",
 ]
 
 _TARGET = re.compile(r"([a-z][a-z0-9-]{0,31})(?:/([1-9][0-9]{0,3}))?")
@@ -180,7 +187,7 @@ class FaultSpec(Settings):
     def broken_relations(self) -> Iterator[Broken]:
         kind = self.about
         if self.target is not None and not _fits(kind, self.target):
-            yield Broken(("target",), self.target, f"no target of {kind.name}", _target_words(kind), (("kind",),))
+            yield Broken(("target",), self.target, f"no target of {kind.name}", target_words(kind), (("kind",),))
         if self.value is None:
             return
         if kind.value is None:
@@ -188,16 +195,14 @@ class FaultSpec(Settings):
         elif not kind.value_min <= self.value <= kind.value_max:
             expected = f"a number from {kind.value_min:g} to {kind.value_max:g}, in {kind.unit}"
             yield Broken(("value",), self.value, f"out of range for {kind.name}", expected, (("kind",),))
+        elif kind.whole and self.value != round(self.value):
+            expected = f"a whole number from {kind.value_min:g} to {kind.value_max:g}"
+            yield Broken(("value",), self.value, f"no {kind.unit} of {kind.name}", expected, (("kind",),))
 
 
 def _fits(kind: FaultKind, target: str) -> bool:
     match = _TARGET.fullmatch(target)
     return match is not None and kind.strikes != "" and (match[2] is None or kind.strikes != "rack")
-
-
-def _target_words(kind: FaultKind) -> str:
-    number = {"cell": " or RACK/CELL", "module": " or RACK/MODULE"}.get(kind.strikes, "")
-    return f"RACK{number}" if kind.strikes else "none"
 
 
 def parse_fault(text: str) -> FaultSpec:

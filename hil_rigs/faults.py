@@ -8,6 +8,7 @@ import numpy as np
 
 from hil_rigs.bench import Bench
 from hil_rigs.fault_spec import FaultSpec
+from hil_rigs.surrounding_injectors import SURROUNDING_INJECTORS
 from hil_rigs.world.loop import VirtualLoop
 
 SHORT_OHM = 0.05
@@ -197,4 +198,5 @@ _INJECTORS: dict[str, Callable[[Bench, int, int, float], None]] = {
     "late-ticks": _late_ticks,
     "clock-jump": _clock_jump,
     "meter-lost": _meter_lost,
+    **SURROUNDING_INJECTORS,
 }

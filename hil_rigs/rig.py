@@ -13,6 +13,8 @@ from hil_rigs.load_spec import LoadSpec
 from hil_rigs.shipped import Shipped, find, shipped
 
 FOLDER = Path(__file__).parent / "rigs"
+GRID_PHASE_V = 231.0
+"""Of the simulated grid."""
 
 
 class PlantSpec(Settings):
@@ -94,7 +96,9 @@ def make_site(rig: RigFile, endpoints: Endpoints) -> Site:
             name=rig.name,
             racks=tuple(_rack(rig, *pair) for pair in zip(rig.rack_names, endpoints.racks, strict=True)),
             inverter=InverterDevice(host=inverter.host, port=inverter.port, unit=inverter.unit),
-            grid_meter=GridMeterDevice(host=meter.host, port=meter.port, unit=meter.unit),
+            grid_meter=GridMeterDevice(
+                host=meter.host, port=meter.port, unit=meter.unit, voltage_v_nominal=GRID_PHASE_V
+            ),
             **{name: getattr(rig.site, name) for name in SiteSettings.model_fields},
         )
     except ValidationError as error:

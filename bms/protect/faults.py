@@ -2,62 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import StrEnum
 
-
-class Action(StrEnum):
-    """What a fault does to a grid-following battery while it is active."""
-
-    WARN = "recorded and shown"
-    BLOCK_CHARGE = "block charge"
-    BLOCK_DISCHARGE = "block discharge"
-    ZERO_POWER = "0 W, contactors stay closed"
-    OPEN = "0 W, stop the converter, open the rack below break current or after a bounded wait; the others go on"
-    OPEN_ALL = "0 W, stop the converter, open all racks below break current or after a bounded wait"
-    OPEN_PROVEN = "open all racks once the DC current is proven below break current, after 10 s anyway"
-
-    @property
-    def opens(self) -> bool:
-        return self in (Action.OPEN, Action.OPEN_ALL, Action.OPEN_PROVEN)
-
-
-class Level(StrEnum):
-    """Three levels of a limit; SYSTEM for faults that are no limit."""
-
-    OPERATING = "operating"
-    RECOMMENDED = "recommended"
-    MAXIMUM = "maximum"
-    SYSTEM = "system"
-
-
-@dataclass(frozen=True, slots=True)
-class FaultKind:
-    """One row of the table. The cause must last for `debounce_s` (flickering counts, see LeakyBucket). `latched`
-    faults stay until somebody resets them, also over a restart; others clear by themselves after their cause has been
-    absent for `clear_s`."""
-
-    id: str
-    level: Level
-    action: Action
-    debounce_s: float
-    latched: bool
-    clear_s: float
-    meaning: str
-    advice: str
-
-
-def _row(
-    id: str,
-    level: Level,
-    action: Action,
-    meaning: str,
-    advice: str,
-    *,
-    debounce_s: float = 0.0,
-    latched: bool = False,
-    clear_s: float = 5.0,
-) -> FaultKind:
-    return FaultKind(id, level, action, debounce_s, latched, clear_s, meaning, advice)
+from bms.protect.fault_kind import Action as Action
+from bms.protect.fault_kind import FaultKind as FaultKind
+from bms.protect.fault_kind import Level as Level
+from bms.protect.fault_kind import row as _row
+from bms.protect.inverter_faults import GRID_FAULTS, INVERTER_FAULTS
+from bms.protect.monitor_faults import MONITOR_FAULTS
+from bms.protect.safety_faults import SAFETY_FAULTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,5 +297,9 @@ FAULTS: dict[str, FaultKind] = {
             "The files with what was known before this start are damaged: a fault may have been latched.",
             "Read the log of events and judge the battery before you reset.", latched=True,
         ),
+        *SAFETY_FAULTS,
+        *MONITOR_FAULTS,
+        *INVERTER_FAULTS,
+        *GRID_FAULTS,
     )
 }  # fmt: skip

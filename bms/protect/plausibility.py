@@ -1,13 +1,13 @@
 """What readings say about each other: frozen, impossible or contradictory ones, and heat that comes too fast."""
 
 import math
-from collections import deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import numpy as np
 
 from bms.image import Image
 from bms.protect.levels import Condition, cell
+from bms.protect.thermal import HeatWatch
 from bms.site import Limits
 from bms.summary import RackSummary
 from drivers.readings import Floats, RackReading
@@ -32,9 +32,6 @@ and their sum is right."""
 SUM_FRAC = 0.02
 """The cells' sum and the rack's own voltage agree within this share: both are measured to 0.5 % or better."""
 
-HEATING_K_PER_S, HEATING_WINDOW_S, HEATING_DEGC_MIN = 0.5, 4.0, 40.0
-"""No load heats a cell like this. In both halves of the window: a sensor that jumps does so once."""
-
 OPEN_CURRENT_FRAC = 0.02
 """Share of a rack's maximum current that cannot flow through an open contactor."""
 
@@ -49,12 +46,12 @@ SPREAD_V, SPREAD_K = 0.15, 15.0
 class RackPlausibility:
     """Looks at one rack, `LOOK_S` apart; what was found holds until the next look."""
 
-    def __init__(self, limits: Limits, cells: int, racks: int) -> None:
+    def __init__(self, limits: Limits, cells: int, racks: int, wired: Collection[str]) -> None:
         self._current_age_s_max = limits.current_age_s_max
         self._open_current_a = OPEN_CURRENT_FRAC * limits.rack_current_a("discharge", "maximum")
         self._frozen_moved_a = FROZEN_MOVED_FRAC * limits.pack_current_a("discharge", "maximum", racks)
         self._voltages, self._current = Frozen(cells), Frozen(1)
-        self._heat: deque[Floats] = deque(maxlen=round(HEATING_WINDOW_S / LOOK_S))
+        self._heat = HeatWatch(wired, LOOK_S)
         self._since_s = math.inf
         self._found: list[Condition] = []
 
@@ -81,7 +78,7 @@ class RackPlausibility:
         yield from self._look_at_current(reading, converter_a if fresh else math.nan)
         yield from self._look_between(voltage_v, mean_v)
         yield from self._look_at_rack(reading, summary, mean_v * len(voltage_v))
-        yield from self._look_at_heat(reading.temperature_degc)
+        yield from self._heat.look(reading, median_v)
         if summary.voltage_v_max - summary.voltage_v_min > SPREAD_V:
             spread_v = summary.voltage_v_max - summary.voltage_v_min
             yield Condition("cell_voltage_spread", spread_v, SPREAD_V, f"{cell(summary.lowest_cell)} lowest, V")
@@ -115,18 +112,6 @@ class RackPlausibility:
             current_a = abs(summary.current_a)
             if current_a > self._open_current_a:
                 yield Condition("current_while_open", current_a, self._open_current_a, "through open contactors, A")
-
-    def _look_at_heat(self, temperature_degc: Floats) -> Iterator[Condition]:
-        self._heat.append(temperature_degc.copy())
-        if len(self._heat) < (self._heat.maxlen or 0):
-            return
-        middle_degc = self._heat[len(self._heat) // 2]
-        rise_k = np.minimum(temperature_degc - middle_degc, middle_degc - self._heat[0])
-        rise_k_per_s = rise_k / (0.5 * HEATING_WINDOW_S)
-        hot = np.where(temperature_degc > HEATING_DEGC_MIN, rise_k_per_s, 0.0)
-        worst = int(hot.argmax())
-        if hot[worst] > HEATING_K_PER_S:
-            yield Condition("thermal_event", float(hot[worst]), HEATING_K_PER_S, f"{cell(worst)}, K/s")
 
 
 class Frozen:

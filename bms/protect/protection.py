@@ -14,8 +14,11 @@ from bms.protect.conditions import (
 )
 from bms.protect.debounce import ErrorBucket, LeakyBucket
 from bms.protect.faults import FAULTS, LEVELLED, MAINTENANCE, Action, FaultKind
+from bms.protect.inverter_checks import GridRange, inverter_checks
 from bms.protect.levels import Condition, PackLevels, RackLevels
+from bms.protect.outputs import Outputs, RackOutputs
 from bms.protect.plausibility import CurrentsAgree, RackPlausibility
+from bms.protect.safety_inputs import InsulationMonitors, RackSafetyInputs, said
 from bms.site import Site
 from bms.summary import Summary
 
@@ -61,6 +64,8 @@ class Protected(NamedTuple):
     """Racks whose own faults narrow the power."""
     maintained: frozenset[str] = frozenset()
     """Racks that somebody took out of service."""
+    outputs: tuple[RackOutputs, ...] = ()
+    """What the racks' outputs beside the contactors shall do."""
 
     def faulted(self, rack: str) -> bool:
         """A fault that does more than warn is at this rack, or at what all racks share."""
@@ -118,7 +123,12 @@ class Protection:
         self._kinds = fault_kinds(site)
         self._rack_levels = RackLevels(site.limits)
         self._pack_levels = PackLevels(site.limits, len(site.racks))
-        self._plausibility = [RackPlausibility(site.limits, rack.cells, len(site.racks)) for rack in site.racks]
+        self._plausibility = [
+            RackPlausibility(site.limits, rack.cells, len(site.racks), rack.safety_inputs) for rack in site.racks
+        ]
+        self._safety = [RackSafetyInputs(rack, site.safety) for rack in site.racks]
+        self._insulation, self._outputs = InsulationMonitors(site), Outputs(site)
+        self._grid = GridRange(site.grid_meter)
         self._currents_agree = CurrentsAgree(site.limits, len(site.racks))
         self._racks = frozenset(rack.name for rack in site.racks)
         self._names = [rack.name for rack in site.racks]
@@ -143,13 +153,14 @@ class Protection:
         for index, name in enumerate(self._names):
             self._step_all(self._rack(index, image, summary, dt_s), name, dt_s, image.at_ns)
         pack = self._pack_levels.conditions(summary.racks, self._active("pack"))
-        self._step_all([*pack, *self._currents_agree.conditions(image, dt_s)], "pack", dt_s, image.at_ns)
+        together = (*self._currents_agree.conditions(image, dt_s), *self._insulation.conditions(image))
+        self._step_all([*pack, *together], "pack", dt_s, image.at_ns)
         if image.inverter is not None or self._running_s > STARTUP_S:
-            self._step_all(inverter_conditions(image, summary, self._limits), "inverter", dt_s, image.at_ns)
+            self._step_all(self._of_inverter(image, summary), "inverter", dt_s, image.at_ns)
         if image.meter is not None or self._running_s > STARTUP_S:
-            self._step_all(meter_conditions(summary, self._limits), "grid_meter", dt_s, image.at_ns)
+            self._step_all(self._of_meter(image, summary), "grid_meter", dt_s, image.at_ns)
         self._step_all(own, "controller", dt_s, image.at_ns)
-        return self._judge(apart)
+        return self._judge(image, apart)
 
     def report(self, fault_id: str, target: str, detail: str, now_ns: int) -> None:
         """A fault found by the state machine or the guard; it counts from the next step on, and again and again while
@@ -196,6 +207,20 @@ class Protection:
             yield Condition("monitor_counter_errors", float(health.counter_errors), 0.0, "bad frames")
         if self._rack_seen[index] or self._running_s > STARTUP_S:
             yield from rack_data_conditions(rack, self._limits)
+            active = self._active(self._names[index])
+            yield from self._safety[index].conditions(image.racks[index], rack, self._outputs.racks[index], active)
+        if image.racks[index].watchdog_tripped:
+            yield said("rack_watchdog_tripped", "its watchdog opened the contactors")
+
+    def _of_inverter(self, image: Image, summary: Summary) -> Iterable[Condition]:
+        yield from inverter_conditions(image, summary, self._limits)
+        if summary.inverter_age_s <= self._limits.inverter_age_s_max:
+            yield from inverter_checks(image)
+
+    def _of_meter(self, image: Image, summary: Summary) -> Iterable[Condition]:
+        yield from meter_conditions(summary, self._limits)
+        if image.meter is not None and summary.meter_age_s <= self._limits.meter_age_s_max:
+            yield from self._grid.conditions(image.meter)
 
     def _step_all(self, conditions: Iterable[Condition], target: str, dt_s: float, now_ns: int) -> None:
         """Every monitor of the target is stepped in every tick."""
@@ -207,7 +232,7 @@ class Protection:
             if tripped is not None:
                 self._tripped.append(tripped)
 
-    def _judge(self, apart: frozenset[str]) -> Protected:
+    def _judge(self, image: Image, apart: frozenset[str]) -> Protected:
         places = self._monitors.values()
         faults = tuple(monitor.active for place in places for monitor in place.values() if monitor.active is not None)
         tripped, self._tripped = tuple(self._tripped), []
@@ -227,6 +252,7 @@ class Protection:
             open_racks=open_racks,
             derated_racks=self._at_racks(faults, NARROWING),
             maintained=frozenset(fault.target for fault in faults if fault.kind.id == MAINTENANCE),
+            outputs=self._outputs.step(image, [(fault.kind.id, fault.target) for fault in faults]),
         )
 
     def _at_racks(self, faults: Iterable[ActiveFault], actions: set[Action]) -> frozenset[str]:
@@ -234,9 +260,14 @@ class Protection:
 
 
 def _detail(condition: Condition) -> str:
+    if math.isnan(condition.limit):
+        return condition.where
     if condition.where == "age in s" and condition.value > NEVER_S:
         return "never heard"
     return f"{condition.where} {condition.value:.3f}, limit {condition.limit:.3f}"
+
+
+OPENS = {True: Action.OPEN_ALL, False: Action.WARN}
 
 
 def fault_kinds(site: Site) -> dict[str, FaultKind]:
@@ -247,6 +278,9 @@ def fault_kinds(site: Site) -> dict[str, FaultKind]:
     for name in LEVELLED:
         (debounce_s,) = (seconds for word, seconds in debounces.items() if word in name)
         kinds[name] = replace(kinds[name], debounce_s=debounce_s)
+    opens_at = site.safety.insulation_opens_at
+    kinds["insulation_low"] = replace(kinds["insulation_low"], action=OPENS[opens_at != "never"])
+    kinds["insulation_low_warning"] = replace(kinds["insulation_low_warning"], action=OPENS[opens_at == "warning"])
     for setting in site.faults:
         kinds[setting.id] = setting.applied(kinds[setting.id])
     return kinds

@@ -21,17 +21,17 @@ FLOAT_MODELS = (211, 212, 213, 214)
 
 @dataclass(frozen=True, slots=True)
 class PowerBlock:
-    """The registers from frequency to power, with the scale factors that lie between: one read, nothing torn."""
+    """The registers from voltage to power, with the scale factors that lie between: one read, nothing torn."""
 
     layout: ModelLayout
     address: int
     offset: int
     count: int
 
-    def decode(self, registers: list[int]) -> tuple[float, float]:
-        """Power (sign as on the wire) in W and frequency in Hz; NaN = not implemented."""
-        values = self.layout.decode(registers, ("W", "Hz"), at=self.offset)
-        return _number(values["W"]), _number(values["Hz"])
+    def decode(self, registers: list[int]) -> tuple[float, float, float]:
+        """Power (sign as on the wire) in W, frequency in Hz, mean phase voltage in V; NaN = not implemented."""
+        values = self.layout.decode(registers, ("W", "Hz", "PhV"), at=self.offset)
+        return _number(values["W"]), _number(values["Hz"]), _number(values["PhV"])
 
 
 class SunSpecMeter:
@@ -80,8 +80,8 @@ class SunSpecMeter:
 
     async def _poll(self, block: PowerBlock) -> None:
         at_ns = now_ns()
-        power_w, frequency_hz = block.decode(await self._link.read_holding(block.address, block.count))
-        self._on_reading(MeterReading(at_ns, self._sign * power_w, frequency_hz))
+        power_w, frequency_hz, voltage_v = block.decode(await self._link.read_holding(block.address, block.count))
+        self._on_reading(MeterReading(at_ns, self._sign * power_w, frequency_hz, voltage_v))
 
 
 async def open_block(link: ModbusLink) -> PowerBlock:
@@ -90,7 +90,7 @@ async def open_block(link: ModbusLink) -> PowerBlock:
     layout = load_layout(where.model_id)
     if where.length < layout.length:
         raise SunSpecError(f"model {where.model_id} has length {where.length}, its definition {layout.length}")
-    offset, count = layout.span("Hz", "W_SF" if where.model_id in INTEGER_MODELS else "W")
+    offset, count = layout.span("PhV", "W_SF" if where.model_id in INTEGER_MODELS else "W")
     return PowerBlock(layout, where.address + offset, offset, count)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -18,6 +19,8 @@ from drivers.clock import loop_ns
 from drivers.frames import FrameBatch
 from drivers.readings import NEVER_NS, Flags, Floats, Times
 from hil_rigs.devices.frame_damage import break_crc, hold_counter
+from hil_rigs.devices.rack_safety import RackSafety
+from hil_rigs.plant.enclosure import Enclosure
 from hil_rigs.world.canbus import CanBus
 from kernels.canbits import FrameDecoder, FrameEncoder
 
@@ -26,6 +29,8 @@ SLOTS = 10
 """Slots of one round: 100 ms, in which every ModuleStatus goes out once and every ModuleVoltage twice."""
 VOLTAGE_SLOTS = 5
 SLOW_SLOTS = 5
+SAFETY_SLOTS, INSULATION_SLOT = (3, 8), 9
+"""Slots with room for RackSafety (each 50 ms) and RackInsulation (each 100 ms)."""
 VOLTAGE_V_MAX = 8.190
 TEMPERATURE_DEGC_MIN, TEMPERATURE_DEGC_MAX = -40.0, 87.5
 CURRENT_A_MAX = 83_886.0
@@ -65,6 +70,7 @@ class RackNodeFaults:
 
     silent_modules: set[int] = field(default_factory=set)
     silent_current: bool = False
+    silent_safety: bool = False
     break_crc_frac: float = 0.0
     stuck_counter: bool = False
     frozen: bool = False
@@ -81,8 +87,16 @@ class RackNode:
     4 s after the last valid RackCommand, a module stops bleeding 2 s after its last valid BleedCommand."""
 
     def __init__(
-        self, rack: RackUnderTest, bus: CanBus, modules: int, cells_per_module: int, rng: np.random.Generator
+        self,
+        rack: RackUnderTest,
+        bus: CanBus,
+        modules: int,
+        cells_per_module: int,
+        rng: np.random.Generator,
+        enclosure: Enclosure | None = None,
+        insulation_kohm: Callable[[], float] | None = None,
     ) -> None:
+        """A healthy enclosure of its own unless one is given; `insulation_kohm` is then what there is to measure."""
         self.faults = RackNodeFaults()
         self.watchdog_tripped = False
         self._rack = rack
@@ -98,7 +112,11 @@ class RackNode:
         self._sensor_first_cell = _sensor_first_cell(layout)
         self._bit_weights = (1 << np.arange(cells_per_module)).astype(np.float64)
         self._rack_at_ns = self._heats_since = NEVER_NS
+        surroundings = enclosure or Enclosure()
+        self.safety = RackSafety(layout, surroundings, insulation_kohm or (lambda: surroundings.insulation_kohm))
         self._measure(0, NEVER_NS)
+        for slot in (*SAFETY_SLOTS, INSULATION_SLOT):
+            self._measure_safety(slot, NEVER_NS)
 
     async def run(self) -> None:
         """Step for ever, every 10 ms on absolute deadlines; cancelled = silent."""
@@ -115,6 +133,7 @@ class RackNode:
         self._watch(now)
         if not self.faults.frozen:
             self._measure(slot, now)
+            self._measure_safety(slot % SLOTS, now)
         self._send(slot % SLOTS)
 
     def _send(self, slot: int) -> None:
@@ -154,6 +173,13 @@ class RackNode:
         says = self._rack.main_closed if self.faults.main_feedback is None else self.faults.main_feedback
         return says != (self.faults.chatters and slot // CHATTER_SLOTS % 2 == 1)
 
+    def _measure_safety(self, slot: int, now: int) -> None:
+        """Just before their frames go out."""
+        if slot in SAFETY_SLOTS:
+            self._values[self._places.safety] = self.safety.inputs()
+        elif slot == INSULATION_SLOT:
+            self._values[self._places.insulation] = self.safety.insulation(now)
+
     def hold_cell(self, cell: int) -> None:
         """Let a cell's voltage input stay as it is."""
         self.faults.held[cell] = float(self._values[cell])
@@ -177,7 +203,7 @@ class RackNode:
     def _spoken(self, frames: Times) -> Times:
         """The slot's frames without those of silent senders."""
         faults = self.faults
-        if not faults.silent_modules and not faults.silent_current:
+        if not faults.silent_modules and not faults.silent_current and not faults.silent_safety:
             return frames
         layout = self._layout
         silent = np.zeros(len(layout.measured.frame_index), np.bool_)
@@ -185,11 +211,16 @@ class RackNode:
             silent[module * layout.frames_per_module : (module + 1) * layout.frames_per_module] = True
             silent[layout.voltage_frames + module] = True
         silent[layout.measured.frame_index["RackCurrent"]] = faults.silent_current
+        silent[layout.measured.frame_index["RackSafety"]] = faults.silent_safety
+        silent[layout.measured.frame_index["RackInsulation"]] = faults.silent_safety
         return frames[~silent[frames]]
 
     def _on_batch(self, batch: FrameBatch) -> None:
         """Commands from the bus; whatever is not a valid command frame changes nothing."""
-        accepted = 0 if self.faults.deaf else self._commands.feed(batch.data, batch.at_ns)
+        if self.faults.deaf:
+            return
+        self.safety.hear(batch)
+        accepted = self._commands.feed(batch.data, batch.at_ns)
         if accepted and self._commands.at_ns[-1] > self._rack_at_ns:
             self._obey_rack_command()
             accepted -= 1
@@ -210,6 +241,7 @@ class RackNode:
             self._rack.command(False, False)
         if np.count_nonzero(self._rack.bleed):
             self._bleed(now)
+        self.safety.watch(now)
 
     def _bleed(self, now: int) -> None:
         fresh = now - self._commands.at_ns[:-1] < BLEED_TIMEOUT_NS
@@ -220,18 +252,29 @@ class RackNode:
 
 @dataclass(frozen=True, slots=True)
 class _Places:
-    """Where the measurements stand among the frames' values; `rack` from current to command age."""
+    """Where the measurements stand among the frames' values; `rack` from current to command age, `safety` those of
+    RackSafety, `insulation` those of RackInsulation."""
 
     voltage: slice
     temperature: slice
     bleed: slice
     rack: slice
+    safety: slice
+    insulation: slice
 
 
 def _places(layout: NativeLayout) -> _Places:
     temperature, bleed = layout.cells, layout.cells + layout.sensors
-    rack = bleed + layout.modules
-    return _Places(slice(temperature), slice(temperature, bleed), slice(bleed, rack), slice(rack, rack + 7))
+    rack, safety = layout.scalars, layout.safety
+    insulation = safety.stop - 3
+    return _Places(
+        voltage=slice(temperature),
+        temperature=slice(temperature, bleed),
+        bleed=slice(bleed, rack.start),
+        rack=rack,
+        safety=slice(safety.start, insulation),
+        insulation=slice(insulation, safety.stop),
+    )
 
 
 def _value_bounds(places: _Places, signals: int) -> tuple[Floats, Floats]:
@@ -249,6 +292,8 @@ def _slot_frames(layout: NativeLayout, slot: int) -> Times:
     """Frame indices of one slot, by rising id."""
     index = layout.measured.frame_index
     frames = [index["RackCurrent"]] + ([index["RackState"]] if slot % 2 == 0 else [])
+    frames += [index["RackSafety"]] if slot in SAFETY_SLOTS else []
+    frames += [index["RackInsulation"]] if slot == INSULATION_SLOT else []
     frames += range(slot % VOLTAGE_SLOTS, layout.voltage_frames, VOLTAGE_SLOTS)
     frames += range(layout.voltage_frames + slot, layout.voltage_frames + layout.modules, SLOTS)
     return np.array(frames, dtype=np.int64)

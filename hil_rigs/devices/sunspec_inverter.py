@@ -7,6 +7,7 @@ from hil_rigs.devices.modbus_frames import DEVICE_FAILURE, ILLEGAL_VALUE, Modbus
 from hil_rigs.devices.sunspec_inverter_models import (
     BatterySummary,
     Converter,
+    ReportingFaults,
     battery_model,
     capacity_model,
     common_model,
@@ -31,17 +32,18 @@ class SunSpecInverterDevice:
     def __init__(self, converter: Converter, battery: Callable[[], BatterySummary], serial: str = "1") -> None:
         self.local_control = False
         self.on_control: Callable[[], None] = lambda: None
+        self.faults = ReportingFaults()
         self._converter = converter
         self._reversion: asyncio.TimerHandle | None = None
         self._controls = controls_model(self._remaining_s)
         self._control = control_model(lambda: self.local_control)
         models = [
             common_model("simulated converter", serial),
-            measurement_model(converter),
+            measurement_model(converter, self.faults),
             capacity_model(converter.rated_power_w),
             self._controls,
             storage_model(battery),
-            dc_model(converter),
+            dc_model(converter, self.faults),
             self._control,
             battery_model(battery, converter.rated_power_w),
         ]

@@ -87,7 +87,16 @@ def common_model(model_name: str, serial: str) -> ServedModel:
     return ServedModel(load_layout(1), {"Mn": "cellward", "Md": model_name, "Vr": "1", "SN": serial})
 
 
-def measurement_model(converter: Converter) -> ServedModel:
+@dataclass(slots=True)
+class ReportingFaults:
+    """What a converter says wrongly or beside its real state; set at any time."""
+
+    alarm_bits: int = 0
+    says_off: bool = False
+    dc_voltage_off_v: float = 0.0
+
+
+def measurement_model(converter: Converter, faults: ReportingFaults) -> ServedModel:
     """Model 701: AC side and state. Connected means that the grid is there."""
     layout = load_layout(701)
     largest_w = HEADROOM * converter.rated_power_w
@@ -103,14 +112,14 @@ def measurement_model(converter: Converter) -> ServedModel:
     }
 
     def live() -> Values:
-        state = converter.state.upper()
+        state = "OFF" if faults.says_off else converter.state.upper()
         running = state in ("RUNNING", "THROTTLED")
         connected = "CONNECTED" if converter.frequency_hz > 0 else "DISCONNECTED"
         return {
             "St": layout.symbol("St", "ON" if running else "OFF"),
             "InvSt": layout.symbol("InvSt", state),
             "ConnSt": layout.symbol("ConnSt", connected),
-            "Alrm": alarm_bits(converter.alarm),
+            "Alrm": alarm_bits(converter.alarm) | faults.alarm_bits,
             "DERMode": 1 << layout.symbol("DERMode", "GRID_FOLLOWING"),
             "W": converter.ac_power_w,
             "VA": abs(converter.ac_power_w),
@@ -175,7 +184,7 @@ def storage_model(battery: Callable[[], BatterySummary]) -> ServedModel:
     return ServedModel(layout, fixed, live=live)
 
 
-def dc_model(converter: Converter) -> ServedModel:
+def dc_model(converter: Converter, faults: ReportingFaults) -> ServedModel:
     """Model 714: one port, the battery's."""
     layout = load_layout(714, NPrt=1)
     largest_w = HEADROOM * converter.rated_power_w
@@ -192,7 +201,8 @@ def dc_model(converter: Converter) -> ServedModel:
 
     def live() -> Values:
         current_a, power_w = converter.dc_current_a, converter.dc_power_w
-        port: Values = {"Prt[0].DCA": current_a, "Prt[0].DCV": converter.dc_voltage_v, "Prt[0].DCW": power_w}
+        voltage_v = max(converter.dc_voltage_v + faults.dc_voltage_off_v, 0.0)
+        port: Values = {"Prt[0].DCA": current_a, "Prt[0].DCV": voltage_v, "Prt[0].DCW": power_w}
         return {"DCA": current_a, "DCW": power_w, **port}
 
     return ServedModel(layout, fixed, live=live)

@@ -17,9 +17,30 @@ from drivers.readings import (
     MonitorHealth,
     RackReading,
 )
+from drivers.safety import InsulationState, MonitorAlarm, SafetyInputs
 
 NOW_NS = 1_000_000_000_000
 CELLS = 4
+HEALTHY = SafetyInputs(
+    at_ns=NOW_NS,
+    interlock_closed=True,
+    emergency_stop_released=True,
+    smoke_detected=False,
+    gas_detected=False,
+    fire_panel_alarm=False,
+    door_closed=True,
+    fuse_intact=True,
+    cooling_running=True,
+    cooling_failed=False,
+    fire_output_on=False,
+    aux_supply_v=24.0,
+    coolant_temperature_degc=22.0,
+    precharge_temperature_degc=25.0,
+    insulation_at_ns=NOW_NS,
+    insulation_kohm=20_000.0,
+    insulation_state=InsulationState.ACTIVE,
+    alarms=MonitorAlarm(0),
+)
 
 
 @pytest.fixture
@@ -67,6 +88,7 @@ def rack() -> Callable[..., RackReading]:
             command_age_s=0.1,
             io_at_ns=NOW_NS,
             health=MonitorHealth(0, 0, 0, 0, 0, 0),
+            safety=HEALTHY,
         )
         return reading._replace(**changes)
 
@@ -90,9 +112,13 @@ def image(rack: Callable[..., RackReading]) -> Callable[..., Image]:
             remote_control=True,
             alarm_bits=0,
         )
+        second = second or rack()
+        if second.safety is HEALTHY:  # one insulation monitor at one DC bus
+            off = HEALTHY._replace(insulation_state=InsulationState.OFF, insulation_kohm=float("nan"))
+            second = second._replace(safety=off)
         healthy = Image(
             at_ns=NOW_NS,
-            racks=(first or rack(), second or rack()),
+            racks=(first or rack(), second),
             inverter=inverter,
             rating=InverterRating(charge_power_w_max=500e3, discharge_power_w_max=500e3),
             meter=MeterReading(NOW_NS, 1e6, 60.0),

@@ -19,12 +19,13 @@ from bms.site import (
     Limits,
     Precharge,
     Rack,
+    Safety,
     Site,
 )
 from bms.site_limits import OTHER_CHEMISTRIES
 
 PAGE = (Path(__file__).parents[2] / "docs" / "site-file.md").read_text(encoding="utf-8")
-MODELS = [Site, Rack, CanBus, InverterDevice, GridMeterDevice, Controller, Limits, FaultSetting, Precharge,
+MODELS = [Site, Rack, CanBus, InverterDevice, GridMeterDevice, Controller, Limits, Safety, FaultSetting, Precharge,
           Balancing, GridSmoothing]  # fmt: skip
 FIELDS = [(model, name, field) for model in MODELS for name, field in model.model_fields.items()]
 

@@ -149,6 +149,18 @@ VALUES = [
         "  - name: rack-2\n    modules: 33",
         "site.yaml:10:14: racks.1.modules: too large (got 33), expected a whole number from 1 to 32",
     ),
+    (
+        "limits: {soc_frac_min: 0.1}",
+        "safety: {fire_cooling: maybe}",
+        "site.yaml:17:24: safety.fire_cooling: unknown choice (got 'maybe'), expected one of 'on', 'off'",
+    ),
+    (
+        "    contactor_break_current_a: 50\n  - name: rack-2",
+        "    contactor_break_current_a: 50\n    safety_inputs: [gaz]\n  - name: rack-2",
+        "site.yaml:9:21: racks.0.safety_inputs.0: unknown choice (got 'gaz'), expected one of 'insulation', "
+        "'interlock', 'emergency-stop', 'smoke', 'gas', 'fire-panel', 'fire-output', 'door', 'fuse', 'cooling', "
+        "'aux-supply', 'coolant-temperature', 'precharge-temperature', 'monitor-alarms'",
+    ),
 ]  # fmt: skip
 
 
@@ -158,6 +170,29 @@ def test_wrong_value_or_key(tmp_path: Path, old: str, new: str, line: str) -> No
 
 
 RELATIONS = [
+    (
+        "limits: {soc_frac_min: 0.1}",
+        "safety: {insulation_ohm_per_v_fatal: 600}",
+        "site.yaml:17:38: safety.insulation_ohm_per_v_fatal: not below insulation_ohm_per_v_warning, 500 by default "
+        "(got 600.0), expected less than 500",
+    ),
+    (
+        "limits: {soc_frac_min: 0.1}",
+        "safety: {aux_supply_v_min_recommended: 19}",
+        "site.yaml:17:40: safety.aux_supply_v_min_recommended: not above aux_supply_v_min, 19.2 by default "
+        "(got 19.0), expected more than 19.2",
+    ),
+    (
+        "limits: {soc_frac_min: 0.1}",
+        "faults: [{id: smoke_detected, action: warn}]",
+        "site.yaml:17:39: faults.0.action: too weak for smoke_detected, a maximum level (got 'warn'), "
+        "expected open-all",
+    ),
+    (
+        "    contactor_break_current_a: 50\n  - name: rack-2",
+        "    contactor_break_current_a: 50\n    safety_inputs: [smoke, gas, smoke]\n  - name: rack-2",
+        "site.yaml:9:33: racks.0.safety_inputs.2: same input as safety_inputs.0 (got 'smoke'), expected one of its own",
+    ),
     (
         "soc_frac_min: 0.1",
         "cell_voltage_v_max: 3.4",

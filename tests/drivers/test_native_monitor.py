@@ -10,9 +10,10 @@ import pytest
 
 from drivers.cell_monitors.native import NativeRackMonitor
 from drivers.clock import now_ns
-from drivers.commands import BleedCommand, RackCommand
+from drivers.commands import BleedCommand, OutputsCommand, RackCommand
 from drivers.frames import FrameBatch
 from drivers.links.can import CanConfig, CanPort, OnBatch
+from drivers.safety import CoolingRequest
 from hil_rigs.world import run_virtual
 from hil_rigs.world.canbus import CanBus
 
@@ -116,6 +117,20 @@ def test_changed_rack_command_goes_out_at_once() -> None:
             r.monitor.command(RackCommand(main_closed=False, precharge_closed=False, expires_ns=after_s(5)))
             await asyncio.sleep(0.01)
             assert [(at_ms, data[0]) for at_ms, _, data in r.sent] == [(10, 1), (100, 1), (140, 0)]
+
+    run_virtual(main())
+
+
+def test_outputs_go_out_at_once_when_they_change_and_every_half_second_until_they_expire() -> None:
+    async def main() -> None:
+        async with rig() as r:
+            r.monitor.outputs(OutputsCommand(False, CoolingRequest.AUTO, insulation_on=True, expires_ns=after_s(9)))
+            await asyncio.sleep(0.75)
+            r.monitor.outputs(OutputsCommand(True, CoolingRequest.OFF, insulation_on=False, expires_ns=after_s(0.9)))
+            await asyncio.sleep(3.0)
+            assert [(at_ms, can_id, data[0]) for at_ms, can_id, data in r.sent] == [
+                (10, 0x051, 0), (500, 0x051, 0), (760, 0x051, 0x0B), (1300, 0x051, 0x0B),
+            ]  # fmt: skip
 
     run_virtual(main())
 

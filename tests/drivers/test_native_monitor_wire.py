@@ -13,6 +13,7 @@ from drivers.cell_monitors.native.layout import DBC_PATH, native_layout
 from drivers.cell_monitors.native.snapshot import RackDecoder
 from drivers.frames import FrameBatch
 from drivers.readings import NEVER_NS, RackReading
+from drivers.safety import NOT_HEARD, InsulationState, MonitorAlarm
 from kernels.canbits import FrameDecoder, FrameEncoder
 
 
@@ -25,9 +26,19 @@ CURRENT_CHARGE = frame(0x080, "74 F5 FF 00 00 00 60 19")  # -2700 x 0.01 A, coun
 RACK_STATE = frame(0x090, "14 34 08 34 21 00 70 CB")  # 13332, 13320 x 0.1 V, main closed, 2 x 0.05 s
 MODULE_1_VOLTAGE_2 = frame(0x206, "E4 AC 9C FD 7F E2 14 48")  # 3300 mV, 3301 mV, not available, 2500 mV
 MODULE_1_STATUS = frame(0x301, "64 0A FE 07 10 00 28 A0")  # 100, 261 x 0.25 - 40 degC, n/a, 0; bleeding 0 and 15
+RACK_SAFETY = frame(0x0A0, "C5 50 00 1E BE 20 90 10")  # gas not available; 480 x 0.05 V, 22 degC, 25 degC
+RACK_SAFETY_ABSENT = frame(0x0A0, "FF FF FF FF FF FF A0 EB")  # everything not available
+RACK_INSULATION = frame(0x0A1, "D2 04 52 00 08 00 30 4F")  # 1234 kOhm, active; alarm bits 0, 2 and 15
+RACK_INSULATION_ABSENT = frame(0x0A1, "FF FF 07 00 00 00 40 31")
+OUTPUTS_FIRE = frame(0x051, "0D 00 00 00 00 00 00 99")  # fire alarm, cooling on, insulation monitor off
+OUTPUTS_COOLING_OFF = frame(0x051, "02 00 00 00 00 00 10 08")
 COMMAND_BOTH = frame(0x050, "03 00 00 00 00 00 00 FD")  # counter 0
 COMMAND_MAIN = frame(0x050, "01 00 00 00 00 00 10 8A")  # counter 1
 BLEED_MODULE_1 = frame(0x401, "01 80 00 00 00 00 00 85")  # cells 0 and 15
+
+
+SAFETY = [1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 23.95, -12.25, 149.0, 1234.0, 2, 0x8005]
+"""Values of RackSafety and RackInsulation."""
 
 
 def reading_of(*frames: bytes, modules: int = 2, cells_per_module: int = 16, at_ns: int = 7) -> RackReading:
@@ -72,6 +83,50 @@ def test_golden_rack_state() -> None:
     assert (reading.rack_voltage_v, reading.link_voltage_v) == pytest.approx((1333.2, 1332.0))
     assert (reading.main_closed, reading.precharge_closed, reading.io_at_ns) == (True, False, 7)
     assert reading.command_age_s == pytest.approx(0.1)
+
+
+def test_golden_rack_safety() -> None:
+    safety = reading_of(RACK_SAFETY).safety
+    assert (safety.interlock_closed, safety.emergency_stop_released, safety.fuse_intact) == (True, True, True)
+    assert (safety.smoke_detected, safety.gas_detected, safety.fire_panel_alarm) == (False, None, False)
+    assert (safety.door_closed, safety.cooling_running, safety.cooling_failed) == (False, True, False)
+    assert (safety.fire_output_on, safety.at_ns) == (False, 7)
+    analogue = (safety.aux_supply_v, safety.coolant_temperature_degc, safety.precharge_temperature_degc)
+    assert analogue == pytest.approx((24.0, 22.0, 25.0), abs=1e-9)
+
+
+def test_golden_rack_insulation() -> None:
+    safety = reading_of(RACK_INSULATION).safety
+    assert (safety.insulation_kohm, safety.insulation_state, safety.insulation_at_ns) == (
+        1234.0,
+        InsulationState.ACTIVE,
+        7,
+    )
+    assert safety.alarms == MonitorAlarm.INTERNAL_FAULT | MonitorAlarm.BOARD_HOT | MonitorAlarm.HARDWARE_LIMIT
+
+
+def test_inputs_that_are_not_available_or_not_heard_are_absent() -> None:
+    heard = reading_of(RACK_SAFETY_ABSENT, RACK_INSULATION_ABSENT).safety
+    flags = [value for value in NOT_HEARD if value is None]
+    assert [value for value in heard if value is None] == flags[:-1]
+    assert heard.alarms == MonitorAlarm(0)
+    assert np.isnan([heard.aux_supply_v, heard.coolant_temperature_degc, heard.insulation_kohm]).all()
+    assert reading_of().safety == NOT_HEARD
+    assert reading_of(RACK_STATE).watchdog_tripped is False
+
+
+def test_flag_of_two_bits_is_absent_unless_it_is_0_or_1() -> None:
+    """Raw 2 stands for nothing: it must not read as closed."""
+    body = bytes.fromhex("C6 50 00 1E BE 20 90")
+    data = body + bytes([crc8_bitwise(bytes([0xA0, 0]) + body)])
+    assert reading_of(struct.pack("<IB3x8s", 0x0A0, 8, data)).safety.interlock_closed is None
+
+
+def test_golden_outputs() -> None:
+    encoder = FrameEncoder(native_layout(2, 16).outputs.frames)
+    first = encoder.encode(np.array([0]), np.array([1.0, 2.0, 1.0]))
+    second = encoder.encode(np.array([0]), np.array([0.0, 1.0, 0.0]))
+    assert (first + second).hex(" ") == (OUTPUTS_FIRE + OUTPUTS_COOLING_OFF).hex(" ")
 
 
 def test_golden_commands() -> None:
@@ -135,6 +190,7 @@ def test_cells_are_contiguous_whatever_the_module_size(cells_per_module: int) ->
     values = np.full(len(layout.measured.signal_index), np.nan)
     values[: layout.cells] = 3.0 + 0.001 * np.arange(layout.cells)
     values[layout.cells + layout.sensors : layout.cells + layout.sensors + 9] = [1, 0, 1, 0, 1, 1, 1, 0, 0]
+    values[layout.safety.stop - 1] = 0
     wire = encoder.encode(np.arange(len(layout.measured.frame_index)), values)
     reading = reading_of(wire, modules=3, cells_per_module=cells_per_module)
     assert reading.voltage_v == pytest.approx(3.0 + 0.001 * np.arange(3 * cells_per_module), abs=1e-9)
@@ -146,12 +202,12 @@ def test_cantools_reads_what_we_encode(database: Database) -> None:
     layout = native_layout(2, 16)
     rng = np.random.default_rng(3)
     values = np.concatenate([rng.integers(0, 8191, 32) / 1000, rng.integers(0, 511, 8) / 4 - 40])
-    values = np.concatenate([values, [0x0F0F, 0xA001, -123.45, 1333.2, 0.0, 1, 0, 1, 0.35]])
+    values = np.concatenate([values, [0x0F0F, 0xA001, -123.45, 1333.2, 0.0, 1, 0, 1, 0.35], SAFETY])
     wire = FrameEncoder(layout.measured.frames).encode(np.arange(len(layout.measured.frame_index)), values)
     decoded: dict[str, Any] = {}
     for can_id, length, data in struct.iter_unpack("<IB3x8s", wire):
         message = database.get_message_by_frame_id(can_id)
-        decoded[message.name] = message.decode(data[:length])
+        decoded[message.name] = message.decode(data[:length], decode_choices=False)
     for (message_name, signal), index in layout.measured.signal_index.items():
         assert decoded[message_name][signal] == pytest.approx(values[index], abs=1e-9), (message_name, signal)
 
@@ -168,9 +224,9 @@ def test_we_read_what_cantools_encodes(database: Database) -> None:
         data = message.encode(raw, scaling=False)
         data = data[:7] + bytes([crc8_bitwise(bytes([message.frame_id & 0xFF, message.frame_id >> 8]) + data[:7])])
         wire += struct.pack("<IB3x8s", message.frame_id, 8, data)
-        expected[message.name] = message.decode(data)
+        expected[message.name] = message.decode(data, decode_choices=False)
     decoder = FrameDecoder(plan.frames)
-    assert decoder.feed(wire, 1) == 195
+    assert decoder.feed(wire, 1) == 198
     for (message_name, signal), index in plan.signal_index.items():
         assert decoder.values[index] == pytest.approx(expected[message_name][signal], abs=1e-9)
 

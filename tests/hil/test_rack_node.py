@@ -14,6 +14,7 @@ from drivers.cell_monitors.native.layout import DBC_PATH, native_layout
 from drivers.cell_monitors.native.snapshot import RackDecoder
 from drivers.frames import FrameBatch
 from drivers.readings import Flags, Floats
+from drivers.safety import InsulationState
 from hil_rigs.devices.rack_node import RackNode
 from hil_rigs.world import run_virtual
 from hil_rigs.world.canbus import CanBus
@@ -110,7 +111,9 @@ def test_every_frame_comes_at_its_period() -> None:
         assert counts[0x090] == 51
         assert {counts[0x200 + 4 * m + k] for m in range(26) for k in range(4)} <= {20, 21}
         assert {counts[0x300 + m] for m in range(26)} <= {10, 11}
-        assert len(counts) == 2 + 104 + 26
+        assert counts[0x0A0] in (20, 21)
+        assert counts[0x0A1] in (10, 11)
+        assert len(counts) == 4 + 104 + 26
 
     run_virtual(main())
 
@@ -229,8 +232,44 @@ def test_silent_senders_are_silent() -> None:
             b.counts()
             await asyncio.sleep(0.5)
             counts = b.counts()
-        assert len(counts) == 2 + 104 + 26 - 1 - 10
+        assert len(counts) == 4 + 104 + 26 - 1 - 10
         assert not counts.keys() & {0x080, 0x200, 0x203, 0x300, 0x264, 0x319}
+
+    run_virtual(main())
+
+
+def test_outputs_drive_the_enclosure_and_the_insulation_monitor() -> None:
+    """The monitor settles for 5 s after it was switched on; cooling goes back to its own control after 4 s."""
+
+    async def main() -> None:
+        async with bench(1, 16) as b:
+            enclosure = b.node.safety.enclosure
+            await asyncio.sleep(0.15)
+            assert b.decoder.reading().safety.insulation_state is InsulationState.ACTIVE
+            b.say("RackOutputs", FireAlarm=1, Cooling=1, InsulationMonitorOff=1)
+            await asyncio.sleep(0.15)
+            assert (enclosure.fire_output_on, enclosure.cooling_running) == (True, False)
+            said = b.decoder.reading().safety
+            assert (said.fire_output_on, said.cooling_running) == (True, False)
+            assert said.insulation_state is InsulationState.OFF
+            assert np.isnan(said.insulation_kohm)
+            b.say("RackOutputs", FireAlarm=1, Cooling=1, InsulationMonitorOff=0)
+            await asyncio.sleep(0.15)
+            assert b.decoder.reading().safety.insulation_state is InsulationState.SETTLING
+            await asyncio.sleep(5.0)
+            assert b.decoder.reading().safety.insulation_kohm == 20_000.0
+            assert (enclosure.fire_output_on, enclosure.cooling_running) == (True, True)
+
+    run_virtual(main())
+
+
+def test_damaged_outputs_change_nothing() -> None:
+    async def main() -> None:
+        async with bench(1, 16) as b:
+            for last in ("9A", "99"):
+                b.port.send(struct.pack("<IB3x8s", 0x051, 8, bytes.fromhex(f"0D 00 00 00 00 00 00 {last}")))
+                await asyncio.sleep(0.02)
+                assert b.node.safety.enclosure.fire_output_on is (last == "99")
 
     run_virtual(main())
 

@@ -16,24 +16,72 @@ RACK_COMMAND_PERIOD_NS = 100_000_000
 RACK_WATCHDOG_NS = 4_000_000_000
 BLEED_COMMAND_PERIOD_NS = 500_000_000
 BLEED_TIMEOUT_NS = 2_000_000_000
+OUTPUTS_COMMAND_PERIOD_NS = 500_000_000
+OUTPUTS_TIMEOUT_NS = 4_000_000_000
+
+SCALARS: tuple[SignalKey, ...] = (
+    ("RackCurrent", "Current"),
+    ("RackState", "RackVoltage"),
+    ("RackState", "LinkVoltage"),
+    ("RackState", "MainClosed"),
+    ("RackState", "PrechargeClosed"),
+    ("RackState", "WatchdogTripped"),
+    ("RackState", "CommandAge"),
+)
+SAFETY_FLAGS = (
+    "InterlockClosed",
+    "EmergencyStopReleased",
+    "SmokeDetected",
+    "GasDetected",
+    "FirePanelAlarm",
+    "DoorClosed",
+    "FuseIntact",
+    "CoolingRunning",
+    "CoolingFailed",
+    "FireOutputOn",
+)
+"""Signals of RackSafety in the order of `SafetyInputs`."""
+
+SAFETY_SIGNALS: tuple[SignalKey, ...] = (
+    *(("RackSafety", name) for name in SAFETY_FLAGS),
+    ("RackSafety", "AuxSupplyVoltage"),
+    ("RackSafety", "CoolantTemperature"),
+    ("RackSafety", "PrechargeTemperature"),
+    ("RackInsulation", "InsulationResistance"),
+    ("RackInsulation", "InsulationState"),
+    ("RackInsulation", "Alarms"),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class NativeLayout:
     """Plans of one rack. Frame order of `measured`: voltage frames module by module, status frames, RackCurrent,
-    RackState. Signal order: cell voltages (`cells`), temperatures module by module (`sensors`), bleed read-backs
-    (`modules`), current, rack voltage, link voltage, main closed, precharge closed, watchdog tripped, then the unused
-    places of partly filled frames. `commands`: bleed masks (`modules`), main close, precharge close;
-    frames in the same order: one a module, then RackCommand."""
+    RackState, RackSafety, RackInsulation. Signal order: cell voltages (`cells`), temperatures module by module
+    (`sensors`), bleed read-backs (`modules`), current, rack voltage, link voltage, main closed, precharge closed,
+    watchdog tripped, command age, those of SAFETY_SIGNALS, then the unused places of partly filled frames. `commands`:
+    bleed masks (`modules`), main close, precharge close; frames in the same order: one a module, then RackCommand.
+    `outputs`: fire alarm, cooling, insulation monitor off; one frame, RackOutputs."""
 
     modules: int
     cells_per_module: int
     measured: DbcPlan
     commands: DbcPlan
+    outputs: DbcPlan
 
     @property
     def cells(self) -> int:
         return self.modules * self.cells_per_module
+
+    @property
+    def scalars(self) -> slice:
+        """Signals from current to command age."""
+        start = self.cells + self.sensors + self.modules
+        return slice(start, start + len(SCALARS))
+
+    @property
+    def safety(self) -> slice:
+        """Those of SAFETY_SIGNALS."""
+        return slice(self.scalars.stop, self.scalars.stop + len(SAFETY_SIGNALS))
 
     @property
     def frames_per_module(self) -> int:
@@ -59,14 +107,16 @@ def native_layout(modules: int, cells_per_module: int) -> NativeLayout:
         raise ValueError(f"modules is {modules}, must be 1..{MODULES_MAX}")
     if not 1 <= cells_per_module <= CELLS_PER_MODULE_MAX:
         raise ValueError(f"cells_per_module is {cells_per_module}, must be 1..{CELLS_PER_MODULE_MAX}")
-    return NativeLayout(modules, cells_per_module, _measured(modules, cells_per_module), _commands(modules))
+    measured, commands = _measured(modules, cells_per_module), _commands(modules)
+    return NativeLayout(modules, cells_per_module, measured, commands, _outputs())
 
 
 def _measured(modules: int, cells_per_module: int) -> DbcPlan:
     frames = range(-(-cells_per_module // CELLS_PER_FRAME))
     sensors = range(-(-cells_per_module // CELLS_PER_SENSOR))
     messages = [f"Module{m:02d}Voltage{k}" for m in range(modules) for k in frames]
-    messages += [f"Module{m:02d}Status" for m in range(modules)] + ["RackCurrent", "RackState"]
+    messages += [f"Module{m:02d}Status" for m in range(modules)]
+    messages += ["RackCurrent", "RackState", "RackSafety", "RackInsulation"]
     signals: list[SignalKey] = [
         (f"Module{m:02d}Voltage{cell // CELLS_PER_FRAME}", f"Cell{cell:02d}Voltage")
         for m in range(modules)
@@ -74,12 +124,15 @@ def _measured(modules: int, cells_per_module: int) -> DbcPlan:
     ]
     signals += [(f"Module{m:02d}Status", f"Temperature{sensor}") for m in range(modules) for sensor in sensors]
     signals += [(f"Module{m:02d}Status", "Bleeding") for m in range(modules)]
-    signals += [("RackCurrent", "Current")]
-    states = ("RackVoltage", "LinkVoltage", "MainClosed", "PrechargeClosed", "WatchdogTripped", "CommandAge")
-    signals += [("RackState", name) for name in states]
+    signals += [*SCALARS, *SAFETY_SIGNALS]
     return build_plan(load_dbc(DBC_PATH), messages, signals)
 
 
 def _commands(modules: int) -> DbcPlan:
     messages = [f"Module{m:02d}Bleed" for m in range(modules)]
     return build_plan(load_dbc(DBC_PATH), [*messages, "RackCommand"])
+
+
+def _outputs() -> DbcPlan:
+    names = ("FireAlarm", "Cooling", "InsulationMonitorOff")
+    return build_plan(load_dbc(DBC_PATH), ["RackOutputs"], [("RackOutputs", name) for name in names])

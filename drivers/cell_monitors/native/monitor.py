@@ -6,12 +6,13 @@ import numpy as np
 
 from drivers.cell_monitors.native.layout import (
     BLEED_COMMAND_PERIOD_NS,
+    OUTPUTS_COMMAND_PERIOD_NS,
     RACK_COMMAND_PERIOD_NS,
     native_layout,
 )
 from drivers.cell_monitors.native.snapshot import RackDecoder
 from drivers.clock import loop_ns, now_ns
-from drivers.commands import BleedCommand, RackCommand
+from drivers.commands import BleedCommand, OutputsCommand, RackCommand
 from drivers.frames import FrameBatch
 from drivers.links.can import CanConfig, CanLink, CanOpener, open_python_can
 from drivers.readings import NEVER_NS, Floats, LinkHealth, RackReading, Times
@@ -20,13 +21,15 @@ from kernels.canbits import FrameEncoder
 _EARLY_NS = 10_000_000
 """A refresh is sent this much before it is due rather than a whole cycle late: timers wake a little early or late."""
 
+_ONLY: Times = np.zeros(1, dtype=np.int64)
+
 
 class NativeRackMonitor:
     """One rack of `modules` x `cells_per_module` cells on its own bus. Frames of other modules count as unknown.
 
     `reading()` gives what is known at any time. Commands are repeated until they expire (RackCommand every 100 ms,
-    BleedCommand every 0.5 s), a changed one is sent at once; past the expiry nothing is sent and the rack's own
-    watchdogs act.
+    BleedCommand and OutputsCommand every 0.5 s), a changed one is sent at once; past the expiry nothing is sent and
+    the rack's own watchdogs act.
     """
 
     def __init__(
@@ -47,6 +50,9 @@ class NativeRackMonitor:
         self._bleed_wanted = np.zeros(self._layout.cells, dtype=np.bool_)
         self._bled = np.zeros(modules, dtype=np.bool_)
         self._bleed_expires_ns = self._bleed_due_ns = NEVER_NS
+        self._outputs_encoder = FrameEncoder(self._layout.outputs.frames)
+        self._outputs: Floats = np.full(3, np.nan)
+        self._outputs_expires_ns = self._outputs_due_ns = NEVER_NS
 
     @property
     def health(self) -> LinkHealth:
@@ -83,6 +89,14 @@ class NativeRackMonitor:
             self._bled |= masks > 0
             self._bleed_due_ns = NEVER_NS
 
+    def outputs(self, command: OutputsCommand) -> None:
+        """Wanted outputs until the expiry; the latest wins and a change goes out at once."""
+        wanted = np.array([command.fire_alarm, command.cooling, not command.insulation_on], dtype=np.float64)
+        self._outputs_expires_ns = command.expires_ns
+        if wanted.tobytes() != self._outputs.tobytes():
+            self._outputs, self._outputs_due_ns = wanted, NEVER_NS
+            self.send_cycle(now_ns())
+
     def send_cycle(self, now: int) -> None:
         """Send what is due at `now` (ns)."""
         if self._rack_due_ns - _EARLY_NS <= now < self._rack_expires_ns:
@@ -91,6 +105,9 @@ class NativeRackMonitor:
         if self._bleed_due_ns - _EARLY_NS <= now < self._bleed_expires_ns:
             self._bleed_due_ns = _next_due(self._bleed_due_ns, now, BLEED_COMMAND_PERIOD_NS)
             self._send(np.flatnonzero(self._bled))
+        if self._outputs_due_ns - _EARLY_NS <= now < self._outputs_expires_ns and self._link.open:
+            self._outputs_due_ns = _next_due(self._outputs_due_ns, now, OUTPUTS_COMMAND_PERIOD_NS)
+            self._link.send(self._outputs_encoder.encode(_ONLY, self._outputs))
 
     async def run(self) -> None:
         """Keep the bus open and the commands refreshed until cancelled."""

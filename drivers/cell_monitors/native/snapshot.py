@@ -7,6 +7,7 @@ import numpy as np
 from drivers.cell_monitors.native.layout import CELLS_PER_FRAME, CELLS_PER_SENSOR, NativeLayout
 from drivers.frames import FrameBatch
 from drivers.readings import NEVER_NS, Flags, Floats, MonitorHealth, RackReading, Times
+from drivers.safety import NOT_HEARD, InsulationState, MonitorAlarm, SafetyInputs
 from kernels.canbits import FrameDecoder
 
 _BITS_PER_MASK = 16
@@ -25,7 +26,10 @@ class RackDecoder:
         self._sensor = layout.cells + module * layout.sensors_per_module + place // CELLS_PER_SENSOR
         self._voltage = slice(layout.cells)
         self._bleed = slice(layout.cells + layout.sensors, layout.cells + layout.sensors + layout.modules)
-        self._scalars = slice(self._bleed.stop, self._bleed.stop + 7)
+        self._scalars, self._safety = layout.scalars, layout.safety
+        self._safety_frames = [layout.measured.frame_index[name] for name in ("RackSafety", "RackInsulation")]
+        self._safety_key = self._decoder.values[self._safety].tobytes(), NEVER_NS, NEVER_NS
+        self._safety_inputs = NOT_HEARD
         self._io_frame = layout.measured.frame_index["RackState"]
         self._bleed_packed = b""
         self._bleed_flags: Flags = np.zeros(0, np.uint8)
@@ -40,7 +44,7 @@ class RackDecoder:
         values, at_ns = self._decoder.values, self._decoder.at_ns
         voltage_v = values[self._voltage].copy()
         temperature_degc = values.take(self._sensor)
-        current_a, rack_v, link_v, main, precharge, _, command_age_s = values[self._scalars].tolist()
+        current_a, rack_v, link_v, main, precharge, watchdog, command_age_s = values[self._scalars].tolist()
         return RackReading(
             voltage_v=_sealed(voltage_v),
             voltage_at_ns=_times(at_ns.take(self._voltage_frame), voltage_v),
@@ -56,6 +60,8 @@ class RackDecoder:
             command_age_s=command_age_s,
             io_at_ns=at_ns.item(self._io_frame),
             health=self.health,
+            watchdog_tripped=_flag(watchdog),
+            safety=self._safety_now(values[self._safety], at_ns),
         )
 
     @property
@@ -70,6 +76,14 @@ class RackDecoder:
             lost=decoder.lost,
             unknown=decoder.unknown,
         )
+
+    def _safety_now(self, raw: Floats, at_ns: Times) -> SafetyInputs:
+        """The same object until one of its frames arrives."""
+        safety, insulation = self._safety_frames
+        key = raw.tobytes(), at_ns.item(safety), at_ns.item(insulation)
+        if key != self._safety_key:
+            self._safety_key, self._safety_inputs = key, _safety_inputs(raw.tolist(), *key[1:])
+        return self._safety_inputs
 
     def _bleeding(self, masks: Floats) -> Flags:
         """One flag a cell of what the modules read back; 0 until heard. Seldom changes: unpacked when it does."""
@@ -97,6 +111,35 @@ def _times(at_ns: Times, values: Floats) -> Times:
         at_ns[np.isnan(values)] = NEVER_NS
     at_ns.flags.writeable = False
     return at_ns
+
+
+def _safety_inputs(values: list[float], at_ns: int, insulation_at_ns: int) -> SafetyInputs:
+    interlock, released, smoke, gas, panel, door, fuse, running, failed, output = map(_FLAGS.get, values[:10])
+    aux_supply_v, coolant_degc, precharge_degc, kohm, state, alarms = values[10:]
+    return SafetyInputs(
+        at_ns=at_ns,
+        interlock_closed=interlock,
+        emergency_stop_released=released,
+        smoke_detected=smoke,
+        gas_detected=gas,
+        fire_panel_alarm=panel,
+        door_closed=door,
+        fuse_intact=fuse,
+        cooling_running=running,
+        cooling_failed=failed,
+        fire_output_on=output,
+        aux_supply_v=aux_supply_v,
+        coolant_temperature_degc=coolant_degc,
+        precharge_temperature_degc=precharge_degc,
+        insulation_at_ns=insulation_at_ns,
+        insulation_kohm=kohm,
+        insulation_state=_STATES.get(state),
+        alarms=None if alarms != alarms else MonitorAlarm(int(alarms)),
+    )
+
+
+_FLAGS = {0.0: False, 1.0: True}
+_STATES: dict[float, InsulationState] = {float(state): state for state in InsulationState}
 
 
 def _flag(value: float) -> bool | None:

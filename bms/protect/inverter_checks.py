@@ -1,0 +1,84 @@
+"""What a converter and a meter say of themselves and the grid, and what contradicts it."""
+
+import math
+from collections.abc import Iterator
+
+from bms.image import Image
+from bms.protect.inverter_faults import INVERTER_ALARMS
+from bms.protect.levels import Condition
+from bms.protect.safety_inputs import said
+from bms.site import GridMeterDevice
+from drivers.readings import InverterReading, InverterState, MeterReading
+
+STOPPED = (InverterState.OFF, InverterState.SLEEPING, InverterState.STANDBY, InverterState.FAULT)
+"""States of a converter whose power stage is blocked."""
+
+STOPPED_FRAC = 0.02
+"""Share of the rating that a stopped converter's measurement may show."""
+
+LINK_FRAC = 0.03
+"""Share by which the converter's DC voltage and the racks' link voltage may differ: they are not read at the same
+moment, and a step of power moves them by 2 %."""
+
+
+def inverter_checks(image: Image) -> Iterator[Condition]:
+    """Nothing while the converter never spoke; what it does not say is not judged."""
+    inverter = image.inverter
+    if inverter is None:
+        return
+    yield from _alarms(inverter)
+    if not inverter.remote_control:
+        yield said("inverter_local_control", "not in remote control")
+    yield from _power_while_stopped(image, inverter)
+    yield from _link_voltage(image, inverter)
+
+
+def _alarms(inverter: InverterReading) -> Iterator[Condition]:
+    if inverter.alarm_bits:
+        for bit, kind in enumerate(INVERTER_ALARMS):
+            if inverter.alarm_bits >> bit & 1:
+                yield said(kind.id, f"alarm bit {bit}")
+
+
+def _power_while_stopped(image: Image, inverter: InverterReading) -> Iterator[Condition]:
+    if image.rating is None or not image.rating.known or inverter.state not in STOPPED:
+        return
+    allowed_w = STOPPED_FRAC * max(image.rating.charge_power_w_max, image.rating.discharge_power_w_max)
+    if abs(inverter.ac_power_w) > allowed_w:
+        where = f"says {inverter.state}, W"
+        yield Condition("inverter_power_while_stopped", inverter.ac_power_w, allowed_w, where)
+
+
+def _link_voltage(image: Image, inverter: InverterReading) -> Iterator[Condition]:
+    """Against the first rack on the link."""
+    if math.isnan(inverter.dc_voltage_v):
+        return
+    for rack in image.racks:
+        if rack.main_closed and not math.isnan(rack.link_voltage_v):
+            off_v, allowed_v = inverter.dc_voltage_v - rack.link_voltage_v, LINK_FRAC * rack.link_voltage_v
+            if abs(off_v) > allowed_v:
+                yield Condition("inverter_dc_voltage_mismatch", off_v, allowed_v, "off by V")
+            return
+
+
+class GridRange:
+    """Frequency and voltage at the meter against their ranges. NaN = the meter does not say: not judged."""
+
+    def __init__(self, meter: GridMeterDevice) -> None:
+        self._meter = meter
+
+    def conditions(self, reading: MeterReading) -> Iterator[Condition]:
+        meter, frequency_hz, voltage_v = self._meter, reading.frequency_hz, reading.voltage_v
+        nominal_hz = meter.frequency_hz_nominal or (50 if frequency_hz < 55.0 else 60)
+        off_hz = frequency_hz - nominal_hz
+        if abs(off_hz) > meter.frequency_hz_off_max:
+            fault_id = "grid_frequency_high" if off_hz > 0 else "grid_frequency_low"
+            yield Condition(
+                fault_id, frequency_hz, nominal_hz + math.copysign(meter.frequency_hz_off_max, off_hz), "Hz"
+            )
+        if meter.voltage_v_nominal is None:
+            return
+        off_v, allowed_v = voltage_v - meter.voltage_v_nominal, meter.voltage_off_frac_max * meter.voltage_v_nominal
+        if abs(off_v) > allowed_v:
+            fault_id = "grid_voltage_high" if off_v > 0 else "grid_voltage_low"
+            yield Condition(fault_id, voltage_v, meter.voltage_v_nominal + math.copysign(allowed_v, off_v), "V")

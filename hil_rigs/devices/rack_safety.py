@@ -1,0 +1,102 @@
+"""The part of a simulated rack that senses and drives what surrounds its cells, with its insulation monitor."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from drivers.cell_monitors.native.layout import OUTPUTS_TIMEOUT_NS, NativeLayout
+from drivers.frames import FrameBatch
+from drivers.readings import NEVER_NS
+from drivers.safety import CoolingRequest, InsulationState, MonitorAlarm
+from hil_rigs.plant.enclosure import Enclosure
+from kernels.canbits import FrameDecoder
+
+SETTLING_NS = 5_000_000_000
+"""An insulation monitor needs this long after it was switched on."""
+
+AUX_SUPPLY_V_MAX, COOLANT_DEGC, PRECHARGE_DEGC = 51.1, (-40.0, 87.5), (-40.0, 470.0)
+"""What RackSafety can carry."""
+KOHM_MAX = 65_534.0
+NO_ALARMS = MonitorAlarm(0)
+REQUESTED: dict[int, bool] = {CoolingRequest.OFF: False, CoolingRequest.ON: True}
+
+
+@dataclass(slots=True)
+class RackSafetyFaults:
+    """Set at any time. `state` is what the insulation monitor says of itself whatever is true; `mute` cuts it off;
+    `always_on` does not hear that it shall be off; `alarms` are the cell monitor's own."""
+
+    state: InsulationState | None = None
+    mute: bool = False
+    always_on: bool = False
+    alarms: MonitorAlarm = NO_ALARMS
+
+
+class RackSafety:
+    """Values of RackSafety and RackInsulation, and obedience to RackOutputs. `insulation_kohm` says what is there to
+    be measured."""
+
+    def __init__(self, layout: NativeLayout, enclosure: Enclosure, insulation_kohm: Callable[[], float]) -> None:
+        self.faults = RackSafetyFaults()
+        self.enclosure = enclosure
+        self._insulation_kohm = insulation_kohm
+        self._commands = FrameDecoder(layout.outputs.frames)
+        self._on_since_ns: int | None = NEVER_NS
+        self._heard_ns = NEVER_NS
+
+    def hear(self, batch: FrameBatch) -> None:
+        """Commands from the bus; whatever is not a valid RackOutputs changes nothing."""
+        if not self._commands.feed(batch.data, batch.at_ns):
+            return
+        fire_alarm, cooling, off = self._commands.values.tolist()
+        self._heard_ns = batch.at_ns
+        self.enclosure.drive(fire_alarm > 0.0, REQUESTED.get(int(cooling)))
+        if off > 0.0 and not self.faults.always_on:
+            self._on_since_ns = None
+        elif self._on_since_ns is None:
+            self._on_since_ns = batch.at_ns
+
+    def watch(self, now: int) -> None:
+        """Without commands the cooling goes back to its own control, which lets it run."""
+        if self._heard_ns != NEVER_NS and now - self._heard_ns >= OUTPUTS_TIMEOUT_NS:
+            self._heard_ns = NEVER_NS
+            self.enclosure.drive(bool(self.enclosure.fire_output_on), True)
+
+    def keep_on(self) -> None:
+        """The insulation monitor is on, active, and stays so."""
+        self.faults.always_on, self._on_since_ns = True, NEVER_NS
+
+    def inputs(self) -> list[float]:
+        """Values of RackSafety as its frame can carry them."""
+        e = self.enclosure
+        flags = (
+            e.interlock_closed, e.emergency_stop_released, e.smoke_detected, e.gas_detected, e.fire_panel_alarm,
+            e.door_closed, e.fuse_intact, e.cooling_running, e.cooling_failed, e.fire_output_on,
+        )  # fmt: skip
+        return [
+            *[math.nan if flag is None else float(flag) for flag in flags],
+            _within(e.aux_supply_v, 0.0, AUX_SUPPLY_V_MAX),
+            _within(e.coolant_temperature_degc, *COOLANT_DEGC),
+            _within(e.precharge_temperature_degc, *PRECHARGE_DEGC),
+        ]
+
+    def insulation(self, now: int) -> tuple[float, float, float]:
+        """Values of RackInsulation: resistance, state, alarm bits."""
+        alarms = float(self.faults.alarms)
+        if self.faults.mute:
+            return math.nan, math.nan, alarms
+        state = self._state(now) if self.faults.state is None else self.faults.state
+        measuring = state is InsulationState.ACTIVE
+        kohm = _within(self._insulation_kohm(), 0.0, KOHM_MAX) if measuring else math.nan
+        return kohm, float(state), alarms
+
+    def _state(self, now: int) -> InsulationState:
+        if self._on_since_ns is None:
+            return InsulationState.OFF
+        settled = now - self._on_since_ns >= SETTLING_NS
+        return InsulationState.ACTIVE if settled else InsulationState.SETTLING
+
+
+def _within(value: float, least: float, most: float) -> float:
+    """NaN stays NaN."""
+    return value if math.isnan(value) else min(max(value, least), most)
