@@ -24,6 +24,7 @@ class Levelled:
     advice: tuple[str, str, str]
     """Both by level, operating first."""
     only_flowing: bool = False
+    opens: Action = Action.OPEN
 
     @property
     def ids(self) -> tuple[str, str, str]:
@@ -37,7 +38,7 @@ class Levelled:
             f"{self.what} the recommended level: {BLOCKED[self.blocks]}.",
             f"{self.what} the {beyond}.",
         )
-        actions, latched = (Action.WARN, self.blocks, Action.OPEN), (False, False, True)
+        actions, latched = (Action.WARN, self.blocks, self.opens), (False, False, True)
         levels, clear_s = (Level.OPERATING, Level.RECOMMENDED, Level.MAXIMUM), (2.0, 10.0, 10.0)
         for row in zip(
             self.ids, levels, actions, self.debounce_s, latched, clear_s, meanings, self.advice, strict=True
@@ -98,11 +99,11 @@ LEVELLED: dict[str, Levelled] = {
         ),
         Levelled(
             "pack_charge_current_high", "All racks' charge current together is above", Action.ZERO_POWER, 4.0,
-            CURRENT_S, (TAPER, SENSOR, SENSOR),
+            CURRENT_S, (TAPER, SENSOR, SENSOR), opens=Action.OPEN_ALL,
         ),
         Levelled(
             "pack_discharge_current_high", "All racks' discharge current together is above", Action.ZERO_POWER, 4.0,
-            CURRENT_S, (TAPER, SENSOR, SENSOR),
+            CURRENT_S, (TAPER, SENSOR, SENSOR), opens=Action.OPEN_ALL,
         ),
     )
 }  # fmt: skip

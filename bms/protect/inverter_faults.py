@@ -12,7 +12,9 @@ DC = "Look at the DC link and the converter's DC switch."
 RESET = "Restart the converter; call its maker if it happens again."
 
 INVERTER_ALARMS: tuple[FaultKind, ...] = (
-    _alarm("inverter_ground_fault", Action.OPEN, "ground fault", "Find the fault to earth before you start it again."),
+    _alarm(
+        "inverter_ground_fault", Action.OPEN_ALL, "ground fault", "Find the fault to earth before you start it again."
+    ),
     _alarm("inverter_dc_over_voltage", Action.BLOCK_CHARGE, "DC over-voltage", DC),
     _alarm("inverter_ac_disconnected", Action.WARN, "AC side disconnected", GRID),
     _alarm("inverter_dc_disconnected", Action.WARN, "DC side disconnected", DC),
@@ -24,7 +26,7 @@ INVERTER_ALARMS: tuple[FaultKind, ...] = (
     _alarm("inverter_under_frequency", Action.WARN, "under-frequency", GRID),
     _alarm("inverter_ac_over_voltage", Action.WARN, "AC over-voltage", GRID),
     _alarm("inverter_ac_under_voltage", Action.WARN, "AC under-voltage", GRID),
-    _alarm("inverter_fuse_blown", Action.OPEN, "blown fuse", "Find the short circuit before you replace the fuse."),
+    _alarm("inverter_fuse_blown", Action.OPEN_ALL, "blown fuse", "Find the short circuit before you replace the fuse."),
     _alarm("inverter_under_temperature", Action.WARN, "under-temperature", "Check its heating."),
     _alarm("inverter_memory_loss", Action.ZERO_POWER, "memory or communication loss", RESET),
     _alarm("inverter_hardware_test_failed", Action.ZERO_POWER, "hardware test failed", RESET),
