@@ -2,6 +2,7 @@
 
 import math
 from bisect import bisect_right
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from bms.estimate.held_current import HORIZON_S, NOT_KNOWN, HeldCurrents, HeldLimit
@@ -57,7 +58,8 @@ class PowerLimiter:
 
     def __init__(self, limits: Limits) -> None:
         self._curves = Curves(limits)
-        self._charge, self._discharge = SteadyCurrent(), SteadyCurrent()
+        self._charge = RackCurrents(charge_current, self._curves.charge_current_a_max)
+        self._discharge = RackCurrents(discharge_current, self._curves.discharge_current_a_max)
         self._held = NOTHING
 
     def step(
@@ -75,13 +77,11 @@ class PowerLimiter:
     def _target(
         self, online: list[RackState], protected: Protected, rating: InverterRating | None, dt_s: float
     ) -> PowerLimits:
-        if not online or rating is None or not rating.known:
-            self._charge.reset()
-            self._discharge.reset()
+        rated = online if rating is not None and rating.known else []
+        charge = self._charge.step(rated, self._curves, dt_s)
+        discharge = self._discharge.step(rated, self._curves, dt_s)
+        if rating is None or charge is None or discharge is None:
             return NOTHING
-        curves, charge, discharge = self._curves, self._charge, self._discharge
-        charge.step(*min(charge_current(rack, curves) for rack in online), curves.charge_current_a_max, dt_s)
-        discharge.step(*min(discharge_current(rack, curves) for rack in online), curves.discharge_current_a_max, dt_s)
         if protected.zero_power:
             return PowerLimits(0.0, 0.0, "fault", "fault")
         voltage_v = sum(rack.voltage_v for rack in online)
@@ -90,6 +90,21 @@ class PowerLimiter:
             discharge, voltage_v, rating.discharge_power_w_max, protected.blocks_discharge
         )
         return PowerLimits(charge_w, discharge_w, charge_reason, discharge_reason)
+
+
+class RackCurrents:
+    """One direction's current limit: of every rack that is online a steady one, and the narrowest for all."""
+
+    def __init__(self, allowed: Callable[[RackState, "Curves"], tuple[float, str]], current_a_max: float) -> None:
+        self._allowed, self._current_a_max = allowed, current_a_max
+        self._steady: dict[int, SteadyCurrent] = {}
+
+    def step(self, online: Sequence[RackState], curves: "Curves", dt_s: float) -> SteadyCurrent | None:
+        """None without racks. A rack that leaves takes the memory of its limit along: the others do not wait for it."""
+        self._steady = {rack.number: self._steady.get(rack.number) or SteadyCurrent() for rack in online}
+        for rack in online:
+            self._steady[rack.number].step(*self._allowed(rack, curves), self._current_a_max, dt_s)
+        return min(self._steady.values(), key=lambda steady: (steady.current_a, steady.reason), default=None)
 
 
 def charge_current(rack: RackState, curves: "Curves") -> tuple[float, str]:

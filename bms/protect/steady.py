@@ -18,15 +18,12 @@ RISE_FRAC_PER_S_MIN = 0.0005
 
 
 class SteadyCurrent:
-    """One direction's current limit. `current_a` is at most what `step` was last allowed, and `reason` its cause."""
+    """One rack's current limit in one direction; it starts with what is allowed first. `current_a` is at most what
+    `step` was last allowed, and `reason` its cause."""
 
     __slots__ = ("_bucket_s", "_lows_a", "current_a", "reason")
 
     def __init__(self) -> None:
-        self.reset()
-
-    def reset(self) -> None:
-        """Forget the past: the limit starts with what is allowed next."""
         self._lows_a: deque[float] = deque([math.inf], maxlen=1 + math.ceil(LOOK_BACK_S / BUCKET_S))
         self._bucket_s = 0.0
         self.current_a = math.inf

@@ -149,7 +149,7 @@ def test_limits_fall_in_the_same_tick(state: Callable[..., RackState]) -> None:
 def test_two_racks_give_the_sum_by_the_weaker_one(state: Callable[..., RackState]) -> None:
     limiter = PowerLimiter(LIMITS)
     for _ in range(300):
-        limits = limiter.step([state(), state(soc=0.06)], NO_FAULT, RATING, 0.1)
+        limits = limiter.step([state(), state(soc=0.06)._replace(number=2)], NO_FAULT, RATING, 0.1)
     assert limits.discharge_power_w == pytest.approx(2 * 126.0 * 1330.0)
 
 
@@ -238,6 +238,18 @@ def test_racks_that_part_take_their_past_with_them(state: Callable[..., RackStat
     settled(limiter, state(soc=0.06))
     limiter.step([state()._replace(online=False)], NO_FAULT, RATING, 0.1)
     assert settled(limiter, state()).discharge_power_w == pytest.approx(335.16e3)
+
+
+def test_rack_that_leaves_holds_nobody_back(state: Callable[..., RackState]) -> None:
+    """The others do not wait a minute for what a rack that is gone was allowed."""
+    limiter = PowerLimiter(LIMITS)
+    narrow, wide = state(soc=0.05), state()._replace(number=2)
+    assert limiter.step([narrow, wide], NO_FAULT, RATING, 0.1).discharge_power_w == 0.0
+    left = [narrow._replace(online=False), wide]
+    for _ in range(200):
+        limits = limiter.step(left, NO_FAULT, RATING, 0.1)
+    assert limits.discharge_power_w == pytest.approx(335.16e3)
+    assert limits.discharge_reason == "rack current"
 
 
 def test_time_of_a_fault_counts_for_the_cells(state: Callable[..., RackState]) -> None:

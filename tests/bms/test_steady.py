@@ -73,10 +73,3 @@ def test_fall_while_rising_counts_at_once(limit: SteadyCurrent) -> None:
     limit.step(40.0, "cell voltage", 250.0, DT_S)
     stepped(limit, 250.0, 120.0)
     assert stepped(limit, 60.0, DT_S) == 60.0
-
-
-def test_reset_forgets_the_past(limit: SteadyCurrent) -> None:
-    limit.step(40.0, "cell voltage", 250.0, DT_S)
-    limit.reset()
-    limit.step(200.0, "SoC", 250.0, DT_S)
-    assert (limit.current_a, limit.reason) == (200.0, "SoC")

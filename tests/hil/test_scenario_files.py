@@ -70,7 +70,7 @@ SHIPPED = [
     (
         "safety-inputs-lost",
         ("monitor_internal_fault", "safety_input_missing", "aux_supply_low", "safety_inputs_stale"),
-        "open",
+        "partial",
     ),
     ("inverter-local", ("inverter_dc_voltage_mismatch", "inverter_local_control"), "zero"),
     ("inverter-says-off", ("inverter_power_while_stopped", "inverter_ground_fault"), "open"),
