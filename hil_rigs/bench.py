@@ -1,7 +1,7 @@
 """A rig come alive on the running loop: plant, CAN nodes and Modbus devices. The same code in real and virtual time."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 
 import numpy as np
@@ -37,7 +37,8 @@ NOON_S = 1_782_907_200.0
 class Bench:
     """Everything that is simulated of one rig. `start`, then `run` until cancelled; `close` cuts the connections."""
 
-    def __init__(self, rig: RigFile, seed: int, load: LoadSpec | None = None) -> None:
+    def __init__(self, rig: RigFile, seed: int, load: LoadSpec | None = None, signals: Collection[str] = ()) -> None:
+        """`load` replaces the rig's; `signals` are sampled beside the powers."""
         self.rig = rig
         self.plant = build_plant(plant_config(rig, seed, load))
         self.cell = load_cell(rig.plant.cell)
@@ -56,7 +57,7 @@ class Bench:
         )
         self.inverter_server = ModbusServer(self.inverter, UNIT)
         self.meter_server = ModbusServer(self.meter, UNIT)
-        self.truth = Truth(self.plant)
+        self.truth = Truth(self.plant, signals)
         self.clock_error_s = 0.0
 
     async def start(self, inverter_port: int = 0, meter_port: int = 0) -> Endpoints:

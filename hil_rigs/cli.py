@@ -18,11 +18,11 @@ from hil_rigs.fault_spec import FaultSyntaxError
 from hil_rigs.faults import UnknownTargetError
 from hil_rigs.identify.runs import IdentifyError
 from hil_rigs.plant.load_file import LoadFileError
-from hil_rigs.run_command import TooShortError
+from hil_rigs.run_command import RunError
 from hil_rigs.shipped import UnknownNameError
 
 BAD_INPUT = (ConfigErrors, RecordError, FaultSyntaxError, UnknownTargetError, LoadFileError, UnknownNameError,
-             TooShortError, EvaluateError, IdentifyError, LogError)  # fmt: skip
+             RunError, EvaluateError, IdentifyError, LogError)  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -100,13 +100,18 @@ def _add_serve(commands: Any) -> None:
 
 
 def _add_run(commands: Any) -> None:
-    run = commands.add_parser("run", help="one scenario in virtual time, judged", description=_run.__doc__)
-    run.add_argument("scenario", metavar="SCENARIO")
+    run = commands.add_parser("run", help="scenarios in virtual time, judged", description=_run.__doc__)
+    run.add_argument("scenarios", metavar="SCENARIO|DIR", nargs="+",
+                     help="shipped name, file, folder of files, or `all` that are shipped")  # fmt: skip
     run.add_argument("--seed", metavar="N", type=_seed, help="seed of everything random (default: the scenario's)")
     run.add_argument("--duration", metavar="S", type=_positive, help="length (default: the scenario's)")
     _add_fault(run)
-    run.add_argument("--record", metavar="FILE", type=Path, help="write the record (.parquet)")
-    run.add_argument("--plain", action="store_true", help="as is: a run has no live screen")
+    run.add_argument("--record", metavar="FILE", type=Path, help="write the record (.parquet) of one scenario")
+    run.add_argument("--jobs", metavar="N", type=_count, default=os.cpu_count() or 1,
+                     help="processes, for several scenarios (default: one for each processor)")  # fmt: skip
+    run.add_argument("--report", metavar="DIR", type=Path,
+                     help="write index.html with curves, junit.xml and all records there")  # fmt: skip
+    run.add_argument("--plain", action="store_true", help="no progress bar")
     _add_json(run)
     run.set_defaults(does=_run)
 
@@ -257,8 +262,8 @@ def _serve(arguments: argparse.Namespace) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    """Run rig and controller in virtual time and judge the outcome. The same seed gives the same record, byte by
-    byte; the line `replay:` repeats the run."""
+    """Run rig and controller in virtual time and judge the outcome: one scenario, several, or a folder of them. The
+    same seed gives the same record, byte by byte; the line `replay:` repeats a run."""
     from hil_rigs.run_command import run
 
     return run(arguments)

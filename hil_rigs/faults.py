@@ -8,6 +8,7 @@ import numpy as np
 
 from hil_rigs.bench import Bench
 from hil_rigs.fault_spec import FaultSpec
+from hil_rigs.rig import RigFile
 from hil_rigs.surrounding_injectors import SURROUNDING_INJECTORS
 from hil_rigs.world.loop import VirtualLoop
 
@@ -21,15 +22,14 @@ class UnknownTargetError(ValueError):
 
 def inject(bench: Bench, fault: FaultSpec) -> None:
     """Let the fault happen now; it stays."""
-    rack, number = locate(bench, fault)
+    rack, number = locate(bench.rig, fault)
     strength = fault.strength if fault.strength is not None else 0.0
     _INJECTORS[fault.kind](bench, rack, number, strength)
 
 
-def locate(bench: Bench, fault: FaultSpec) -> tuple[int, int]:
+def locate(rig: RigFile, fault: FaultSpec) -> tuple[int, int]:
     """Index of rack and of cell or module, both from 0. UnknownTargetError if the rig has none such."""
-    plant = bench.rig.plant
-    names = bench.rig.rack_names
+    plant, names = rig.plant, rig.rack_names
     if fault.rack is not None and fault.rack not in names:
         raise UnknownTargetError(f"fault {fault.kind}: no rack {fault.rack!r}, expected one of {', '.join(names)}")
     count = {"cell": plant.modules_per_rack * plant.cells_per_module, "module": plant.modules_per_rack}

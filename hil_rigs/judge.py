@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from hil_rigs.checks import Signals
 from hil_rigs.report.summary import summarise_power
 from hil_rigs.run import EndState, Outcome
 from hil_rigs.scenario import Expect
@@ -23,7 +24,12 @@ class Verdict:
 
 def judge(expect: Expect, outcome: Outcome) -> list[Verdict]:
     """All criteria of a scenario, in reading order."""
-    return [*_fault_verdicts(expect, outcome), *_end_verdicts(expect, outcome.end), *_grid_verdicts(expect, outcome)]
+    return [
+        *_fault_verdicts(expect, outcome),
+        *_end_verdicts(expect, outcome.end),
+        *_grid_verdicts(expect, outcome),
+        *_check_verdicts(expect, outcome),
+    ]
 
 
 def battery_state(end: EndState) -> str:
@@ -68,6 +74,15 @@ def _grid_verdicts(expect: Expect, outcome: Outcome) -> Iterator[Verdict]:
         yield Verdict(
             "grid peak", _kw(expect.grid_power_w_max), _kw(grid.peak_w), grid.peak_w <= expect.grid_power_w_max
         )
+
+
+def _check_verdicts(expect: Expect, outcome: Outcome) -> Iterator[Verdict]:
+    values = {**outcome.signals, "battery_power_w": outcome.curves.battery_power_w}
+    injected = [(fault.kind, fault.at_s) for fault in outcome.faults]
+    signals = Signals(outcome.curves.time_s, values, injected)
+    for text, check in expect.parsed_checks:
+        finding = check.judge(signals)
+        yield Verdict("check", text, finding.measured, finding.passed)
 
 
 def _kw(power_w: float) -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from bms.controller import Controller
@@ -15,7 +15,7 @@ from hil_rigs.fault_spec import FaultSpec
 from hil_rigs.faults import inject, locate
 from hil_rigs.load_spec import LoadSpec
 from hil_rigs.rig import RigFile, make_site
-from hil_rigs.truth import TrueCurves
+from hil_rigs.truth import Floats, TrueCurves
 from hil_rigs.world import run_virtual
 
 LAST_S = 2.0
@@ -53,6 +53,10 @@ class Outcome:
     curves: TrueCurves
     recorder: MemoryRecorder
     end: EndState
+    signals: Mapping[str, Floats]
+    """What was sampled, by name, at the times of `curves`."""
+    faults: tuple[FaultSpec, ...]
+    """What was injected, in order of time."""
 
 
 def simulate(
@@ -64,12 +68,14 @@ def simulate(
     load: LoadSpec | None = None,
     adjust: Callable[[Site], Site] | None = None,
     record: Mapping[str, str] | None = None,
+    signals: Collection[str] = (),
 ) -> Outcome:
     """Run rig and controller for `duration_s` of virtual time. The same arguments give the same outcome, byte by byte.
 
-    `adjust` may change the site that the controller gets; `record` is put into the record's metadata.
+    `adjust` may change the site that the controller gets; `record` is put into the record's metadata; `signals` are
+    sampled beside the powers.
     UnknownTargetError for a fault that the rig cannot have."""
-    return run_virtual(_simulate(rig, seed, duration_s, faults, load, adjust, record or {}), seed=seed)
+    return run_virtual(_simulate(rig, seed, duration_s, faults, load, adjust, record or {}, signals), seed=seed)
 
 
 async def _simulate(
@@ -80,10 +86,11 @@ async def _simulate(
     load: LoadSpec | None,
     adjust: Callable[[Site], Site] | None,
     record: Mapping[str, str],
+    signals: Collection[str],
 ) -> Outcome:
-    bench = Bench(rig, seed, load)
+    bench = Bench(rig, seed, load, signals)
     for fault in faults:
-        locate(bench, fault)
+        locate(rig, fault)
     site = make_site(rig, await bench.start())
     site = adjust(site) if adjust else site
     recorder = MemoryRecorder({"rig": rig.name, "seed": str(seed), **record})
@@ -102,7 +109,14 @@ async def _simulate(
         wall_clock=bench.wall_clock,
     )
     end = await _play(bench, controller, faults, duration_s)
-    return Outcome(tuple(trips), bench.truth.curves(until_s=duration_s), recorder, end)
+    return Outcome(
+        trips=tuple(trips),
+        curves=bench.truth.curves(until_s=duration_s),
+        recorder=recorder,
+        end=end,
+        signals=bench.truth.signals(until_s=duration_s),
+        faults=tuple(sorted(faults, key=lambda fault: fault.at_s)),
+    )
 
 
 async def _play(bench: Bench, controller: Controller, faults: Sequence[FaultSpec], duration_s: float) -> EndState:

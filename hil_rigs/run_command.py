@@ -1,81 +1,161 @@
-"""`hil run`: one scenario in virtual time, its verdict, and the line that replays it."""
+"""`hil run`: scenarios in virtual time, their verdicts, the line that replays each, and a report."""
 
 import argparse
 import json
 import logging
-import shlex
+import sys
+from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 
-from bms.record.schema import new_record_path
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from bms.record.schema import new_record_path, require_writable
+from hil_rigs.campaign import Job, Result, play, play_all, scenarios_of
 from hil_rigs.fault_spec import parse_fault
-from hil_rigs.judge import Verdict, judge
+from hil_rigs.faults import locate
 from hil_rigs.rig import find_rig
-from hil_rigs.run import Outcome, simulate
-from hil_rigs.scenario import Scenario, find_scenario
+from hil_rigs.scenario import Scenario
 
 
-class TooShortError(ValueError):
-    """The run would end before anything is judged; the message is one line."""
+class RunError(ValueError):
+    """What was asked for does not fit together; the message is one line."""
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Exit status 1 when a criterion failed, or when a fault given with --fault tripped something."""
+    """Exit status 1 when a criterion failed, a run broke, or was interrupted."""
     logging.basicConfig(handlers=[logging.NullHandler()])  # drivers report the links that faults cut: the verdict does
+    jobs = _jobs(arguments)
+    if arguments.report is not None:
+        arguments.report.mkdir(parents=True, exist_ok=True)
+        require_writable(arguments.report / "index.html")
+    if len(jobs) == 1 and arguments.report is None:
+        return _run_one(jobs[0], arguments)
+    return _run_many(jobs, arguments)
+
+
+def _jobs(arguments: argparse.Namespace) -> list[Job]:
+    named = [pair for name in arguments.scenarios for pair in scenarios_of(name)]
     if arguments.record is not None:
+        if len(named) > 1:
+            raise RunError("--record writes the record of one scenario: give --report DIR for those of several")
         new_record_path(arguments.record)
-    scenario = find_scenario(arguments.scenario)
-    given = [parse_fault(text) for text in arguments.fault]
-    seed = scenario.seed if arguments.seed is None else arguments.seed
+    if arguments.report is not None:
+        _require_different(named)
+    return [_job(name, scenario, arguments) for name, scenario in named]
+
+
+def _require_different(named: Sequence[tuple[str, Scenario]]) -> None:
+    """A report has one place for each name."""
+    first: dict[str, str] = {}
+    for name, scenario in named:
+        twin = first.setdefault(scenario.name, name)
+        if twin != name:
+            raise RunError(f"{name}: is named {scenario.name} like {twin}, expected a name of its own")
+    for name in first.values():
+        if [each for each, _ in named].count(name) > 1:
+            raise RunError(f"{name}: is given twice, expected each scenario once")
+
+
+def _job(named: str, scenario: Scenario, arguments: argparse.Namespace) -> Job:
     duration_s = arguments.duration or scenario.duration_s
     settle_s = scenario.expect.settle_time_s
     if duration_s <= settle_s:
-        raise TooShortError(f"--duration {duration_s:g}: {scenario.name} is judged from {settle_s:g} s on, give more")
-    outcome = simulate(
-        find_rig(scenario.rig),
-        seed=seed,
+        raise RunError(f"--duration {duration_s:g}: {scenario.name} is judged from {settle_s:g} s on, give more")
+    given = tuple(parse_fault(text) for text in arguments.fault)
+    rig = find_rig(scenario.rig)
+    for fault in (*scenario.faults, *given):
+        locate(rig, fault)
+    record = arguments.record
+    if arguments.report is not None:
+        record = arguments.report / f"{scenario.name}.parquet"
+    return Job(
+        named=named,
+        scenario=scenario,
+        seed=scenario.seed if arguments.seed is None else arguments.seed,
         duration_s=duration_s,
-        faults=[*scenario.faults, *given],
-        load=scenario.load,
-        record={"scenario": scenario.name},
+        given=tuple(arguments.fault),
+        faults=given,
+        record=record,
+        drawn=arguments.report is not None,
     )
-    if arguments.record is not None:
-        outcome.recorder.write(arguments.record)
-    verdicts = judge(scenario.expect, outcome)
-    replay = _replay(arguments, scenario, seed)
+
+
+def _run_one(job: Job, arguments: argparse.Namespace) -> int:
+    result = play(job)
     if arguments.json:
-        print(json.dumps(_document(scenario, seed, outcome, verdicts, replay), indent=2))
+        print(json.dumps(_document(result), indent=2))
     else:
-        _print(scenario, seed, outcome, verdicts, replay)
-    return 0 if all(verdict.passed for verdict in verdicts) else 1
+        _print(result)
+    return 0 if result.passed else 1
 
 
-def _replay(arguments: argparse.Namespace, scenario: Scenario, seed: int) -> str:
-    words = ["hil", "run", arguments.scenario, "--seed", str(seed)]
-    if arguments.duration:
-        words += ["--duration", f"{arguments.duration:g}"]
-    for fault in arguments.fault:
-        words += ["--fault", fault]
-    return shlex.join(words)
+def _run_many(jobs: Sequence[Job], arguments: argparse.Namespace) -> int:
+    live = not (arguments.plain or arguments.json) and sys.stderr.isatty()
+    results: list[Result] = []
+    interrupted = False
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    try:
+        with Progress(*columns, console=Console(stderr=True), disable=not live) as progress:
+            task = progress.add_task("scenarios", total=len(jobs))
+            for result in play_all(jobs, arguments.jobs):
+                results.append(result)
+                progress.advance(task)
+                if not arguments.json:
+                    progress.console.print(_line(result)) if live else print(_line(result), flush=True)
+    except KeyboardInterrupt:
+        print(f"interrupted; {len(results)} of {len(jobs)} were finished", file=sys.stderr)
+        interrupted = True
+    results.sort(key=lambda result: jobs.index(result.job))
+    failed = [result for result in results if not result.passed]
+    if arguments.report is not None:
+        _write_report(results, arguments.report)
+    if arguments.json:
+        passed = not failed and not interrupted
+        print(json.dumps({"passed": passed, "runs": [_document(result) for result in results]}, indent=2))
+    else:
+        for result in failed:
+            _print(result)
+        print(f"{len(results) - len(failed)} of {len(jobs)} passed")
+        if arguments.report is not None:
+            print(f"report: {arguments.report / 'index.html'}")
+    return 1 if failed or interrupted else 0
 
 
-def _document(
-    scenario: Scenario, seed: int, outcome: Outcome, verdicts: list[Verdict], replay: str
-) -> dict[str, object]:
-    return {
-        "scenario": scenario.name,
-        "seed": seed,
-        "passed": all(verdict.passed for verdict in verdicts),
-        "verdicts": [asdict(verdict) for verdict in verdicts],
-        "trips": [asdict(trip) for trip in outcome.trips],
-        "replay": replay,
+def _write_report(results: Sequence[Result], folder: Path) -> None:
+    from hil_rigs.report.junit import write_junit
+    from hil_rigs.report.run_page import write_page
+
+    write_page(results, folder / "index.html")
+    write_junit(results, folder / "junit.xml")
+
+
+def _document(result: Result) -> dict[str, object]:
+    document: dict[str, object] = {
+        "scenario": result.job.scenario.name,
+        "seed": result.job.seed,
+        "passed": result.passed,
+        "verdicts": [asdict(verdict) for verdict in result.verdicts],
+        "trips": [asdict(trip) for trip in result.trips],
+        "replay": result.job.replay,
     }
+    return document | ({"error": result.error} if result.error else {})
 
 
-def _print(scenario: Scenario, seed: int, outcome: Outcome, verdicts: list[Verdict], replay: str) -> None:
-    print(f"{scenario.name} (seed {seed}): {scenario.says}")
-    for trip in outcome.trips:
+def _line(result: Result) -> str:
+    word = "pass" if result.passed else "ERROR" if result.error else "FAIL"
+    return f"{word:5} {result.job.scenario.name} ({result.job.duration_s:g} s simulated in {result.took_s:.1f} s)"
+
+
+def _print(result: Result) -> None:
+    job = result.job
+    print(f"{job.scenario.name} (seed {job.seed}): {job.scenario.says}")
+    for trip in result.trips:
         print(f"  {trip.at_s:8.3f} s  {trip.fault_id} ({trip.target}: {trip.detail})")
-    for verdict in verdicts:
+    for verdict in result.verdicts:
         word = "pass" if verdict.passed else "FAIL"
         print(f"  {word}  {verdict.criterion}: required {verdict.required}, measured {verdict.measured}")
-    print(f"replay: {replay}")
+    if result.error:
+        print(result.error, file=sys.stderr)
+    print(f"replay: {job.replay}")

@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
-from bms.settings import Broken, Settings, about, name_or_beside
+from bms.settings import RELATION, Broken, Settings, about, name_or_beside
+from hil_rigs.checks import Check, CheckError, parse_check
 from hil_rigs.fault_spec import FAULT_KINDS, FaultKind, FaultSpec, FaultSyntaxError, parse_fault
 from hil_rigs.load_spec import LoadSpec
 from hil_rigs.shipped import Shipped, find, shipped
@@ -28,6 +30,21 @@ FOLDER = Path(__file__).parent / "scenarios"
 FaultId = Annotated[str, about("", "id of a fault of the controller", pattern=r"^[a-z][a-z0-9_]*$", shape="a fault id")]
 
 
+def understood_check(text: str) -> str:
+    """Validator: a check that can be judged."""
+    try:
+        parse_check(text)
+    except CheckError as error:
+        context = {"wrong": error.wrong, "expected": error.expected}
+        raise PydanticCustomError(RELATION, "{wrong}", context) from None
+    return text
+
+
+CheckText = Annotated[
+    str, about("", "a check, see docs/scenarios.md", min_length=1, max_length=300), AfterValidator(understood_check)
+]
+
+
 class Expect(Settings):
     """What is judged; what is absent is not judged."""
 
@@ -40,6 +57,9 @@ class Expect(Settings):
     ] = ()
     no_faults: Annotated[bool, about("", "the controller must raise no fault at all")] = False
     opened: Annotated[bool | None, about("", "whether a contactor that was closed opens at any time")] = None
+    checks: Annotated[
+        tuple[CheckText, ...], Field(strict=False), about("", "what must hold on the plant", max_length=64)
+    ] = ()
     grid_range_w_5s_max: Annotated[
         float | None, about("W", "largest difference of the grid's power within any 5 s", gt=0, le=1e10)
     ] = None
@@ -54,6 +74,16 @@ class Expect(Settings):
             le=1e6,
         ),
     ] = 0.0
+
+    @property
+    def parsed_checks(self) -> tuple[tuple[str, Check], ...]:
+        """Each check with its text."""
+        return tuple((text, parse_check(text)) for text in self.checks)
+
+    @property
+    def signals(self) -> frozenset[str]:
+        """Names of the signals that the checks need."""
+        return frozenset(name for _, check in self.parsed_checks for name in check.signals)
 
     def broken_relations(self) -> Iterator[Broken]:
         if self.no_faults and self.faults:
@@ -79,10 +109,20 @@ class Scenario(Shipped):
             if fault.at_s >= self.duration_s:
                 expected, others = f"less than {self.duration_s:g}", (("duration_s",),)
                 yield Broken(("faults", i, "at_s"), fault.at_s, "not before the scenario's end", expected, others)
+        yield from self._broken_checks()
         if self.expect.settle_time_s >= self.duration_s:
             expected, others = f"less than {self.duration_s:g}", (("duration_s",),)
             loc = ("expect", "settle_time_s")
             yield Broken(loc, self.expect.settle_time_s, "not before the scenario's end", expected, others)
+
+    def _broken_checks(self) -> Iterator[Broken]:
+        """A check refers to a fault that comes."""
+        kinds = [fault.kind for fault in self.faults]
+        for i, (text, check) in enumerate(self.expect.parsed_checks):
+            if check.needs is not None and (check.needs not in kinds if check.needs else not kinds):
+                wrong = f"refers to {check.needs or 'a fault'}, which is not injected"
+                expected = f"one of {', '.join(kinds)}" if kinds else "faults, or `within TIME after TIME`"
+                yield Broken(("expect", "checks", i), text, wrong, expected, (("faults",),))
 
 
 def find_scenario(name_or_path: str) -> Scenario:

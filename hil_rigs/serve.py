@@ -61,7 +61,7 @@ def given_load(arguments: argparse.Namespace) -> LoadSpec | None:
 async def _serve(rig: RigFile, faults: list[FaultSpec], load: LoadSpec | None, arguments: argparse.Namespace) -> int:
     bench = Bench(rig, arguments.seed, load)
     for fault in faults:
-        locate(bench, fault)
+        locate(rig, fault)
     endpoints = await bench.start()
     hub = SocketcandHub(bench.buses, HOST)
     await hub.start()

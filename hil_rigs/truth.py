@@ -3,12 +3,14 @@
 import math
 from array import array
 from bisect import bisect_right
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hil_rigs.plant.site import Plant
+from hil_rigs.signals import POWERS, sampled
 
 Floats = NDArray[np.float64]
 SAMPLES_MAX = 10_000_000
@@ -26,11 +28,12 @@ class TrueCurves:
 
 
 class Truth:
-    """Samples the plant after each of its steps."""
+    """Samples the plant after each of its steps; beside the powers the `signals` of these names (see signals.py)."""
 
-    def __init__(self, plant: Plant) -> None:
+    def __init__(self, plant: Plant, signals: Collection[str] = ()) -> None:
         self._plant = plant
         self._time_s, self._load_w, self._grid_w = array("d"), array("d"), array("d")
+        self._signals = [(signal, array("d")) for signal in sampled(set(signals) - set(POWERS))]
         self._closed: set[int] = set()
         self.opened_again = False
 
@@ -44,12 +47,21 @@ class Truth:
             self._time_s.append(plant.time_s)
             self._load_w.append(plant.load_power_w)
             self._grid_w.append(plant.grid_power_w)
+            for signal, values in self._signals:
+                values.append(signal.value(plant))
 
     def curves(self, until_s: float = math.inf) -> TrueCurves:
         """All samples taken up to `until_s`."""
         count = bisect_right(self._time_s, until_s)
         load_w, grid_w = np.array(self._load_w[:count]), np.array(self._grid_w[:count])
         return TrueCurves(np.array(self._time_s[:count]), load_w, grid_w, load_w - grid_w)
+
+    def signals(self, until_s: float = math.inf) -> dict[str, Floats]:
+        """Every signal sampled, by name, as long as the curves up to `until_s`."""
+        count = bisect_right(self._time_s, until_s)
+        powers = {"grid_power_w": self._grid_w, "load_power_w": self._load_w}
+        sampled = powers | {signal.name: values for signal, values in self._signals}
+        return {name: np.array(values[:count]) for name, values in sampled.items()}
 
     def battery_power_w_max(self, last_s: float) -> float:
         """Largest magnitude of the battery's power over the last `last_s`."""

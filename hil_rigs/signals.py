@@ -1,0 +1,103 @@
+"""What can be asked of a plant, by name: the signals that checks judge and reports draw."""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+from hil_rigs.plant.converter import ConverterState
+from hil_rigs.plant.site import Plant
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """One signal; `unit` is "" for numbers and counts. `value` reads it off the plant's present state."""
+
+    name: str
+    unit: str
+    says: str
+    value: Callable[[Plant], float]
+
+
+SIGNALS: dict[str, Signal] = {
+    signal.name: signal
+    for signal in (
+        Signal("grid_power_w", "W", "power at the grid, import positive", lambda plant: plant.grid_power_w),
+        Signal("load_power_w", "W", "consumption", lambda plant: plant.load_power_w),
+        Signal(
+            "battery_power_w", "W", "AC power of the converter, discharge positive",
+            lambda plant: plant.load_power_w - plant.grid_power_w,
+        ),
+        Signal(
+            "power_command_w", "W", "set-point in the converter's registers, 0 while it is told to stop",
+            lambda plant: plant.converter.target_power_w if _told_to_run(plant) else 0.0,
+        ),
+        Signal("converter_running", "", "1 while the converter's power stage works", lambda plant: _told_to_run(plant)),
+        Signal(
+            "contactors_closed", "", "number of racks whose main contactor is closed",
+            lambda plant: sum(rack.main_closed for rack in plant.racks),
+        ),
+        Signal(
+            "link_voltage_v", "V", "voltage of the DC link", lambda plant: plant.bus.voltage_v,
+        ),
+        Signal(
+            "rack_current_a", "A", "largest current of a rack, magnitude",
+            lambda plant: max(abs(rack.current_a) for rack in plant.racks),
+        ),
+        Signal(
+            "cell_voltage_v_max", "V", "highest cell voltage",
+            lambda plant: max(float(rack.cells.voltage_v.max()) for rack in plant.racks),
+        ),
+        Signal(
+            "cell_voltage_v_min", "V", "lowest cell voltage",
+            lambda plant: min(float(rack.cells.voltage_v.min()) for rack in plant.racks),
+        ),
+        Signal(
+            "cell_temperature_degc_max", "degC", "highest cell temperature",
+            lambda plant: max(float(rack.cells.temperature_degc.max()) for rack in plant.racks),
+        ),
+        Signal(
+            "cell_temperature_degc_min", "degC", "lowest cell temperature",
+            lambda plant: min(float(rack.cells.temperature_degc.min()) for rack in plant.racks),
+        ),
+        Signal(
+            "soc_frac_max", "frac", "highest SoC of a cell",
+            lambda plant: max(float(rack.cells.soc_frac.max()) for rack in plant.racks),
+        ),
+        Signal(
+            "soc_frac_min", "frac", "lowest SoC of a cell",
+            lambda plant: min(float(rack.cells.soc_frac.min()) for rack in plant.racks),
+        ),
+        Signal(
+            "bleeding_cells", "", "cells that bleed",
+            lambda plant: float(sum(int(rack.bleed.sum()) for rack in plant.racks)),
+        ),
+        Signal("frequency_hz", "Hz", "frequency of the grid", lambda plant: plant.frequency_hz),
+    )
+}  # fmt: skip
+
+EXTREMES = {"cell_voltage_v", "cell_temperature_degc", "soc_frac"}
+"""Quantities of many cells."""
+
+CHARTS = (
+    ("Power", "kW", 1e-3, ("grid_power_w", "load_power_w", "power_command_w")),
+    ("Cells", "V", 1.0, ("cell_voltage_v_max", "cell_voltage_v_min")),
+    ("Temperature", "°C", 1.0, ("cell_temperature_degc_max", "cell_temperature_degc_min")),
+    ("Racks", "", 1.0, ("contactors_closed", "converter_running")),
+    ("Current", "A", 1.0, ("rack_current_a",)),
+)
+"""What a report draws: title, unit, scale to that unit, signals."""
+
+DRAWN = frozenset(name for *_, names in CHARTS for name in names)
+
+POWERS = ("grid_power_w", "load_power_w")
+"""Always sampled; the battery's power is their difference."""
+
+
+def _told_to_run(plant: Plant) -> bool:
+    return plant.converter.state in (ConverterState.STARTING, ConverterState.RUNNING)
+
+
+def sampled(names: Collection[str]) -> tuple[Signal, ...]:
+    """The signals of these names, in the order of the table. KeyError for a name that there is none of."""
+    for name in names:
+        SIGNALS[name]
+    return tuple(signal for name, signal in SIGNALS.items() if name in names)
