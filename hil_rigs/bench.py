@@ -85,6 +85,7 @@ class Bench:
             while done < due:
                 self.plant.step(STEP_NS / 1e9)
                 self.truth.see()
+                self._show_fuses()
                 done += 1
             for node in self.nodes:
                 node.step(done - 1, now)
@@ -100,6 +101,11 @@ class Bench:
         if config.channel not in self.buses:
             raise ConnectionError(f"rig {self.rig.name} has no CAN channel {config.channel!r}")
         return self.buses[config.channel].attach(on_batch)
+
+    def _show_fuses(self) -> None:
+        for rack, enclosure in zip(self.plant.racks, self.enclosures, strict=True):
+            if rack.fuse.melted:
+                enclosure.fuse_intact = False
 
     def _insulation_kohm(self, index: int) -> float:
         return bus_insulation_kohm(self.enclosures, self.plant.racks, index)

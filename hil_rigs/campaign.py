@@ -11,13 +11,14 @@ from itertools import islice
 from pathlib import Path
 
 from hil_rigs.fault_spec import FaultSpec
-from hil_rigs.judge import Verdict, judge
+from hil_rigs.judge import judge
 from hil_rigs.rig import find_rig
 from hil_rigs.run import Trip, simulate
 from hil_rigs.scenario import FOLDER, Scenario, find_scenario
 from hil_rigs.shipped import UnknownNameError
 from hil_rigs.signals import DRAWN
 from hil_rigs.thin import Curve, thinned
+from hil_rigs.verdict import Verdict
 from hil_rigs.worker_processes import WorkerProcesses
 
 ALL = "all"
@@ -87,8 +88,9 @@ def play(job: Job) -> Result:
     started_s = time.perf_counter()
     scenario = job.scenario
     try:
+        rig = find_rig(scenario.rig)
         outcome = simulate(
-            find_rig(scenario.rig),
+            rig,
             seed=job.seed,
             duration_s=job.duration_s,
             faults=[*scenario.faults, *job.faults],
@@ -101,7 +103,7 @@ def play(job: Job) -> Result:
     if job.record is not None:
         outcome.recorder.write(job.record)
     curves = thinned(outcome.curves.time_s, outcome.signals) if job.drawn else ()
-    verdicts = tuple(judge(scenario.expect, outcome))
+    verdicts = tuple(judge(rig, scenario.expect, outcome))
     return Result(job, verdicts, outcome.trips, time.perf_counter() - started_s, curves=curves)
 
 

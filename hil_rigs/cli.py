@@ -54,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_demo(commands)
     _add_serve(commands)
     _add_run(commands)
+    _add_swarm(commands)
     _add_tune(commands)
     _add_identify(commands)
     _add_evaluate(commands)
@@ -114,6 +115,20 @@ def _add_run(commands: Any) -> None:
     run.add_argument("--plain", action="store_true", help="no progress bar")
     _add_json(run)
     run.set_defaults(does=_run)
+
+
+def _add_swarm(commands: Any) -> None:
+    swarm = commands.add_parser("swarm", help="random faults against what must hold in every run",
+                                description=_swarm.__doc__)  # fmt: skip
+    swarm.add_argument("--seeds", metavar="N", type=_count, default=100, help="seeds (default: 100)")
+    swarm.add_argument("--first", metavar="K", type=_seed, default=1, help="first seed (default: 1)")
+    swarm.add_argument("--jobs", metavar="N", type=_count, default=os.cpu_count() or 1,
+                       help="processes (default: one for each processor)")  # fmt: skip
+    swarm.add_argument("--minutes", metavar="M", type=_half_minute_or_more, default=0.75,
+                       help="simulated length of each run, from 0.5 (default: 0.75)")  # fmt: skip
+    swarm.add_argument("--plain", action="store_true", help="no progress bar")
+    _add_json(swarm)
+    swarm.set_defaults(does=_swarm)
 
 
 def _add_tune(commands: Any) -> None:
@@ -211,6 +226,13 @@ def _positive(text: str) -> float:
     return value
 
 
+def _half_minute_or_more(text: str) -> float:
+    value = _positive(text)
+    if value < 0.5:
+        raise argparse.ArgumentTypeError(f"expected 0.5 or more, got {text!r}")
+    return value
+
+
 def _seed(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and int(text) < 2**63):
         raise argparse.ArgumentTypeError(f"expected a whole number from 0, got {text!r}")
@@ -267,6 +289,14 @@ def _run(arguments: argparse.Namespace) -> int:
     from hil_rigs.run_command import run
 
     return run(arguments)
+
+
+def _swarm(arguments: argparse.Namespace) -> int:
+    """Draw for each seed a rig and one to four faults, run it in virtual time and judge what must hold whatever goes
+    wrong (docs/scenarios.md). A violation is shrunk to the fewest faults, and one line replays it."""
+    from hil_rigs.swarm.command import swarm
+
+    return swarm(arguments)
 
 
 def _tune(arguments: argparse.Namespace) -> int:

@@ -1,34 +1,27 @@
 """Holds an outcome against what its scenario expects: one row a criterion, required beside measured."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from hil_rigs.checks import Signals
+from hil_rigs.invariants import invariants
 from hil_rigs.report.summary import summarise_power
+from hil_rigs.rig import RigFile
 from hil_rigs.run import EndState, Outcome
 from hil_rigs.scenario import Expect
+from hil_rigs.verdict import Verdict
 
 ZERO_POWER_FRAC = 0.01
 """Battery power below this share of the converter's rating counts as 0 W."""
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """One criterion."""
-
-    criterion: str
-    required: str
-    measured: str
-    passed: bool
-
-
-def judge(expect: Expect, outcome: Outcome) -> list[Verdict]:
+def judge(rig: RigFile, expect: Expect, outcome: Outcome) -> list[Verdict]:
     """All criteria of a scenario, in reading order."""
     return [
         *_fault_verdicts(expect, outcome),
         *_end_verdicts(expect, outcome.end),
         *_grid_verdicts(expect, outcome),
         *_check_verdicts(expect, outcome),
+        *(invariants(rig, outcome) if expect.invariants else ()),
     ]
 
 

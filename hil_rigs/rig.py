@@ -32,6 +32,7 @@ class PlantSpec(Settings):
     contactor_break_current_a: Annotated[float, about("A", "as in the site file", gt=0, le=10_000)]
     inverter_power_w: Annotated[float, about("W", "rated power of the converter", gt=0, le=1e9)]
     ambient_degc: Annotated[float, about("degC", "temperature around the racks", ge=-40, le=80)]
+    fuse_a: Annotated[float, about("A", "rated current of each rack's main fuse", "twice a rack's", gt=0, le=1e5)] = 500
 
 
 class RigFile(Shipped):

@@ -18,6 +18,7 @@ def plant_config(rig: RigFile, seed: int, load: LoadSpec | None = None) -> Plant
         soc_frac=plant.soc_frac,
         rated_power_w=plant.inverter_power_w,
         ambient_degc=plant.ambient_degc,
+        fuse_a=plant.fuse_a,
         load=load_config(load or rig.load),
         seed=seed,
     )

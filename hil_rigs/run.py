@@ -14,6 +14,7 @@ from hil_rigs.bench import Bench
 from hil_rigs.fault_spec import FaultSpec
 from hil_rigs.faults import inject, locate
 from hil_rigs.load_spec import LoadSpec
+from hil_rigs.plant.site import Energies
 from hil_rigs.rig import RigFile, make_site
 from hil_rigs.truth import Floats, TrueCurves
 from hil_rigs.world import run_virtual
@@ -41,6 +42,8 @@ class EndState:
     rated_power_w: float
     opened: bool
     opened_under_load_a: float
+    energies: Energies
+    """Since the start, up to the end of the orderly stop."""
     stopped_safely: bool
     """After the orderly stop: contactors open that can open, converter without power."""
 
@@ -139,6 +142,7 @@ async def _play(bench: Bench, controller: Controller, faults: Sequence[FaultSpec
         battery_power_w_max=power_w_max,
         rated_power_w=bench.plant.converter.rated_power_w,
         opened=opened,
+        energies=bench.plant.energies,
         opened_under_load_a=max(rack.opened_under_load_a for rack in racks),
         stopped_safely=not any(rack.main_closed and not rack.main.welded for rack in racks)
         and abs(bench.plant.converter.ac_power_w) < 1.0,

@@ -12,6 +12,7 @@ from hil_rigs.checks import Check, CheckError, parse_check
 from hil_rigs.fault_spec import FAULT_KINDS, FaultKind, FaultSpec, FaultSyntaxError, parse_fault
 from hil_rigs.load_spec import LoadSpec
 from hil_rigs.shipped import Shipped, find, shipped
+from hil_rigs.signals import INVARIANT_SIGNALS
 
 __all__ = [
     "FAULT_KINDS",
@@ -60,6 +61,7 @@ class Expect(Settings):
     checks: Annotated[
         tuple[CheckText, ...], Field(strict=False), about("", "what must hold on the plant", max_length=64)
     ] = ()
+    invariants: Annotated[bool, about("", "what must hold in every run is judged too, see docs/scenarios.md")] = False
     grid_range_w_5s_max: Annotated[
         float | None, about("W", "largest difference of the grid's power within any 5 s", gt=0, le=1e10)
     ] = None
@@ -83,7 +85,8 @@ class Expect(Settings):
     @property
     def signals(self) -> frozenset[str]:
         """Names of the signals that the checks need."""
-        return frozenset(name for _, check in self.parsed_checks for name in check.signals)
+        checked = frozenset(name for _, check in self.parsed_checks for name in check.signals)
+        return checked | (INVARIANT_SIGNALS if self.invariants else frozenset())
 
     def broken_relations(self) -> Iterator[Broken]:
         if self.no_faults and self.faults:

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from math import nan
 
 from hil_rigs.plant.converter import ConverterState
+from hil_rigs.plant.rack import RackPlant
 from hil_rigs.plant.site import Plant
 
 
@@ -70,6 +72,24 @@ SIGNALS: dict[str, Signal] = {
             "bleeding_cells", "", "cells that bleed",
             lambda plant: float(sum(int(rack.bleed.sum()) for rack in plant.racks)),
         ),
+        Signal(
+            "shown_cell_voltage_v_max", "V", "highest cell voltage that a connected rack's sensors show",
+            lambda plant: max((float(rack.measured_voltage_v().max()) for rack in _connected(plant)), default=nan),
+        ),
+        Signal(
+            "shown_cell_voltage_v_min", "V", "lowest cell voltage that a connected rack's sensors show",
+            lambda plant: min((float(rack.measured_voltage_v().min()) for rack in _connected(plant)), default=nan),
+        ),
+        Signal(
+            "shown_temperature_degc_max", "degC", "highest temperature that a connected rack's sensors show",
+            lambda plant: max(
+                (float(rack.measured_temperature_degc().max()) for rack in _connected(plant)), default=nan
+            ),
+        ),
+        Signal(
+            "shown_current_a", "A", "largest current that a connected rack's sensor shows, magnitude",
+            lambda plant: max((abs(rack.measured_current_a()) for rack in _connected(plant)), default=nan),
+        ),
         Signal("frequency_hz", "Hz", "frequency of the grid", lambda plant: plant.frequency_hz),
     )
 }  # fmt: skip
@@ -90,6 +110,14 @@ DRAWN = frozenset(name for *_, names in CHARTS for name in names)
 
 POWERS = ("grid_power_w", "load_power_w")
 """Always sampled; the battery's power is their difference."""
+
+
+INVARIANT_SIGNALS = frozenset(name for name in SIGNALS if name.startswith("shown_"))
+"""What the invariants are judged by."""
+
+
+def _connected(plant: Plant) -> list[RackPlant]:
+    return [rack for rack in plant.racks if rack.main_closed]
 
 
 def _told_to_run(plant: Plant) -> bool:

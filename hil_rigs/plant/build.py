@@ -42,6 +42,7 @@ class PlantConfig:
     soc_frac: float = 0.55
     rated_power_w: float = 500e3
     ambient_degc: float = 25.0
+    fuse_a: float = 500.0
     load: LoadConfig = field(default_factory=LoadConfig)
     seed: int = 1
 
@@ -64,7 +65,8 @@ def build_plant(config: PlantConfig) -> Plant:
                 config.soc_frac,
                 config.ambient_degc,
                 np.random.default_rng(seed),
-            )
+            ),
+            fuse_a=config.fuse_a,
         )
         for seed in rack_seeds
     ]

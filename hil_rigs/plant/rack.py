@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from hil_rigs.plant.fuse import Fuse
 from kernels.cellsim import CellPack
 
 Floats = NDArray[np.float64]
@@ -34,7 +35,7 @@ class Contactor:
 
 
 class RackPlant:
-    """Cells in series behind a main contactor, with a precharge contactor and resistor in parallel to it.
+    """Cells in series behind a fuse and a main contactor, with a precharge contactor and resistor in parallel to that.
 
     `current_a` (discharge positive) and `link_voltage_v` are set by the DC bus. `emf_v`, which the rack would show
     without current, and `resistance_ohm`, of its cells, are those at the end of the last step. `bleed[n]` (1 =
@@ -42,9 +43,15 @@ class RackPlant:
     `current_bias_a`."""
 
     def __init__(
-        self, cells: CellPack, wiring_ohm: float = 0.004, precharge_ohm: float = 15.0, bleed_ohm: float = 33.0
+        self,
+        cells: CellPack,
+        wiring_ohm: float = 0.004,
+        precharge_ohm: float = 15.0,
+        bleed_ohm: float = 33.0,
+        fuse_a: float = 500.0,
     ) -> None:
         self.cells = cells
+        self.fuse = Fuse(fuse_a)
         self.main = Contactor()
         self.precharge = Contactor()
         self.emf_v: float = cells.emf_v
@@ -76,7 +83,9 @@ class RackPlant:
 
     @property
     def path_conductance_s(self) -> float:
-        """Between emf and link; 0 with both contactors open."""
+        """Between emf and link; 0 with both contactors open or the fuse melted."""
+        if self.fuse.melted:
+            return 0.0
         if self.main.closed:
             return 1.0 / (self.resistance_ohm + self._wiring_ohm)
         if self.precharge.closed:
@@ -97,6 +106,7 @@ class RackPlant:
     def step(self, dt_s: float, ambient_degc: float) -> None:
         """Advance the cells at the present current, those that bleed by their resistor's current more."""
         cells = self.cells
+        self.fuse.step(self.current_a, dt_s)
         cells.step(self.current_a, self._bleed_current_a(), ambient_degc, dt_s)
         self.emf_v, self.resistance_ohm = cells.emf_v, cells.resistance_ohm
 

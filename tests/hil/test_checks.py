@@ -1,9 +1,12 @@
 """Checks in a scenario's words: what they mean on curves, and what is no check."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from hil_rigs.checks import CheckError, Signals, parse_check
+from hil_rigs.signals import SIGNALS as SIGNAL_TABLE
 
 TIME_S = np.arange(0.0, 10.0, 0.01) + 0.01
 
@@ -94,3 +97,9 @@ def test_no_check_is_said_with_what_was_expected(text: str, wrong: str) -> None:
     with pytest.raises(CheckError) as caught:
         parse_check(text)
     assert str(caught.value).startswith(wrong)
+
+
+def test_manual_lists_every_signal() -> None:
+    manual = (Path(__file__).parents[2] / "docs" / "scenarios.md").read_text()
+    for signal in SIGNAL_TABLE.values():
+        assert f"| `{signal.name}` | {signal.unit or '-'} | {signal.says} |" in manual
