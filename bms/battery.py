@@ -1,5 +1,6 @@
 """All racks on one DC link: they join one by one and leave alone, the converter starts last and stops first."""
 
+import math
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import NamedTuple
@@ -9,10 +10,10 @@ from bms.image import Image
 from bms.joining import REJOIN_S_MIN, JoinWindow, Rejoin
 from bms.protect.conditions import COMMAND_AGE_S_MAX
 from bms.protect.protection import Protected
-from bms.rack import RackInputs, RackMachine, RackMode
+from bms.rack import RackInputs, RackMachine, RackMode, way_of
 from bms.site import Site
 from bms.summary import RackSummary, Summary
-from drivers.readings import InverterState, RackReading
+from drivers.readings import InverterState, RackOwnFault, RackReading
 
 OPEN_WAIT_S = 2.0
 """Bounded wait for the current to fall below break current; then the contactors open anyway."""
@@ -28,8 +29,8 @@ WAIT_FOR_OTHERS_S = 30.0
 
 CANNOT_JOIN_S = 60.0
 
-UNPROVEN_S = 1.5
-"""A rack that was told to open for so long and does not say that it did: the others leave it alone."""
+UNPROVEN_S = 1.0
+"""A rack that is overdue in opening for so long and does not say that it did: the others leave it alone."""
 
 STOPPED = (InverterState.OFF, InverterState.SLEEPING, InverterState.STANDBY, InverterState.FAULT)
 """States of a converter whose power stage is blocked."""
@@ -69,7 +70,7 @@ class Battery:
     def __init__(self, site: Site, resistance_ohm: Sequence[float]) -> None:
         self._site = site
         self._names = [rack.name for rack in site.racks]
-        self._machines = [RackMachine(site.precharge) for _ in site.racks]
+        self._machines = [RackMachine(site.precharge, way_of(rack, site.precharge)) for rack in site.racks]
         self._window = JoinWindow(site.precharge, resistance_ohm)
         self._rejoins = [Rejoin() for _ in site.racks]
         self._stop_ticks = 0
@@ -78,6 +79,7 @@ class Battery:
         self._waited_s = [0.0 for _ in site.racks]
         self._run = False
         self._closed = [False] * len(site.racks)
+        self._by_inverter = site.precharge.by == "inverter"
         self.wanted = True
         self.out_of_service: dict[str, RackMode] = {}
 
@@ -110,7 +112,8 @@ class Battery:
     def _unproven(self) -> list[int]:
         """Racks that were told to open, and nobody can say whether they did."""
         opening = [number for number, machine in enumerate(self._machines) if machine.mode is RackMode.OPENING]
-        return [number for number in opening if self._machines[number].in_mode_s > UNPROVEN_S]
+        machines = self._machines
+        return [number for number in opening if machines[number].in_mode_s > machines[number].way.open_s + UNPROVEN_S]
 
     def _must_open(self, index: int, protected: Protected) -> bool:
         name = self._names[index]
@@ -126,6 +129,7 @@ class Battery:
         heard = rack_summary.io_age_s < limits.cell_data_age_s_max
         deaf = rack.main_closed and rack_summary.command_age_s > COMMAND_AGE_S_MAX
         away = None if self._machines[index].connected else self.out_of_service.get(name)
+        converter = image.inverter if summary.inverter_age_s < limits.inverter_age_s_max else None
         return RackInputs(
             ready=self._ready(rack, rack_summary) and name not in protected.open_racks and not protected.opens,
             join=join,
@@ -137,6 +141,9 @@ class Battery:
             precharge_closed=rack.precharge_closed if heard else None,
             derated=name in protected.derated_racks,
             out_of_service=away,
+            converter_voltage_v=converter.dc_voltage_v if converter else math.nan,
+            converter_current_a=converter.dc_current_a if converter else math.nan,
+            own_fault=rack.own_fault if heard else RackOwnFault.NONE,
         )
 
     def _count(self, stop: bool, leaving: Sequence[bool], protected: Protected, dt_s: float) -> None:
@@ -189,9 +196,13 @@ class Battery:
         can = [index for index, gone in enumerate(leaving) if not gone and not self._rejoins[index].held]
         candidates = [index for index in can if modes[index] is RackMode.STANDBY]
         late = any(modes[index] is RackMode.OFF and self._waited_s[index] < WAIT_FOR_OTHERS_S for index in can)
-        if not candidates or (late and not self._run):
+        if not candidates or (late and not self._run) or self._awaits_pause():
             return None
         return self._window.next(candidates, self._online(), image)
+
+    def _awaits_pause(self) -> bool:
+        """A converter that shall precharge the link must be allowed to run."""
+        return self._by_inverter and self._pause_s > 0.0 and not self._online()
 
     def _online(self) -> list[int]:
         return [index for index, machine in enumerate(self._machines) if machine.mode.online]
@@ -218,7 +229,11 @@ class Battery:
     def _may_run(self, image: Image, modes: Sequence[RackMode], leaving: Sequence[bool]) -> bool:
         """Enough racks are online. The first start waits for the others, which join at 0 W beside it later."""
         online = self._online()
-        if len(online) < self._site.precharge.racks_online_min or self._pause_s > 0.0:
+        if self._pause_s > 0.0:
+            return False
+        if self._by_inverter and self._converter_precharges(modes, leaving):
+            return True
+        if len(online) < self._site.precharge.racks_online_min:
             return False
         return self._run or not any(
             self._waited_s[index] < WAIT_FOR_OTHERS_S and not self._rejoins[index].held
@@ -226,6 +241,18 @@ class Battery:
             for index, mode in enumerate(modes)
             if not leaving[index] and not mode.online and mode is not RackMode.LOCKED
         )  # fmt: skip
+
+    def _converter_precharges(self, modes: Sequence[RackMode], leaving: Sequence[bool]) -> bool:
+        """A rack joins, or will soon join the others that are too few: the link must stay charged meanwhile."""
+        if any(mode.joining for mode in modes):
+            return True
+        soon = any(
+            not leaving[index]
+            and mode in (RackMode.OFF, RackMode.STANDBY)
+            and self._waited_s[index] < WAIT_FOR_OTHERS_S
+            for index, mode in enumerate(modes)
+        )
+        return self._run and bool(self._online()) and soon
 
     def _found(self) -> list[tuple[str, str, str]]:
         named = zip(self._names, self._machines, strict=True)

@@ -1,12 +1,14 @@
-"""One rack's contactors as a table: from which mode, on what, into which mode. Start at TABLE."""
+"""One rack's contactors as tables: from which mode, on what, into which mode. Start at TABLE."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import NamedTuple
 
 from bms.decision import Contactors
 from bms.feedback import CHATTER_EDGES, EdgeCount
-from bms.site import Precharge
+from bms.site import Precharge, Rack
+from drivers.readings import RackOwnFault
 
 FEEDBACK_S = 0.5
 """A contactor's feedback must follow its command within this time."""
@@ -14,18 +16,25 @@ FEEDBACK_S = 0.5
 ONLINE_FEEDBACK_S = 0.1
 """A closed contactor that says open for so long has opened by itself, or its feedback is lost."""
 
+CONVERTER_FRAC = 0.03
+"""Share by which the converter's own DC voltage may differ from the rack's before the main contactor closes."""
+
 SHORT_S, SHORT_FRAC = 0.5, 0.05
 """A link that is still below this share of the rack's voltage after so long is shorted, or not connected at all."""
 
 
 class RackMode(StrEnum):
-    """FOUND_CLOSED: its feedback says closed although nobody here closed it, as after a restart under load. DERATED:
-    online, while a fault of its own narrows what it may carry. MAINTENANCE and STRIP: out of service."""
+    """FOUND_CLOSED: its feedback says closed although nobody here closed it, as after a restart under load. LINK: the
+    converter precharges the DC link, the rack's contactors are open. REQUESTED: the rack's own BMS was asked to connect
+    it, and precharges and closes by itself. DERATED: online, while a fault of its own narrows what it may carry.
+    MAINTENANCE and STRIP: out of service."""
 
     OFF = "off"
     FOUND_CLOSED = "found closed"
     STANDBY = "standby"
     PRECHARGE = "precharge"
+    LINK = "link precharge"
+    REQUESTED = "requested"
     CLOSING = "closing"
     ONLINE = "online"
     DERATED = "derated"
@@ -41,7 +50,7 @@ class RackMode(StrEnum):
 
     @property
     def joining(self) -> bool:
-        return self in (RackMode.PRECHARGE, RackMode.CLOSING)
+        return self in (RackMode.PRECHARGE, RackMode.LINK, RackMode.REQUESTED, RackMode.CLOSING)
 
     @property
     def connected(self) -> bool:
@@ -52,7 +61,9 @@ class RackMode(StrEnum):
 class RackInputs(NamedTuple):
     """What the machine sees in one tick. `join`: this rack may connect now; `open`: it must disconnect now;
     `out_of_service`: the mode that somebody wants it to stay in. `main_closed` and `precharge_closed`: fresh feedback,
-    None while there is none (a rack that opens then goes on opening, unjudged)."""
+    None while there is none (a rack that opens then goes on opening, unjudged). `converter_voltage_v` and
+    `converter_current_a` are the converter's at the DC link, NaN where it does not say; `own_fault` is what the rack's
+    own BMS says."""
 
     ready: bool
     join: bool
@@ -64,39 +75,47 @@ class RackInputs(NamedTuple):
     precharge_closed: bool | None = None
     derated: bool = False
     out_of_service: RackMode | None = None
+    converter_voltage_v: float = math.nan
+    converter_current_a: float = math.nan
+    own_fault: RackOwnFault = RackOwnFault.NONE
 
 
+OPEN, MAIN = Contactors(False, False), Contactors(True, False)
 CONTACTORS = {
-    RackMode.FOUND_CLOSED: Contactors(True, False),
+    RackMode.FOUND_CLOSED: MAIN,
     RackMode.PRECHARGE: Contactors(False, True),
     RackMode.CLOSING: Contactors(True, True),
-    RackMode.ONLINE: Contactors(True, False),
-    RackMode.DERATED: Contactors(True, False),
+    RackMode.ONLINE: MAIN,
+    RackMode.DERATED: MAIN,
 }
-"""What each mode commands; the others: both open."""
+"""What each mode commands where the rack precharges by the gateway's command; the others: both open."""
 
-OPEN = Contactors(False, False)
+NO_PRECHARGE = {**CONTACTORS, RackMode.PRECHARGE: OPEN, RackMode.CLOSING: MAIN, RackMode.REQUESTED: MAIN}
+"""Where somebody else precharges. To a rack that owns its contactors, the main contactor's command is the request."""
 
 
 class RackMachine:
     """Call `step` once a tick, then read `mode` and `contactors`. `fault` is set for one tick when it finds one."""
 
-    def __init__(self, config: Precharge) -> None:
+    def __init__(self, config: Precharge, way: "Way | None" = None) -> None:
+        """`way`: how it joins, by the gateway's precharge unless given."""
         self.config = config
-        self.inputs = RackInputs(False, False, False, 0.0, 0.0, 0.0, None)
-        self.in_mode_s = 0.0
-        self.tries = 0
-        self.contradicted_s = 0.0
-        self.mode = RackMode.OFF
+        self.way: Way = way or BY_GATEWAY
+        self.inputs: RackInputs = RackInputs(False, False, False, 0.0, 0.0, 0.0, None)
+        self.in_mode_s: float = 0.0
+        self.tries: int = 0
+        self.contradicted_s: float = 0.0
+        self.mode: RackMode = RackMode.OFF
         self.fault: tuple[str, str] | None = None
-        self.seen_open = False
+        self.seen_open: bool = False
+        self.seen_precharge: bool = False
         self._heard = False
         self._edges = EdgeCount()
 
     @property
     def contactors(self) -> Contactors | None:
         """What to command; None = nothing, as long as nobody ever heard how the contactors stand."""
-        return CONTACTORS.get(self.mode, OPEN) if self._heard else None
+        return self.way.contactors.get(self.mode, OPEN) if self._heard else None
 
     @property
     def connected(self) -> bool:
@@ -118,12 +137,15 @@ class RackMachine:
         self.in_mode_s += dt_s
         self._heard |= inputs.main_closed is not None
         self.seen_open = not self.connected and (self.seen_open or inputs.main_closed is False)
+        self.seen_precharge = self.mode is RackMode.REQUESTED and (
+            self.seen_precharge or inputs.precharge_closed is True
+        )
         wrong = (self.mode.online and inputs.main_closed is False) or (
             not self.connected and inputs.main_closed is True
         )
         self.contradicted_s = self.contradicted_s + dt_s if wrong else 0.0
-        edges = self._edges.step(inputs.main_closed, self.mode in (RackMode.CLOSING, RackMode.OPENING), dt_s)
-        for rule in TABLE[self.mode]:
+        edges = self._edges.step(inputs.main_closed, self.mode in COMMANDED, dt_s)
+        for rule in self.way.table[self.mode]:
             if rule.when(self):
                 self._follow(rule)
                 break
@@ -137,6 +159,10 @@ class RackMachine:
             self.fault = (rule.fault, rule.detail.format(self=self, inputs=self.inputs))
         if rule.then is not self.mode:
             self.mode, self.in_mode_s, self.contradicted_s = rule.then, 0.0, 0.0
+
+
+COMMANDED = (RackMode.REQUESTED, RackMode.CLOSING, RackMode.OPENING)
+"""Modes in which the main contactor is told to move."""
 
 
 class Rule(NamedTuple):
@@ -169,6 +195,14 @@ def _overdue(it: RackMachine) -> bool:
     return it.in_mode_s > FEEDBACK_S
 
 
+def _open_overdue(it: RackMachine) -> bool:
+    return it.in_mode_s > it.way.open_s
+
+
+def _request_overdue(it: RackMachine) -> bool:
+    return it.in_mode_s > it.way.connect_s
+
+
 def _closed_by_itself(it: RackMachine) -> bool:
     return it.seen_open and it.contradicted_s > FEEDBACK_S
 
@@ -185,6 +219,24 @@ def _precharged(it: RackMachine) -> bool:
     apart_v = abs(it.inputs.rack_voltage_v - it.inputs.link_voltage_v)
     close = apart_v < it.config.voltage_tolerance_frac * it.inputs.rack_voltage_v
     return close and abs(it.inputs.current_a) < it.config.current_a_max
+
+
+def _link_takes_current(it: RackMachine) -> bool:
+    """From the converter that precharges it, without its voltage."""
+    return _link_is_flat(it) and abs(it.inputs.converter_current_a) > it.config.current_a_max
+
+
+def _link_ready(it: RackMachine) -> bool:
+    """As `_precharged`, and the converter's own measurements, where it has any, say the same."""
+    off_v = abs(it.inputs.converter_voltage_v - it.inputs.rack_voltage_v)
+    disagrees = off_v > CONVERTER_FRAC * it.inputs.rack_voltage_v
+    feeds = abs(it.inputs.converter_current_a) > it.config.current_a_max
+    return _precharged(it) and not disagrees and not feeds
+
+
+def _ignored(it: RackMachine) -> bool:
+    """Neither a precharge nor a word of its own BMS."""
+    return _request_overdue(it) and not it.seen_precharge
 
 
 def _given_up(it: RackMachine) -> bool:
@@ -204,6 +256,47 @@ GO_OUT = (
 )
 TOO_FAR_V = "link {inputs.link_voltage_v:.1f} V of {inputs.rack_voltage_v:.1f} V, {inputs.current_a:.1f} A"
 OPENED_ITSELF = "main contactor says open while it should be closed"
+NOT_MATCHED = TOO_FAR_V + ", converter {inputs.converter_voltage_v:.1f} V"
+
+
+def _stand_by(joins: RackMode) -> tuple[Rule, ...]:
+    """STANDBY; `joins`: the mode in which joining begins."""
+    return (
+        CLOSED_BY_ITSELF,
+        *GO_OUT,
+        Rule(lambda it: not it.inputs.ready, M.OFF),
+        Rule(lambda it: it.inputs.join and not it.inputs.open, joins),
+    )
+
+
+def _link(then: RackMode) -> tuple[Rule, ...]:
+    """LINK; `then`: the mode that follows once the link has the rack's voltage."""
+    return (
+        LEAVE,
+        Rule(_is_closed, M.LOCKED, "contactor_closed_itself", "main contactor says closed"),
+        Rule(_link_takes_current, M.LOCKED, "precharge_short", NOT_MATCHED),
+        Rule(_link_ready, then),
+        Rule(lambda it: _last_try(it) and _link_is_flat(it), M.LOCKED, "precharge_open", NOT_MATCHED),
+        Rule(_last_try, M.LOCKED, "precharge_timeout", NOT_MATCHED),
+        Rule(_given_up, M.STANDBY, counts_try=True),
+    )
+
+
+def _says(own: RackOwnFault, fault_id: str) -> Rule:
+    """The rack's own BMS gave up."""
+    return Rule(lambda it: it.inputs.own_fault is own, M.LOCKED, fault_id, f"its own BMS says: {own}")
+
+
+OWN_FAULTS = (
+    _says(RackOwnFault.PRECHARGE_SHORT, "precharge_short"),
+    _says(RackOwnFault.PRECHARGE_OPEN, "precharge_open"),
+    _says(RackOwnFault.PRECHARGE_TIMEOUT, "precharge_timeout"),
+    _says(RackOwnFault.MAIN_STUCK_OPEN, "contactor_stuck_open"),
+    _says(RackOwnFault.MAIN_WELDED, "contactor_welded"),
+    _says(RackOwnFault.PRECHARGE_WELDED, "precharge_welded"),
+    _says(RackOwnFault.REFUSED, "contactor_request_refused"),
+)
+"""Most are the same faults that the gateway finds where the contactors are its own."""
 
 TABLE: dict[RackMode, tuple[Rule, ...]] = {
     M.OFF: (
@@ -216,12 +309,7 @@ TABLE: dict[RackMode, tuple[Rule, ...]] = {
         Rule(_is_open, M.STANDBY),
         LEAVE,
     ),
-    M.STANDBY: (
-        CLOSED_BY_ITSELF,
-        *GO_OUT,
-        Rule(lambda it: not it.inputs.ready, M.OFF),
-        Rule(lambda it: it.inputs.join and not it.inputs.open, M.PRECHARGE),
-    ),
+    M.STANDBY: _stand_by(M.PRECHARGE),
     M.PRECHARGE: (
         LEAVE,
         Rule(_shorted, M.LOCKED, "precharge_short", TOO_FAR_V),
@@ -229,6 +317,20 @@ TABLE: dict[RackMode, tuple[Rule, ...]] = {
         Rule(lambda it: _last_try(it) and _link_is_flat(it), M.LOCKED, "precharge_open", TOO_FAR_V),
         Rule(_last_try, M.LOCKED, "precharge_timeout", TOO_FAR_V),
         Rule(_given_up, M.STANDBY, counts_try=True),
+    ),
+    M.LINK: _link(M.CLOSING),
+    M.REQUESTED: (
+        LEAVE,
+        Rule(_is_closed, M.ONLINE),
+        *OWN_FAULTS,
+        Rule(_ignored, M.LOCKED, "contactor_request_ignored", TOO_FAR_V),
+        Rule(
+            lambda it: _request_overdue(it) and _precharged(it),
+            M.LOCKED, "contactor_stuck_open", "main contactor did not close",
+        ),
+        Rule(lambda it: _request_overdue(it) and _shorted(it), M.LOCKED, "precharge_short", TOO_FAR_V),
+        Rule(lambda it: _request_overdue(it) and _link_is_flat(it), M.LOCKED, "precharge_open", TOO_FAR_V),
+        Rule(_request_overdue, M.LOCKED, "precharge_timeout", TOO_FAR_V),
     ),
     M.CLOSING: (
         LEAVE,
@@ -249,11 +351,11 @@ TABLE: dict[RackMode, tuple[Rule, ...]] = {
     M.OPENING: (
         Rule(_all_open, M.STANDBY),
         Rule(
-            lambda it: _overdue(it) and _is_closed(it),
+            lambda it: _open_overdue(it) and _is_closed(it),
             M.LOCKED, "contactor_welded", "main contactor still says closed",
         ),
         Rule(
-            lambda it: _overdue(it) and it.inputs.precharge_closed is True,
+            lambda it: _open_overdue(it) and it.inputs.precharge_closed is True,
             M.LOCKED, "precharge_welded", "precharge contactor still says closed",
         ),
     ),
@@ -267,4 +369,28 @@ TABLE: dict[RackMode, tuple[Rule, ...]] = {
         Rule(lambda it: it.inputs.out_of_service is not M.STRIP, M.OFF),
     ),
 }  # fmt: skip
-"""The first rule that applies is followed; none = stay."""
+"""The first rule that applies is followed; none = stay. As it is where the gateway owns contactors and precharge."""
+
+
+class Way(NamedTuple):
+    """How one rack joins and leaves: its rules, what each mode commands, and how long the contactors may take:
+    `connect_s` from a request to closed, `open_s` to open."""
+
+    table: Mapping[RackMode, tuple[Rule, ...]] = TABLE
+    contactors: Mapping[RackMode, Contactors] = CONTACTORS
+    connect_s: float = FEEDBACK_S
+    open_s: float = FEEDBACK_S
+
+
+BY_GATEWAY = Way()
+LINK_TABLE = {**TABLE, M.STANDBY: _stand_by(M.LINK)}
+REQUEST_TABLE = {**TABLE, M.STANDBY: _stand_by(M.REQUESTED)}
+LINK_REQUEST_TABLE = {**TABLE, M.STANDBY: _stand_by(M.LINK), M.LINK: _link(M.REQUESTED)}
+
+
+def way_of(rack: Rack, precharge: Precharge) -> Way:
+    """As the site file says who owns the rack's contactors and who precharges."""
+    if rack.contactors == "rack":
+        table = LINK_REQUEST_TABLE if precharge.by == "inverter" else REQUEST_TABLE
+        return Way(table, NO_PRECHARGE, rack.connect_s_max, rack.disconnect_s_max)
+    return Way(LINK_TABLE, NO_PRECHARGE) if precharge.by == "inverter" else BY_GATEWAY

@@ -43,6 +43,7 @@ CONTACTOR_WATCHDOG_S = 4
 
 NAME = {"pattern": r"^[a-z][a-z0-9-]{0,31}$", "shape": "a name of at most 32 lower-case letters, digits and -"}
 HOST = {"pattern": r"^[A-Za-z0-9.:_-]{1,253}$", "shape": "a host name or address"}
+CHOICE = "engineering choice"
 WORD = {"pattern": r"^\S{1,64}$", "shape": "a word without spaces"}
 
 
@@ -119,6 +120,18 @@ class Rack(Settings):
     contactor_break_current_a: Annotated[
         float, about("A", "contactors open below this current, or after a bounded wait", gt=0, le=10_000)
     ]
+    contactors: Annotated[
+        Literal["gateway", "rack"],
+        about("", "who moves its contactors: the gateway's commands, or the rack's own BMS on request", CHOICE),
+    ] = "gateway"
+    connect_s_max: Annotated[
+        float,
+        about("s", "a rack that moves its contactors itself connects within this time", CHOICE, gt=0, le=60),
+    ] = 10.0
+    disconnect_s_max: Annotated[
+        float,
+        about("s", "a rack that moves its contactors itself disconnects within this time", CHOICE, gt=0, le=3),
+    ] = 1.0
     safety_inputs: Annotated[
         tuple[SafetyInput, ...],
         Field(strict=False),

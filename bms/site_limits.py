@@ -273,6 +273,9 @@ class Limits(Settings):
 class Precharge(Settings):
     """How a rack joins the DC link."""
 
+    by: Annotated[
+        Literal["rack", "inverter"], about("", "who brings the DC link to the rack's voltage before it joins", CHOICE)
+    ] = "rack"
     voltage_tolerance_frac: Annotated[
         float,
         about("frac", "main contactor closes below this difference to the link", CHOICE, gt=0, le=0.1),

@@ -5,7 +5,7 @@ that a frozen dataclass takes to make.
 """
 
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from math import nan
 from typing import NamedTuple
 
@@ -32,6 +32,22 @@ class InverterState(StrEnum):
     FAULT = "fault"
     STANDBY = "standby"
     UNKNOWN = "unknown"
+
+
+class RackOwnFault(IntEnum):
+    """Why a rack that moves its contactors itself does not do what it was asked; str() is in words."""
+
+    NONE = 0
+    PRECHARGE_SHORT = 1
+    PRECHARGE_OPEN = 2
+    PRECHARGE_TIMEOUT = 3
+    MAIN_STUCK_OPEN = 4
+    MAIN_WELDED = 5
+    PRECHARGE_WELDED = 6
+    REFUSED = 7
+
+    def __str__(self) -> str:
+        return self.name.lower().replace("_", " ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +136,8 @@ class RackReading(NamedTuple):
     watchdog_tripped: bool | None = None
     """The rack's own watchdog opened the contactors; None until it was heard."""
     safety: SafetyInputs = NOT_HEARD
+    own_fault: RackOwnFault = RackOwnFault.NONE
+    """Of a rack whose own BMS moves the contactors."""
 
 
 class LinkHealth(NamedTuple):

@@ -10,6 +10,7 @@ from drivers.clock import loop_ns
 from drivers.frames import FrameBatch
 from drivers.links.can import CanConfig, CanPort
 from hil_rigs.devices.modbus_server import ModbusServer
+from hil_rigs.devices.rack_control import RackControl
 from hil_rigs.devices.rack_node import SLOT_NS, RackNode
 from hil_rigs.devices.sunspec_inverter import SunSpecInverterDevice
 from hil_rigs.devices.sunspec_inverter_models import BatterySummary
@@ -17,6 +18,7 @@ from hil_rigs.devices.sunspec_meter import SunSpecMeterDevice
 from hil_rigs.load_spec import LoadSpec
 from hil_rigs.plant.build import build_plant
 from hil_rigs.plant.enclosure import Enclosure, bus_insulation_kohm
+from hil_rigs.plant.rack import RackPlant
 from hil_rigs.rig import CanEndpoint, Endpoints, ModbusEndpoint, RigFile
 from hil_rigs.rig_plant import plant_config
 from hil_rigs.truth import Truth
@@ -42,15 +44,21 @@ class Bench:
         self.rig = rig
         self.plant = build_plant(plant_config(rig, seed, load))
         self.cell = load_cell(rig.plant.cell)
+        self._by_converter = rig.site.precharge.by == "inverter"
+        if self._by_converter:
+            self.plant.precharge_by_converter()
         bus_rng, node_rng = (np.random.default_rng(part) for part in np.random.SeedSequence([seed, 7]).spawn(2))
         self.buses = {f"can{index}": CanBus(rng) for index, rng in enumerate(bus_rng.spawn(rig.plant.racks))}
         shape = rig.plant.modules_per_rack, rig.plant.cells_per_module
         self.enclosures = [Enclosure() for _ in self.plant.racks]
         rngs = node_rng.spawn(rig.plant.racks)
         self.nodes = [
-            RackNode(rack, bus, *shape, rngs[index], self.enclosures[index], partial(self._insulation_kohm, index))
+            RackNode(
+                rack, bus, *shape, rngs[index], self.enclosures[index], partial(self._insulation_kohm, index),
+                self._control(rack),
+            )
             for index, (rack, bus) in enumerate(zip(self.plant.racks, self.buses.values(), strict=True))
-        ]
+        ]  # fmt: skip
         self.inverter = SunSpecInverterDevice(self.plant.converter, self._battery)
         self.meter = SunSpecMeterDevice(
             lambda: self.plant.grid_power_w, lambda: self.plant.frequency_hz, self._grid_power_w_max()
@@ -106,6 +114,10 @@ class Bench:
         for rack, enclosure in zip(self.plant.racks, self.enclosures, strict=True):
             if rack.fuse.melted:
                 enclosure.fuse_intact = False
+
+    def _control(self, rack: RackPlant) -> RackControl | None:
+        """The rack's own BMS where that moves the contactors."""
+        return RackControl(rack, precharges=not self._by_converter) if self.rig.plant.contactors == "rack" else None
 
     def _insulation_kohm(self, index: int) -> float:
         return bus_insulation_kohm(self.enclosures, self.plant.racks, index)

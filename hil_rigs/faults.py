@@ -106,6 +106,22 @@ def _chatter(bench: Bench, rack: int, _: int, __: float) -> None:
     bench.nodes[rack].faults.chatters = True
 
 
+def _ignored(bench: Bench, rack: int, _: int, __: float) -> None:
+    """A rack whose contactors are the gateway's has nobody who could ignore a request."""
+    if (control := bench.nodes[rack].control) is not None:
+        control.faults.ignores = True
+
+
+def _refused(bench: Bench, rack: int, _: int, __: float) -> None:
+    if (control := bench.nodes[rack].control) is not None:
+        control.faults.refuses = True
+
+
+def _precharge_absent(bench: Bench, _: int, __: int, ___: float) -> None:
+    if (precharge := bench.plant.converter.precharge) is not None:
+        precharge.broken = True
+
+
 def _precharge_open(bench: Bench, rack: int, _: int, __: float) -> None:
     bench.plant.racks[rack].precharge.stuck_open = True
 
@@ -183,8 +199,11 @@ _INJECTORS: dict[str, Callable[[Bench, int, int, float], None]] = {
     "contactor-stuck-open": _stuck_open,
     "contactor-drops": _drops,
     "contactor-closes": _closes,
+    "contactor-ignored": _ignored,
+    "contactor-refused": _refused,
     "contactor-chatter": _chatter,
     "precharge-open": _precharge_open,
+    "precharge-absent": _precharge_absent,
     "precharge-welded": _precharge_welded,
     "link-loaded": _link_load,
     "link-shorted": _link_short,

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, ValidationError
 
@@ -30,6 +30,9 @@ class PlantSpec(Settings):
     ]
     soc_frac: Annotated[float, about("frac", "mean SoC at the start", ge=0, le=1)]
     contactor_break_current_a: Annotated[float, about("A", "as in the site file", gt=0, le=10_000)]
+    contactors: Annotated[Literal["gateway", "rack"], about("", "as in the site file", "as in the site file")] = (
+        "gateway"
+    )
     inverter_power_w: Annotated[float, about("W", "rated power of the converter", gt=0, le=1e9)]
     ambient_degc: Annotated[float, about("degC", "temperature around the racks", ge=-40, le=80)]
     fuse_a: Annotated[float, about("A", "rated current of each rack's main fuse", "twice a rack's", gt=0, le=1e5)] = 500
@@ -117,4 +120,5 @@ def _rack(rig: RigFile, name: str, bus: CanEndpoint) -> Rack:
         cell=plant.cell,
         can=CanBus(interface=bus.interface, channel=bus.channel, host=bus.host, port=bus.port, bitrate=bus.bitrate),
         contactor_break_current_a=plant.contactor_break_current_a,
+        contactors=plant.contactors,
     )

@@ -220,7 +220,8 @@ FAULTS: dict[str, FaultKind] = {
         _row(
             "precharge_open", Level.SYSTEM, Action.OPEN,
             "No precharge current reaches the DC link.",
-            "Check precharge relay, resistor and fuse, and the rack's main fuse.", latched=True,
+            "Check precharge relay, resistor and fuse, and the rack's main fuse; or why the converter does not "
+            "precharge.", latched=True,
         ),
         _row(
             "precharge_timeout", Level.SYSTEM, Action.OPEN,
@@ -246,6 +247,16 @@ FAULTS: dict[str, FaultKind] = {
             "contactor_stuck_open", Level.SYSTEM, Action.OPEN,
             "A main contactor does not close.",
             "Check its coil's supply and the interlock; replace the contactor.", latched=True,
+        ),
+        _row(
+            "contactor_request_ignored", Level.SYSTEM, Action.OPEN,
+            "A rack that moves its contactors itself was asked to connect, and did nothing in time.",
+            "Check the rack's own BMS and whether it is in remote control.", latched=True,
+        ),
+        _row(
+            "contactor_request_refused", Level.SYSTEM, Action.OPEN,
+            "A rack that moves its contactors itself refuses to connect.",
+            "Read the faults of the rack's own BMS.", latched=True,
         ),
         _row(
             "contactor_opened_itself", Level.SYSTEM, Action.OPEN,

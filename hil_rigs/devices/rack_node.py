@@ -19,6 +19,7 @@ from drivers.clock import loop_ns
 from drivers.frames import FrameBatch
 from drivers.readings import NEVER_NS, Flags, Floats, Times
 from hil_rigs.devices.frame_damage import break_crc, hold_counter
+from hil_rigs.devices.rack_control import RackControl
 from hil_rigs.devices.rack_safety import RackSafety
 from hil_rigs.plant.enclosure import Enclosure
 from hil_rigs.world.canbus import CanBus
@@ -95,10 +96,13 @@ class RackNode:
         rng: np.random.Generator,
         enclosure: Enclosure | None = None,
         insulation_kohm: Callable[[], float] | None = None,
+        control: RackControl | None = None,
     ) -> None:
-        """A healthy enclosure of its own unless one is given; `insulation_kohm` is then what there is to measure."""
+        """A healthy enclosure of its own unless one is given; `insulation_kohm` is then what there is to measure.
+        `control` is the rack's own BMS if that moves the contactors."""
         self.faults = RackNodeFaults()
         self.watchdog_tripped = False
+        self.control = control
         self._rack = rack
         self._rng = rng
         self._layout = layout = native_layout(modules, cells_per_module)
@@ -131,6 +135,8 @@ class RackNode:
         """What happens in one slot, `now` (ns): the watchdogs look, one batch goes out. Slots count up, one every
         10 ms."""
         self._watch(now)
+        if self.control is not None:
+            self.control.step(now)
         if not self.faults.frozen:
             self._measure(slot, now)
             self._measure_safety(slot % SLOTS, now)
@@ -163,6 +169,7 @@ class RackNode:
             rack.precharge_closed,
             self.watchdog_tripped,
             self._command_age_s(now),
+            float(self.control.fault) if self.control is not None else 0.0,
         )
         for place, value in self.faults.held.items():
             values[place] = value
@@ -231,14 +238,20 @@ class RackNode:
         self._rack_at_ns = int(self._commands.at_ns[-1])
         self.watchdog_tripped = False
         main, precharge = self._commands.values[-2:].tolist()
-        self._rack.command(main > 0.0, precharge > 0.0)
+        self._move(main > 0.0, precharge > 0.0, self._rack_at_ns)
+
+    def _move(self, main: bool, precharge: bool, now: int) -> None:
+        if self.control is not None:
+            self.control.request(main, now)
+        else:
+            self._rack.command(main, precharge)
 
     def _watch(self, now: int) -> None:
         """Open the contactors and stop the bleeding that nobody asks for any more."""
         closed = self._rack.main_closed or self._rack.precharge_closed
         if closed and not self.watchdog_tripped and now - self._rack_at_ns >= RACK_WATCHDOG_NS:
             self.watchdog_tripped = True
-            self._rack.command(False, False)
+            self._move(False, False, now)
         if np.count_nonzero(self._rack.bleed):
             self._bleed(now)
         self.safety.watch(now)
@@ -252,7 +265,7 @@ class RackNode:
 
 @dataclass(frozen=True, slots=True)
 class _Places:
-    """Where the measurements stand among the frames' values; `rack` from current to command age, `safety` those of
+    """Where the measurements stand among the frames' values; `rack` from current to own fault, `safety` those of
     RackSafety, `insulation` those of RackInsulation."""
 
     voltage: slice
@@ -283,8 +296,8 @@ def _value_bounds(places: _Places, signals: int) -> tuple[Floats, Floats]:
     most: Floats = np.full(signals, np.inf)
     least[places.voltage], most[places.voltage] = 0.0, VOLTAGE_V_MAX
     least[places.temperature], most[places.temperature] = TEMPERATURE_DEGC_MIN, TEMPERATURE_DEGC_MAX
-    least[places.rack] = -CURRENT_A_MAX, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
-    most[places.rack] = CURRENT_A_MAX, RACK_VOLTAGE_V_MAX, RACK_VOLTAGE_V_MAX, 1.0, 1.0, 1.0, COMMAND_AGE_S_MAX
+    least[places.rack] = -CURRENT_A_MAX, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    most[places.rack] = CURRENT_A_MAX, RACK_VOLTAGE_V_MAX, RACK_VOLTAGE_V_MAX, 1.0, 1.0, 1.0, COMMAND_AGE_S_MAX, 7.0
     return least, most
 
 

@@ -1,8 +1,12 @@
 """A grid-following converter between the DC link and the grid: states, limits, lag and losses."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from math import exp
+
+FEED_A_MAX, FEED_A_PER_V = 10.0, 1.0
+"""A converter that precharges the DC link from its AC side: highest current, and how it tapers near the target."""
 
 
 class ConverterState(StrEnum):
@@ -57,11 +61,22 @@ def parameters_for_link(nominal_v: float, rated_power_w: float) -> ConverterPara
     )
 
 
+@dataclass(slots=True)
+class LinkPrecharge:
+    """How a converter brings the DC link to the racks' voltage while it starts: `target_v` is the voltage that they
+    tell it, `connected` whether one of them is on the link. `broken` = it feeds nothing."""
+
+    target_v: Callable[[], float]
+    connected: Callable[[], bool]
+    broken: bool = False
+
+
 class ConverterPlant:
     """Follows a power set-point (W at the AC terminals, discharge positive) while RUNNING.
 
     `step` moves power and state on, then the DC bus is solved for `dc_power_w`, then `settle` takes the outcome.
-    `runaway_w` is a fault hook: that power instead of the set-point, until stopped; only DC limits bind it."""
+    `runaway_w` is a fault hook: that power instead of the set-point, until stopped; only DC limits bind it. With
+    `precharge` it feeds the link while STARTING, with `feed_a`, and RUNs only once a rack is connected."""
 
     def __init__(self, parameters: ConverterParameters, frequency_hz: float = 60.0) -> None:
         self.parameters = parameters
@@ -74,6 +89,8 @@ class ConverterPlant:
         self.dc_power_w = 0.0
         self.dc_voltage_v = 0.0
         self.dc_current_a = 0.0
+        self.feed_a = 0.0
+        self.precharge: LinkPrecharge | None = None
         self._starting_s = 0.0
 
     @property
@@ -106,6 +123,7 @@ class ConverterPlant:
         self.target_power_w = min(max(power_w, -rated_w), rated_w)
 
     def step(self, dt_s: float) -> None:
+        self._feed()
         if self.state is ConverterState.STARTING:
             self._advance_start(dt_s)
         if self.state is ConverterState.RUNNING:
@@ -123,7 +141,21 @@ class ConverterPlant:
             elif dc_voltage_v > self.parameters.dc_voltage_v_max:
                 self._trip(ConverterAlarm.DC_OVER_VOLTAGE)
 
+    def _feed(self) -> None:
+        """Precharge from the AC side: a current into the link, tapered near its target."""
+        precharge, was_a = self.precharge, self.feed_a
+        feeds = precharge is not None and self.state is ConverterState.STARTING and not precharge.connected()
+        if precharge is None or not feeds or precharge.broken:
+            self.feed_a = 0.0
+        else:
+            self.feed_a = min(max(FEED_A_PER_V * (precharge.target_v() - self.dc_voltage_v), 0.0), FEED_A_MAX)
+        if self.feed_a > 0.0 or was_a > 0.0:
+            self._deliver(-self.feed_a * self.dc_voltage_v / self.parameters.efficiency_frac)
+
     def _advance_start(self, dt_s: float) -> None:
+        if self.precharge is not None and not self.precharge.connected():
+            self._starting_s = 0.0
+            return
         link_there = self.parameters.dc_voltage_v_start_min <= self.dc_voltage_v <= self.parameters.dc_voltage_v_max
         self._starting_s = self._starting_s + dt_s if link_there else 0.0
         if self._starting_s >= self.parameters.start_s - 1e-9:

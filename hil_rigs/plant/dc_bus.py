@@ -23,13 +23,16 @@ class DcBus:
         self.converter_current_a = 0.0
         self.racks_power_w = 0.0
 
-    def step(self, dt_s: float, converter_power_w: float) -> None:
-        """Advance by `dt_s` with the converter taking `converter_power_w` (discharge positive) from the link; sets
-        every rack's mean current over the step and the link voltage at its end."""
+    def step(self, dt_s: float, converter_power_w: float, feed_a: float = 0.0) -> None:
+        """Advance by `dt_s` with the converter taking `converter_power_w` (discharge positive) from the link, or
+        feeding it with the constant current `feed_a` instead; sets every rack's mean current over the step and the link
+        voltage at its end."""
         sources = [(rack.path_conductance_s, rack.emf_v) for rack in self.racks]
         conductance_s = self.bleed_s + sum([path_s for path_s, _ in sources])
         short_circuit_a = sum([path_s * emf_v for path_s, emf_v in sources])
-        current_a = self._converter_current_a(conductance_s, short_circuit_a, converter_power_w)
+        current_a = -feed_a
+        if feed_a == 0.0:
+            current_a = self._converter_current_a(conductance_s, short_circuit_a, converter_power_w)
         settled_v = (short_circuit_a - current_a) / conductance_s
         steps = conductance_s * dt_s / self.capacitance_f
         decay = exp(-steps)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hil_rigs.plant.converter import ConverterPlant
+from hil_rigs.plant.converter import ConverterPlant, LinkPrecharge
 from hil_rigs.plant.dc_bus import DcBus
 from hil_rigs.plant.load import Load
 from hil_rigs.plant.rack import RackPlant
@@ -48,6 +48,13 @@ class Plant:
         self.grid_power_w = self.load_power_w
         self._time_ns = 0
 
+    def precharge_by_converter(self) -> None:
+        """From now on the converter brings the link to the racks' mean voltage, which they tell it."""
+        self.converter.precharge = LinkPrecharge(
+            target_v=lambda: sum(rack.voltage_v for rack in self.racks) / len(self.racks),
+            connected=lambda: any(rack.main_closed for rack in self.racks),
+        )
+
     @property
     def time_s(self) -> float:
         return self._time_ns / 1e9
@@ -66,7 +73,7 @@ class Plant:
         self.converter.step(dt_s)
         ac_power_w, dc_power_w = self.converter.ac_power_w, self.converter.dc_power_w
         self.grid_power_w = self.load_power_w - ac_power_w
-        self.bus.step(dt_s, dc_power_w)
+        self.bus.step(dt_s, dc_power_w, self.converter.feed_a)
         self.converter.settle(self.bus.voltage_v, self.bus.converter_current_a)
         self._count(dt_s, ac_power_w, dc_power_w)
         for rack in self.racks:

@@ -6,8 +6,21 @@ from collections.abc import Iterator
 import pytest
 
 from bms.decision import Contactors
-from bms.rack import FEEDBACK_S, SHORT_S, TABLE, RackInputs, RackMachine, RackMode
-from bms.site import Precharge
+from bms.rack import (
+    BY_GATEWAY,
+    FEEDBACK_S,
+    LINK_REQUEST_TABLE,
+    LINK_TABLE,
+    REQUEST_TABLE,
+    SHORT_S,
+    TABLE,
+    RackInputs,
+    RackMachine,
+    RackMode,
+    way_of,
+)
+from bms.site import Precharge, Site
+from drivers.readings import RackOwnFault
 
 DT_S = 0.02
 CONFIG = Precharge()
@@ -25,6 +38,13 @@ def run(machine: RackMachine, seconds: float, **changes: object) -> list[tuple[s
         machine.step(QUIET._replace(**changes), DT_S)
         found += [machine.fault] if machine.fault else []
     return found
+
+
+def machine_of(site: Site, owner: str, by: str) -> RackMachine:
+    """`owner` of the contactors, and who precharges."""
+    rack = site.racks[0].model_copy(update={"contactors": owner, "connect_s_max": 8.0, "disconnect_s_max": 0.7})
+    precharge = CONFIG.model_copy(update={"by": by})
+    return RackMachine(precharge, way_of(rack, precharge))
 
 
 def precharging() -> RackMachine:
@@ -47,7 +67,123 @@ def ids(found: list[tuple[str, str]]) -> list[str]:
 
 
 def test_every_mode_has_its_rules() -> None:
-    assert set(TABLE) == set(RackMode)
+    for table in (TABLE, LINK_TABLE, REQUEST_TABLE, LINK_REQUEST_TABLE):
+        assert set(table) == set(RackMode)
+
+
+WAYS = [(owner, by) for owner in ("gateway", "rack") for by in ("rack", "inverter")]
+
+
+@pytest.mark.parametrize(
+    ("owner", "by", "modes", "commanded"),
+    [
+        ("gateway", "rack", ["precharge", "closing"], [(False, True), (True, True)]),
+        ("gateway", "inverter", ["link precharge", "closing"], [(False, False), (True, False)]),
+        ("rack", "rack", ["requested", "requested"], [(True, False), (True, False)]),
+        ("rack", "inverter", ["link precharge", "requested"], [(False, False), (True, False)]),
+    ],
+)
+def test_each_way_to_join_commands_its_own(
+    site: Site, owner: str, by: str, modes: list[str], commanded: list[tuple[bool, bool]]
+) -> None:
+    machine = machine_of(site, owner, by)
+    run(machine, 2 * DT_S, join=True)
+    first = machine.mode, machine.contactors
+    run(machine, DT_S, link_voltage_v=1299.0)
+    assert [first, (machine.mode, machine.contactors)] == list(zip(modes, commanded, strict=True))
+    run(machine, DT_S, link_voltage_v=1299.0, main_closed=True)
+    assert (machine.mode, machine.contactors) == (RackMode.ONLINE, (True, False))
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault_id"),
+    [
+        ({}, "contactor_request_ignored"),
+        ({"link_voltage_v": 1299.0}, "contactor_request_ignored"),
+        ({"precharge_closed": True, "link_voltage_v": 1299.0}, "contactor_stuck_open"),
+        ({"precharge_closed": True, "current_a": 85.0}, "precharge_short"),
+        ({"precharge_closed": True}, "precharge_open"),
+        ({"precharge_closed": True, "link_voltage_v": 900.0}, "precharge_timeout"),
+    ],
+)
+def test_request_that_is_not_followed_in_time_is_named_and_withdrawn(
+    site: Site, changes: dict[str, object], fault_id: str
+) -> None:
+    machine = machine_of(site, "rack", "rack")
+    run(machine, 2 * DT_S, join=True)
+    assert run(machine, 7.9, **changes) == []
+    assert ids(run(machine, 0.2, **changes)) == [fault_id]
+    assert (machine.mode, machine.contactors) == (RackMode.LOCKED, (False, False))
+
+
+@pytest.mark.parametrize(
+    ("own", "fault_id"),
+    [
+        (RackOwnFault.PRECHARGE_SHORT, "precharge_short"),
+        (RackOwnFault.PRECHARGE_OPEN, "precharge_open"),
+        (RackOwnFault.PRECHARGE_TIMEOUT, "precharge_timeout"),
+        (RackOwnFault.MAIN_STUCK_OPEN, "contactor_stuck_open"),
+        (RackOwnFault.MAIN_WELDED, "contactor_welded"),
+        (RackOwnFault.PRECHARGE_WELDED, "precharge_welded"),
+        (RackOwnFault.REFUSED, "contactor_request_refused"),
+    ],
+)
+def test_own_fault_of_a_rack_is_named_at_once(site: Site, own: RackOwnFault, fault_id: str) -> None:
+    machine = machine_of(site, "rack", "rack")
+    run(machine, 2 * DT_S, join=True)
+    assert ids(run(machine, DT_S, own_fault=own)) == [fault_id]
+
+
+def test_rack_that_opens_by_itself_on_request_has_its_own_time_for_it(site: Site) -> None:
+    machine = machine_of(site, "rack", "rack")
+    run(machine, 2 * DT_S, join=True)
+    run(machine, DT_S, main_closed=True)
+    run(machine, DT_S, main_closed=True, open=True)
+    assert run(machine, 0.66, main_closed=True) == []
+    assert ids(run(machine, 0.1, main_closed=True)) == ["contactor_welded"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"link_voltage_v": 1280.0},
+        {"link_voltage_v": 1299.0, "converter_voltage_v": 1250.0},
+        {"link_voltage_v": 1299.0, "converter_current_a": -5.5},
+        {"link_voltage_v": 1299.0, "current_a": 6.0},
+    ],
+)
+def test_link_of_the_converter_must_match_by_all_measurements(site: Site, changes: dict[str, object]) -> None:
+    machine = machine_of(site, "gateway", "inverter")
+    run(machine, 2 * DT_S, join=True)
+    run(machine, 1.0, **changes)
+    assert machine.mode is RackMode.LINK
+    run(machine, DT_S, link_voltage_v=1299.0, converter_voltage_v=1298.0, converter_current_a=-0.5)
+    assert machine.mode is RackMode.CLOSING
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault_id"),
+    [({"link_voltage_v": 12.0}, "precharge_open"), ({"link_voltage_v": 1000.0}, "precharge_timeout")],
+)
+def test_link_that_the_converter_does_not_charge_is_tried_three_times(
+    site: Site, changes: dict[str, object], fault_id: str
+) -> None:
+    machine = machine_of(site, "gateway", "inverter")
+    tries_s = CONFIG.tries * (CONFIG.timeout_s + 3 * DT_S)
+    assert run(machine, tries_s - 1.0, join=True, **changes) == []
+    assert ids(run(machine, 1.0, join=True, **changes)) == [fault_id]
+
+
+def test_link_that_takes_the_converters_current_and_stays_flat_is_shorted(site: Site) -> None:
+    machine = machine_of(site, "gateway", "inverter")
+    run(machine, 2 * DT_S, join=True)
+    assert ids(run(machine, SHORT_S + 2 * DT_S, converter_current_a=-10.0)) == ["precharge_short"]
+
+
+def test_contactor_that_closes_while_the_converter_charges_the_link_is_named(site: Site) -> None:
+    machine = machine_of(site, "gateway", "inverter")
+    run(machine, 2 * DT_S, join=True)
+    assert ids(run(machine, DT_S, main_closed=True)) == ["contactor_closed_itself"]
 
 
 def test_short_on_the_link_ends_the_precharge_at_once() -> None:
@@ -141,6 +277,9 @@ def random_inputs(rng: random.Random) -> Iterator[RackInputs]:
         "precharge_closed": (True, False, None),
         "derated": (True, False),
         "out_of_service": (None, None, None, RackMode.MAINTENANCE, RackMode.STRIP),
+        "converter_voltage_v": (float("nan"), 0.0, 1250.0, 1299.0, 1308.0),
+        "converter_current_a": (float("nan"), 0.0, -4.0, -10.0, 100.0),
+        "own_fault": (RackOwnFault.NONE,) * 14 + tuple(RackOwnFault),
     }
     names = list(choices)
     while True:
@@ -149,10 +288,20 @@ def random_inputs(rng: random.Random) -> Iterator[RackInputs]:
         yield now
 
 
-def test_a_million_random_events_reach_no_forbidden_state() -> None:
+NOT_IN = {
+    ("gateway", "rack"): {RackMode.LINK, RackMode.REQUESTED},
+    ("gateway", "inverter"): {RackMode.PRECHARGE, RackMode.REQUESTED},
+    ("rack", "rack"): {RackMode.PRECHARGE, RackMode.LINK, RackMode.CLOSING},
+    ("rack", "inverter"): {RackMode.PRECHARGE, RackMode.CLOSING},
+}
+"""Modes that a way to join does not know."""
+
+
+@pytest.mark.parametrize(("owner", "by"), WAYS)
+def test_a_million_random_events_reach_no_forbidden_state(site: Site, owner: str, by: str) -> None:
     rng = random.Random(20261123)
-    machine, heard, seen = RackMachine(CONFIG), False, set()
-    for inputs, _ in zip(random_inputs(rng), range(EVENTS), strict=False):
+    machine, heard, seen = machine_of(site, owner, by), False, set()
+    for inputs, _ in zip(random_inputs(rng), range(EVENTS // len(WAYS)), strict=False):
         before, lasted_s = machine.mode, machine.in_mode_s
         if rng.random() < 0.002:
             machine.unlock()
@@ -163,26 +312,40 @@ def test_a_million_random_events_reach_no_forbidden_state() -> None:
         check(before, lasted_s + dt_s, inputs, machine)
         assert (machine.contactors is not None) is heard
         seen.add((before, machine.mode))
-    assert {now for _, now in seen} == set(RackMode)
-    assert len(seen) > 35
+    assert {now for _, now in seen} == set(RackMode) - NOT_IN[owner, by]
+    assert len(seen) > 30
+
+
+def forbidden_command(machine: RackMachine) -> bool:
+    """No precharge but by the gateway in the rack, and none together with an open mode."""
+    commanded = machine.contactors or Contactors(False, False)
+    return commanded.precharge_closed and machine.mode not in (RackMode.PRECHARGE, RackMode.CLOSING)
 
 
 def check(before: RackMode, lasted_s: float, inputs: RackInputs, machine: RackMachine) -> None:
     now = machine.mode
     commanded = machine.contactors or Contactors(False, False)
     entered = now if now is not before else None
-    if entered is RackMode.PRECHARGE:
-        assert before is RackMode.STANDBY
+    by_gateway = machine.way is BY_GATEWAY
+    assert not forbidden_command(machine)
+    assert by_gateway or not commanded.precharge_closed
+    if before is RackMode.STANDBY and now.joining:
         assert inputs.ready
         assert inputs.join
         assert not inputs.open
         assert inputs.out_of_service is None
-    if entered is RackMode.CLOSING:
-        assert before is RackMode.PRECHARGE
+    if entered is not None and now.joining:
+        assert before is RackMode.STANDBY or before in (RackMode.PRECHARGE, RackMode.LINK)
+    if entered is not None and now.joining and before is not RackMode.STANDBY:
         assert abs(inputs.rack_voltage_v - inputs.link_voltage_v) < 0.01 * inputs.rack_voltage_v
         assert abs(inputs.current_a) < CONFIG.current_a_max
+        if before is RackMode.LINK:
+            assert not abs(inputs.converter_voltage_v - inputs.rack_voltage_v) > 0.03 * inputs.rack_voltage_v
+            assert not abs(inputs.converter_current_a) > CONFIG.current_a_max
+    if entered is RackMode.CLOSING:
+        assert before in (RackMode.PRECHARGE, RackMode.LINK)
     if now.online and not before.online:
-        assert before is RackMode.CLOSING
+        assert before in (RackMode.CLOSING, RackMode.REQUESTED)
         assert inputs.main_closed
     if entered is RackMode.LOCKED:
         assert machine.fault is not None
@@ -193,9 +356,12 @@ def check(before: RackMode, lasted_s: float, inputs: RackInputs, machine: RackMa
     if before is RackMode.LOCKED:
         assert now is RackMode.LOCKED
     if now is before:
-        longest_s = {RackMode.PRECHARGE: CONFIG.timeout_s, RackMode.CLOSING: FEEDBACK_S}.get(now)
+        longest_s = {
+            RackMode.PRECHARGE: CONFIG.timeout_s, RackMode.LINK: CONFIG.timeout_s, RackMode.CLOSING: FEEDBACK_S,
+            RackMode.REQUESTED: machine.way.connect_s,
+        }.get(now)  # fmt: skip
         assert longest_s is None or lasted_s <= longest_s
         known = inputs.main_closed is not None and inputs.precharge_closed is not None
-        assert now is not RackMode.OPENING or not known or lasted_s <= FEEDBACK_S
+        assert now is not RackMode.OPENING or not known or lasted_s <= machine.way.open_s
     if commanded.main_closed:
-        assert now.online or now in (RackMode.CLOSING, RackMode.FOUND_CLOSED)
+        assert now.online or now in (RackMode.CLOSING, RackMode.REQUESTED, RackMode.FOUND_CLOSED)

@@ -12,7 +12,7 @@ from drivers.cell_monitors.native.dbc import build_plan, load_dbc
 from drivers.cell_monitors.native.layout import DBC_PATH, native_layout
 from drivers.cell_monitors.native.snapshot import RackDecoder
 from drivers.frames import FrameBatch
-from drivers.readings import NEVER_NS, RackReading
+from drivers.readings import NEVER_NS, RackOwnFault, RackReading
 from drivers.safety import NOT_HEARD, InsulationState, MonitorAlarm
 from kernels.canbits import FrameDecoder, FrameEncoder
 
@@ -83,6 +83,16 @@ def test_golden_rack_state() -> None:
     assert (reading.rack_voltage_v, reading.link_voltage_v) == pytest.approx((1333.2, 1332.0))
     assert (reading.main_closed, reading.precharge_closed, reading.io_at_ns) == (True, False, 7)
     assert reading.command_age_s == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(
+    ("byte", "own"), [("00", RackOwnFault.NONE), ("50", RackOwnFault.MAIN_WELDED), ("F0", RackOwnFault.REFUSED)]
+)
+def test_own_fault_of_a_rack_and_one_that_is_not_known(byte: str, own: RackOwnFault) -> None:
+    body = bytes.fromhex(f"14 34 08 34 21 {byte} 70")
+    data = body + bytes([crc8_bitwise(bytes([0x90, 0]) + body)])
+    reading = reading_of(struct.pack("<IB3x8s", 0x090, 8, data))
+    assert (reading.own_fault, reading.main_closed) == (own, True)
 
 
 def test_golden_rack_safety() -> None:
@@ -190,7 +200,7 @@ def test_cells_are_contiguous_whatever_the_module_size(cells_per_module: int) ->
     values = np.full(len(layout.measured.signal_index), np.nan)
     values[: layout.cells] = 3.0 + 0.001 * np.arange(layout.cells)
     values[layout.cells + layout.sensors : layout.cells + layout.sensors + 9] = [1, 0, 1, 0, 1, 1, 1, 0, 0]
-    values[layout.safety.stop - 1] = 0
+    values[[layout.scalars.stop - 1, layout.safety.stop - 1]] = 0
     wire = encoder.encode(np.arange(len(layout.measured.frame_index)), values)
     reading = reading_of(wire, modules=3, cells_per_module=cells_per_module)
     assert reading.voltage_v == pytest.approx(3.0 + 0.001 * np.arange(3 * cells_per_module), abs=1e-9)
@@ -202,7 +212,7 @@ def test_cantools_reads_what_we_encode(database: Database) -> None:
     layout = native_layout(2, 16)
     rng = np.random.default_rng(3)
     values = np.concatenate([rng.integers(0, 8191, 32) / 1000, rng.integers(0, 511, 8) / 4 - 40])
-    values = np.concatenate([values, [0x0F0F, 0xA001, -123.45, 1333.2, 0.0, 1, 0, 1, 0.35], SAFETY])
+    values = np.concatenate([values, [0x0F0F, 0xA001, -123.45, 1333.2, 0.0, 1, 0, 1, 0.35, 3], SAFETY])
     wire = FrameEncoder(layout.measured.frames).encode(np.arange(len(layout.measured.frame_index)), values)
     decoded: dict[str, Any] = {}
     for can_id, length, data in struct.iter_unpack("<IB3x8s", wire):

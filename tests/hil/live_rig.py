@@ -22,7 +22,7 @@ RUNNING_S = 6.0
 
 
 class Live:
-    """The demo rig, running. `active` are the ids of the faults now, `named` all that ever tripped."""
+    """A rig, running. `active` are the ids of the faults now, `named` all that ever tripped."""
 
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
@@ -69,8 +69,8 @@ class Live:
         await asyncio.sleep(duration_s)
 
 
-async def live(test: Callable[[Live], Awaitable[None]], adjust: Callable[[Site], Site]) -> None:
-    bench = Bench(find_rig("demo"), 5)
+async def live(test: Callable[[Live], Awaitable[None]], adjust: Callable[[Site], Site], name: str) -> None:
+    bench = Bench(find_rig(name), 5)
     rig = Live(bench)
     site = adjust(make_site(bench.rig, await bench.start()))
     rig.controller = Controller(
@@ -89,13 +89,13 @@ async def live(test: Callable[[Live], Awaitable[None]], adjust: Callable[[Site],
 
 
 def run_live(
-    test: Callable[[Live], Awaitable[None]], adjust: Callable[[Site], Site] = lambda site: site
+    test: Callable[[Live], Awaitable[None]], adjust: Callable[[Site], Site] = lambda site: site, rig: str = "demo"
 ) -> Callable[[], None]:
     """Decorator: the test gets a running rig, in virtual time; `adjust` may change its controller's site."""
 
     @functools.wraps(test)
     def run() -> None:
-        run_virtual(live(test, adjust), seed=5)
+        run_virtual(live(test, adjust, rig), seed=5)
 
     del run.__wrapped__  # type: ignore[attr-defined]  # pytest would take its argument for a fixture
     return run

@@ -27,6 +27,7 @@ SCALARS: tuple[SignalKey, ...] = (
     ("RackState", "PrechargeClosed"),
     ("RackState", "WatchdogTripped"),
     ("RackState", "CommandAge"),
+    ("RackState", "OwnFault"),
 )
 SAFETY_FLAGS = (
     "InterlockClosed",
@@ -58,9 +59,9 @@ class NativeLayout:
     """Plans of one rack. Frame order of `measured`: voltage frames module by module, status frames, RackCurrent,
     RackState, RackSafety, RackInsulation. Signal order: cell voltages (`cells`), temperatures module by module
     (`sensors`), bleed read-backs (`modules`), current, rack voltage, link voltage, main closed, precharge closed,
-    watchdog tripped, command age, those of SAFETY_SIGNALS, then the unused places of partly filled frames. `commands`:
-    bleed masks (`modules`), main close, precharge close; frames in the same order: one a module, then RackCommand.
-    `outputs`: fire alarm, cooling, insulation monitor off; one frame, RackOutputs."""
+    watchdog tripped, command age, own fault, those of SAFETY_SIGNALS, then the unused places of partly filled frames.
+    `commands`: bleed masks (`modules`), main close, precharge close; frames in the same order: one a module, then
+    RackCommand. `outputs`: fire alarm, cooling, insulation monitor off; one frame, RackOutputs."""
 
     modules: int
     cells_per_module: int
@@ -74,7 +75,7 @@ class NativeLayout:
 
     @property
     def scalars(self) -> slice:
-        """Signals from current to command age."""
+        """Those of SCALARS."""
         start = self.cells + self.sensors + self.modules
         return slice(start, start + len(SCALARS))
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from drivers.cell_monitors.native.layout import CELLS_PER_FRAME, CELLS_PER_SENSOR, NativeLayout
 from drivers.frames import FrameBatch
-from drivers.readings import NEVER_NS, Flags, Floats, MonitorHealth, RackReading, Times
+from drivers.readings import NEVER_NS, Flags, Floats, MonitorHealth, RackOwnFault, RackReading, Times
 from drivers.safety import NOT_HEARD, InsulationState, MonitorAlarm, SafetyInputs
 from kernels.canbits import FrameDecoder
 
@@ -44,7 +44,7 @@ class RackDecoder:
         values, at_ns = self._decoder.values, self._decoder.at_ns
         voltage_v = values[self._voltage].copy()
         temperature_degc = values.take(self._sensor)
-        current_a, rack_v, link_v, main, precharge, watchdog, command_age_s = values[self._scalars].tolist()
+        current_a, rack_v, link_v, main, precharge, watchdog, command_age_s, own = values[self._scalars].tolist()
         return RackReading(
             voltage_v=_sealed(voltage_v),
             voltage_at_ns=_times(at_ns.take(self._voltage_frame), voltage_v),
@@ -62,6 +62,7 @@ class RackDecoder:
             health=self.health,
             watchdog_tripped=_flag(watchdog),
             safety=self._safety_now(values[self._safety], at_ns),
+            own_fault=_OWN_FAULTS.get(own, RackOwnFault.REFUSED) if own > 0.0 else RackOwnFault.NONE,
         )
 
     @property
@@ -138,6 +139,8 @@ def _safety_inputs(values: list[float], at_ns: int, insulation_at_ns: int) -> Sa
     )
 
 
+_OWN_FAULTS = {float(fault): fault for fault in RackOwnFault}
+"""A number that is not known here is a refusal too."""
 _FLAGS = {0.0: False, 1.0: True}
 _STATES: dict[float, InsulationState] = {float(state): state for state in InsulationState}
 
