@@ -24,15 +24,17 @@ class Actuators:
         self.sent: Decision | None = None
         self._outputs: tuple[RackOutputs, ...] = ()
 
-    def apply(self, decision: Decision, now_ns: int, *, refresh: bool) -> None:
+    def apply(self, decision: Decision, now_ns: int, *, refresh: bool, heard: bool) -> None:
+        """`heard`: the converter spoke. Before, nothing is known that it should do: it may be making the grid."""
         sent = self.sent
-        if refresh or sent is None or (decision.power_w, decision.run) != (sent.power_w, sent.run):
+        if heard and (refresh or sent is None or (decision.power_w, decision.run) != (sent.power_w, sent.run)):
             self._inverter.command(InverterCommand(decision.power_w, decision.run, now_ns + INVERTER_EXPIRY_NS))
+        changed = sent is None or decision.hold != sent.hold
         for index, rack in enumerate(self._racks):
             wanted = decision.contactors[index]
-            if wanted is not None and (refresh or sent is None or wanted != sent.contactors[index]):
+            if wanted is not None and (refresh or sent is None or changed or wanted != sent.contactors[index]):
                 expires_ns = now_ns + CONTACTOR_EXPIRY_NS
-                rack.command(RackCommand(wanted.main_closed, wanted.precharge_closed, expires_ns))
+                rack.command(RackCommand(wanted.main_closed, wanted.precharge_closed, expires_ns, decision.hold))
             bleed = decision.bleed[index]
             if refresh and bleed is not None:
                 rack.bleed(BleedCommand(bleed, now_ns + BLEED_EXPIRY_NS))

@@ -32,6 +32,9 @@ CANNOT_JOIN_S = 60.0
 UNPROVEN_S = 1.0
 """A rack that is overdue in opening for so long and does not say that it did: the others leave it alone."""
 
+HEAR_S = 2.0
+"""So long after the start racks that are found closed wait for the converter's word: it may be making the grid."""
+
 STOPPED = (InverterState.OFF, InverterState.SLEEPING, InverterState.STANDBY, InverterState.FAULT)
 """States of a converter whose power stage is blocked."""
 
@@ -76,6 +79,7 @@ class Battery:
         self._stop_ticks = 0
         self._stopping_s = 0.0
         self._pause_s = 0.0
+        self._running_s = 0.0
         self._waited_s = [0.0 for _ in site.racks]
         self._run = False
         self._closed = [False] * len(site.racks)
@@ -100,7 +104,8 @@ class Battery:
 
     def step(self, image: Image, summary: Summary, protected: Protected, dt_s: float) -> BatteryState:
         self._closed = [rack.main_closed is True for rack in image.racks]
-        leaving = [self._must_open(index, protected) for index in range(len(self._machines))]
+        self._running_s += dt_s
+        leaving = [self._must_open(index, image, protected) for index in range(len(self._machines))]
         stop = any(must and machine.connected for must, machine in zip(leaving, self._machines, strict=True))
         self._count(stop, leaving, protected, dt_s)
         joining = None if stop else self._next_to_join(image, leaving)
@@ -115,9 +120,10 @@ class Battery:
         machines = self._machines
         return [number for number in opening if machines[number].in_mode_s > machines[number].way.open_s + UNPROVEN_S]
 
-    def _must_open(self, index: int, protected: Protected) -> bool:
+    def _must_open(self, index: int, image: Image, protected: Protected) -> bool:
         name = self._names[index]
-        found = self._machines[index].mode is RackMode.FOUND_CLOSED
+        island = protected.forming or (image.inverter is None and self._running_s < HEAR_S)
+        found = self._machines[index].mode is RackMode.FOUND_CLOSED and not island
         away = name in self.out_of_service or name in protected.open_racks
         return found or away or protected.opens or not self.wanted
 
@@ -144,6 +150,7 @@ class Battery:
             converter_voltage_v=converter.dc_voltage_v if converter else math.nan,
             converter_current_a=converter.dc_current_a if converter else math.nan,
             own_fault=rack.own_fault if heard else RackOwnFault.NONE,
+            forming=protected.forming,
         )
 
     def _count(self, stop: bool, leaving: Sequence[bool], protected: Protected, dt_s: float) -> None:
@@ -215,7 +222,9 @@ class Battery:
     ) -> BatteryState:
         modes = tuple(machine.mode for machine in self._machines)
         under_way = any(mode.joining for mode in modes)
-        self._run = self._may_run(image, modes, leaving) and not stop
+        island = protected.forming and any(rack.main_closed is not False for rack in image.racks)
+        may_run = island or self._may_run(image, modes, leaving)
+        self._run = may_run and not stop
         working = image.inverter is not None and image.inverter.state in WORKING
         return BatteryState(
             mode=self._mode(modes, protected, stop, working),

@@ -241,14 +241,15 @@ def _maintain(arguments: argparse.Namespace) -> int:
 
 
 def _faults(arguments: argparse.Namespace) -> int:
-    """List every fault: level, action, latch, meaning and what to do."""
+    """List every fault: level, action per mode (following the grid, making it), latch, meaning and what to do."""
     if arguments.json:
         print(json.dumps([asdict(fault) for fault in FAULTS.values()], indent=2))
         return 0
     for fault in FAULTS.values():
         latch = "latched" if fault.latched else f"clears {fault.clear_s:g} s after its cause"
         print(f"{fault.id}  [{fault.level}, {latch}]")
-        print(f"  does:  {fault.action}\n  means: {fault.meaning}\n  do:    {fault.advice}")
+        print(f"  does:  {fault.action}\n  while the converter makes the grid: {fault.action_forming}")
+        print(f"  means: {fault.meaning}\n  do:    {fault.advice}")
     return 0
 
 

@@ -168,8 +168,8 @@ class Controller:
         self._limits = self._limiter.step(self._rack_states(image, summary, battery), protected, image.rating, dt_s)
         if control:
             self._control(image, summary, protected, battery, powers)
-        decision = self._guard.step(image, self._decide(battery), dt_s)
-        self._actuators.apply(decision, at_ns, refresh=control)
+        decision = self._guard.step(image, self._decide(battery, protected), dt_s)
+        self._actuators.apply(decision, at_ns, refresh=control, heard=image.inverter is not None)
         self._actuators.drive(protected.outputs, at_ns, refresh=control)
         self._memory.see(image, protected, self._soc)
         self._report_faults(battery, at_ns, protected)
@@ -229,7 +229,7 @@ class Controller:
         )
         return self._dispatch.step(view, self._limits.charge_reason, self._limits.discharge_reason)
 
-    def _decide(self, battery: BatteryState) -> Decision:
+    def _decide(self, battery: BatteryState, protected: Protected) -> Decision:
         """The wish inside today's limits: they may have fallen since the last control tick."""
         wish, limits = self._wish, self._limits
         power_w = min(max(wish.power_w, -limits.charge_power_w), limits.discharge_power_w)
@@ -239,7 +239,9 @@ class Controller:
         if power_w != wish.power_w:
             clipped_by = "limits"
             reason = limits.discharge_reason if wish.power_w > power_w else limits.charge_reason
-        return Decision(power_w, battery.run, battery.contactors, self._bleed, clipped_by, reason)
+        return Decision(
+            power_w, battery.run, battery.contactors, self._bleed, clipped_by, reason, hold=protected.forming
+        )
 
     def _rack_states(self, image: Image, summary: Summary, battery: BatteryState) -> list[RackState]:
         return [

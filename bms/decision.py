@@ -14,7 +14,8 @@ class Contactors(NamedTuple):
 
 class Decision(NamedTuple):
     """Set-point (discharge positive), converter run, contactors and bleed per rack (None = no command).
-    `clipped_by` names the last one who narrowed the wish (empty = nobody) and `clip_reason` why."""
+    `hold`: contactors stay as they are if the gateway dies, since the converter makes the grid. `clipped_by` names the
+    last one who narrowed the wish (empty = nobody) and `clip_reason` why."""
 
     power_w: float
     run: bool
@@ -22,3 +23,4 @@ class Decision(NamedTuple):
     bleed: tuple[Flags | None, ...]
     clipped_by: str
     clip_reason: str
+    hold: bool = False

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from bms.decision import Contactors, Decision
 from bms.image import Image
-from drivers.readings import Floats, RackReading, Times
+from drivers.readings import Floats, InverterState, RackReading, Times
 
 STOP_AFTER_S = 4.0
 """A hard limit crossed for so long while the battery is still wanted connected stops the converter and opens: longer
@@ -13,6 +13,18 @@ than protection and its bounded wait for opening need."""
 
 FLOWING_FRAC = 0.02
 """Share of a rack's maximum current from which it counts as charging or discharging."""
+
+
+BLOCKED = frozenset(
+    {
+        InverterState.OFF,
+        InverterState.SLEEPING,
+        InverterState.STANDBY,
+        InverterState.SHUTTING_DOWN,
+        InverterState.FAULT,
+    }
+)
+"""States in which a converter makes no grid, whatever its mode."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +61,8 @@ class Guard:
 
     def step(self, image: Image, wish: Decision, dt_s: float) -> Decision:
         """The decision that may be sent, narrowed where the raw image demands it."""
-        reason = self._crossed(image, wish)
+        forming = _forming(image)
+        reason = self._crossed_forming(image, wish) if forming else self._crossed(image, wish)
         active = wish.run or any(wanted is not None and wanted.main_closed for wanted in wish.contactors)
         self._crossed_s = self._crossed_s + dt_s if reason and active else 0.0
         if self._crossed_s > STOP_AFTER_S and not self.stopped:
@@ -59,7 +72,7 @@ class Guard:
             return wish._replace(
                 power_w=0.0, run=False, contactors=opened, clipped_by="guard", clip_reason=self.stopped
             )
-        return self._narrow(image, wish, reason)
+        return wish if forming else self._narrow(image, wish, reason)
 
     def _narrow(self, image: Image, wish: Decision, reason: str) -> Decision:
         low_w, high_w = self._window(image, wish, reason)
@@ -109,6 +122,41 @@ class Guard:
             return "current of all racks above maximum"
         return ""
 
+    def _crossed_forming(self, image: Image, wish: Decision) -> str:
+        """As `_crossed`, but only what is measured and beyond: what is absent or old ends no island, and 0 W would be a
+        blackout."""
+        total_a = 0.0
+        for number, rack in _connected(image, wish):
+            fresh = image.at_ns - rack.current_at_ns <= self._limits.current_age_s_max * 1e9
+            current_a = rack.current_a if fresh else float("nan")
+            reason = self._rack_crossed_forming(rack, current_a)
+            if reason:
+                return f"rack {number}: {reason}"
+            total_a += current_a
+        limits = self._limits
+        if total_a > limits.pack_discharge_current_a_max or total_a < -limits.pack_charge_current_a_max:
+            return "current of all racks above maximum"
+        return ""
+
+    def _rack_crossed_forming(self, rack: RackReading, current_a: float) -> str:
+        """Comparisons with NaN are false."""
+        limits, degc, volt = self._limits, rack.temperature_degc, rack.voltage_v
+        if current_a > limits.discharge_current_a_max or current_a < -limits.charge_current_a_max:
+            return "current above maximum"
+        if (degc > limits.discharge_temperature_degc_max).any():
+            return "temperature above maximum"
+        if current_a < -FLOWING_FRAC * limits.charge_current_a_max and (
+            (volt >= limits.cell_voltage_v_max).any()
+            or (degc > limits.charge_temperature_degc_max).any()
+            or (degc < limits.charge_temperature_degc_min).any()
+        ):
+            return "charged beyond a cell's limits"
+        if current_a > FLOWING_FRAC * limits.discharge_current_a_max and (
+            (volt <= limits.cell_voltage_v_min).any() or (degc < limits.discharge_temperature_degc_min).any()
+        ):
+            return "discharged beyond a cell's limits"
+        return ""
+
     def _rack_crossed(self, rack: RackReading, now_ns: int) -> str:
         limits = self._limits
         if now_ns - _lowest(rack.voltage_at_ns) > limits.cell_data_age_s_max * 1e9:
@@ -131,6 +179,12 @@ class Guard:
         if rack.current_a > FLOWING_FRAC * limits.discharge_current_a_max and not self._may_discharge(rack):
             return "discharged beyond a cell's limits"
         return ""
+
+
+def _forming(image: Image) -> bool:
+    """The converter makes the grid, by its own last word."""
+    inverter = image.inverter
+    return inverter is not None and inverter.grid_forming and inverter.state not in BLOCKED
 
 
 def _connected(image: Image, wish: Decision) -> Iterator[tuple[int, RackReading]]:

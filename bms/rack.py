@@ -63,7 +63,7 @@ class RackInputs(NamedTuple):
     `out_of_service`: the mode that somebody wants it to stay in. `main_closed` and `precharge_closed`: fresh feedback,
     None while there is none (a rack that opens then goes on opening, unjudged). `converter_voltage_v` and
     `converter_current_a` are the converter's at the DC link, NaN where it does not say; `own_fault` is what the rack's
-    own BMS says."""
+    own BMS says; `forming`: the converter makes the grid from what is connected."""
 
     ready: bool
     join: bool
@@ -78,6 +78,7 @@ class RackInputs(NamedTuple):
     converter_voltage_v: float = math.nan
     converter_current_a: float = math.nan
     own_fault: RackOwnFault = RackOwnFault.NONE
+    forming: bool = False
 
 
 OPEN, MAIN = Contactors(False, False), Contactors(True, False)
@@ -307,6 +308,8 @@ TABLE: dict[RackMode, tuple[Rule, ...]] = {
     ),
     M.FOUND_CLOSED: (
         Rule(_is_open, M.STANDBY),
+        # An island whose controller came back: opening would black it out.
+        Rule(lambda it: it.inputs.forming and it.inputs.ready and _is_closed(it) and not _open(it), M.ONLINE),
         LEAVE,
     ),
     M.STANDBY: _stand_by(M.PRECHARGE),

@@ -27,6 +27,10 @@ class FaultSetting(Settings):
         Literal["warn", "block-charge", "block-discharge", "zero-power", "open", "open-all"] | None,
         about("", "what it does while it is active", AS_BUILT),
     ] = None
+    action_forming: Annotated[
+        Literal["warn", "open", "open-all"] | None,
+        about("", "what it does while the converter makes the grid", AS_BUILT),
+    ] = None
     debounce_s: Annotated[
         float | None, about("s", "how long its cause must last", AS_BUILT, ge=0, le=DEBOUNCE_S_MAX)
     ] = None
@@ -46,6 +50,9 @@ class FaultSetting(Settings):
         if self.action is not None and self.action not in strong:
             wrong = f"too weak for {self.id}, a maximum level"
             yield Broken(("action",), self.action, wrong, " or ".join(strong), (("id",),))
+        if self.action_forming == "warn" and kind.action_forming is not Action.WARN:
+            wrong = f"too weak for {self.id}, which ends grid-forming"
+            yield Broken(("action_forming",), self.action_forming, wrong, " or ".join(strong), (("id",),))
         if self.latched is False:
             yield Broken(("latched",), self.latched, f"{self.id} is of the maximum level", "true", (("id",),))
         if self.debounce_s is not None and self.debounce_s > kind.debounce_s:
@@ -58,6 +65,7 @@ class FaultSetting(Settings):
             id=kind.id,
             level=kind.level,
             action=kind.action if self.action is None else WORDS[self.action],
+            action_forming=kind.action_forming if self.action_forming is None else WORDS[self.action_forming],
             debounce_s=kind.debounce_s if self.debounce_s is None else self.debounce_s,
             latched=kind.latched if self.latched is None else self.latched,
             clear_s=kind.clear_s if self.clear_s is None else self.clear_s,

@@ -18,11 +18,12 @@ class InverterCommand:
 
 @dataclass(frozen=True, slots=True)
 class RackCommand:
-    """Wanted state of a rack's contactors."""
+    """Wanted state of a rack's contactors. `hold`: they stay as they are when commands end, instead of opening."""
 
     main_closed: bool
     precharge_closed: bool
     expires_ns: int
+    hold: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,6 +85,8 @@ class InverterReading:
     grid_connected: bool
     remote_control: bool
     alarm_bits: int
+    grid_forming: bool = False
+    """It makes the grid (island) instead of following one, or will once it runs."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,8 @@ class Bench:
             for index, (rack, bus) in enumerate(zip(self.plant.racks, self.buses.values(), strict=True))
         ]  # fmt: skip
         self.inverter = SunSpecInverterDevice(self.plant.converter, self._battery)
+        if rig.plant.converter == "forming":
+            self.form_island()
         self.meter = SunSpecMeterDevice(
             lambda: self.plant.grid_power_w, lambda: self.plant.frequency_hz, self._grid_power_w_max()
         )
@@ -77,6 +79,16 @@ class Bench:
             grid_meter=ModbusEndpoint(HOST, self.meter_server.port, UNIT),
             racks=tuple(CanEndpoint("virtual", channel) for channel in self.buses),
         )
+
+    def form_island(self) -> None:
+        """The grid is lost, and the converter makes one of its own."""
+        self.inverter.grid_forming = True
+        self.plant.form_island(lambda: self.inverter.cap_w)
+
+    def join_grid(self) -> None:
+        """The grid is back, and the converter follows it."""
+        self.inverter.grid_forming = False
+        self.plant.join_grid()
 
     def wall_clock(self) -> float:
         """Seconds since 1970 as the rig's time server says."""

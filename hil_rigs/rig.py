@@ -33,6 +33,9 @@ class PlantSpec(Settings):
     contactors: Annotated[Literal["gateway", "rack"], about("", "as in the site file", "as in the site file")] = (
         "gateway"
     )
+    converter: Annotated[
+        Literal["following", "forming"], about("", "follows the grid, or makes that of an island", "grid-connected")
+    ] = "following"
     inverter_power_w: Annotated[float, about("W", "rated power of the converter", gt=0, le=1e9)]
     ambient_degc: Annotated[float, about("degC", "temperature around the racks", ge=-40, le=80)]
     fuse_a: Annotated[float, about("A", "rated current of each rack's main fuse", "twice a rack's", gt=0, le=1e5)] = 500

@@ -39,6 +39,8 @@ class SitePower:
         newest_ns = self._readings[-1][0] if self._readings else None
         if inverter is not None and inverter.at_ns != newest_ns and inverter.ac_power_w == inverter.ac_power_w:
             self._readings.append((inverter.at_ns, inverter.ac_power_w))
+        if inverter is not None and inverter.grid_forming:
+            self._sent.clear()  # the load decides its power, not what was sent before
         sent = image.sent
         if sent is not None and (not self._sent or self._sent[-1][0] != sent.at_ns):
             self._sent.append((sent.at_ns, sent.power_w))

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from bms.image import Image
+from bms.protect.inverter_checks import forms_grid
 from bms.protect.levels import Condition
 from bms.site import Limits
 from bms.summary import RackSummary, Summary
@@ -39,9 +40,10 @@ def inverter_conditions(image: Image, summary: Summary, limits: Limits) -> Itera
 
 
 def _disobedience(image: Image) -> Iterator[Condition]:
-    """Commanded against measured power; what a moving set-point leaves between them is far below the threshold."""
+    """Commanded against measured power; what a moving set-point leaves between them is far below the threshold. While
+    the converter makes the grid nobody commands its power."""
     inverter, rating, commanded_w = image.inverter, image.rating, image.commanded_power_w
-    if inverter is None or rating is None or commanded_w is None or not rating.known:
+    if inverter is None or rating is None or commanded_w is None or not rating.known or forms_grid(inverter):
         return
     allowed_w = DISOBEDIENCE_FRAC * max(rating.charge_power_w_max, rating.discharge_power_w_max)
     if abs(inverter.ac_power_w - commanded_w) > allowed_w:

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 
 class Action(StrEnum):
-    """What a fault does to a grid-following battery while it is active."""
+    """What a fault does while it is active."""
 
     WARN = "recorded and shown"
     BLOCK_CHARGE = "block charge"
@@ -33,11 +33,12 @@ class Level(StrEnum):
 class FaultKind:
     """One row of the table. The cause must last for `debounce_s` (flickering counts, see LeakyBucket). `latched`
     faults stay until somebody resets them, also over a restart; others clear by themselves after their cause has been
-    absent for `clear_s`."""
+    absent for `clear_s`. `action` is for a converter that follows the grid, `action_forming` for one that makes it."""
 
     id: str
     level: Level
     action: Action
+    action_forming: Action
     debounce_s: float
     latched: bool
     clear_s: float
@@ -55,5 +56,8 @@ def row(
     debounce_s: float = 0.0,
     latched: bool = False,
     clear_s: float = 5.0,
+    ends_forming: bool = False,
 ) -> FaultKind:
-    return FaultKind(id, level, action, debounce_s, latched, clear_s, meaning, advice)
+    """Unless it `ends_forming` a fault only warns while the converter makes the grid: 0 W would black out the load."""
+    forming = action if ends_forming else Action.WARN
+    return FaultKind(id, level, action, forming, debounce_s, latched, clear_s, meaning, advice)

@@ -39,9 +39,10 @@ class Levelled:
             f"{self.what} the {beyond}.",
         )
         actions, latched = (Action.WARN, self.blocks, self.opens), (False, False, True)
+        forming = (Action.WARN, Action.WARN, self.opens)
         levels, clear_s = (Level.OPERATING, Level.RECOMMENDED, Level.MAXIMUM), (2.0, 10.0, 10.0)
         for row in zip(
-            self.ids, levels, actions, self.debounce_s, latched, clear_s, meanings, self.advice, strict=True
+            self.ids, levels, actions, forming, self.debounce_s, latched, clear_s, meanings, self.advice, strict=True
         ):
             yield FaultKind(*row)
 
@@ -110,7 +111,8 @@ LEVELLED: dict[str, Levelled] = {
 
 
 MAINTENANCE = "rack_maintenance"
-"""No fault, but a lock that behaves as a latched one: it opens its rack, survives restarts and is reset."""
+"""No fault, but a lock that behaves as a latched one: it opens its rack, survives restarts and is reset. Somebody asked
+for it, so that it ends grid-forming too."""
 
 FAULTS: dict[str, FaultKind] = {
     fault.id: fault
@@ -160,7 +162,7 @@ FAULTS: dict[str, FaultKind] = {
             "thermal_event", Level.MAXIMUM, Action.OPEN_ALL,
             "A cell that is hot heats faster than any load can do it.",
             "Keep away and warn others; let the fire service decide. Cooling goes on by the site's policy.",
-            debounce_s=0.2, latched=True,
+            debounce_s=0.2, latched=True, ends_forming=True,
         ),
         _row(
             "current_while_open", Level.SYSTEM, Action.OPEN_ALL,
@@ -272,7 +274,7 @@ FAULTS: dict[str, FaultKind] = {
             MAINTENANCE, Level.SYSTEM, Action.OPEN,
             "Somebody took the rack out of service with `bms maintain`.",
             "Give it back with `bms reset SITE rack_maintenance --target RACK`. Its contactors may close then.",
-            latched=True,
+            latched=True, ends_forming=True,
         ),
         _row(
             "contactor_unproven", Level.SYSTEM, Action.OPEN_ALL,
@@ -302,7 +304,7 @@ FAULTS: dict[str, FaultKind] = {
         _row(
             "guard_stop", Level.SYSTEM, Action.OPEN_ALL,
             "The independent guard saw a hard limit crossed for longer than protection should ever need.",
-            "Protection and guard disagree: keep the record and report it.", latched=True,
+            "Protection and guard disagree: keep the record and report it.", latched=True, ends_forming=True,
         ),
         _row(
             "state_lost", Level.SYSTEM, Action.OPEN_ALL,

@@ -13,12 +13,19 @@ from drivers.readings import InverterReading, InverterState, MeterReading
 STOPPED = (InverterState.OFF, InverterState.SLEEPING, InverterState.STANDBY, InverterState.FAULT)
 """States of a converter whose power stage is blocked."""
 
+NOT_FORMING = (*STOPPED, InverterState.SHUTTING_DOWN)
+
 STOPPED_FRAC = 0.02
 """Share of the rating that a stopped converter's measurement may show."""
 
 LINK_FRAC = 0.03
 """Share by which the converter's DC voltage and the racks' link voltage may differ: they are not read at the same
 moment, and a step of power moves them by 2 %."""
+
+
+def forms_grid(inverter: InverterReading | None) -> bool:
+    """It makes the grid now, as far as its last word goes: a lost link ends no island."""
+    return inverter is not None and inverter.grid_forming and inverter.state not in NOT_FORMING
 
 
 def inverter_checks(image: Image) -> Iterator[Condition]:

@@ -14,7 +14,7 @@ from bms.protect.conditions import (
 )
 from bms.protect.debounce import ErrorBucket, LeakyBucket
 from bms.protect.faults import FAULTS, LEVELLED, MAINTENANCE, Action, FaultKind
-from bms.protect.inverter_checks import GridRange, inverter_checks
+from bms.protect.inverter_checks import GridRange, forms_grid, inverter_checks
 from bms.protect.levels import Condition, PackLevels, RackLevels
 from bms.protect.outputs import Outputs, RackOutputs
 from bms.protect.plausibility import CurrentsAgree, RackPlausibility
@@ -66,6 +66,8 @@ class Protected(NamedTuple):
     """Racks that somebody took out of service."""
     outputs: tuple[RackOutputs, ...] = ()
     """What the racks' outputs beside the contactors shall do."""
+    forming: bool = False
+    """The converter makes the grid: all this is what the faults forbid then."""
 
     def faulted(self, rack: str) -> bool:
         """A fault that does more than warn is at this rack, or at what all racks share."""
@@ -236,10 +238,12 @@ class Protection:
         places = self._monitors.values()
         faults = tuple(monitor.active for place in places for monitor in place.values() if monitor.active is not None)
         tripped, self._tripped = tuple(self._tripped), []
-        connected = {fault.kind.action for fault in faults if fault.target not in apart}
-        shared = {fault.kind.action for fault in faults if fault.target not in self._racks}
-        everywhere = {fault.kind.action for fault in faults}
-        open_racks = self._at_racks(faults, {Action.OPEN})
+        forming = forms_grid(image.inverter)
+        acts = [(fault.target, fault.kind.action_forming if forming else fault.kind.action) for fault in faults]
+        connected = {action for target, action in acts if target not in apart}
+        shared = {action for target, action in acts if target not in self._racks}
+        everywhere = {action for _, action in acts}
+        open_racks = self._at_racks(acts, {Action.OPEN})
         opens = bool(everywhere & {Action.OPEN_ALL, Action.OPEN_PROVEN}) or Action.OPEN in shared
         return Protected(
             faults=faults,
@@ -250,13 +254,14 @@ class Protection:
             opens=opens,
             proven_only=everywhere & OPENING == {Action.OPEN_PROVEN},
             open_racks=open_racks,
-            derated_racks=self._at_racks(faults, NARROWING),
+            derated_racks=self._at_racks(acts, NARROWING),
             maintained=frozenset(fault.target for fault in faults if fault.kind.id == MAINTENANCE),
             outputs=self._outputs.step(image, [(fault.kind.id, fault.target) for fault in faults]),
+            forming=forming,
         )
 
-    def _at_racks(self, faults: Iterable[ActiveFault], actions: set[Action]) -> frozenset[str]:
-        return frozenset(fault.target for fault in faults if fault.kind.action in actions) & self._racks
+    def _at_racks(self, acts: Iterable[tuple[str, Action]], actions: set[Action]) -> frozenset[str]:
+        return frozenset(target for target, action in acts if action in actions) & self._racks
 
 
 def _detail(condition: Condition) -> str:

@@ -14,7 +14,7 @@ SAFETY_FAULTS: tuple[FaultKind, ...] = (
     row(
         "emergency_stop", Level.MAXIMUM, Action.OPEN_ALL,
         "An emergency stop is pressed.",
-        "Find out why; release the button, then reset.", latched=True,
+        "Find out why; release the button, then reset.", latched=True, ends_forming=True,
     ),
     row(
         "interlock_open", Level.SYSTEM, Action.OPEN_ALL,
@@ -25,15 +25,17 @@ SAFETY_FAULTS: tuple[FaultKind, ...] = (
     row(
         "smoke_detected", Level.MAXIMUM, Action.OPEN_ALL,
         "A smoke detector of the enclosure has tripped.", FIRE_ADVICE, debounce_s=0.3, latched=True,
+        ends_forming=True,
     ),
     row(
         "gas_detected", Level.MAXIMUM, Action.OPEN_ALL,
         "A gas detector of the enclosure has tripped: a cell may be venting.", FIRE_ADVICE,
-        debounce_s=0.3, latched=True,
+        debounce_s=0.3, latched=True, ends_forming=True,
     ),
     row(
         "fire_panel_alarm", Level.MAXIMUM, Action.OPEN_ALL,
         "The fire panel reports an alarm.", FIRE_ADVICE, debounce_s=0.1, latched=True,
+        ends_forming=True,
     ),
     row(
         "fire_output_failed", Level.SYSTEM, Action.WARN,

@@ -85,7 +85,8 @@ class RackNodeFaults:
 
 class RackNode:
     """Sends a batch of frames every 10 ms and obeys RackCommand and BleedCommand as the real nodes do: contactors open
-    4 s after the last valid RackCommand, a module stops bleeding 2 s after its last valid BleedCommand."""
+    4 s after the last valid RackCommand unless it said Hold, a module stops bleeding 2 s after its last valid
+    BleedCommand."""
 
     def __init__(
         self,
@@ -101,7 +102,7 @@ class RackNode:
         """A healthy enclosure of its own unless one is given; `insulation_kohm` is then what there is to measure.
         `control` is the rack's own BMS if that moves the contactors."""
         self.faults = RackNodeFaults()
-        self.watchdog_tripped = False
+        self.watchdog_tripped = self._holds = False
         self.control = control
         self._rack = rack
         self._rng = rng
@@ -237,7 +238,8 @@ class RackNode:
     def _obey_rack_command(self) -> None:
         self._rack_at_ns = int(self._commands.at_ns[-1])
         self.watchdog_tripped = False
-        main, precharge = self._commands.values[-2:].tolist()
+        main, precharge, hold = self._commands.values[-3:].tolist()
+        self._holds = hold > 0.0
         self._move(main > 0.0, precharge > 0.0, self._rack_at_ns)
 
     def _move(self, main: bool, precharge: bool, now: int) -> None:
@@ -249,7 +251,7 @@ class RackNode:
     def _watch(self, now: int) -> None:
         """Open the contactors and stop the bleeding that nobody asks for any more."""
         closed = self._rack.main_closed or self._rack.precharge_closed
-        if closed and not self.watchdog_tripped and now - self._rack_at_ns >= RACK_WATCHDOG_NS:
+        if closed and not self._holds and not self.watchdog_tripped and now - self._rack_at_ns >= RACK_WATCHDOG_NS:
             self.watchdog_tripped = True
             self._move(False, False, now)
         if np.count_nonzero(self._rack.bleed):
@@ -258,7 +260,7 @@ class RackNode:
 
     def _bleed(self, now: int) -> None:
         fresh = now - self._commands.at_ns[:-1] < BLEED_TIMEOUT_NS
-        masks = np.where(fresh, self._commands.values[:-2], 0.0).astype("<u2").view(np.uint8)
+        masks = np.where(fresh, self._commands.values[:-3], 0.0).astype("<u2").view(np.uint8)
         bits = np.unpackbits(masks, bitorder="little").reshape(self._layout.modules, -1)
         self._rack.bleed[:] = bits[:, : self._layout.cells_per_module].ravel()
 

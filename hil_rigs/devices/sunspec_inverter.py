@@ -24,13 +24,14 @@ class SunSpecInverterDevice:
     """Registers of one converter, for a ModbusServer. Needs a running loop: the reversion timer is on its clock.
 
     Each write that enables WSet restarts the timer of WSetRvrtTms whole seconds (0 = none). On expiry WSet becomes
-    WSetRvrt and WSetEna becomes WSetEnaRvrt; a set-point that is not enabled means 0 W. `local_control` is a fault
-    hook: somebody at the panel took over, and writes are refused with exception 4. `on_control` is called whenever a
-    write or a reversion has set `set_power_w` or `told_to_run` anew.
+    WSetRvrt and WSetEna becomes WSetEnaRvrt; a set-point that is not enabled means 0 W. `grid_forming` is the mode
+    that it reports; `local_control` is a fault hook: somebody at the panel took over, and writes are refused with
+    exception 4. `on_control` is called whenever a write or a reversion has set `set_power_w` or `told_to_run` anew.
     """
 
     def __init__(self, converter: Converter, battery: Callable[[], BatterySummary], serial: str = "1") -> None:
         self.local_control = False
+        self.grid_forming = False
         self.on_control: Callable[[], None] = lambda: None
         self.faults = ReportingFaults()
         self._converter = converter
@@ -39,7 +40,7 @@ class SunSpecInverterDevice:
         self._control = control_model(lambda: self.local_control)
         models = [
             common_model("simulated converter", serial),
-            measurement_model(converter, self.faults),
+            measurement_model(converter, self.faults, lambda: self.grid_forming),
             capacity_model(converter.rated_power_w),
             self._controls,
             storage_model(battery),
@@ -58,6 +59,11 @@ class SunSpecInverterDevice:
         if controls.get("WSetMod") == controls.layout.symbol("WSetMod", "WATTS"):
             return controls.number("WSet")
         return controls.number("WSetPct") / 100.0 * self._converter.rated_power_w
+
+    @property
+    def cap_w(self) -> float | None:
+        """Magnitude of a set-point that is enabled, which binds a grid-forming converter too; None = none."""
+        return abs(self.set_power_w) if self._controls.get("WSetEna") else None
 
     @property
     def told_to_run(self) -> bool:

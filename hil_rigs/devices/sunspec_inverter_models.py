@@ -96,7 +96,7 @@ class ReportingFaults:
     dc_voltage_off_v: float = 0.0
 
 
-def measurement_model(converter: Converter, faults: ReportingFaults) -> ServedModel:
+def measurement_model(converter: Converter, faults: ReportingFaults, forming: Callable[[], bool]) -> ServedModel:
     """Model 701: AC side and state. Connected means that the grid is there."""
     layout = load_layout(701)
     largest_w = HEADROOM * converter.rated_power_w
@@ -120,7 +120,7 @@ def measurement_model(converter: Converter, faults: ReportingFaults) -> ServedMo
             "InvSt": layout.symbol("InvSt", state),
             "ConnSt": layout.symbol("ConnSt", connected),
             "Alrm": alarm_bits(converter.alarm) | faults.alarm_bits,
-            "DERMode": 1 << layout.symbol("DERMode", "GRID_FOLLOWING"),
+            "DERMode": 1 << layout.symbol("DERMode", "GRID_FORMING" if forming() else "GRID_FOLLOWING"),
             "W": converter.ac_power_w,
             "VA": abs(converter.ac_power_w),
             "Var": 0.0,

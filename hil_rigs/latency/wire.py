@@ -65,7 +65,7 @@ class WireWatch:
     def _heard(self, rack: int, decoder: FrameDecoder, batch: FrameBatch) -> None:
         """`batch` was on this rack's wire; its time is the end of its last frame there."""
         accepted = decoder.feed(batch.data, batch.at_ns)
-        if not accepted or decoder.at_ns[-1] != batch.at_ns or decoder.values[-2:].any():
+        if not accepted or decoder.at_ns[-1] != batch.at_ns or decoder.values[-3:-1].any():
             return
         if self._armed and rack in self._listening:
             self._opening_ns.setdefault(rack, batch.at_ns)

@@ -71,12 +71,22 @@ class LinkPrecharge:
     broken: bool = False
 
 
+@dataclass(slots=True)
+class Island:
+    """What a grid-forming converter serves: `load_w` is what the load wants; `cap_w` is a set-point that is enabled all
+    the same and binds it, None = none."""
+
+    load_w: Callable[[], float]
+    cap_w: Callable[[], float | None]
+
+
 class ConverterPlant:
     """Follows a power set-point (W at the AC terminals, discharge positive) while RUNNING.
 
     `step` moves power and state on, then the DC bus is solved for `dc_power_w`, then `settle` takes the outcome.
-    `runaway_w` is a fault hook: that power instead of the set-point, until stopped; only DC limits bind it. With
-    `precharge` it feeds the link while STARTING, with `feed_a`, and RUNs only once a rack is connected."""
+    `runaway_w` is a fault hook: that power instead of the set-point, until stopped; only DC limits bind it. With an
+    `island` it makes that one's grid: the load decides its power. With `precharge` it feeds the link while STARTING,
+    with `feed_a`, and RUNs only once a rack is connected."""
 
     def __init__(self, parameters: ConverterParameters, frequency_hz: float = 60.0) -> None:
         self.parameters = parameters
@@ -91,6 +101,7 @@ class ConverterPlant:
         self.dc_current_a = 0.0
         self.feed_a = 0.0
         self.precharge: LinkPrecharge | None = None
+        self.island: Island | None = None
         self._starting_s = 0.0
 
     @property
@@ -127,9 +138,15 @@ class ConverterPlant:
         if self.state is ConverterState.STARTING:
             self._advance_start(dt_s)
         if self.state is ConverterState.RUNNING:
-            target_w = self.target_power_w if self.runaway_w is None else self.runaway_w
+            target_w = self._wanted_w() if self.runaway_w is None else self.runaway_w
             follow = 1.0 - exp(-dt_s / self.parameters.lag_s)
             self._deliver(self._limit(self.ac_power_w + follow * (target_w - self.ac_power_w)))
+
+    def _wanted_w(self) -> float:
+        if self.island is None:
+            return self.target_power_w
+        cap_w, load_w = self.island.cap_w(), min(self.island.load_w(), self.parameters.rated_power_w)
+        return load_w if cap_w is None else min(load_w, cap_w)
 
     def settle(self, dc_voltage_v: float, dc_current_a: float) -> None:
         """Take the DC bus as it came out; trips when its voltage left the window while running."""

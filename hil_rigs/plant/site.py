@@ -1,9 +1,9 @@
 """The whole plant: racks on a DC link, a converter, a load and the grid connection that covers the rest."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from hil_rigs.plant.converter import ConverterPlant, LinkPrecharge
+from hil_rigs.plant.converter import ConverterPlant, Island, LinkPrecharge
 from hil_rigs.plant.dc_bus import DcBus
 from hil_rigs.plant.load import Load
 from hil_rigs.plant.rack import RackPlant
@@ -27,6 +27,7 @@ class Energies:
 
 class Plant:
     """Advances everything together. `time_s` counts from 0; `grid_power_w` (import positive) = load - battery.
+    `wanted_power_w` is what the load would take: an island's `load_power_w` is what it gets.
 
     Without a `bus` the racks share a link of the usual capacitance."""
 
@@ -45,8 +46,17 @@ class Plant:
         self.bus = bus or DcBus(racks)
         self.energies = Energies()
         self.load_power_w = load.power_w(0.0)
+        self.wanted_power_w = self.load_power_w
         self.grid_power_w = self.load_power_w
         self._time_ns = 0
+
+    def form_island(self, cap_w: Callable[[], float | None]) -> None:
+        """From now on there is no grid but the converter's own; `cap_w`: a set-point that it is given all the same."""
+        self.converter.island = Island(load_w=lambda: self.wanted_power_w, cap_w=cap_w)
+
+    def join_grid(self) -> None:
+        """The grid is there again, and the converter follows it."""
+        self.converter.island = None
 
     def precharge_by_converter(self) -> None:
         """From now on the converter brings the link to the racks' mean voltage, which they tell it."""
@@ -69,9 +79,11 @@ class Plant:
         if not dt_s > 0:
             raise ValueError(f"a step must be longer than 0 s, got {dt_s}")
         self._time_ns += round(dt_s * 1e9)
-        self.load_power_w = self.load.power_w(self._time_ns / 1e9)
+        self.wanted_power_w = self.load_power_w = self.load.power_w(self._time_ns / 1e9)
         self.converter.step(dt_s)
         ac_power_w, dc_power_w = self.converter.ac_power_w, self.converter.dc_power_w
+        if self.converter.island is not None:
+            self.load_power_w = max(ac_power_w, 0.0)  # what is not served is dark
         self.grid_power_w = self.load_power_w - ac_power_w
         self.bus.step(dt_s, dc_power_w, self.converter.feed_a)
         self.converter.settle(self.bus.voltage_v, self.bus.converter_current_a)

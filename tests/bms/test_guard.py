@@ -3,6 +3,7 @@
 import ast
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ import bms.image
 from bms.decision import Contactors, Decision
 from bms.guard import FLOWING_FRAC, STOP_AFTER_S, Guard, HardLimits
 from bms.image import Image
-from drivers.readings import InverterRating, RackReading
+from drivers.readings import InverterRating, InverterState, RackReading
 
 LIMITS = HardLimits(
     cell_voltage_v_min=2.5,
@@ -319,6 +320,79 @@ def test_crossing_that_ends_in_time_stops_nothing(
     for _ in range(int(STOP_AFTER_S / DT_S) - 2):
         guard.step(hot, wish(1e5), DT_S)
     assert guard.step(image(), wish(1e5), DT_S) == wish(1e5)
+
+
+def forming(image: Image, state: InverterState = InverterState.RUNNING) -> Image:
+    assert image.inverter is not None
+    return replace(image, inverter=replace(image.inverter, grid_forming=True, state=state))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"voltage_at_ns": np.zeros(4, np.int64)},
+        {"temperature_at_ns": np.zeros(4, np.int64)},
+        {"current_at_ns": 0},
+        {"current_at_ns": 0, "current_a": 500.0},
+        {"current_a": math.nan},
+        {"cells": {1: math.nan}},
+        {"degc": {1: math.nan}},
+        {"cells": {1: 3.8}},
+        {"cells": {1: 3.8}, "current_a": 200.0},
+        {"cells": {1: 2.3}, "current_a": -200.0},
+        {"degc": {1: -6.0}, "current_a": 200.0},
+        {"current_a": 280.0},
+        {"current_a": -280.0},
+        {"degc": {1: 60.0}},
+    ],
+)
+def test_what_is_absent_or_harmless_ends_no_island(
+    image: Callable[..., Image], rack: Callable[..., RackReading], changes: dict[str, object]
+) -> None:
+    guard, picture = Guard(LIMITS), forming(image(second=rack(**changes)))
+    for _ in range(round(2 * STOP_AFTER_S / DT_S)):
+        assert guard.step(picture, wish(0.0), DT_S) == wish(0.0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"cells": {1: 3.65}, "current_a": -6.0}, "rack 2: charged beyond a cell's limits"),
+        ({"cells": {1: 2.5, 2: math.nan}, "current_a": 6.0}, "rack 2: discharged beyond a cell's limits"),
+        ({"degc": {1: 58.5}, "current_a": -6.0}, "rack 2: charged beyond a cell's limits"),
+        ({"degc": {1: -5.5}, "current_a": -6.0}, "rack 2: charged beyond a cell's limits"),
+        ({"degc": {1: -25.5}, "current_a": 6.0}, "rack 2: discharged beyond a cell's limits"),
+        ({"degc": {1: 60.5, 2: math.nan}}, "rack 2: temperature above maximum"),
+        ({"current_a": 280.5}, "rack 2: current above maximum"),
+        ({"current_a": -280.5}, "rack 2: current above maximum"),
+    ],
+)
+def test_measured_danger_ends_an_island_after_its_time(
+    image: Callable[..., Image], rack: Callable[..., RackReading], changes: dict[str, object], reason: str
+) -> None:
+    guard, picture = Guard(LIMITS), forming(image(second=rack(**changes)))
+    for _ in range(round(STOP_AFTER_S / DT_S) - 1):
+        assert guard.step(picture, wish(0.0), DT_S).run
+    guard.step(picture, wish(0.0), DT_S)
+    decision = guard.step(picture, wish(0.0), DT_S)
+    assert (decision.run, decision.contactors, guard.stopped) == (False, (Contactors(False, False),) * 2, reason)
+
+
+def test_current_of_all_racks_together_ends_an_island(
+    image: Callable[..., Image], rack: Callable[..., RackReading]
+) -> None:
+    for current_a, stops in ((-250.5, True), (-250.0, False), (260.5, True), (260.0, False)):
+        guard, both = Guard(LIMITS), rack(current_a=current_a)
+        for _ in range(round(STOP_AFTER_S / DT_S) + 1):
+            guard.step(forming(image(both, both)), wish(0.0), DT_S)
+        assert bool(guard.stopped) is stops
+
+
+@pytest.mark.parametrize("state", ["off", "sleeping", "standby", "shutting_down", "fault"])
+def test_converter_that_does_not_work_makes_no_island(image: Callable[..., Image], state: str) -> None:
+    old = forming(image(), InverterState(state))
+    old = replace(old, racks=(old.racks[0]._replace(current_at_ns=0), old.racks[1]))
+    assert Guard(LIMITS).step(old, wish(50e3), DT_S).power_w == 0.0
 
 
 def test_the_guard_knows_types_only() -> None:

@@ -274,6 +274,76 @@ def test_every_maximum_level_fault_opens_and_latches() -> None:
             assert fault.latched
 
 
+FORMING_ENDS = {
+    *(f"{name}_{side}" for name in ("cell_voltage", "charge_temperature", "discharge_temperature") for side in
+      ("high", "low")),
+    "charge_current_high", "discharge_current_high", "pack_charge_current_high", "pack_discharge_current_high",
+    "thermal_event", "smoke_detected", "gas_detected", "fire_panel_alarm", "emergency_stop",
+    "guard_stop", "rack_maintenance",
+}  # fmt: skip
+"""Cells, current, fire, emergency stop, the guard's word on those, and a rack that somebody takes out."""
+
+
+def test_only_danger_ends_grid_forming_and_everything_else_warns() -> None:
+    assert {fault.id for fault in FAULTS.values() if fault.action_forming is not Action.WARN} == FORMING_ENDS
+    assert all(FAULTS[fault_id].action_forming is FAULTS[fault_id].action for fault_id in FORMING_ENDS)
+
+
+def forming(image: Image, state: InverterState = InverterState.RUNNING) -> Image:
+    assert image.inverter is not None
+    return replace(image, inverter=replace(image.inverter, grid_forming=True, state=state))
+
+
+@pytest.mark.parametrize(
+    ("state", "opens"),
+    [
+        (InverterState.RUNNING, False),
+        (InverterState.THROTTLED, False),
+        (InverterState.STARTING, False),
+        (InverterState.UNKNOWN, False),
+        (InverterState.OFF, True),
+        (InverterState.SHUTTING_DOWN, True),
+        (InverterState.STANDBY, True),
+    ],
+)
+def test_lost_cell_data_opens_its_rack_only_where_no_grid_is_made(
+    site: Site, image: Callable[..., Image], rack: Callable[..., RackReading], state: InverterState, opens: bool
+) -> None:
+    protection = Protection(site)
+    run(protection, image(), 0.02)
+    protected = run(protection, forming(image(first=rack(cells={3: math.nan})), state), 0.02)
+    assert ids(protected) == ["cell_data_stale"]
+    assert (protected.open_racks, protected.zero_power, protected.forming) == ({"rack1"} if opens else set(), opens,
+                                                                               not opens)  # fmt: skip
+
+
+def test_over_voltage_ends_grid_forming_at_the_maximum_level_only(
+    site: Site, image: Callable[..., Image], rack: Callable[..., RackReading]
+) -> None:
+    for volt, open_racks in ((3.6, set()), (3.7, {"rack1"})):
+        protected = run(Protection(site), forming(image(first=rack(cells={0: volt}))), 1.0)
+        assert (protected.open_racks, protected.blocks_charge) == (open_racks, False)
+
+
+def test_lost_inverter_that_made_the_grid_is_trusted_to_go_on(site: Site, image: Callable[..., Image]) -> None:
+    healthy = forming(image(commanded_power_w=400e3))
+    assert healthy.inverter is not None
+    old = replace(healthy.inverter, at_ns=healthy.inverter.at_ns - 60_000_000_000)
+    protected = run(Protection(site), replace(healthy, inverter=old), 2.0)
+    assert (ids(protected), protected.opens, protected.zero_power) == (["inverter_lost"], False, False)
+
+
+def test_site_may_let_a_fault_end_grid_forming_but_not_keep_a_danger_from_it(
+    site: Site, image: Callable[..., Image], rack: Callable[..., RackReading]
+) -> None:
+    stricter = FaultSetting(id="cell_data_stale", action_forming="open")
+    protection = Protection(site.model_copy(update={"faults": (stricter,)}))
+    run(protection, image(), 0.02)
+    assert run(protection, forming(image(first=rack(cells={3: math.nan}))), 0.02).open_racks == {"rack1"}
+    with pytest.raises(ValidationError, match="too weak for smoke_detected, which ends grid-forming"):
+        FaultSetting(id="smoke_detected", action_forming="warn")
+
+
 def test_reset_ends_a_latched_fault_whose_cause_is_gone(
     site: Site, image: Callable[..., Image], rack: Callable[..., RackReading]
 ) -> None:

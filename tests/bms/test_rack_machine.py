@@ -253,6 +253,13 @@ def test_derated_is_online_and_comes_back() -> None:
     assert machine.mode is RackMode.ONLINE
 
 
+def test_rack_found_closed_is_kept_where_the_converter_makes_the_grid_and_left_to_open_elsewhere() -> None:
+    for forming, mode in ((True, RackMode.ONLINE), (False, RackMode.FOUND_CLOSED)):
+        machine = RackMachine(CONFIG)
+        run(machine, 0.1, main_closed=True, forming=forming)
+        assert (machine.mode, machine.contactors) == (mode, Contactors(True, False))
+
+
 @pytest.mark.parametrize("out", [RackMode.MAINTENANCE, RackMode.STRIP])
 def test_rack_out_of_service_opens_stays_away_and_comes_back(out: RackMode) -> None:
     machine = online()
@@ -279,6 +286,7 @@ def random_inputs(rng: random.Random) -> Iterator[RackInputs]:
         "out_of_service": (None, None, None, RackMode.MAINTENANCE, RackMode.STRIP),
         "converter_voltage_v": (float("nan"), 0.0, 1250.0, 1299.0, 1308.0),
         "converter_current_a": (float("nan"), 0.0, -4.0, -10.0, 100.0),
+        "forming": (False, False, True),
         "own_fault": (RackOwnFault.NONE,) * 14 + tuple(RackOwnFault),
     }
     names = list(choices)
@@ -345,7 +353,8 @@ def check(before: RackMode, lasted_s: float, inputs: RackInputs, machine: RackMa
     if entered is RackMode.CLOSING:
         assert before in (RackMode.PRECHARGE, RackMode.LINK)
     if now.online and not before.online:
-        assert before in (RackMode.CLOSING, RackMode.REQUESTED)
+        adopted = before is RackMode.FOUND_CLOSED and inputs.forming and inputs.ready
+        assert adopted or before in (RackMode.CLOSING, RackMode.REQUESTED)
         assert inputs.main_closed
     if entered is RackMode.LOCKED:
         assert machine.fault is not None

@@ -141,10 +141,18 @@ def test_golden_outputs() -> None:
 
 def test_golden_commands() -> None:
     encoder = FrameEncoder(native_layout(2, 16).commands.frames)
-    values = np.array([0.0, 0x8001, 1.0, 1.0])  # masks of two modules, main, precharge
+    values = np.array([0.0, 0x8001, 1.0, 1.0, 0.0])  # masks of two modules, main, precharge, hold
     assert encoder.encode(np.array([2]), values).hex(" ") == COMMAND_BOTH.hex(" ")
     values[3] = 0.0
     assert encoder.encode(np.array([2, 1]), values).hex(" ") == (COMMAND_MAIN + BLEED_MODULE_1).hex(" ")
+
+
+def test_hold_is_the_third_bit_of_a_command() -> None:
+    encoder = FrameEncoder(native_layout(2, 16).commands.frames)
+    body = bytes.fromhex("05 00 00 00 00 00 00")
+    data = body + bytes([crc8_bitwise(bytes([0x50, 0]) + body)])
+    values = np.array([0.0, 0.0, 1.0, 0.0, 1.0])
+    assert encoder.encode(np.array([2]), values) == struct.pack("<IB3x8s", 0x050, 8, data)
 
 
 @pytest.mark.parametrize("bit", range(64))

@@ -170,6 +170,47 @@ async def test_charge_command_is_negative_on_the_wire(it):
     assert it.device.writes[0] == set_point(0xFFFE, 0x1DC0)
 
 
+RELEASED = (SET_POINT_AT, [0, 1, 0, 0, 0, 0, 0x8000, 0x8000, 0, 0, 0])
+"""The same block without a set-point and without a reversion."""
+FORMING = raw.AC_DISCHARGING | {8: [0, 2]}
+
+
+@on_bench(lambda: raw.converter(FORMING))
+async def test_grid_forming_converter_gets_no_set_point_and_no_reversion(it):
+    assert it.readings[-1].grid_forming
+    it.command(50e3)
+    await asyncio.sleep(1.0)
+    blocks = it.written(SET_POINT_AT)
+    assert blocks == [RELEASED[1]] * 3
+    assert it.device.writes[1] == START
+    assert it.driver.sent is None
+    assert math.isnan(it.driver.applied_power_w)
+
+
+@on_bench(lambda: raw.converter(FORMING))
+async def test_stop_of_a_grid_forming_converter_is_zero_power_first(it):
+    it.command(0.0, run=False)
+    await asyncio.sleep(0.1)
+    assert it.device.writes[:2] == [ZERO_W, STOP]
+
+
+@on_bench()
+async def test_converter_that_begins_to_form_is_released_at_once_and_taken_back_at_once(it):
+    it.command(50e3)
+    await asyncio.sleep(0.45)
+    assert not it.readings[-1].grid_forming
+    for mode, block in ((2, RELEASED), (1, set_point(0, 50000))):
+        it.device.writes.clear()
+        it.device.write(raw.AC_AT + 8, [0, mode])
+        await asyncio.sleep(0.11)
+        assert it.device.writes[1] == block
+
+
+@on_bench(lambda: raw.converter(raw.AC_DISCHARGING | {8: [0xFFFF, 0xFFFF]}))
+async def test_converter_that_does_not_say_its_mode_follows_the_grid(it):
+    assert not it.readings[-1].grid_forming
+
+
 @on_bench(reversion_s=2)
 async def test_reversion_is_written_in_whole_seconds(it):
     it.command(0.0)

@@ -216,4 +216,4 @@ def test_fault_list_says_what_to_do() -> None:
     done = subprocess.run([*BMS, "faults", "--json"], capture_output=True, text=True, timeout=60, check=True)
     rows = json.loads(done.stdout)
     assert {"cell_voltage_high", "inverter_lost", "meter_lost"} <= {row["id"] for row in rows}
-    assert all(row["meaning"] and row["advice"] and row["action"] for row in rows)
+    assert all(row["meaning"] and row["advice"] and row["action"] and row["action_forming"] for row in rows)

@@ -63,7 +63,7 @@ def test_no_precharge_command_goes_out_where_somebody_else_precharges(rig: str) 
 
         def on_batch(batch: FrameBatch) -> None:
             if commands.feed(batch.data, batch.at_ns):
-                _, main, precharge = commands.values[-3:].tolist()
+                main, precharge, _ = commands.values[-3:].tolist()
                 heard.append((main > 0.0, precharge > 0.0))
 
         live.bench.buses["can0"].attach(on_batch)

@@ -93,7 +93,7 @@ def test_contactors_count_when_the_last_rack_has_its_opening_command_on_the_wire
         ports = [bus.attach(lambda _: None) for bus in bench.buses.values()]
 
         async def command(rack: int, main_and_precharge: tuple[float, float]) -> None:
-            values = np.array([0.0] * 26 + [*main_and_precharge])
+            values = np.array([0.0] * 26 + [*main_and_precharge, 0.0])
             ports[rack].send(encoders[rack].encode(np.array([26]), values))
             await asyncio.sleep(0.01)
 

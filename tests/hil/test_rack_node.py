@@ -172,18 +172,31 @@ def test_values_off_the_scale_are_limited_and_missing_ones_are_marked() -> None:
 def test_contactors_follow_the_command_and_open_4_s_after_the_last_one() -> None:
     async def main() -> None:
         async with bench() as b:
-            b.say("RackCommand", MainClose=1, PrechargeClose=1)
+            b.say("RackCommand", MainClose=1, PrechargeClose=1, Hold=0)
             await asyncio.sleep(0.05)
             assert (b.rack.main_closed, b.rack.precharge_closed) == (True, True)
-            b.say("RackCommand", MainClose=1, PrechargeClose=0)
+            b.say("RackCommand", MainClose=1, PrechargeClose=0, Hold=0)
             await asyncio.sleep(3.95)
             assert (b.rack.main_closed, b.rack.precharge_closed) == (True, False)
             await asyncio.sleep(0.1)
             assert not b.rack.main_closed
             assert b.node.watchdog_tripped
-            b.say("RackCommand", MainClose=1, PrechargeClose=0)
+            b.say("RackCommand", MainClose=1, PrechargeClose=0, Hold=0)
             await asyncio.sleep(0.05)
             assert (b.rack.main_closed, b.node.watchdog_tripped) == (True, False)
+
+    run_virtual(main())
+
+
+def test_contactors_that_are_to_be_held_stay_closed_when_commands_end() -> None:
+    async def main() -> None:
+        async with bench(1, 16) as b:
+            b.say("RackCommand", MainClose=1, PrechargeClose=0, Hold=1)
+            await asyncio.sleep(30.0)
+            assert (b.rack.main_closed, b.node.watchdog_tripped) == (True, False)
+            b.say("RackCommand", MainClose=1, PrechargeClose=0, Hold=0)
+            await asyncio.sleep(4.1)
+            assert (b.rack.main_closed, b.node.watchdog_tripped) == (False, True)
 
     run_virtual(main())
 
@@ -309,7 +322,7 @@ def test_frozen_values_stay_while_frames_go_on() -> None:
 def test_broken_auxiliary_contact_says_open_while_the_contactor_is_closed() -> None:
     async def main() -> None:
         async with bench() as b:
-            b.say("RackCommand", MainClose=1, PrechargeClose=0)
+            b.say("RackCommand", MainClose=1, PrechargeClose=0, Hold=0)
             await asyncio.sleep(0.05)
             assert b.decoder.reading().main_closed is True
             b.node.faults.main_feedback = False

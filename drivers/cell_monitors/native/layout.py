@@ -60,7 +60,7 @@ class NativeLayout:
     RackState, RackSafety, RackInsulation. Signal order: cell voltages (`cells`), temperatures module by module
     (`sensors`), bleed read-backs (`modules`), current, rack voltage, link voltage, main closed, precharge closed,
     watchdog tripped, command age, own fault, those of SAFETY_SIGNALS, then the unused places of partly filled frames.
-    `commands`: bleed masks (`modules`), main close, precharge close; frames in the same order: one a module, then
+    `commands`: bleed masks (`modules`), main close, precharge close, hold; frames in the same order: one a module, then
     RackCommand. `outputs`: fire alarm, cooling, insulation monitor off; one frame, RackOutputs."""
 
     modules: int

@@ -43,7 +43,7 @@ class NativeRackMonitor:
         self._decoder = RackDecoder(self._layout)
         self._link = CanLink(config, self.on_batch, opener)
         self._encoder = FrameEncoder(self._layout.commands.frames)
-        self._values: Floats = np.zeros(modules + 2)
+        self._values: Floats = np.zeros(modules + 3)
         self._bit_weights = (1 << np.arange(cells_per_module)).astype(np.float64)
         self._rack_frame = np.array([modules], dtype=np.int64)
         self._rack_expires_ns = self._rack_due_ns = NEVER_NS
@@ -69,9 +69,9 @@ class NativeRackMonitor:
 
     def command(self, command: RackCommand) -> None:
         """Wanted contactor state until its expiry; the latest wins and a change goes out at once."""
-        wanted = (float(command.main_closed), float(command.precharge_closed))
-        changed = wanted != (self._values[-2], self._values[-1])
-        self._values[-2:] = wanted
+        wanted = [float(command.main_closed), float(command.precharge_closed), float(command.hold)]
+        changed = wanted != self._values[-3:].tolist()
+        self._values[-3:] = wanted
         self._rack_expires_ns = command.expires_ns
         if changed:
             self._rack_due_ns = now = now_ns()
@@ -85,7 +85,7 @@ class NativeRackMonitor:
         self._bleed_expires_ns = command.expires_ns
         if wanted.tobytes() != self._bleed_wanted.tobytes():
             self._bleed_wanted = wanted
-            self._values[:-2] = masks = wanted.reshape(self._layout.modules, -1) @ self._bit_weights
+            self._values[:-3] = masks = wanted.reshape(self._layout.modules, -1) @ self._bit_weights
             self._bled |= masks > 0
             self._bleed_due_ns = NEVER_NS
 

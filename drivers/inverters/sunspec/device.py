@@ -16,7 +16,7 @@ from drivers.sunspec.model import READ_MAX
 
 Values = Mapping[str, Value]
 
-AC_NAMES = ("InvSt", "ConnSt", "Alrm", "W", "Hz")
+AC_NAMES = ("InvSt", "ConnSt", "Alrm", "DERMode", "W", "Hz")
 AUTHORITY = ("LocRemCtl",)
 STORAGE_PORTS = ("ESS", "BIDIR")
 
@@ -45,6 +45,11 @@ class InverterDevice:
     control: MappedModel
     dc: DcPort | None
     rating: InverterRating
+
+    @property
+    def opened_forming(self) -> bool:
+        """It was in grid-forming mode when it was opened."""
+        return _forms(self.measurement, self.measurement.values["DERMode"])
 
     async def poll(self, link: ModbusLink, at_ns: int) -> InverterReading:
         """One reading in two Modbus reads, or three where 714 and 715 do not fit into one; nothing in it is older than
@@ -130,7 +135,13 @@ def _reading(device: InverterDevice, at_ns: int, ac: Values, dc: Values, control
         grid_connected=ac["ConnSt"] == measurement.symbol("ConnSt", "CONNECTED"),
         remote_control=control["LocRemCtl"] == device.control.layout.symbol("LocRemCtl", "REMOTE"),
         alarm_bits=int(_number(ac, "Alrm")) if ac["Alrm"] is not None else 0,
+        grid_forming=_forms(device.measurement, ac["DERMode"]),
     )
+
+
+def _forms(measurement: MappedModel, mode: Value) -> bool:
+    """Bit GRID_FORMING of model 701's DERMode; a device that does not say follows the grid."""
+    return isinstance(mode, int) and bool(mode >> measurement.layout.symbol("DERMode", "GRID_FORMING") & 1)
 
 
 def _state(symbols: Mapping[str, int], value: Value) -> InverterState:

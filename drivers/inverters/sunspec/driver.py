@@ -98,6 +98,7 @@ class SunSpecInverter:
 
     async def _session(self) -> None:
         self._device = await open_device(self._link)
+        self._writer.see(self._writer.seen_state, forming=self._device.opened_forming)
         self._sessions.opened()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._poll_for_ever(), name=f"{self._name} poll")
@@ -149,7 +150,7 @@ class SunSpecInverter:
 
     async def _poll(self) -> None:
         reading = await self._current_device().poll(self._link, now_ns())
-        self._writer.seen_state = reading.state
+        self._writer.see(reading.state, forming=reading.grid_forming)
         self._on_reading(reading)
 
     async def _read_back(self) -> None:

@@ -45,6 +45,23 @@ def set_point(controls: MappedModel, power_w: float, rating: InverterRating, rev
     return SetPoint(power_w, *controls.encode(values))
 
 
+def release(controls: MappedModel) -> SetPoint:
+    """The same block without a set-point and without a reversion: the load decides a grid-forming converter's power,
+    and nothing takes it to 0 W when commands end."""
+    disabled = controls.layout.symbol("WSetEna", "DISABLED")
+    values: dict[str, Value] = {
+        "WSetEna": disabled,
+        "WSetMod": controls.layout.symbol("WSetMod", "WATTS"),
+        "WSet": 0.0,
+        "WSetRvrt": 0.0,
+        "WSetPct": controls.values["WSetPct"],
+        "WSetPctRvrt": controls.values["WSetPctRvrt"],
+        "WSetEnaRvrt": disabled,
+        "WSetRvrtTms": 0,
+    }
+    return SetPoint(nan, *controls.encode(values))
+
+
 async def read_back(link: ModbusLink, controls: MappedModel) -> float:
     """Power that the device itself says it is set to, W; NaN when it follows no set-point in watts."""
     address, count = controls.span("WSetEna", "WSet")

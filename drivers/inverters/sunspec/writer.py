@@ -7,7 +7,7 @@ from math import isnan, nan
 from drivers.clock import now_ns
 from drivers.commands import InverterCommand
 from drivers.inverters.sunspec.device import InverterDevice
-from drivers.inverters.sunspec.set_point import set_point
+from drivers.inverters.sunspec.set_point import release, set_point
 from drivers.links.modbus import LinkDown, LinkError, ModbusLink
 from drivers.readings import NEVER_NS, InverterState, SentPower
 
@@ -31,7 +31,8 @@ STOPPED_STATES = frozenset(
 
 
 class Writer:
-    """One command at a time, the newest. `seen_state` is the state of the last poll, `writes` counts acknowledged
+    """One command at a time, the newest. `see` takes what polls say: a grid-forming converter that shall run gets no
+    set-point and no reversion. `seen_state` is the state of the last poll, `writes` counts acknowledged
     set-points, `sent` is the newest of them, `applied_power_w` the last one, or what `confirm` said when that was
     another (NaN before). `stop_taken` is set when the device has acknowledged a STOP that is no repetition."""
 
@@ -39,6 +40,7 @@ class Writer:
         if reversion_s < 1:
             raise ValueError(f"SunSpec counts the reversion in whole seconds from 1, got {reversion_s}")
         self.seen_state = InverterState.UNKNOWN
+        self._forming = False
         self.applied_power_w = nan
         self.writes = 0
         self.sent: SentPower | None = None
@@ -56,6 +58,13 @@ class Writer:
         self._command = command
         self._set_point_due_ns = NEVER_NS
         self._wake.set()
+
+    def see(self, state: InverterState, *, forming: bool) -> None:
+        self.seen_state = state
+        if forming != self._forming:
+            self._forming = forming
+            self._set_point_due_ns = NEVER_NS
+            self._wake.set()
 
     def confirm(self, power_w: float) -> None:
         """Takes a set-point as read back. Unless it is the one acknowledged last, acknowledgements mean nothing until
@@ -104,6 +113,9 @@ class Writer:
             return
 
     async def _write_set_point(self, command: InverterCommand, device: InverterDevice) -> None:
+        if self._forming and command.run:
+            await self._release(command, device)
+            return
         power_w = command.power_w if command.run else 0.0
         wanted = set_point(device.controls, power_w, device.rating, self._reversion_s)
         sent_ns = await self._write(wanted.address, wanted.registers, command)
@@ -113,6 +125,13 @@ class Writer:
             self._acknowledged_w = wanted.power_w
             if self._believed:
                 self.applied_power_w = wanted.power_w
+
+    async def _release(self, command: InverterCommand, device: InverterDevice) -> None:
+        released = release(device.controls)
+        if await self._write(released.address, released.registers, command) is not None:
+            self.writes += 1
+            self.sent = None
+            self._acknowledged_w = self.applied_power_w = nan
 
     def _operation_due(self, command: InverterCommand) -> bool:
         if command.run != self._operated:
