@@ -293,4 +293,6 @@ def hard_limits(limits: Limits, racks: int) -> HardLimits:
         cell_data_age_s_max=limits.cell_data_age_s_max,
         temperature_age_s_max=limits.temperature_age_s_max,
         current_age_s_max=limits.current_age_s_max,
+        cell_voltage_v_min_possible=limits.cell_voltage_v_min_possible,
+        cell_voltage_v_max_possible=limits.cell_voltage_v_max_possible,
     )

@@ -44,6 +44,9 @@ class HardLimits:
     cell_data_age_s_max: float
     temperature_age_s_max: float
     current_age_s_max: float
+    cell_voltage_v_min_possible: float = float("-inf")
+    cell_voltage_v_max_possible: float = float("inf")
+    """Beyond, a value is no cell's: it ends no island."""
 
 
 class Guard:
@@ -146,13 +149,14 @@ class Guard:
         if (degc > limits.discharge_temperature_degc_max).any():
             return "temperature above maximum"
         if current_a < -FLOWING_FRAC * limits.charge_current_a_max and (
-            (volt >= limits.cell_voltage_v_max).any()
+            ((volt >= limits.cell_voltage_v_max) & (volt <= limits.cell_voltage_v_max_possible)).any()
             or (degc > limits.charge_temperature_degc_max).any()
             or (degc < limits.charge_temperature_degc_min).any()
         ):
             return "charged beyond a cell's limits"
         if current_a > FLOWING_FRAC * limits.discharge_current_a_max and (
-            (volt <= limits.cell_voltage_v_min).any() or (degc < limits.discharge_temperature_degc_min).any()
+            ((volt <= limits.cell_voltage_v_min) & (volt >= limits.cell_voltage_v_min_possible)).any()
+            or (degc < limits.discharge_temperature_degc_min).any()
         ):
             return "discharged beyond a cell's limits"
         return ""

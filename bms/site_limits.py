@@ -10,6 +10,8 @@ from bms.settings import Broken, Settings, about
 
 CELL = "data-sheet class of LFP/graphite cells of 280 to 314 Ah"
 CURVE = "LFP charge curve that ends at 3.50 V"
+POSSIBLE = "what no cell of this chemistry can show"
+OPEN_NTC = "scale of the native rack monitor"
 FRESH = "5 sweeps of the native cell monitor"
 DEBOUNCE = "3 protection ticks of 20 ms"
 SOC = "room for the estimator's error at both ends"
@@ -22,6 +24,7 @@ OTHER_CHEMISTRIES: dict[str, dict[str, float]] = {
         "cell_voltage_v_max": 4.25, "cell_voltage_v_max_recommended": 4.2, "cell_voltage_v_max_operating": 4.15,
         "charge_temperature_degc_max_recommended": 50.0,
         "discharge_temperature_degc_max_recommended": 55.0, "discharge_temperature_degc_max_operating": 45.0,
+        "cell_voltage_v_max_possible": 5.5,
     },
     "zinc": {
         "cell_voltage_v_min": 0.0001, "cell_voltage_v_min_recommended": 0.8, "cell_voltage_v_min_operating": 1.2,
@@ -33,6 +36,7 @@ OTHER_CHEMISTRIES: dict[str, dict[str, float]] = {
         "discharge_temperature_degc_min_operating": 10.0,
         "discharge_temperature_degc_max": 60.0, "discharge_temperature_degc_max_recommended": 55.0,
         "soc_frac_min": 0.0, "soc_frac_max": 1.0,
+        "cell_voltage_v_min_possible": 0.0, "cell_voltage_v_max_possible": 3.5,
     },
 }  # fmt: skip
 """Limits that differ from those of LFP, per cell: data-sheet class of NMC/graphite cells to 4.2 V; zinc-halogen cells,
@@ -66,6 +70,18 @@ class Limits(Settings):
     cell_voltage_v_max_operating: Annotated[
         float, about("V", "operating level: charging is tapered to end here", CURVE, gt=0, le=10)
     ] = 3.5
+    cell_voltage_v_min_possible: Annotated[
+        float, about("V", "below it a value is the sensor's fault, not the cell's", POSSIBLE, ge=0, le=10)
+    ] = 0.5
+    cell_voltage_v_max_possible: Annotated[
+        float, about("V", "above it a value is the sensor's fault, not the cell's", POSSIBLE, gt=0, le=20)
+    ] = 5.0
+    temperature_degc_min_possible: Annotated[
+        float,
+        about(
+            "degC", "below it a value is the sensor's fault: an open one shows the scale's end", OPEN_NTC, ge=-60, le=0
+        ),
+    ] = -39.0
     charge_temperature_degc_min: Annotated[
         float,
         about(
@@ -251,6 +267,9 @@ class Limits(Settings):
         yield from self.in_order(*(f"cell_voltage_v_min{level}" for level in levels))
         yield from self.below("cell_voltage_v_min_operating", "cell_voltage_v_max_operating")
         yield from self.in_order(*(f"cell_voltage_v_max{level}" for level in reversed(levels)))
+        yield from self.below("cell_voltage_v_min_possible", "cell_voltage_v_min")
+        yield from self.below("cell_voltage_v_max", "cell_voltage_v_max_possible")
+        yield from self.below("temperature_degc_min_possible", "discharge_temperature_degc_min")
         for use in ("charge", "discharge"):
             name = f"{use}_temperature_degc"
             yield from self.in_order(*(f"{name}_min{level}" for level in levels), equal=True)

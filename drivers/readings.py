@@ -138,6 +138,8 @@ class RackReading(NamedTuple):
     watchdog_tripped: bool | None = None
     """The rack's own watchdog opened the contactors; None until it was heard."""
     safety: SafetyInputs = NOT_HEARD
+    current_redundant_a: float = nan
+    """Of a second sensor; NaN where there is none. As old as `current_a`."""
     own_fault: RackOwnFault = RackOwnFault.NONE
     """Of a rack whose own BMS moves the contactors."""
 

@@ -73,6 +73,8 @@ class SafetyInputs(NamedTuple):
     """Of the whole galvanic DC bus that the rack is connected to."""
     insulation_state: InsulationState | None
     alarms: MonitorAlarm | None
+    temperature_redundant_degc: float = nan
+    """Hottest place of a second, independent chain of sensors; comes at `insulation_at_ns`."""
 
 
 NOT_HEARD = SafetyInputs(

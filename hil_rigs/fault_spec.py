@@ -42,6 +42,23 @@ FAULT_KINDS: dict[str, FaultKind] = {
             "overcurrent", "a rack shows VALUE A (discharge positive)", "rack", "discharge_current_high",
             value=350.0, value_min=-80_000.0, value_max=80_000.0, unit="A",
         ),
+        FaultKind(
+            "cell-out-of-range", "a cell shows VALUE V, which no cell can have", "cell", "cell_voltage_out_of_range",
+            value=6.5, value_min=0.0, value_max=8.0, unit="V",
+        ),
+        FaultKind(
+            "module-sensors-open", "a module's temperature sensors are open: they show the scale's cold end", "module",
+            "cell_temperature_out_of_range",
+        ),
+        FaultKind(
+            "current-redundant-off", "a rack's second current sensor shows VALUE A too much", "rack",
+            "current_sensors_disagree", value=30.0, value_min=-1000.0, value_max=1000.0, unit="A",
+        ),
+        FaultKind(
+            "temperature-redundant-off", "a rack's second chain of temperature sensors shows VALUE K too much", "rack",
+            "temperature_sensors_disagree", value=20.0, value_min=-60.0, value_max=60.0, unit="K",
+        ),
+        FaultKind("redundant-lost", "a rack's second sensors fall silent", "rack", "redundant_sensor_lost"),
         FaultKind("cell-frozen", "a cell's voltage stays as it is", "cell", "cell_voltage_frozen"),
         FaultKind(
             "open-wire", "the sense wire above a cell breaks: it shows VALUE V too much, the next too little", "cell",
@@ -109,6 +126,11 @@ FaultName = Literal[
     "cell-overtemperature",
     "module-undertemperature",
     "overcurrent",
+    "cell-out-of-range",
+    "module-sensors-open",
+    "current-redundant-off",
+    "temperature-redundant-off",
+    "redundant-lost",
     "cell-frozen",
     "open-wire",
     "cell-heating",

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from hil_rigs.bench import Bench
+from hil_rigs.devices.rack_node import TEMPERATURE_DEGC_MIN
 from hil_rigs.fault_spec import FaultSpec
 from hil_rigs.rig import RigFile
 from hil_rigs.surrounding_injectors import SURROUNDING_INJECTORS
@@ -59,6 +60,22 @@ def _module_temperature(bench: Bench, rack: int, module: int, temperature_degc: 
 def _current(bench: Bench, rack: int, _: int, current_a: float) -> None:
     plant = bench.plant.racks[rack]
     plant.current_bias_a = current_a - plant.current_a
+
+
+def _sensors_open(bench: Bench, rack: int, module: int, _: float) -> None:
+    _module_temperature(bench, rack, module, TEMPERATURE_DEGC_MIN)
+
+
+def _current_redundant(bench: Bench, rack: int, _: int, off_a: float) -> None:
+    bench.nodes[rack].faults.current_redundant_off_a = off_a
+
+
+def _temperature_redundant(bench: Bench, rack: int, _: int, off_k: float) -> None:
+    bench.nodes[rack].faults.temperature_redundant_off_k = off_k
+
+
+def _redundant_lost(bench: Bench, rack: int, _: int, __: float) -> None:
+    bench.nodes[rack].faults.redundant_lost = True
 
 
 def _cell_frozen(bench: Bench, rack: int, cell: int, _: float) -> None:
@@ -190,6 +207,11 @@ _INJECTORS: dict[str, Callable[[Bench, int, int, float], None]] = {
     "cell-overtemperature": _temperature,
     "module-undertemperature": _module_temperature,
     "overcurrent": _current,
+    "cell-out-of-range": _voltage,
+    "module-sensors-open": _sensors_open,
+    "current-redundant-off": _current_redundant,
+    "temperature-redundant-off": _temperature_redundant,
+    "redundant-lost": _redundant_lost,
     "cell-frozen": _cell_frozen,
     "open-wire": _open_wire,
     "cell-heating": _cell_heating,

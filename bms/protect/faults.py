@@ -139,6 +139,32 @@ FAULTS: dict[str, FaultKind] = {
             "Check the current sensor.", debounce_s=0.2,
         ),
         _row(
+            "cell_voltage_out_of_range", Level.SYSTEM, Action.OPEN,
+            "A cell's voltage is none that a cell can have: its measurement is at fault.",
+            "Check the sense wires and the measuring chip at the cell named; judge the cell before you reset.",
+            debounce_s=0.1, latched=True,
+        ),
+        _row(
+            "cell_temperature_out_of_range", Level.SYSTEM, Action.OPEN,
+            "A temperature is at the cold end of the scale: the sensor is open.",
+            "Check the sensor at the cell named and its plug.", debounce_s=0.3,
+        ),
+        _row(
+            "current_sensors_disagree", Level.SYSTEM, Action.OPEN,
+            "A rack's two current sensors differ: one of them is wrong.",
+            "Compare both with the converter's DC current; check the wrong one's supply and zero.", debounce_s=0.3,
+        ),
+        _row(
+            "temperature_sensors_disagree", Level.SYSTEM, Action.OPEN,
+            "A rack's second chain of temperature sensors has another hottest place than the first.",
+            "Look for a hot place between the first chain's sensors, then for a wrong sensor.", debounce_s=1.0,
+        ),
+        _row(
+            "redundant_sensor_lost", Level.SYSTEM, Action.WARN,
+            "A second sensor that was there gives no value any more: nothing checks the first one now.",
+            "Check the second current sensor, or the second chain of temperature sensors, as named.", debounce_s=0.5,
+        ),
+        _row(
             "open_wire", Level.SYSTEM, Action.OPEN,
             "Two neighbouring cells share their voltage wrongly: the sense wire between them is open.",
             "Check the sense wire between the cells named.", debounce_s=0.3, latched=True,

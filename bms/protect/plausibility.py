@@ -39,6 +39,9 @@ CURRENTS_FRAC, CURRENTS_S = 0.1, 1.0
 """Share of the racks' maximum current by which their sum and the converter's DC current may differ, both smoothed
 over this time because they are not read at the same moment."""
 
+SENSORS_FRAC, SENSORS_K = 0.02, 8.0
+"""Share of a rack's maximum current, and temperature, by which two sensors of the same thing may differ."""
+
 SPREAD_V, SPREAD_K = 0.15, 15.0
 """Cells further apart than this deserve somebody's attention."""
 
@@ -51,6 +54,8 @@ class RackPlausibility:
         self._open_current_a = OPEN_CURRENT_FRAC * limits.rack_current_a("discharge", "maximum")
         self._frozen_moved_a = FROZEN_MOVED_FRAC * limits.pack_current_a("discharge", "maximum", racks)
         self._voltages, self._current = Frozen(cells), Frozen(1)
+        self._sensors_a = SENSORS_FRAC * limits.rack_current_a("discharge", "maximum")
+        self._had_current = self._had_temperature = False
         self._heat = HeatWatch(wired, LOOK_S)
         self._since_s = math.inf
         self._found: list[Condition] = []
@@ -76,6 +81,7 @@ class RackPlausibility:
             )
         fresh = summary.current_age_s <= self._current_age_s_max
         yield from self._look_at_current(reading, converter_a if fresh else math.nan)
+        yield from self._look_at_second_sensors(reading, summary, fresh=fresh)
         yield from self._look_between(voltage_v, mean_v)
         yield from self._look_at_rack(reading, summary, mean_v * len(voltage_v))
         yield from self._heat.look(reading, median_v)
@@ -93,6 +99,26 @@ class RackPlausibility:
         moved_a = float(self._current.moved(np.array([reading.current_a]), converter_a)[0])
         if moved_a > self._frozen_moved_a:
             yield Condition("current_frozen", moved_a, self._frozen_moved_a, "converter's moved by A")
+
+    def _look_at_second_sensors(
+        self, reading: RackReading, summary: RackSummary, *, fresh: bool
+    ) -> Iterator[Condition]:
+        """Against the first ones. Where there is none, nothing; where there was one, its loss."""
+        off_a = abs(reading.current_a - reading.current_redundant_a)
+        if fresh and off_a > self._sensors_a:
+            yield Condition("current_sensors_disagree", off_a, self._sensors_a, "apart by A")
+        second_degc = reading.safety.temperature_redundant_degc
+        off_k = abs(summary.temperature_degc_max - second_degc)
+        if off_k > SENSORS_K:
+            where = f"{cell(summary.hottest_cell)} against the second chain, K"
+            yield Condition("temperature_sensors_disagree", off_k, SENSORS_K, where)
+        has_current, has_temperature = not math.isnan(reading.current_redundant_a), not math.isnan(second_degc)
+        self._had_current |= has_current
+        self._had_temperature |= has_temperature
+        if fresh and self._had_current and not has_current:
+            yield Condition("redundant_sensor_lost", math.nan, math.nan, "second current sensor")
+        elif self._had_temperature and not has_temperature:
+            yield Condition("redundant_sensor_lost", math.nan, math.nan, "second temperature chain")
 
     def _look_between(self, voltage_v: Floats, mean_v: float) -> Iterator[Condition]:
         off_v = voltage_v - mean_v

@@ -18,6 +18,7 @@ from bms.protect.inverter_checks import GridRange, forms_grid, inverter_checks
 from bms.protect.levels import Condition, PackLevels, RackLevels
 from bms.protect.outputs import Outputs, RackOutputs
 from bms.protect.plausibility import CurrentsAgree, RackPlausibility
+from bms.protect.possible import PossibleValues
 from bms.protect.safety_inputs import InsulationMonitors, RackSafetyInputs, said
 from bms.site import Site
 from bms.summary import Summary
@@ -124,6 +125,7 @@ class Protection:
         self._limits = site.limits
         self._kinds = fault_kinds(site)
         self._rack_levels = RackLevels(site.limits)
+        self._possible = PossibleValues(site.limits)
         self._pack_levels = PackLevels(site.limits, len(site.racks))
         self._plausibility = [
             RackPlausibility(site.limits, rack.cells, len(site.racks), rack.safety_inputs) for rack in site.racks
@@ -200,7 +202,9 @@ class Protection:
     def _rack(self, index: int, image: Image, summary: Summary, dt_s: float) -> Iterable[Condition]:
         rack, health = summary.racks[index], image.racks[index].health
         self._rack_seen[index] |= rack.complete and rack.current_age_s < self._limits.current_age_s_max
-        yield from self._rack_levels.conditions(rack, self._active(self._names[index]))
+        yield from self._possible.conditions(rack)
+        possible = self._possible.within(rack, image.racks[index])
+        yield from self._rack_levels.conditions(possible, self._active(self._names[index]))
         converter_a = image.inverter.dc_current_a if image.inverter is not None else math.nan
         yield from self._plausibility[index].conditions(image.racks[index], rack, converter_a, dt_s)
         if self._crc[index].step(health.accepted, health.crc_errors):

@@ -34,6 +34,7 @@ SAFETY_SLOTS, INSULATION_SLOT = (3, 8), 9
 """Slots with room for RackSafety (each 50 ms) and RackInsulation (each 100 ms)."""
 VOLTAGE_V_MAX = 8.190
 TEMPERATURE_DEGC_MIN, TEMPERATURE_DEGC_MAX = -40.0, 87.5
+REDUNDANT_DEGC_MIN = -39.75
 CURRENT_A_MAX = 83_886.0
 RACK_VOLTAGE_V_MAX = 6553.4
 COMMAND_AGE_S_MAX = 12.7
@@ -67,7 +68,8 @@ class RackNodeFaults:
     old counter; `break_crc_frac` is the share of frames whose CRC is wrong; `deaf` hears no command. `held` are the
     values (index among the frames' values) that a sensor does not renew; `heating_k_per_s` is how fast a cell's sensor
     rises, from the first time it is read; `rack_voltage_off_v` is added to the rack's own voltage; `chatters`: the
-    main contactor's auxiliary contact goes to and fro; `main_feedback` is what it says, None = the truth."""
+    main contactor's auxiliary contact goes to and fro; `main_feedback` is what it says, None = the truth;
+    `current_redundant_off_a` and `temperature_redundant_off_k` are added to what the second sensors show, `redundant_lost` takes them away."""
 
     silent_modules: set[int] = field(default_factory=set)
     silent_current: bool = False
@@ -81,6 +83,9 @@ class RackNodeFaults:
     rack_voltage_off_v: float = 0.0
     chatters: bool = False
     main_feedback: bool | None = None
+    current_redundant_off_a: float = 0.0
+    temperature_redundant_off_k: float = 0.0
+    redundant_lost: bool = False
 
 
 class RackNode:
@@ -171,11 +176,24 @@ class RackNode:
             self.watchdog_tripped,
             self._command_age_s(now),
             float(self.control.fault) if self.control is not None else 0.0,
+            self._redundant_a(),
         )
         for place, value in self.faults.held.items():
             values[place] = value
         np.maximum(values, self._least, out=values)
         np.minimum(values, self._most, out=values)
+
+    def _redundant_a(self) -> float:
+        """The second sensor sees what the first one sees, also what a fault lets that show."""
+        faults = self.faults
+        if faults.redundant_lost:
+            return math.nan
+        return self._rack.measured_current_a() + faults.current_redundant_off_a
+
+    def _redundant_degc(self) -> float:
+        """The second chain's hottest place is the first one's."""
+        faults, degc = self.faults, self._values[self._places.temperature]
+        return math.nan if faults.redundant_lost else float(degc.max()) + faults.temperature_redundant_off_k
 
     def _main_says(self, slot: int) -> bool:
         says = self._rack.main_closed if self.faults.main_feedback is None else self.faults.main_feedback
@@ -186,16 +204,17 @@ class RackNode:
         if slot in SAFETY_SLOTS:
             self._values[self._places.safety] = self.safety.inputs()
         elif slot == INSULATION_SLOT:
-            self._values[self._places.insulation] = self.safety.insulation(now)
+            warmest = min(max(self._redundant_degc(), REDUNDANT_DEGC_MIN), TEMPERATURE_DEGC_MAX)
+            self._values[self._places.insulation] = (*self.safety.insulation(now), warmest)
 
     def hold_cell(self, cell: int) -> None:
         """Let a cell's voltage input stay as it is."""
         self.faults.held[cell] = float(self._values[cell])
 
     def hold_current(self) -> None:
-        """Let the current sensor stay as it is."""
-        place = self._places.rack.start
-        self.faults.held[place] = float(self._values[place])
+        """Let the current sensors stay as they are."""
+        for place in (self._places.rack.start, self._places.rack.stop - 1):
+            self.faults.held[place] = float(self._values[place])
 
     def _heated(self, temperature_degc: Floats, now: int) -> Floats:
         heating = self.faults.heating_k_per_s
@@ -267,8 +286,8 @@ class RackNode:
 
 @dataclass(frozen=True, slots=True)
 class _Places:
-    """Where the measurements stand among the frames' values; `rack` from current to own fault, `safety` those of
-    RackSafety, `insulation` those of RackInsulation."""
+    """Where the measurements stand among the frames' values; `rack` from current to redundant current, `safety`
+    those of RackSafety, `insulation` those of RackInsulation."""
 
     voltage: slice
     temperature: slice
@@ -281,7 +300,7 @@ class _Places:
 def _places(layout: NativeLayout) -> _Places:
     temperature, bleed = layout.cells, layout.cells + layout.sensors
     rack, safety = layout.scalars, layout.safety
-    insulation = safety.stop - 3
+    insulation = safety.stop - 4
     return _Places(
         voltage=slice(temperature),
         temperature=slice(temperature, bleed),
@@ -298,8 +317,18 @@ def _value_bounds(places: _Places, signals: int) -> tuple[Floats, Floats]:
     most: Floats = np.full(signals, np.inf)
     least[places.voltage], most[places.voltage] = 0.0, VOLTAGE_V_MAX
     least[places.temperature], most[places.temperature] = TEMPERATURE_DEGC_MIN, TEMPERATURE_DEGC_MAX
-    least[places.rack] = -CURRENT_A_MAX, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
-    most[places.rack] = CURRENT_A_MAX, RACK_VOLTAGE_V_MAX, RACK_VOLTAGE_V_MAX, 1.0, 1.0, 1.0, COMMAND_AGE_S_MAX, 7.0
+    least[places.rack] = -CURRENT_A_MAX, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, -CURRENT_A_MAX
+    most[places.rack] = (
+        CURRENT_A_MAX,
+        RACK_VOLTAGE_V_MAX,
+        RACK_VOLTAGE_V_MAX,
+        1.0,
+        1.0,
+        1.0,
+        COMMAND_AGE_S_MAX,
+        7.0,
+        CURRENT_A_MAX,
+    )
     return least, most
 
 

@@ -378,6 +378,17 @@ def test_measured_danger_ends_an_island_after_its_time(
     assert (decision.run, decision.contactors, guard.stopped) == (False, (Contactors(False, False),) * 2, reason)
 
 
+def test_value_that_no_cell_can_have_ends_no_island(
+    image: Callable[..., Image], rack: Callable[..., RackReading]
+) -> None:
+    limits = replace(LIMITS, cell_voltage_v_min_possible=0.5, cell_voltage_v_max_possible=5.0)
+    for volt, current_a, stops in ((5.1, -50.0, False), (5.0, -50.0, True), (0.4, 50.0, False), (0.5, 50.0, True)):
+        guard = Guard(limits)
+        for _ in range(round(STOP_AFTER_S / DT_S) + 1):
+            guard.step(forming(image(second=rack(cells={1: volt}, current_a=current_a))), wish(0.0), DT_S)
+        assert bool(guard.stopped) is stops
+
+
 def test_current_of_all_racks_together_ends_an_island(
     image: Callable[..., Image], rack: Callable[..., RackReading]
 ) -> None:

@@ -37,7 +37,7 @@ COMMAND_MAIN = frame(0x050, "01 00 00 00 00 00 10 8A")  # counter 1
 BLEED_MODULE_1 = frame(0x401, "01 80 00 00 00 00 00 85")  # cells 0 and 15
 
 
-SAFETY = [1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 23.95, -12.25, 149.0, 1234.0, 2, 0x8005]
+SAFETY = [1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 23.95, -12.25, 149.0, 1234.0, 2, 0x8005, 41.25]
 """Values of RackSafety and RackInsulation."""
 
 
@@ -93,6 +93,24 @@ def test_own_fault_of_a_rack_and_one_that_is_not_known(byte: str, own: RackOwnFa
     data = body + bytes([crc8_bitwise(bytes([0x90, 0]) + body)])
     reading = reading_of(struct.pack("<IB3x8s", 0x090, 8, data))
     assert (reading.own_fault, reading.main_closed) == (own, True)
+
+
+@pytest.mark.parametrize(("raw_hex", "current_a"), [("00 00 00", np.nan), ("00 00 80", 0.0), ("39 30 80", 123.45)])
+def test_second_current_sensor_and_its_absence(raw_hex: str, current_a: float) -> None:
+    body = bytes.fromhex(f"39 30 00 {raw_hex} 50")
+    data = body + bytes([crc8_bitwise(bytes([0x80, 0]) + body)])
+    reading = reading_of(struct.pack("<IB3x8s", 0x080, 8, data))
+    assert reading.current_a == pytest.approx(123.45)
+    assert reading.current_redundant_a == pytest.approx(current_a, nan_ok=True, abs=1e-6)
+
+
+def test_second_temperature_chain_and_its_absence() -> None:
+    """Bits 36 to 44: 260 x 0.25 - 40 degC."""
+    assert np.isnan(reading_of(RACK_INSULATION).safety.temperature_redundant_degc)
+    body = bytes.fromhex("D2 04 52 00 48 10 30")
+    data = body + bytes([crc8_bitwise(bytes([0xA1, 0]) + body)])
+    safety = reading_of(struct.pack("<IB3x8s", 0x0A1, 8, data)).safety
+    assert (safety.temperature_redundant_degc, safety.insulation_kohm) == (25.0, 1234.0)
 
 
 def test_golden_rack_safety() -> None:
@@ -208,7 +226,7 @@ def test_cells_are_contiguous_whatever_the_module_size(cells_per_module: int) ->
     values = np.full(len(layout.measured.signal_index), np.nan)
     values[: layout.cells] = 3.0 + 0.001 * np.arange(layout.cells)
     values[layout.cells + layout.sensors : layout.cells + layout.sensors + 9] = [1, 0, 1, 0, 1, 1, 1, 0, 0]
-    values[[layout.scalars.stop - 1, layout.safety.stop - 1]] = 0
+    values[[layout.scalars.stop - 2, layout.safety.stop - 2]] = 0
     wire = encoder.encode(np.arange(len(layout.measured.frame_index)), values)
     reading = reading_of(wire, modules=3, cells_per_module=cells_per_module)
     assert reading.voltage_v == pytest.approx(3.0 + 0.001 * np.arange(3 * cells_per_module), abs=1e-9)
@@ -220,7 +238,7 @@ def test_cantools_reads_what_we_encode(database: Database) -> None:
     layout = native_layout(2, 16)
     rng = np.random.default_rng(3)
     values = np.concatenate([rng.integers(0, 8191, 32) / 1000, rng.integers(0, 511, 8) / 4 - 40])
-    values = np.concatenate([values, [0x0F0F, 0xA001, -123.45, 1333.2, 0.0, 1, 0, 1, 0.35, 3], SAFETY])
+    values = np.concatenate([values, [0x0F0F, 0xA001, -123.45, 1333.2, 0.0, 1, 0, 1, 0.35, 3, -124.4], SAFETY])
     wire = FrameEncoder(layout.measured.frames).encode(np.arange(len(layout.measured.frame_index)), values)
     decoded: dict[str, Any] = {}
     for can_id, length, data in struct.iter_unpack("<IB3x8s", wire):
@@ -239,6 +257,7 @@ def test_we_read_what_cantools_encodes(database: Database) -> None:
     for message in database.messages:
         raw = {signal.name: int(rng.integers(0, 2)) for signal in message.signals}
         raw |= {name: int(rng.integers(0, 500)) for name in raw if name.startswith(("Cell", "Temp", "RackV", "Mask"))}
+        raw |= {name: 12_345 % 512 for name in raw if name.endswith("Redundant")}  # raw 0 is absent
         data = message.encode(raw, scaling=False)
         data = data[:7] + bytes([crc8_bitwise(bytes([message.frame_id & 0xFF, message.frame_id >> 8]) + data[:7])])
         wire += struct.pack("<IB3x8s", message.frame_id, 8, data)

@@ -57,6 +57,42 @@ def test_sensor_that_is_off_is_named(fault: str, fault_id: str) -> None:
     assert fault_id in tripped(fault, quiet=True)
 
 
+@pytest.mark.parametrize(
+    ("fault", "fault_id", "detail"),
+    [
+        ("cell-out-of-range@8:rack-2/9", "cell_voltage_out_of_range", "cell 9 6.5"),
+        ("cell-out-of-range@8:rack-2/416:0.2", "cell_voltage_out_of_range", "cell 416 0.2"),
+        ("module-sensors-open@8:rack-2/2", "cell_temperature_out_of_range", "cell 17 -40.000, limit -39.000"),
+        ("current-redundant-off@8:rack-2", "current_sensors_disagree", "apart by A 30.000, limit 5.600"),
+        ("current-redundant-off@8:rack-2:-30", "current_sensors_disagree", "apart by A 30.000, limit 5.600"),
+        ("temperature-redundant-off@8:rack-2", "temperature_sensors_disagree", "against the second chain, K"),
+        ("temperature-redundant-off@8:rack-2:-20", "temperature_sensors_disagree", "against the second chain, K"),
+    ],
+)
+def test_sensor_at_fault_opens_its_rack_under_its_own_name_only(fault: str, fault_id: str, detail: str) -> None:
+    outcome = simulate(find_rig("demo"), seed=4, duration_s=12.0, faults=[parse_fault(fault)])
+    assert {trip.fault_id for trip in outcome.trips} <= {fault_id, "cell_voltage_spread", "cell_temperature_spread"}
+    assert outcome.trips[0].fault_id == fault_id
+    assert detail in outcome.trips[0].detail
+    assert 8.0 <= outcome.trips[0].at_s < 9.4
+    assert outcome.end.contactors_closed == (True, False)
+
+
+def test_second_sensor_that_falls_silent_is_a_warning() -> None:
+    outcome = simulate(find_rig("demo"), seed=4, duration_s=12.0, faults=[parse_fault("redundant-lost@8:rack-2")])
+    assert [(trip.fault_id, trip.target) for trip in outcome.trips] == [("redundant_sensor_lost", "rack-2")]
+    assert outcome.end.contactors_closed == (True, True)
+
+
+def test_impossible_value_hides_no_cell_that_is_truly_too_high() -> None:
+    """In both cases of one rack: the sensor's fault and the cell's are named."""
+    faults = [parse_fault("cell-out-of-range@8:rack-2/9"), parse_fault("cell-overvoltage@8:rack-2/200")]
+    outcome = simulate(find_rig("demo"), seed=4, duration_s=11.0, faults=faults)
+    named = {trip.fault_id: trip.detail for trip in outcome.trips}
+    assert named["cell_voltage_out_of_range"].startswith("cell 9 ")
+    assert named["cell_voltage_high"].startswith("cell 200 ")
+
+
 def test_heat_is_an_event_before_it_is_too_hot() -> None:
     found = tripped("cell-heating@8:rack-2/300:3", 30.0)
     assert found["thermal_event"][0] < found["discharge_temperature_high"][0]

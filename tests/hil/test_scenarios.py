@@ -20,6 +20,7 @@ from hil_rigs.world import run_virtual
 SCENARIOS = list_scenarios()
 
 NAMED_S_MAX = {
+    "temperature-redundant-off": 1.5,
     "cell-frozen": 9.5, "cell-heating": 4.0, "open-wire": 1.5, "cell-venting": 4.5, "cooling-stuck": 5.6,
     "insulation-monitor-on": 2.2, "fire-output-stuck": 1.7, "precharge-hot": 1.2, "door-open": 1.2,
     "inverter-dc-voltage": 1.3, "cooling-failed": 1.2, "coolant-temperature": 1.2,

@@ -28,6 +28,7 @@ SCALARS: tuple[SignalKey, ...] = (
     ("RackState", "WatchdogTripped"),
     ("RackState", "CommandAge"),
     ("RackState", "OwnFault"),
+    ("RackCurrent", "CurrentRedundant"),
 )
 SAFETY_FLAGS = (
     "InterlockClosed",
@@ -51,6 +52,7 @@ SAFETY_SIGNALS: tuple[SignalKey, ...] = (
     ("RackInsulation", "InsulationResistance"),
     ("RackInsulation", "InsulationState"),
     ("RackInsulation", "Alarms"),
+    ("RackInsulation", "TemperatureRedundant"),
 )
 
 
@@ -59,7 +61,8 @@ class NativeLayout:
     """Plans of one rack. Frame order of `measured`: voltage frames module by module, status frames, RackCurrent,
     RackState, RackSafety, RackInsulation. Signal order: cell voltages (`cells`), temperatures module by module
     (`sensors`), bleed read-backs (`modules`), current, rack voltage, link voltage, main closed, precharge closed,
-    watchdog tripped, command age, own fault, those of SAFETY_SIGNALS, then the unused places of partly filled frames.
+    watchdog tripped, command age, own fault, redundant current, those of SAFETY_SIGNALS, then the unused places of
+    partly filled frames.
     `commands`: bleed masks (`modules`), main close, precharge close, hold; frames in the same order: one a module, then
     RackCommand. `outputs`: fire alarm, cooling, insulation monitor off; one frame, RackOutputs."""
 

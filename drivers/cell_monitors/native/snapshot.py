@@ -44,7 +44,8 @@ class RackDecoder:
         values, at_ns = self._decoder.values, self._decoder.at_ns
         voltage_v = values[self._voltage].copy()
         temperature_degc = values.take(self._sensor)
-        current_a, rack_v, link_v, main, precharge, watchdog, command_age_s, own = values[self._scalars].tolist()
+        scalars = values[self._scalars].tolist()
+        current_a, rack_v, link_v, main, precharge, watchdog, command_age_s, own, current_redundant_a = scalars
         return RackReading(
             voltage_v=_sealed(voltage_v),
             voltage_at_ns=_times(at_ns.take(self._voltage_frame), voltage_v),
@@ -62,6 +63,7 @@ class RackDecoder:
             health=self.health,
             watchdog_tripped=_flag(watchdog),
             safety=self._safety_now(values[self._safety], at_ns),
+            current_redundant_a=current_redundant_a,
             own_fault=_OWN_FAULTS.get(own, RackOwnFault.REFUSED) if own > 0.0 else RackOwnFault.NONE,
         )
 
@@ -116,7 +118,7 @@ def _times(at_ns: Times, values: Floats) -> Times:
 
 def _safety_inputs(values: list[float], at_ns: int, insulation_at_ns: int) -> SafetyInputs:
     interlock, released, smoke, gas, panel, door, fuse, running, failed, output = map(_FLAGS.get, values[:10])
-    aux_supply_v, coolant_degc, precharge_degc, kohm, state, alarms = values[10:]
+    aux_supply_v, coolant_degc, precharge_degc, kohm, state, alarms, redundant_degc = values[10:]
     return SafetyInputs(
         at_ns=at_ns,
         interlock_closed=interlock,
@@ -136,6 +138,7 @@ def _safety_inputs(values: list[float], at_ns: int, insulation_at_ns: int) -> Sa
         insulation_kohm=kohm,
         insulation_state=_STATES.get(state),
         alarms=None if alarms != alarms else MonitorAlarm(int(alarms)),
+        temperature_redundant_degc=redundant_degc,
     )
 
 
