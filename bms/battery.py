@@ -215,6 +215,9 @@ class Battery:
         return [index for index, machine in enumerate(self._machines) if machine.mode.online]
 
     def _converter_answers(self, image: Image) -> bool:
+        """One that the DC link feeds cannot before a rack has joined."""
+        if self._site.inverter.supply == "link":
+            return True
         return image.inverter is not None and image.rating is not None and image.rating.known
 
     def _state(

@@ -162,6 +162,13 @@ class InverterDevice(Settings):
     reversion_s: Annotated[
         int, about("s", "it goes to 0 W by itself this long after the last command", "shortest in SunSpec", ge=1, le=60)
     ] = 1
+    supply: Annotated[
+        Literal["aux", "link"],
+        about("", "what feeds its electronics; fed by the DC link it is silent until a rack has joined", CHOICE),
+    ] = "aux"
+    boot_s_max: Annotated[
+        float, about("s", "fed by the DC link it answers so long after a rack has joined", CHOICE, gt=0, le=600)
+    ] = 60.0
     response_time_s: Annotated[
         float, about("s", "lag with which its power follows a set-point", "usual for grid-following PCS", gt=0, le=10)
     ] = 0.03
@@ -256,8 +263,14 @@ class Site(SiteSettings):
     def broken_relations(self) -> Iterator[Broken]:
         yield from super().broken_relations()
         yield from self._broken_racks()
+        yield from self._broken_supply()
         yield from self.below("inverter.poll_period_s", "limits.inverter_age_s_max")
         yield from self.below("grid_meter.poll_period_s", "limits.meter_age_s_max")
+
+    def _broken_supply(self) -> Iterator[Broken]:
+        if self.inverter.supply == "link" and self.precharge.by == "inverter":
+            wrong = "the converter would have to charge the DC link that feeds it"
+            yield Broken(("inverter", "supply"), self.inverter.supply, wrong, "aux", (("precharge", "by"),))
 
     def _broken_racks(self) -> Iterator[Broken]:
         first = self.racks[0]

@@ -32,6 +32,9 @@ CATCH_UP_STEPS_MAX = 100
 """A rig that was held up (a stopped process) makes up for at most this many steps and drops the rest."""
 
 
+FED_FRAC, BOOT_S = 0.5, 3.0
+"""A converter that the DC link feeds lives above this share of the racks' voltage, and answers so long after."""
+
 NOON_S = 1_782_907_200.0
 """12:00 UTC on 1 July 2026: when every rig's day starts."""
 
@@ -68,7 +71,7 @@ class Bench:
         self.inverter_server = ModbusServer(self.inverter, UNIT)
         self.meter_server = ModbusServer(self.meter, UNIT)
         self.truth = Truth(self.plant, signals)
-        self.clock_error_s = 0.0
+        self.clock_error_s = self._fed_s = 0.0
 
     async def start(self, inverter_port: int = 0, meter_port: int = 0) -> Endpoints:
         """Open the Modbus servers and say where everything is; the CAN buses are in this process only."""
@@ -106,10 +109,21 @@ class Bench:
                 self.plant.step(STEP_NS / 1e9)
                 self.truth.see()
                 self._show_fuses()
+                self._feed_converter()
                 done += 1
             for node in self.nodes:
                 node.step(done - 1, now)
             await asyncio.sleep((start_ns + done * STEP_NS) / 1e9 - loop.time())
+
+    def _feed_converter(self) -> None:
+        """Electronics that the DC link feeds: dead without it, and silent while they boot."""
+        if self.rig.plant.converter_supply == "aux":
+            return
+        fed = self.plant.bus.voltage_v > FED_FRAC * self.plant.racks[0].voltage_v
+        self._fed_s = self._fed_s + STEP_NS / 1e9 if fed else 0.0
+        if not fed:
+            self.plant.converter.stop()
+        self.inverter_server.faults.off = self._fed_s < BOOT_S
 
     def close(self) -> None:
         self.inverter_server.close()

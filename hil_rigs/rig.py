@@ -36,6 +36,7 @@ class PlantSpec(Settings):
     converter: Annotated[
         Literal["following", "forming"], about("", "follows the grid, or makes that of an island", "grid-connected")
     ] = "following"
+    converter_supply: Annotated[Literal["aux", "link"], about("", "as in the site file", "as in the site file")] = "aux"
     inverter_power_w: Annotated[float, about("W", "rated power of the converter", gt=0, le=1e9)]
     ambient_degc: Annotated[float, about("degC", "temperature around the racks", ge=-40, le=80)]
     fuse_a: Annotated[float, about("A", "rated current of each rack's main fuse", "twice a rack's", gt=0, le=1e5)] = 500
@@ -102,7 +103,9 @@ def make_site(rig: RigFile, endpoints: Endpoints) -> Site:
         return Site(
             name=rig.name,
             racks=tuple(_rack(rig, *pair) for pair in zip(rig.rack_names, endpoints.racks, strict=True)),
-            inverter=InverterDevice(host=inverter.host, port=inverter.port, unit=inverter.unit),
+            inverter=InverterDevice(
+                host=inverter.host, port=inverter.port, unit=inverter.unit, supply=rig.plant.converter_supply
+            ),
             grid_meter=GridMeterDevice(
                 host=meter.host, port=meter.port, unit=meter.unit, voltage_v_nominal=GRID_PHASE_V
             ),

@@ -140,7 +140,8 @@ class Protection:
         self._crc = [ErrorBucket(10.0, 0.02) for _ in site.racks]
         self._counter = [ErrorBucket(10.0, 0.02) for _ in site.racks]
         self._rack_seen = [False] * len(site.racks)
-        self._running_s = 0.0
+        self._running_s = self._fed_s = 0.0
+        self._boot_s = site.inverter.boot_s_max if site.inverter.supply == "link" else 0.0
         self._tripped: list[ActiveFault] = []
 
     def step(
@@ -154,6 +155,7 @@ class Protection:
         """`apart`: names of the racks that are not connected to the DC link; `own`: what is wrong with the controller
         itself."""
         self._running_s += dt_s
+        self._fed_s = self._fed_s + dt_s if any(rack.main_closed for rack in image.racks) else 0.0
         for index, name in enumerate(self._names):
             self._step_all(self._rack(index, image, summary, dt_s), name, dt_s, image.at_ns)
         pack = self._pack_levels.conditions(summary.racks, self._active("pack"))
@@ -219,7 +221,8 @@ class Protection:
             yield said("rack_watchdog_tripped", "its watchdog opened the contactors")
 
     def _of_inverter(self, image: Image, summary: Summary) -> Iterable[Condition]:
-        yield from inverter_conditions(image, summary, self._limits)
+        if self._fed_s >= self._boot_s or summary.inverter_age_s <= self._limits.inverter_age_s_max:
+            yield from inverter_conditions(image, summary, self._limits)
         if summary.inverter_age_s <= self._limits.inverter_age_s_max:
             yield from inverter_checks(image)
 

@@ -24,11 +24,13 @@ class RegisterDevice(Protocol):
 class WireFaults:
     """What is wrong with the device's communication right now.
 
-    silent: requests are taken and neither carried out nor answered. delay_s: answers come that much later.
+    silent: requests are taken and neither carried out nor answered. off: the same, for want of supply. delay_s: answers come
+    that much later.
     exception: every request is refused with this code.
     """
 
     silent: bool = False
+    off: bool = False
     delay_s: float = 0.0
     exception: int | None = None
 
@@ -91,7 +93,7 @@ class ModbusServer:
 
     def reply(self, unit: int, request: bytes) -> bytes | None:
         """Answer PDU to a request PDU; None = no answer."""
-        if self.faults.silent:
+        if self.faults.silent or self.faults.off:
             self.transactions.unanswered += 1
             return None
         self.transactions.answered += 1

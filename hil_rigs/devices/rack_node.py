@@ -69,7 +69,8 @@ class RackNodeFaults:
     values (index among the frames' values) that a sensor does not renew; `heating_k_per_s` is how fast a cell's sensor
     rises, from the first time it is read; `rack_voltage_off_v` is added to the rack's own voltage; `chatters`: the
     main contactor's auxiliary contact goes to and fro; `main_feedback` is what it says, None = the truth;
-    `current_redundant_off_a` and `temperature_redundant_off_k` are added to what the second sensors show, `redundant_lost` takes them away."""
+    `current_redundant_off_a` and `temperature_redundant_off_k` are added to what the second sensors show,
+    `redundant_lost` takes them away."""
 
     silent_modules: set[int] = field(default_factory=set)
     silent_current: bool = False
