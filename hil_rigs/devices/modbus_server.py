@@ -24,8 +24,8 @@ class RegisterDevice(Protocol):
 class WireFaults:
     """What is wrong with the device's communication right now.
 
-    silent: requests are taken and neither carried out nor answered. off: the same, for want of supply. delay_s: answers come
-    that much later.
+    silent: requests are taken and neither carried out nor answered. off: the same, for want of supply.
+    delay_s: answers come that much later.
     exception: every request is refused with this code.
     """
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bms.battery import OPEN_PROVEN_WAIT_S, OPEN_WAIT_S, WAIT_FOR_OTHERS_S, Battery, BatteryState, Mode
+from bms.battery import HEAR_S, OPEN_PROVEN_WAIT_S, OPEN_WAIT_S, WAIT_FOR_OTHERS_S, Battery, BatteryState, Mode
 from bms.decision import Contactors
 from bms.image import Image
 from bms.protect.protection import Protected
@@ -40,6 +40,7 @@ class Bench:
         self.truth = Contactors(False, False)
         self.inverter = InverterState.OFF
         self.stuck = False
+        self.heard = True
         self.changes: dict[str, Any] = {}
         self.each: tuple[dict[str, Any], ...] = ({}, {})
         self.state: BatteryState | None = None
@@ -66,7 +67,7 @@ class Bench:
         picture = self._image(*racks)
         assert picture.inverter is not None
         inverter = replace(picture.inverter, state=self.inverter, dc_current_a=2 * self.current_a)
-        picture = replace(picture, inverter=inverter)
+        picture = replace(picture, inverter=inverter if self.heard else None)
         self.state = self.battery.step(picture, summarise(picture), protected, DT_S)
         self.history.append(tuple(self.state.rack_modes))
         if not self.stuck:
@@ -150,6 +151,36 @@ def test_restart_under_load_stops_the_converter_before_it_opens_what_it_found_cl
     bench.current_a, bench.stuck = 0.0, False
     bench.run(0.1)
     assert bench.run(2.0).mode is Mode.RUNNING
+
+
+FORMS = NO_FAULT._replace(forming=True)
+
+
+def test_restart_beside_a_converter_that_makes_the_grid_takes_it_over_closed(bench: Bench) -> None:
+    bench.truth, bench.current_a, bench.inverter = Contactors(True, False), 170.0, InverterState.RUNNING
+    states = [bench.step(FORMS) for _ in range(100)]
+    assert all(state.run for state in states)
+    assert {state.contactors for state in states} == {((True, False), (True, False))}
+    assert states[-1].rack_modes == (RackMode.ONLINE, RackMode.ONLINE)
+
+
+def test_racks_found_closed_wait_for_the_converters_word_and_not_for_ever(bench: Bench) -> None:
+    bench.truth, bench.heard = Contactors(True, False), False
+    assert bench.run(HEAR_S - 0.1).rack_modes == (RackMode.FOUND_CLOSED,) * 2
+    assert bench.state is not None
+    assert bench.state.contactors == ((True, False), (True, False))
+    assert bench.run(0.3).contactors == ((False, False), (False, False))
+
+
+@pytest.mark.parametrize("protected", [OPENS, OPENS_RACK_1])
+def test_danger_ends_what_makes_the_grid_in_the_same_order(bench: Bench, protected: Protected) -> None:
+    bench.run(1.0)
+    bench.current_a = 100.0
+    danger = protected._replace(forming=True)
+    state = bench.run(0.5, danger)
+    assert (state.run, state.rack_modes) == (False, (RackMode.ONLINE, RackMode.ONLINE))
+    bench.current_a = 5.0
+    assert bench.step(danger).rack_modes[0] is RackMode.OPENING
 
 
 def test_nothing_is_commanded_before_the_contactors_were_heard(bench: Bench) -> None:

@@ -351,7 +351,7 @@ def test_what_is_absent_or_harmless_ends_no_island(
 ) -> None:
     guard, picture = Guard(LIMITS), forming(image(second=rack(**changes)))
     for _ in range(round(2 * STOP_AFTER_S / DT_S)):
-        assert guard.step(picture, wish(0.0), DT_S) == wish(0.0)
+        assert guard.step(picture, wish(50e3), DT_S) == wish(50e3)
 
 
 @pytest.mark.parametrize(
