@@ -49,7 +49,7 @@ class Bench:
     def step(self, protected: Protected = NO_FAULT) -> BatteryState:
         commanded = self.state.contactors if self.state else (None, None)
         contactors = [self.truth if wanted is None else wanted for wanted in commanded]
-        if any(precharge for _, precharge in contactors):
+        if any(precharge for _, precharge in contactors) or (self.state is not None and self.state.run):
             self.link_v = 13.2
         racks = [
             self._rack(
@@ -388,9 +388,51 @@ def test_fault_that_clears_lets_the_racks_join_again(bench: Bench) -> None:
     assert bench.run(6.0).mode is Mode.RUNNING
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_random_events_never_reach_a_forbidden_state(bench: Bench, seed: int) -> None:
+def joined_by(site: Site, owner: str, by: str) -> Site:
+    """`owner` of the contactors, and who precharges."""
+    racks = tuple(rack.model_copy(update={"contactors": owner}) for rack in site.racks)
+    return site.model_copy(update={"racks": racks, "precharge": site.precharge.model_copy(update={"by": by})})
+
+
+@pytest.mark.parametrize("owner", ["gateway", "rack"])
+def test_converter_charges_the_link_before_the_racks_join_and_runs_on_through_all_of_them(
+    site: Site, image: Callable[..., Image], rack: Callable[..., RackReading], owner: str
+) -> None:
+    bench = Bench(joined_by(site, owner, "inverter"), image, rack)
+    states = [bench.step() for _ in range(50)]
+    started = next(number for number, state in enumerate(states) if state.run)
+    assert all(state.run for state in states[started:])
+    joining = "requested" if owner == "rack" else "closing"
+    assert list(dict.fromkeys(bench.history)) == [
+        ("standby", "standby"),
+        ("link precharge", "standby"),
+        (joining, "standby"),
+        ("online", "standby"),
+        ("online", "link precharge"),
+        ("online", joining),
+        ("online", "online"),
+    ]
+    assert not any(wanted.precharge_closed for state in states for wanted in state.contactors if wanted)
+
+
+def test_converter_stays_on_the_link_until_as_many_racks_have_joined_as_the_site_wants(
+    site: Site, image: Callable[..., Image], rack: Callable[..., RackReading]
+) -> None:
+    wanted = joined_by(site, "gateway", "inverter")
+    both = wanted.model_copy(update={"precharge": wanted.precharge.model_copy(update={"racks_online_min": 2})})
+    bench = Bench(both, image, rack)
+    runs = [bench.step().run for _ in range(50)]
+    assert runs[runs.index(True) :] == [True] * (50 - runs.index(True))
+
+
+@pytest.mark.parametrize("by", ["rack", "inverter"])
+@pytest.mark.parametrize("owner", ["gateway", "rack"])
+@pytest.mark.parametrize("seed", range(5))
+def test_random_events_never_reach_a_forbidden_state(
+    site: Site, image: Callable[..., Image], rack: Callable[..., RackReading], seed: int, owner: str, by: str
+) -> None:
     """Racks join one at a time and at 0 W; the converter never runs beside a rack that must open."""
+    bench = Bench(joined_by(site, owner, by), image, rack)
     rng = np.random.default_rng(seed)
     names = ("rack1", "rack2")
     for _ in range(3000):
@@ -414,10 +456,13 @@ def test_random_events_never_reach_a_forbidden_state(bench: Bench, seed: int) ->
         if any(mode.joining for mode in state.rack_modes):
             assert not state.power_allowed
         if state.run:
-            assert any(mode.online for mode in state.rack_modes)
+            charges = by == "inverter" and any(mode.joining for mode in state.rack_modes)
+            assert charges or any(mode.online for mode in state.rack_modes)
             assert not protected.opens
             assert not (connected[0] and protected.open_racks)
             assert bench.battery.wanted
         for mode, wanted in zip(state.rack_modes, state.contactors, strict=True):
             if wanted is not None and wanted.main_closed:
                 assert mode.connected
+            if wanted is not None and wanted.precharge_closed:
+                assert (owner, by) == ("gateway", "rack")
