@@ -129,11 +129,11 @@ def _run(arguments: argparse.Namespace) -> int:
     """Connect to the site's devices, close contactors and run its applications until Ctrl-C: then 0 W, converter
     stopped, contactors open. SoC, counters and latched faults are those of the run before; exit status 1 when a fault
     tripped or is still latched."""
-    from bms.config_yaml import ConfigErrors
     from bms.record import RecordError
     from bms.run import run_site
     from bms.site import load_site
     from bms.state.process import StateError
+    from drivers.config.config_yaml import ConfigErrors
 
     try:
         site = load_site(arguments.site)
@@ -160,8 +160,8 @@ def _show(arguments: argparse.Namespace) -> str:
 
 def _check(arguments: argparse.Namespace) -> int:
     """Check a site file and print all errors at once, each with file, line and column."""
-    from bms.config_yaml import ConfigErrors
     from bms.site import load_site
+    from drivers.config.config_yaml import ConfigErrors
 
     try:
         site = load_site(arguments.site)
@@ -184,10 +184,10 @@ def _reset(arguments: argparse.Namespace) -> int:
     may close; else it counts from the next start on. A fault whose cause is still there trips again: exit status 1."""
     import time
 
-    from bms.config_yaml import ConfigErrors
     from bms.site import load_site
     from bms.state.files import StateFiles
     from bms.state.reset import ResetError, reset
+    from drivers.config.config_yaml import ConfigErrors
 
     try:
         site = load_site(arguments.site)
@@ -214,11 +214,11 @@ def _maintain(arguments: argparse.Namespace) -> int:
     SITE rack_maintenance --target RACK` gives it back."""
     import time
 
-    from bms.config_yaml import ConfigErrors
     from bms.site import load_site
     from bms.state.files import StateFiles
     from bms.state.maintain import maintain
     from bms.state.reset import ResetError
+    from drivers.config.config_yaml import ConfigErrors
 
     try:
         site = load_site(arguments.site)

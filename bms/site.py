@@ -8,12 +8,12 @@ from can.interfaces import VALID_INTERFACES
 from pydantic import AfterValidator, Field, ValidationInfo
 from pydantic_core import PydanticCustomError
 
-from bms.config_yaml import ConfigErrors, dump_yaml, load_strict
-from bms.settings import RELATION, Broken, Loc, Settings, about, name_or_beside
 from bms.site_applications import Application, GridSmoothing
 from bms.site_faults import FaultSetting
 from bms.site_limits import Balancing, Limits, Precharge
 from bms.site_safety import NATIVE, Safety, SafetyInput
+from drivers.config.config_yaml import ConfigErrors, dump_yaml, load_strict
+from drivers.config.settings import RELATION, Broken, Loc, Settings, about, name_or_beside
 from drivers.links.can import CanConfig
 from kernels.parameters import load_cell
 

@@ -6,11 +6,11 @@ from typing import Annotated
 
 from pydantic import AfterValidator, ValidationError
 
-from bms.config_yaml import in_words
-from bms.settings import Settings, about
 from bms.site import CanBus, GridMeterDevice, InverterDevice, Rack, Site, SiteSettings, existing_cell
+from drivers.config.config_yaml import in_words
+from drivers.config.settings import Settings, about
+from drivers.config.shipped import Shipped, find, shipped
 from hil_rigs.load_spec import LoadSpec
-from hil_rigs.shipped import Shipped, find, shipped
 
 FOLDER = Path(__file__).parent / "rigs"
 GRID_PHASE_V = 231.0

@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from bms.settings import Broken, Settings, about, name_or_beside
+from drivers.config.settings import Broken, Settings, about, name_or_beside
+from drivers.config.shipped import Shipped, find, shipped
 from hil_rigs.fault_spec import FAULT_KINDS, FaultKind, FaultSpec, FaultSyntaxError, parse_fault
 from hil_rigs.load_spec import LoadSpec
-from hil_rigs.shipped import Shipped, find, shipped
 
 __all__ = [
     "FAULT_KINDS",
