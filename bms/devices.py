@@ -8,6 +8,7 @@ from drivers.cell_monitors.native import NativeRackMonitor
 from drivers.commands import BleedCommand, InverterCommand, OutputsCommand, RackCommand
 from drivers.inverters.sunspec import SunSpecInverter
 from drivers.links.can import CanOpener
+from drivers.links.modbus import ModbusLink
 from drivers.meters.sunspec import SunSpecMeter
 from drivers.readings import InverterRating, InverterReading, LinkHealth, MeterReading, RackReading, SentPower
 
@@ -44,9 +45,7 @@ class RackMonitor(Device, Protocol):
 def open_inverter(device: InverterDevice, on_reading: Callable[[InverterReading], None]) -> Inverter:
     drivers = {"sunspec": SunSpecInverter}
     return drivers[device.driver](
-        device.host,
-        device.port,
-        device.unit,
+        ModbusLink(device.host, device.port, device.unit),
         on_reading,
         poll_period_s=device.poll_period_s,
         reversion_s=device.reversion_s,
@@ -55,7 +54,8 @@ def open_inverter(device: InverterDevice, on_reading: Callable[[InverterReading]
 
 def open_meter(device: GridMeterDevice, on_reading: Callable[[MeterReading], None]) -> Device:
     drivers = {"sunspec": SunSpecMeter}
-    return drivers[device.driver](device.host, device.port, device.unit, on_reading, poll_period_s=device.poll_period_s)
+    link = ModbusLink(device.host, device.port, device.unit)
+    return drivers[device.driver](link, on_reading, poll_period_s=device.poll_period_s)
 
 
 def open_rack(rack: Rack, can_opener: CanOpener) -> RackMonitor:

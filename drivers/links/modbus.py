@@ -52,7 +52,11 @@ class DeviceException(LinkError):  # noqa: N818
         self.code = code
 
 
+WRITE_ONE, WRITE_MANY = 6, 16
+"""Modbus functions that write one register and a block."""
+
 Request = Callable[[AsyncModbusTcpClient], Awaitable[ModbusPDU]]
+Reader = Callable[[AsyncModbusTcpClient], Callable[..., Awaitable[ModbusPDU]]]
 
 
 class ModbusLink:
@@ -69,6 +73,11 @@ class ModbusLink:
         self._back_off_s = 0.0
         self._timeouts_in_a_row = 0
         self._transactions = self._timeouts = self._errors = self._connects = 0
+
+    @property
+    def name(self) -> str:
+        """Where the device is, for messages."""
+        return f"{self._host}:{self._port}"
 
     @property
     def health(self) -> LinkHealth:
@@ -97,29 +106,41 @@ class ModbusLink:
             client.close()
 
     async def read_holding(self, address: int, count: int) -> list[int]:
-        """`count` (1..125) registers from `address`, as unsigned 16 bit values."""
+        """`count` (1..125) holding registers from `address` (function 3), as unsigned 16 bit values."""
+        return await self._read(lambda client: client.read_holding_registers, address, count)
+
+    async def read_input(self, address: int, count: int) -> list[int]:
+        """`count` (1..125) input registers from `address` (function 4), as unsigned 16 bit values."""
+        return await self._read(lambda client: client.read_input_registers, address, count)
+
+    async def _read(self, reader: Reader, address: int, count: int) -> list[int]:
         reply, _ = await self._transact(
-            lambda client: client.read_holding_registers(address, count=count, device_id=self._unit), urgent=False
+            lambda client: reader(client)(address, count=count, device_id=self._unit), urgent=False
         )
         if len(reply.registers) != count:
             self._errors += 1
             raise BadAnswer(f"asked for {count} registers from {address}, got {len(reply.registers)}")
         return list(reply.registers)
 
-    async def write_registers(self, address: int, values: Sequence[int], expires_ns: int | None = None) -> int:
-        """Writes 1..123 registers in one message (function 16), ahead of all reads that wait.
+    async def write_registers(
+        self, address: int, values: Sequence[int], expires_ns: int | None = None, function: int = WRITE_MANY
+    ) -> int:
+        """Writes 1..123 registers in one message (function 16), or one register (function 6), ahead of all reads that
+        wait.
 
         Returns once the device has confirmed: the time at which the message was sent. Nothing is sent after
         `expires_ns` (loop clock): TooLate.
         """
-        reply, sent_ns = await self._transact(
-            lambda client: client.write_registers(address, list(values), device_id=self._unit),
-            urgent=True,
-            expires_ns=expires_ns,
-        )
-        if (reply.address, reply.count) != (address, len(values)):
+        if function == WRITE_ONE:
+            (value,) = values
+            request: Request = lambda client: client.write_register(address, value, device_id=self._unit)  # noqa: E731
+        else:
+            request = lambda client: client.write_registers(address, list(values), device_id=self._unit)  # noqa: E731
+        reply, sent_ns = await self._transact(request, urgent=True, expires_ns=expires_ns)
+        confirmed = (reply.address, list(reply.registers)) if function == WRITE_ONE else (reply.address, reply.count)
+        if confirmed != (address, list(values) if function == WRITE_ONE else len(values)):
             self._errors += 1
-            raise BadAnswer(f"wrote {len(values)} registers at {address}, got {reply.count} at {reply.address}")
+            raise BadAnswer(f"wrote {len(values)} registers at {address}, got a confirmation of something else")
         return sent_ns
 
     async def _try_connect(self) -> None:
