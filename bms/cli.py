@@ -58,7 +58,18 @@ def _parser() -> argparse.ArgumentParser:
     faults.add_argument("--json", action="store_true", help="print one JSON document")
     faults.set_defaults(does=_faults)
     _add_estimate(commands)
+    _add_profile(commands)
     return parser
+
+
+def _add_profile(commands: Any) -> None:
+    profile = commands.add_parser("profile", help="check a device described as data",
+                                  description="Devices described as data: see docs/profiles.md.")  # fmt: skip
+    does = profile.add_subparsers(required=True, metavar="WHAT")
+    check = does.add_parser("check", help="check a profile", description=_check_profile.__doc__)
+    check.add_argument("file", metavar="FILE", type=Path, help="profile (YAML)")
+    check.add_argument("--json", action="store_true", help="print one JSON document")
+    check.set_defaults(does=_check_profile)
 
 
 def _add_estimate(commands: Any) -> None:
@@ -160,6 +171,7 @@ def _show(arguments: argparse.Namespace) -> str:
 
 def _check(arguments: argparse.Namespace) -> int:
     """Check a site file and print all errors at once, each with file, line and column."""
+    from bms.profile_check import KEEPS_ON
     from bms.site import load_site
     from drivers.config.config_yaml import ConfigErrors
 
@@ -172,11 +184,20 @@ def _check(arguments: argparse.Namespace) -> int:
             print(errors, file=sys.stderr)
         return 2
     cells = sum(rack.cells for rack in site.racks)
+    warnings = [] if site.inverter.reverts else [f"inverter {site.inverter.profile}: {KEEPS_ON}"]
     if arguments.json:
-        print(json.dumps({"ok": True, "errors": []}))
+        print(json.dumps({"ok": True, "errors": [], "warnings": warnings}))
     else:
-        print(f"{arguments.site}: fine ({site.name}: {len(site.racks)} racks, {cells} cells)")
+        print(f"{arguments.site}: fine ({site.name}: {len(site.racks)} racks, {cells} cells)", *warnings, sep="\n")
     return 0
+
+
+def _check_profile(arguments: argparse.Namespace) -> int:
+    """Check a profile and print all errors at once, each with file, line and column; of a right one, which reads the
+    driver will make and what the device does in silence."""
+    from bms.profile_check import check_profile
+
+    return check_profile(arguments.file, as_json=arguments.json)
 
 
 def _reset(arguments: argparse.Namespace) -> int:

@@ -1,6 +1,7 @@
 """The site file: every device, limit and application of one site, checked as a whole before anything starts."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -14,7 +15,9 @@ from bms.site_limits import Balancing, Limits, Precharge
 from bms.site_safety import NATIVE, Safety, SafetyInput
 from drivers.config.config_yaml import ConfigErrors, dump_yaml, load_strict
 from drivers.config.settings import RELATION, Broken, Loc, Settings, about, name_or_beside
+from drivers.config.shipped import UnknownNameError
 from drivers.links.can import CanConfig
+from drivers.profiles import Profile, find_profile
 from kernels.parameters import load_cell
 
 __all__ = [
@@ -35,6 +38,7 @@ __all__ = [
     "SiteSettings",
     "dump_site",
     "existing_cell",
+    "known_profile",
     "load_site",
 ]
 
@@ -57,6 +61,28 @@ def existing_cell(name: str, info: ValidationInfo) -> str:
         expected = "name or path of a cell's parameter file"
         raise PydanticCustomError(RELATION, "{wrong}", {"wrong": str(error), "expected": expected}) from None
     return name
+
+
+def known_profile(name: str, info: ValidationInfo) -> str:
+    """Validator: a device's profile, found and read when a settings file is loaded."""
+    if info.context is None:
+        return name
+    name = name_or_beside(name, info)
+    try:
+        find_profile(name)
+    except UnknownNameError as error:
+        context = {"wrong": str(error), "expected": "name or path of a profile"}
+        raise PydanticCustomError(RELATION, "{wrong}", context) from None
+    except ConfigErrors as errors:
+        first = errors.problems[0]
+        wrong = f"{errors.file}:{first.line}:{first.column}: {first.text}"
+        more = f" and {len(errors.problems) - 1} more" if len(errors.problems) > 1 else ""
+        context = {"wrong": wrong + more, "expected": "a right profile, see bms profile check"}
+        raise PydanticCustomError(RELATION, "{wrong}", context) from None
+    return name
+
+
+ProfileName = Annotated[str, AfterValidator(known_profile)]
 
 
 class Controller(Settings):
@@ -141,7 +167,12 @@ class Rack(Settings):
 class InverterDevice(Settings):
     """The converter on the common DC bus."""
 
-    driver: Annotated[Literal["sunspec"], about("", "driver of the converter", "the only one")] = "sunspec"
+    driver: Annotated[
+        Literal["sunspec", "profile"], about("", "how it speaks: SunSpec, or as a profile describes", "SunSpec")
+    ] = "sunspec"
+    profile: Annotated[
+        ProfileName | None, about("", "name or path of its profile, see profiles.md", min_length=1, max_length=500)
+    ] = None
     host: Annotated[str, about("", "host of its Modbus TCP server", **HOST)]
     port: Annotated[int, about("", "TCP port of its Modbus server", "Modbus", ge=1, le=65_535)] = 502
     unit: Annotated[int, about("", "Modbus unit", "Modbus TCP", ge=0, le=255)] = 1
@@ -153,7 +184,22 @@ class InverterDevice(Settings):
         float, about("s", "lag with which its power follows a set-point", "usual for grid-following PCS", gt=0, le=10)
     ] = 0.03
 
+    @property
+    def description(self) -> Profile | None:
+        """The profile that describes it; None for a SunSpec device."""
+        return None if self.profile is None else find_profile(self.profile)
+
+    @property
+    def reverts(self) -> bool:
+        """It goes to 0 W by itself when nobody speaks to it any more."""
+        return self.description is None or self.description.reverts
+
     def broken_relations(self) -> Iterator[Broken]:
+        yield from broken_profile(self.driver, self.profile, "inverter")
+        description = self.description
+        wrong_time = None if description is None else description.wrong_reversion(self.reversion_s)
+        if wrong_time is not None:
+            yield replace(wrong_time, others=(("profile",),))
         if self.reversion_s >= CONTACTOR_WATCHDOG_S:
             wrong = "not below the contactors' own watchdog: a dead gateway would open them under load"
             yield Broken(("reversion_s",), self.reversion_s, wrong, f"less than {CONTACTOR_WATCHDOG_S}")
@@ -162,10 +208,27 @@ class InverterDevice(Settings):
             yield Broken(("poll_period_s",), self.poll_period_s, wrong, expected, (("reversion_s",),))
 
 
+def broken_profile(driver: str, profile: str | None, kind: str) -> Iterator[Broken]:
+    """A device has a profile exactly if its driver needs one, and one of its kind."""
+    if driver == "profile" and profile is None:
+        yield Broken(("profile",), None, "missing for driver profile", "name or path of a profile", (("driver",),))
+    if profile is None:
+        return
+    if driver != "profile":
+        yield Broken(("profile",), profile, f"not for driver {driver}", "driver: profile", (("driver",),))
+    if (other := find_profile(profile).kind) != kind:
+        yield Broken(("profile",), profile, f"describes a device of kind {other}", f"a profile of kind {kind}")
+
+
 class GridMeterDevice(Settings):
     """The meter at the connection to the grid."""
 
-    driver: Annotated[Literal["sunspec"], about("", "driver of the meter", "the only one")] = "sunspec"
+    driver: Annotated[
+        Literal["sunspec", "profile"], about("", "how it speaks: SunSpec, or as a profile describes", "SunSpec")
+    ] = "sunspec"
+    profile: Annotated[
+        ProfileName | None, about("", "name or path of its profile, see profiles.md", min_length=1, max_length=500)
+    ] = None
     host: Annotated[str, about("", "host of its Modbus TCP server", **HOST)]
     port: Annotated[int, about("", "TCP port of its Modbus server", "Modbus", ge=1, le=65_535)] = 502
     unit: Annotated[int, about("", "Modbus unit", "Modbus TCP", ge=0, le=255)] = 1
@@ -182,6 +245,14 @@ class GridMeterDevice(Settings):
     voltage_off_frac_max: Annotated[
         float, about("frac", "further off the nominal there is a warning", "EN 50160: 10 %", gt=0, le=0.5)
     ] = 0.1
+
+    @property
+    def description(self) -> Profile | None:
+        """The profile that describes it; None for a SunSpec device."""
+        return None if self.profile is None else find_profile(self.profile)
+
+    def broken_relations(self) -> Iterator[Broken]:
+        yield from broken_profile(self.driver, self.profile, "meter")
 
 
 class SiteSettings(Settings):

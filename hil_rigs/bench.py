@@ -9,6 +9,9 @@ import numpy as np
 from drivers.clock import loop_ns
 from drivers.frames import FrameBatch
 from drivers.links.can import CanConfig, CanPort
+from drivers.profiles import find_profile
+from hil_rigs.devices.described_inverter import DescribedInverterDevice
+from hil_rigs.devices.described_meter import DescribedMeterDevice
 from hil_rigs.devices.modbus_server import ModbusServer
 from hil_rigs.devices.rack_node import SLOT_NS, RackNode
 from hil_rigs.devices.sunspec_inverter import SunSpecInverterDevice
@@ -17,7 +20,7 @@ from hil_rigs.devices.sunspec_meter import SunSpecMeterDevice
 from hil_rigs.load_spec import LoadSpec
 from hil_rigs.plant.build import build_plant
 from hil_rigs.plant.enclosure import Enclosure, bus_insulation_kohm
-from hil_rigs.rig import CanEndpoint, Endpoints, ModbusEndpoint, RigFile
+from hil_rigs.rig import SUNSPEC, CanEndpoint, Endpoints, ModbusEndpoint, RigFile
 from hil_rigs.rig_plant import plant_config
 from hil_rigs.truth import Truth
 from hil_rigs.world.canbus import CanBus
@@ -50,10 +53,8 @@ class Bench:
             RackNode(rack, bus, *shape, rngs[index], self.enclosures[index], partial(self._insulation_kohm, index))
             for index, (rack, bus) in enumerate(zip(self.plant.racks, self.buses.values(), strict=True))
         ]
-        self.inverter = SunSpecInverterDevice(self.plant.converter, self._battery)
-        self.meter = SunSpecMeterDevice(
-            lambda: self.plant.grid_power_w, lambda: self.plant.frequency_hz, self._grid_power_w_max()
-        )
+        self.inverter = self._inverter()
+        self.meter = self._meter()
         self.inverter_server = ModbusServer(self.inverter, UNIT)
         self.meter_server = ModbusServer(self.meter, UNIT)
         self.truth = Truth(self.plant)
@@ -99,6 +100,19 @@ class Bench:
         if config.channel not in self.buses:
             raise ConnectionError(f"rig {self.rig.name} has no CAN channel {config.channel!r}")
         return self.buses[config.channel].attach(on_batch)
+
+    def _inverter(self) -> SunSpecInverterDevice | DescribedInverterDevice:
+        profile = self.rig.plant.inverter_profile
+        if profile == SUNSPEC:
+            return SunSpecInverterDevice(self.plant.converter, self._battery)
+        return DescribedInverterDevice(self.plant.converter, find_profile(profile))
+
+    def _meter(self) -> SunSpecMeterDevice | DescribedMeterDevice:
+        profile = self.rig.plant.meter_profile
+        measured = lambda: self.plant.grid_power_w, lambda: self.plant.frequency_hz
+        if profile == SUNSPEC:
+            return SunSpecMeterDevice(*measured, self._grid_power_w_max())
+        return DescribedMeterDevice(*measured, find_profile(profile))
 
     def _insulation_kohm(self, index: int) -> float:
         return bus_insulation_kohm(self.enclosures, self.plant.racks, index)

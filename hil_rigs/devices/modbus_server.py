@@ -5,7 +5,7 @@ Source: Modbus Application Protocol 1.1b3 and Modbus Messaging on TCP/IP 1.0b.
 
 import asyncio
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from hil_rigs.devices.modbus_frames import GATEWAY_NO_ANSWER, ModbusFault, answer_to, exception_pdu, split_frames
 
@@ -18,6 +18,13 @@ class RegisterDevice(Protocol):
     def read(self, address: int, count: int) -> list[int]: ...
 
     def write(self, address: int, values: list[int]) -> None: ...
+
+
+@runtime_checkable
+class InputDevice(Protocol):
+    """A RegisterDevice whose input registers (function 4) are not its holding registers (function 3)."""
+
+    def read_input(self, address: int, count: int) -> list[int]: ...
 
 
 @dataclass(slots=True)
@@ -43,7 +50,8 @@ class Transactions:
 
 
 class ModbusServer:
-    """Serves one device as one unit; functions 3, 4 (the same registers), 6 and 16, all others get exception 1.
+    """Serves one device as one unit; functions 3, 4 (the same registers, but for an InputDevice), 6 and 16, all others
+    get exception 1.
 
     An unknown unit gets exception 0x0B, as from a gateway behind which nobody answers. A frame that cannot be Modbus
     ends its connection, as does a client that does not read its answers. More than 16 clients at a time are refused.
@@ -106,7 +114,8 @@ class ModbusServer:
             raise ModbusFault(GATEWAY_NO_ANSWER)
         if self.faults.exception is not None:
             raise ModbusFault(self.faults.exception)
-        return answer_to(request, self.device.read, self.device.write)
+        read_input = self.device.read_input if isinstance(self.device, InputDevice) else self.device.read
+        return answer_to(request, self.device.read, read_input, self.device.write)
 
 
 class _Connection(asyncio.Protocol):

@@ -77,7 +77,7 @@ VALUES = [
         "port: 5020",
         "zeal: 1",
         "site.yaml:15:29: inverter.zeal: unknown key (got 'zeal'), "
-        "expected one of driver, host, port, unit, poll_period_s, reversion_s, response_time_s",
+        "expected one of driver, profile, host, port, unit, poll_period_s, reversion_s, response_time_s",
     ),
     (
         "host: 127.0.0.1, port: 5020",
