@@ -9,7 +9,6 @@ from drivers.commands import BleedCommand, InverterCommand, OutputsCommand, Rack
 from drivers.inverters.described import DescribedInverter
 from drivers.inverters.sunspec import SunSpecInverter
 from drivers.links.can import CanOpener
-from drivers.links.modbus import ModbusLink
 from drivers.meters.described import DescribedMeter
 from drivers.meters.sunspec import SunSpecMeter
 from drivers.readings import InverterRating, InverterReading, LinkHealth, MeterReading, RackReading, SentPower
@@ -45,7 +44,7 @@ class RackMonitor(Device, Protocol):
 
 
 def open_inverter(device: InverterDevice, on_reading: Callable[[InverterReading], None]) -> Inverter:
-    link = ModbusLink(device.host, device.port, device.unit)
+    link = device.open_link()
     period_s, reversion_s = device.poll_period_s, device.reversion_s
     if device.description is not None:
         return DescribedInverter(link, device.description, on_reading, period_s, reversion_s)
@@ -53,7 +52,7 @@ def open_inverter(device: InverterDevice, on_reading: Callable[[InverterReading]
 
 
 def open_meter(device: GridMeterDevice, on_reading: Callable[[MeterReading], None]) -> Device:
-    link = ModbusLink(device.host, device.port, device.unit)
+    link = device.open_link()
     if device.description is not None:
         return DescribedMeter(link, device.description, on_reading, poll_period_s=device.poll_period_s)
     return SunSpecMeter(link, on_reading, poll_period_s=device.poll_period_s)

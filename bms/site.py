@@ -12,11 +12,13 @@ from pydantic_core import PydanticCustomError
 from bms.site_applications import Application, GridSmoothing
 from bms.site_faults import FaultSetting
 from bms.site_limits import Balancing, Limits, Precharge
+from bms.site_links import HOST, READ_ONLY, ModbusDevice, SerialPort, Tls, broken_ports
 from bms.site_safety import NATIVE, Safety, SafetyInput
 from drivers.config.config_yaml import ConfigErrors, dump_yaml, load_strict
 from drivers.config.settings import RELATION, Broken, Loc, Settings, about, name_or_beside
 from drivers.config.shipped import UnknownNameError
 from drivers.links.can import CanConfig
+from drivers.links.modbus_tls import TlsError
 from drivers.profiles import Profile, find_profile
 from kernels.parameters import load_cell
 
@@ -34,8 +36,10 @@ __all__ = [
     "Precharge",
     "Rack",
     "Safety",
+    "SerialPort",
     "Site",
     "SiteSettings",
+    "Tls",
     "dump_site",
     "existing_cell",
     "known_profile",
@@ -46,7 +50,6 @@ CONTACTOR_WATCHDOG_S = 4
 """A rack's own I/O opens its contactors this long after the last command (native rack monitor)."""
 
 NAME = {"pattern": r"^[a-z][a-z0-9-]{0,31}$", "shape": "a name of at most 32 lower-case letters, digits and -"}
-HOST = {"pattern": r"^[A-Za-z0-9.:_-]{1,253}$", "shape": "a host name or address"}
 WORD = {"pattern": r"^\S{1,64}$", "shape": "a word without spaces"}
 
 
@@ -164,7 +167,7 @@ class Rack(Settings):
         return self.modules * self.cells_per_module
 
 
-class InverterDevice(Settings):
+class InverterDevice(ModbusDevice):
     """The converter on the common DC bus."""
 
     driver: Annotated[
@@ -173,9 +176,6 @@ class InverterDevice(Settings):
     profile: Annotated[
         ProfileName | None, about("", "name or path of its profile, see profiles.md", min_length=1, max_length=500)
     ] = None
-    host: Annotated[str, about("", "host of its Modbus TCP server", **HOST)]
-    port: Annotated[int, about("", "TCP port of its Modbus server", "Modbus", ge=1, le=65_535)] = 502
-    unit: Annotated[int, about("", "Modbus unit", "Modbus TCP", ge=0, le=255)] = 1
     poll_period_s: Annotated[float, about("s", "it is read and written this often", "control tick", gt=0, le=10)] = 0.1
     reversion_s: Annotated[
         int, about("s", "it goes to 0 W by itself this long after the last command", "shortest in SunSpec", ge=1, le=60)
@@ -195,7 +195,9 @@ class InverterDevice(Settings):
         return self.description is None or self.description.reverts
 
     def broken_relations(self) -> Iterator[Broken]:
+        yield from super().broken_relations()
         yield from broken_profile(self.driver, self.profile, "inverter")
+        yield from self._broken_role()
         description = self.description
         wrong_time = None if description is None else description.wrong_reversion(self.reversion_s)
         if wrong_time is not None:
@@ -206,6 +208,15 @@ class InverterDevice(Settings):
         if self.poll_period_s > self.reversion_s / 2:
             wrong, expected = "too slow to refresh reversion_s", f"at most {self.reversion_s / 2:g}"
             yield Broken(("poll_period_s",), self.poll_period_s, wrong, expected, (("reversion_s",),))
+
+    def _broken_role(self) -> Iterator[Broken]:
+        try:
+            reads_only = self.tls is not None and self.tls.files.role == READ_ONLY
+        except TlsError:
+            return  # said where the files are
+        if reads_only:
+            wrong = f"its role {READ_ONLY} may not send set-points"
+            yield Broken(("tls", "certificate"), READ_ONLY, wrong, "a certificate whose role may write")
 
 
 def broken_profile(driver: str, profile: str | None, kind: str) -> Iterator[Broken]:
@@ -220,7 +231,7 @@ def broken_profile(driver: str, profile: str | None, kind: str) -> Iterator[Brok
         yield Broken(("profile",), profile, f"describes a device of kind {other}", f"a profile of kind {kind}")
 
 
-class GridMeterDevice(Settings):
+class GridMeterDevice(ModbusDevice):
     """The meter at the connection to the grid."""
 
     driver: Annotated[
@@ -229,9 +240,6 @@ class GridMeterDevice(Settings):
     profile: Annotated[
         ProfileName | None, about("", "name or path of its profile, see profiles.md", min_length=1, max_length=500)
     ] = None
-    host: Annotated[str, about("", "host of its Modbus TCP server", **HOST)]
-    port: Annotated[int, about("", "TCP port of its Modbus server", "Modbus", ge=1, le=65_535)] = 502
-    unit: Annotated[int, about("", "Modbus unit", "Modbus TCP", ge=0, le=255)] = 1
     poll_period_s: Annotated[float, about("s", "it is read this often", "half a control tick", gt=0, le=10)] = 0.05
     frequency_hz_nominal: Annotated[
         Literal[50, 60] | None, about("Hz", "the grid's frequency", "the nearer of 50 and 60 Hz")
@@ -252,6 +260,7 @@ class GridMeterDevice(Settings):
         return None if self.profile is None else find_profile(self.profile)
 
     def broken_relations(self) -> Iterator[Broken]:
+        yield from super().broken_relations()
         yield from broken_profile(self.driver, self.profile, "meter")
 
 
@@ -314,6 +323,7 @@ class Site(SiteSettings):
     def broken_relations(self) -> Iterator[Broken]:
         yield from super().broken_relations()
         yield from self._broken_racks()
+        yield from broken_ports({"inverter": self.inverter, "grid_meter": self.grid_meter})
         yield from self.below("inverter.poll_period_s", "limits.inverter_age_s_max")
         yield from self.below("grid_meter.poll_period_s", "limits.meter_age_s_max")
 

@@ -22,10 +22,14 @@ class Sessions:
 
     def __init__(self, name: str, link: ModbusLink, session: Callable[[], Awaitable[None]]) -> None:
         self._name, self._link, self._session = name, link, session
-        self.fault: str | None = "not connected yet"
+        self._fault: str | None = "not connected yet"
+
+    @property
+    def fault(self) -> str | None:
+        return self._link.refusal or self._fault
 
     def opened(self) -> None:
-        self.fault = None
+        self._fault = None
 
     async def run(self) -> None:
         """Until cancelled; closes the connection then."""
@@ -49,6 +53,6 @@ class Sessions:
         await asyncio.sleep(pause_s)
 
     def _note(self, error: BaseException) -> None:
-        if str(error) != self.fault:
+        if str(error) != self._fault:
             log.warning("%s: %s", self._name, error)
-        self.fault = str(error)
+        self._fault = str(error)

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 
 from pymodbus.client import AsyncModbusTcpClient
+from pymodbus.client.base import ModbusBaseClient
 from pymodbus.exceptions import ConnectionException, ModbusIOException
 from pymodbus.pdu import ModbusPDU
 
@@ -55,20 +56,22 @@ class DeviceException(LinkError):  # noqa: N818
 WRITE_ONE, WRITE_MANY = 6, 16
 """Modbus functions that write one register and a block."""
 
-Request = Callable[[AsyncModbusTcpClient], Awaitable[ModbusPDU]]
-Reader = Callable[[AsyncModbusTcpClient], Callable[..., Awaitable[ModbusPDU]]]
+Request = Callable[[ModbusBaseClient], Awaitable[ModbusPDU]]
+Reader = Callable[[ModbusBaseClient], Callable[..., Awaitable[ModbusPDU]]]
 
 
 class ModbusLink:
     """Reads and writes holding registers of `unit` at host:port. Several tasks may use one link.
 
-    A transaction raises LinkError; only `connect` waits for the device to come (back).
+    A transaction raises LinkError; only `connect` waits for the device to come (back). `refusal` is why the last try
+    to connect failed, in one line; None once one succeeded.
     """
 
     def __init__(self, host: str, port: int, unit: int, timeout_s: float = 0.4) -> None:
         self._host, self._port, self._unit, self._timeout_s = host, port, unit, timeout_s
-        self._client: AsyncModbusTcpClient | None = None
+        self._client: ModbusBaseClient | None = None
         self._turns = Turns()
+        self.refusal: str | None = None
         self._in_flight = False
         self._back_off_s = 0.0
         self._timeouts_in_a_row = 0
@@ -118,7 +121,7 @@ class ModbusLink:
             lambda client: reader(client)(address, count=count, device_id=self._unit), urgent=False
         )
         if len(reply.registers) != count:
-            self._errors += 1
+            self._note_bad_answer()
             raise BadAnswer(f"asked for {count} registers from {address}, got {len(reply.registers)}")
         return list(reply.registers)
 
@@ -139,12 +142,28 @@ class ModbusLink:
         reply, sent_ns = await self._transact(request, urgent=True, expires_ns=expires_ns)
         confirmed = (reply.address, list(reply.registers)) if function == WRITE_ONE else (reply.address, reply.count)
         if confirmed != (address, list(values) if function == WRITE_ONE else len(values)):
-            self._errors += 1
+            self._note_bad_answer()
             raise BadAnswer(f"wrote {len(values)} registers at {address}, got a confirmation of something else")
         return sent_ns
 
     async def _try_connect(self) -> None:
-        client = AsyncModbusTcpClient(
+        client = self._make_client()
+        self._note_refusals(client)
+        try:
+            connected = await heeding_cancellation(client.connect())
+        except asyncio.CancelledError:
+            client.close()
+            raise
+        if connected:
+            self.refusal = None
+            self._client = client
+            self._timeouts_in_a_row = 0
+            self._connects += 1
+        else:
+            client.close()
+
+    def _make_client(self) -> ModbusBaseClient:
+        return AsyncModbusTcpClient(
             self._host,
             port=self._port,
             timeout=self._timeout_s,
@@ -152,17 +171,20 @@ class ModbusLink:
             reconnect_delay=0,
             trace_connect=self._connection_changed,
         )
-        try:
-            connected = await heeding_cancellation(client.connect())
-        except asyncio.CancelledError:
-            client.close()
-            raise
-        if connected:
-            self._client = client
-            self._timeouts_in_a_row = 0
-            self._connects += 1
-        else:
-            client.close()
+
+    def _note_refusals(self, client: ModbusBaseClient) -> None:
+        """pymodbus only logs why it could not connect."""
+        create = client.ctx.call_create
+
+        async def noting() -> object:
+            try:
+                return await create()
+            except OSError as error:
+                self.refusal = f"{self.name}: {error}"
+                raise
+
+        self.refusal = f"{self.name} did not answer within {self._timeout_s:g} s"
+        client.ctx.call_create = noting
 
     def _connection_changed(self, connected: bool) -> None:
         """pymodbus lets a request wait for its timeout when the connection breaks; this ends it at once."""
@@ -176,10 +198,7 @@ class ModbusLink:
     async def _transact(self, request: Request, urgent: bool, expires_ns: int | None = None) -> tuple[ModbusPDU, int]:
         """The answer, and when the request was sent."""
         async with self._turns.taken(urgent):
-            sent_ns = now_ns()
-            if expires_ns is not None and sent_ns >= expires_ns:
-                raise TooLate("the write expired before its turn came")
-            reply = await self._exchange(request)
+            reply, sent_ns = await self._attempt(request, expires_ns)
         self._timeouts_in_a_row = 0
         self._back_off_s = BACK_OFF_S_MIN
         self._transactions += 1
@@ -188,20 +207,29 @@ class ModbusLink:
             raise DeviceException(reply.exception_code)
         return reply, sent_ns
 
+    async def _attempt(self, request: Request, expires_ns: int | None) -> tuple[ModbusPDU, int]:
+        sent_ns = now_ns()
+        if expires_ns is not None and sent_ns >= expires_ns:
+            raise TooLate("the write expired before its turn came")
+        return await self._exchange(request), sent_ns
+
     async def _exchange(self, request: Request) -> ModbusPDU:
         if self._client is None:
-            raise LinkDown(f"no connection to {self._host}:{self._port}")
+            raise LinkDown(f"no connection to {self.name}")
         self._in_flight = True
         try:
             return await heeding_cancellation(request(self._client))
         except ModbusIOException:
             self._note_timeout()
-            raise LinkTimeout(f"{self._host}:{self._port} did not answer within {self._timeout_s} s") from None
+            raise LinkTimeout(f"{self.name} did not answer within {self._timeout_s:g} s") from None
         except ConnectionException:
             self._errors += 1
-            raise LinkDown(f"the connection to {self._host}:{self._port} broke") from None
+            raise LinkDown(f"the connection to {self.name} broke") from None
         finally:
             self._in_flight = False
+
+    def _note_bad_answer(self) -> None:
+        self._errors += 1
 
     def _note_timeout(self) -> None:
         self._timeouts += 1

@@ -75,14 +75,14 @@ VALUES = [
     ),
     (
         "port: 5020",
-        "zeal: 1",
-        "site.yaml:15:29: inverter.zeal: unknown key (got 'zeal'), "
-        "expected one of driver, profile, host, port, unit, poll_period_s, reversion_s, response_time_s",
+        "zoo: 1",
+        "site.yaml:15:29: inverter.zoo: unknown key (got 'zoo'), "
+        "expected one of host, port, unit, tls, serial, driver, profile, poll_period_s, reversion_s, response_time_s",
     ),
     (
         "host: 127.0.0.1, port: 5020",
         "port: 5020",
-        "site.yaml:15:1: inverter.host: missing (got nothing), expected a host name or address",
+        "site.yaml:15:1: inverter.host: missing (got nothing), expected a host name or address, or serial",
     ),
     (
         "soc_frac_min: 0.1",
@@ -309,7 +309,7 @@ def test_all_errors_come_at_once_in_the_order_of_the_file(tmp_path: Path) -> Non
     assert errors_of(tmp_path, text) == [
         "site.yaml:2:1: name: duplicate key (got 'name' again), expected once; first on line 1",
         "site.yaml:10:11: racks.1.name: same name as racks.0 (got 'rack-1'), expected one of its own",
-        "site.yaml:16:1: inverter.host: missing (got nothing), expected a host name or address",
+        "site.yaml:16:1: inverter.host: missing (got nothing), expected a host name or address, or serial",
         "site.yaml:16:12: inverter.prot: unknown key (got 'prot'), expected 'port' perhaps",
         "site.yaml:16:37: inverter.reversion_s: not below the contactors' own watchdog: a dead gateway would open them "
         "under load (got 5), expected less than 4",
