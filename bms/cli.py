@@ -59,6 +59,10 @@ def _parser() -> argparse.ArgumentParser:
     faults.set_defaults(does=_faults)
     _add_estimate(commands)
     _add_profile(commands)
+    probe = commands.add_parser("probe", help="find out what answers on a link", description=_probe.__doc__)
+    probe.add_argument("url", metavar="URL", help="tcp://HOST:PORT or tcp://HOST:PORT/UNIT")
+    probe.add_argument("--json", action="store_true", help="print one JSON document")
+    probe.set_defaults(does=_probe)
     return parser
 
 
@@ -190,6 +194,14 @@ def _check(arguments: argparse.Namespace) -> int:
     else:
         print(f"{arguments.site}: fine ({site.name}: {len(site.racks)} racks, {cells} cells)", *warnings, sep="\n")
     return 0
+
+
+def _probe(arguments: argparse.Namespace) -> int:
+    """Ask a link what is there and print it as the fragment of a site file. It only reads. Exit status 1 when nothing
+    answers, or nothing that a site file can name."""
+    from bms.probe import probe
+
+    return probe(arguments.url, as_json=arguments.json)
 
 
 def _check_profile(arguments: argparse.Namespace) -> int:

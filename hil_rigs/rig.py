@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import ceil
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,7 +21,6 @@ from drivers.config.config_yaml import in_words
 from drivers.config.settings import Broken, Settings, about
 from drivers.config.shipped import Shipped, find, shipped
 from drivers.profiles import find_profile
-from drivers.profiles.profile import Listens
 from hil_rigs.load_spec import LoadSpec
 
 SUNSPEC = "sunspec"
@@ -144,7 +142,7 @@ def make_site(rig: RigFile, endpoints: Endpoints) -> Site:
                 port=inverter.port,
                 unit=inverter.unit,
                 **_driver(rig.plant.inverter_profile),
-                **_reversion(rig.plant.inverter_profile),
+                reversion_s=_reversion_s(rig.plant.inverter_profile),
             ),
             grid_meter=GridMeterDevice(
                 host=meter.host,
@@ -165,11 +163,8 @@ def _driver(profile: str) -> dict[str, Any]:
     return {} if profile == SUNSPEC else {"driver": "profile", "profile": profile}
 
 
-def _reversion(profile: str) -> dict[str, Any]:
-    """The shortest time between the last command and 0 W that the device has, in whole seconds."""
-    silence = None if profile == SUNSPEC else find_profile(profile).silence
-    least_s = silence.time_s if isinstance(silence, Listens) else getattr(silence, "time_s_min", 1.0)
-    return {"reversion_s": max(ceil(least_s), 1)}
+def _reversion_s(profile: str) -> int:
+    return 1 if profile == SUNSPEC else find_profile(profile).reversion_s_min
 
 
 def _rack(rig: RigFile, name: str, bus: CanEndpoint) -> Rack:

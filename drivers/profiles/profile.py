@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from itertools import pairwise
+from math import ceil
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -113,6 +114,14 @@ class Profile(Shipped):
     def reverts(self) -> bool:
         """It goes to 0 W by itself when nobody speaks to it any more."""
         return isinstance(self.silence, Reverts | Listens)
+
+    @property
+    def reversion_s_min(self) -> int:
+        """The shortest time between the last command and 0 W, in whole seconds from 1; 1 where there is none."""
+        silence = self.silence
+        if isinstance(silence, Listens):
+            return max(ceil(silence.time_s), 1)
+        return max(ceil(silence.time_s_min), 1) if isinstance(silence, Reverts) else 1
 
     def wrong_reversion(self, reversion_s: float) -> Broken | None:
         """What is wrong with that much time between the last command and 0 W; None = nothing."""
