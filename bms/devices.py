@@ -30,6 +30,10 @@ class Inverter(Device, Protocol):
     @property
     def sent(self) -> SentPower | None: ...
 
+    @property
+    def silence(self) -> str | None:
+        """Why nothing takes it to 0 W when nobody speaks to it any more; None = it goes there by itself."""
+
     def command(self, command: InverterCommand) -> None: ...
 
 

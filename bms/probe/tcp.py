@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bms.probe.answers import Answer, NothingAnswers, UrlError
+from drivers.inverters.sunspec.legacy import is_legacy
 from drivers.links.modbus import BadAnswer, DeviceException, LinkDown, LinkError, LinkTimeout, ModbusLink
 from drivers.meters.sunspec import FLOAT_MODELS, INTEGER_MODELS
 from drivers.profiles import Profile, shipped_profiles
@@ -21,7 +22,7 @@ TIMEOUT_S = 0.5
 NOBODY = (0x0A, 0x0B)
 """Exceptions of a gateway behind which the unit is not there (Modbus Application Protocol 1.1b3, section 7)."""
 COMMON = ("Mn", "Md", "Vr", "SN")
-INVERTER_MODELS = (701, 704, 715)
+INVERTER_MODELS, LEGACY_MODELS = (701, 704, 715), (120, 123, 124)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,9 +131,11 @@ def _who(common: dict[str, str]) -> str:
 
 
 def _kind(found: DeviceMap) -> tuple[str | None, str]:
-    """The key of a site file that takes the device, and why there is none."""
+    """The key of a site file that takes the device, and what else there is to say."""
     if all(model in found for model in INVERTER_MODELS):
         return "inverter", ""
+    if is_legacy(found) and all(model in found for model in LEGACY_MODELS):
+        return "inverter", "older models: when nobody speaks to it, it goes back to its own behaviour, not to 0 W"
     if any(model in found for model in (*INTEGER_MODELS, *FLOAT_MODELS)):
         return "grid_meter", ""
     lacking = ", ".join(str(model) for model in INVERTER_MODELS if model not in found)

@@ -129,7 +129,6 @@ class Protection:
         self._safety = [RackSafetyInputs(rack, site.safety) for rack in site.racks]
         self._insulation, self._outputs = InsulationMonitors(site), Outputs(site)
         self._grid = GridRange(site.grid_meter)
-        self._inverter_reverts = site.inverter.reverts
         self._currents_agree = CurrentsAgree(site.limits, len(site.racks))
         self._racks = frozenset(rack.name for rack in site.racks)
         self._names = [rack.name for rack in site.racks]
@@ -215,8 +214,6 @@ class Protection:
 
     def _of_inverter(self, image: Image, summary: Summary) -> Iterable[Condition]:
         yield from inverter_conditions(image, summary, self._limits)
-        if not self._inverter_reverts:
-            yield said("inverter_keeps_on", "no timer and no heartbeat in its profile")
         if summary.inverter_age_s <= self._limits.inverter_age_s_max:
             yield from inverter_checks(image)
 

@@ -22,10 +22,11 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class SetPoint:
-    """A set-point as it goes to the device: `power_w` (discharge positive) is exactly what the registers say."""
+    """A set-point as it goes to the device: `power_w` (discharge positive) is exactly what the registers say. It is in
+    force with the last of `writes`."""
 
     power_w: float
-    write: Write
+    writes: tuple[Write, ...]
 
 
 class InverterDevice(Protocol):
@@ -41,6 +42,10 @@ class InverterDevice(Protocol):
     @property
     def set_point_when_running(self) -> bool:
         """It ignores set-points while it does not run: until then it gets 0 W."""
+
+    @property
+    def silence(self) -> str | None:
+        """Why nothing takes it to 0 W when nobody speaks to it any more; None = it goes there by itself."""
 
     def prepare(self) -> Sequence[Write]:
         """What must be written once a connection, before the first set-point."""

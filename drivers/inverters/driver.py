@@ -65,6 +65,12 @@ class ModbusInverter:
         return None if self._device is None else self._device.rating
 
     @property
+    def silence(self) -> str | None:
+        """Why nothing takes the device to 0 W when nobody speaks to it any more; None = it goes there by itself, or was
+        not read yet."""
+        return None if self._device is None else self._device.silence
+
+    @property
     def applied_power_w(self) -> float:
         """Set-point in effect as the device confirmed it, W, discharge positive.
 

@@ -106,7 +106,11 @@ class Writer:
     async def _write_set_point(self, command: InverterCommand, device: InverterDevice) -> None:
         takes_power = command.run and not (device.set_point_when_running and self.seen_state not in FOLLOWING_STATES)
         wanted = device.set_point(command.power_w if takes_power else 0.0)
-        sent_ns = await self._write(wanted.write, command)
+        sent_ns = None
+        for write in wanted.writes:
+            sent_ns = await self._write(write, command)
+            if sent_ns is None:
+                break
         if sent_ns is not None:
             self.writes += 1
             self.sent = SentPower(sent_ns, wanted.power_w)

@@ -16,6 +16,8 @@ from drivers.profiles.roles import Role
 from drivers.readings import InverterRating, InverterReading
 from drivers.session import UnusableDevice
 
+KEEPS_ON = "its profile has neither timer nor heartbeat"
+
 
 @dataclass(frozen=True, slots=True)
 class DescribedDevice:
@@ -36,6 +38,10 @@ class DescribedDevice:
     def set_point_when_running(self) -> bool:
         return self.profile.set_point_when == "running"
 
+    @property
+    def silence(self) -> str | None:
+        return None if self.profile.reverts else KEEPS_ON
+
     def prepare(self) -> list[Write]:
         """Its own timer, where it has one."""
         register = self.profile.find("reversion-time")
@@ -46,7 +52,7 @@ class DescribedDevice:
         register = self._register("set-point")
         sign = -1.0 if register.positive == "charge" else 1.0
         raw = nearest_raw(register, sign * self.rating.clamped_w(power_w))
-        return SetPoint(sign * register.si(raw), self._write(register, raw))
+        return SetPoint(sign * register.si(raw), (self._write(register, raw),))
 
     def operate(self, run: bool) -> list[Write]:
         return [self._step(step) for step in (self.profile.start if run else self.profile.stop)]

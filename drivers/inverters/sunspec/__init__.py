@@ -1,4 +1,4 @@
-"""Storage converters that serve the SunSpec DER models 701, 702, 704, 714 and 715."""
+"""Storage converters that serve the SunSpec models 701, 702, 704, 714 and 715, or the older 101 to 124."""
 
 from collections.abc import Callable
 from functools import partial

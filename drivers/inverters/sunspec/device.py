@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from math import isnan, nan
 
 from drivers.inverters.device import SetPoint, Write
+from drivers.inverters.sunspec.legacy import LegacyDevice, is_legacy, open_legacy
 from drivers.inverters.sunspec.set_point import read_back, set_point
 from drivers.links.modbus import ModbusLink
 from drivers.readings import InverterRating, InverterReading, InverterState
@@ -55,6 +56,7 @@ class SunSpecDevice:
     reversion_s: int
     heartbeat_period_s: float | None = HEARTBEAT_PERIOD_S
     set_point_when_running: bool = False
+    silence: str | None = None
 
     def prepare(self) -> list[Write]:
         """Nothing: each set-point carries its own reversion."""
@@ -94,10 +96,13 @@ class SunSpecDevice:
         return dc, self.control.decode(registers, start, AUTHORITY)
 
 
-async def open_device(link: ModbusLink, reversion_s: int) -> SunSpecDevice:
-    """Finds and reads all models. SunSpecError when one is missing that the driver cannot do without; link errors
-    pass. A missing 702 leaves the rating NaN, a missing 714 the DC values."""
+async def open_device(link: ModbusLink, reversion_s: int) -> SunSpecDevice | LegacyDevice:
+    """Finds and reads all models: those of the newer generation if it has them, else those of the older. SunSpecError
+    when one is missing that the driver cannot do without; link errors pass. A missing 702 leaves the rating NaN, a
+    missing 714 the DC values."""
     where = await discover(link)
+    if is_legacy(where):
+        return await open_legacy(link, where, reversion_s)
     controls = await open_model(link, where.find(704))
     if controls.scales["WSet_SF"] is None:
         raise SunSpecError("model 704 has no scale factor WSet_SF: the converter takes no power set-point")

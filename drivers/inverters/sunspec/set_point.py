@@ -33,7 +33,7 @@ def set_point(controls: MappedModel, power_w: float, rating: InverterRating, rev
         "WSetEnaRvrt": enabled,
         "WSetRvrtTms": reversion_s,
     }
-    return SetPoint(power_w, Write(*controls.encode(values)))
+    return SetPoint(power_w, (Write(*controls.encode(values)),))
 
 
 async def read_back(link: ModbusLink, controls: MappedModel) -> float:
