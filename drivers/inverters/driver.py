@@ -22,6 +22,9 @@ STOPPING_POLL_NS_MAX = 3_000_000_000
 STOPPED_POLL_NS = 200_000_000
 """Its measurements may follow its state a little later."""
 
+IMPOSSIBLE_FRAC = 2.0
+"""No converter delivers twice its rating for as long as a measurement takes."""
+
 BLOCKED_STATES = STOPPED_STATES - {InverterState.SHUTTING_DOWN}
 """States without power."""
 
@@ -156,8 +159,17 @@ class ModbusInverter:
 
     async def _poll(self) -> None:
         reading = await self._current_device().poll(self._link, now_ns())
+        self._require_possible(reading)
         self._writer.seen_state = reading.state
         self._on_reading(reading)
+
+    def _require_possible(self, reading: InverterReading) -> None:
+        """BadAnswer for a power that the converter cannot have: garbage from a device or a gateway that is not well."""
+        rating = self._current_device().rating
+        if rating.known:
+            power_w_max = IMPOSSIBLE_FRAC * max(rating.charge_power_w_max, rating.discharge_power_w_max)
+            if abs(reading.ac_power_w) > power_w_max:
+                self._link.reject(f"power {reading.ac_power_w:g} W, rated {rating}")
 
     async def _read_back(self) -> None:
         writes = self._writer.writes

@@ -6,6 +6,7 @@ Works on any event loop: time comes from the loop, and so does the connection (`
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from typing import NoReturn
 
 from pymodbus.client import AsyncModbusTcpClient
 from pymodbus.client.base import ModbusBaseClient
@@ -108,6 +109,11 @@ class ModbusLink:
         if client is not None:
             client.close()
 
+    def reject(self, reason: str) -> NoReturn:
+        """What was read cannot be true: counts as an error, and raises BadAnswer."""
+        self._note_bad_answer()
+        raise BadAnswer(f"{self.name}: {reason}")
+
     async def read_holding(self, address: int, count: int) -> list[int]:
         """`count` (1..125) holding registers from `address` (function 3), as unsigned 16 bit values."""
         return await self._read(lambda client: client.read_holding_registers, address, count)
@@ -121,8 +127,7 @@ class ModbusLink:
             lambda client: reader(client)(address, count=count, device_id=self._unit), urgent=False
         )
         if len(reply.registers) != count:
-            self._note_bad_answer()
-            raise BadAnswer(f"asked for {count} registers from {address}, got {len(reply.registers)}")
+            self.reject(f"asked for {count} registers from {address}, got {len(reply.registers)}")
         return list(reply.registers)
 
     async def write_registers(
@@ -142,8 +147,7 @@ class ModbusLink:
         reply, sent_ns = await self._transact(request, urgent=True, expires_ns=expires_ns)
         confirmed = (reply.address, list(reply.registers)) if function == WRITE_ONE else (reply.address, reply.count)
         if confirmed != (address, list(values) if function == WRITE_ONE else len(values)):
-            self._note_bad_answer()
-            raise BadAnswer(f"wrote {len(values)} registers at {address}, got a confirmation of something else")
+            self.reject(f"wrote {len(values)} registers at {address}, got a confirmation of something else")
         return sent_ns
 
     async def _try_connect(self) -> None:

@@ -19,7 +19,7 @@ def role_of(certificate: bytes) -> str:
     """The one role of a DER certificate. RoleError when it has none, several, or one that is no UTF8String."""
     try:
         roles = [list(_values(value)) for oid, value in _extensions(certificate) if oid == ROLE_OID]
-    except (IndexError, ValueError, StopIteration):
+    except (IndexError, ValueError):
         raise RoleError("not a certificate that can be read") from None
     if len(roles) != 1:
         raise RoleError(f"it carries {len(roles) or 'no'} Modbus roles, expected one")
@@ -32,7 +32,7 @@ def role_of(certificate: bytes) -> str:
 def _extensions(certificate: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Object id and content of every extension."""
     ((_, signed),) = _values(certificate)
-    to_be_signed = next(_values(signed))[1]
+    (_, to_be_signed), *_ = _values(signed)
     for tag, content in _values(to_be_signed):
         if tag == EXTENSIONS:
             ((_, extensions),) = _values(content)

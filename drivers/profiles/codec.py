@@ -5,11 +5,14 @@ import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from drivers.links.modbus import BadAnswer
 from drivers.profiles.registers import MANUFACTURER_ALARM, RANGES, Register, WordOrder
 from drivers.readings import InverterState
 
 F32_MAX = 3.4028234663852886e38
+
+
+class OutOfBounds(ValueError):  # noqa: N818
+    """A register says what its profile calls impossible; the message is one line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,7 @@ def raw_of(register: Register, registers: Registers, order: WordOrder) -> float 
 
 
 def value_of(register: Register, registers: Registers, order: WordOrder) -> float:
-    """Value in SI units, in the device's own direction; NaN = there is none. BadAnswer out of its bounds."""
+    """Value in SI units, in the device's own direction; NaN = there is none. OutOfBounds where the profile says so."""
     raw = raw_of(register, registers, order)
     if raw is None:
         return math.nan
@@ -68,7 +71,7 @@ def value_of(register: Register, registers: Registers, order: WordOrder) -> floa
     least = -math.inf if register.at_least is None else register.at_least
     most = math.inf if register.at_most is None else register.at_most
     if not math.isfinite(value) or not least <= shown <= most:
-        raise BadAnswer(f"{register.name} says {shown:g} {register.unit}, expected {least:g} to {most:g}")
+        raise OutOfBounds(f"{register.name} says {shown:g} {register.unit}, expected {least:g} to {most:g}")
     return value
 
 

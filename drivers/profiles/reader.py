@@ -4,7 +4,17 @@ import math
 from collections.abc import Iterable
 
 from drivers.links.modbus import ModbusLink
-from drivers.profiles.codec import Block, Registers, alarms_of, flag_of, read_plan, state_of, taken, value_of
+from drivers.profiles.codec import (
+    Block,
+    OutOfBounds,
+    Registers,
+    alarms_of,
+    flag_of,
+    read_plan,
+    state_of,
+    taken,
+    value_of,
+)
 from drivers.profiles.profile import Profile
 from drivers.profiles.roles import Role
 from drivers.readings import InverterState
@@ -54,7 +64,7 @@ class RoleReader:
         for block in self.plan:
             read = link.read_holding if block.function == 3 else link.read_input
             registers |= taken(block, await read(block.address, block.count))
-        return RoleValues(self, registers)
+        return RoleValues(self, registers, link)
 
     def __contains__(self, role: Role) -> bool:
         return role in self._registers
@@ -63,9 +73,9 @@ class RoleReader:
 class RoleValues:
     """What one reading said, by role; what the device does not have is NaN, unknown or the `default`."""
 
-    def __init__(self, reader: RoleReader, registers: Registers) -> None:
+    def __init__(self, reader: RoleReader, registers: Registers, link: ModbusLink) -> None:
         self._fields, self._order = reader._registers, reader._profile.word_order
-        self._registers = registers
+        self._registers, self._link = registers, link
 
     def number(self, role: Role) -> float:
         """SI value, positive in discharge (of a meter: in import); NaN = it does not say. BadAnswer out of bounds."""
@@ -73,7 +83,10 @@ class RoleValues:
         if register is None:
             return math.nan
         sign = -1.0 if register.positive in ("charge", "export") else 1.0
-        return sign * value_of(register, self._registers, self._order)
+        try:
+            return sign * value_of(register, self._registers, self._order)
+        except OutOfBounds as error:
+            self._link.reject(str(error))
 
     def state(self) -> InverterState:
         return state_of(self._fields["state"], self._registers, self._order)
