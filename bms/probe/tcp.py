@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isnan
 
 from bms.probe.answers import Answer, NothingAnswers, UrlError
 from drivers.inverters.sunspec.legacy import is_legacy
@@ -13,6 +14,7 @@ from drivers.profiles import Profile, shipped_profiles
 from drivers.profiles.reader import POLLED, RoleReader
 from drivers.readings import InverterState
 from drivers.sunspec import DeviceMap, SunSpecError, Value, discover, open_model
+from drivers.sunspec.battery import BatteryReading, read_battery
 
 URL = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):(?P<port>[0-9]{1,5})(?:/(?P<unit>[0-9]{1,3}))?")
 UNITS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 100, 126, 240, 247, 0)
@@ -111,13 +113,31 @@ async def _sunspec(where: Place, unit: int, link: ModbusLink, found: DeviceMap) 
     common = {name: text for name in COMMON if (text := _printable(values.get(name)))}
     models = [model.model_id for model in found.models]
     kind, why = _kind(found)
+    battery = await read_battery(link, found)
     says = (
         f"{where.host}:{where.port} unit {unit}: SunSpec at {found.base}, models {', '.join(map(str, models))}",
         _who(common),
+        *([] if battery is None else [_battery(battery)]),
         *([] if not why else [why]),
     )  # fmt: skip
     details = {"unit": unit, "kind": kind, "sunspec_base": found.base, "models": models, "common": common}
     return Answer(says, _fragment(kind, where, unit, ()), details)
+
+
+def _battery(said: BatteryReading) -> str:
+    words = {
+        "SoC": (100.0 * said.soc_frac, "%"),
+        "SoH": (100.0 * said.soh_frac, "%"),
+        "voltage": (said.voltage_v, "V"),
+        "lowest cell": (said.cell_voltage_v_min, "V"),
+        "highest cell": (said.cell_voltage_v_max, "V"),
+        "coldest module": (said.module_temperature_degc_min, "degC"),
+        "hottest module": (said.module_temperature_degc_max, "degC"),
+    }
+    known = [f"{name} {value:g} {unit}" for name, (value, unit) in words.items() if not isnan(value)]
+    counts = [f"{said.strings} strings"] if said.strings is not None else []
+    counts += [f"{len(said.cell_voltage_v)} cells one by one"] if said.cell_voltage_v else []
+    return f"its battery: {', '.join([*known, *counts]) or 'nothing said'}"
 
 
 def _printable(value: Value) -> str:
