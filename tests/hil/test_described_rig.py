@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from bms.controller import Controller
+from bms.protect.protection import ActiveFault
 from hil_rigs.bench import Bench
 from hil_rigs.rig import CanEndpoint, Endpoints, ModbusEndpoint, RigFile, find_rig, make_site
 from hil_rigs.run import simulate
@@ -78,3 +79,37 @@ def test_served_lines_end_with_the_profiles_names() -> None:
         "inverter modbus tcp 127.0.0.1:5020 unit 1 pcs-input-f32",
         "grid-meter modbus tcp 127.0.0.1:5020 unit 1 meter-input-f32",
     ]
+
+
+async def run_away(rig: RigFile) -> tuple[list[str], float]:
+    """Faults after a converter at power goes to 300 kW by itself, and how long the first took."""
+    bench = Bench(rig, 1)
+    site = make_site(bench.rig, await bench.start())
+    named: list[str] = []
+    at_s: list[float] = []
+    loop = asyncio.get_running_loop()
+
+    def on_trip(fault: ActiveFault) -> None:
+        named.append(fault.kind.id)
+        at_s.append(loop.time())
+
+    controller = Controller(
+        site, can_opener=bench.open_can, recorder=None, perf_clock=lambda: math.nan, on_trip=on_trip
+    )
+    tasks = [asyncio.create_task(bench.run()), asyncio.create_task(controller.run())]
+    await asyncio.sleep(AT_POWER_S)
+    bench.plant.converter.runaway_w = 300e3 if bench.plant.converter.ac_power_w < 0 else -300e3
+    since_s = loop.time()
+    await asyncio.sleep(3.0)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    bench.close()
+    return named, at_s[0] - since_s
+
+
+@pytest.mark.parametrize("profile", ["sunspec", *REVERSION_S])
+def test_converter_that_does_not_follow_is_named_within_2_s(profile: str) -> None:
+    named, after_s = run_virtual(run_away(rig_with(profile)), seed=1)
+    assert named[0] == "inverter_not_following"
+    assert after_s <= 2.0
