@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 from bms.site_applications import Application, GridSmoothing
 from bms.site_faults import FaultSetting
 from bms.site_limits import Balancing, Limits, Precharge
-from bms.site_links import HOST, READ_ONLY, ModbusDevice, SerialPort, Tls, broken_ports
+from bms.site_links import HOST, READ_ONLY, ModbusDevice, SerialPort, Tls, broken_lines
 from bms.site_safety import NATIVE, Safety, SafetyInput
 from drivers.config.config_yaml import ConfigErrors, dump_yaml, load_strict
 from drivers.config.settings import RELATION, Broken, Loc, Settings, about, name_or_beside
@@ -323,7 +323,7 @@ class Site(SiteSettings):
     def broken_relations(self) -> Iterator[Broken]:
         yield from super().broken_relations()
         yield from self._broken_racks()
-        yield from broken_ports({"inverter": self.inverter, "grid_meter": self.grid_meter})
+        yield from broken_lines({"inverter": self.inverter, "grid_meter": self.grid_meter})
         yield from self.below("inverter.poll_period_s", "limits.inverter_age_s_max")
         yield from self.below("grid_meter.poll_period_s", "limits.meter_age_s_max")
 

@@ -1,7 +1,6 @@
 """How a Modbus device of a site is reached: over TCP, inside TLS, or at a serial line."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator
@@ -19,7 +18,7 @@ READ_ONLY = "ReadOnlySunSpec"
 
 
 class SerialPort(Settings):
-    """A serial line with Modbus RTU; one device a line."""
+    """A serial line with Modbus RTU; several units may share it."""
 
     port: Annotated[str, about("", "serial port, as /dev/ttyUSB0", **PATH)]
     baudrate: Annotated[int, about("bit/s", "speed", "Modbus over Serial Line 1.02", ge=1200, le=4_000_000)] = 19_200
@@ -84,12 +83,16 @@ class ModbusDevice(Settings):
             yield Broken(("unit",), self.unit, "no unit of a serial line", "1 to 247", (("serial",),))
 
 
-def broken_ports(devices: dict[str, ModbusDevice]) -> Iterator[Broken]:
-    """A serial line carries one device: replies on it do not say whose they are."""
+def broken_lines(devices: dict[str, ModbusDevice]) -> Iterator[Broken]:
+    """Devices at one serial line have it set alike and are different units."""
     first: dict[str, str] = {}
     for name, device in devices.items():
-        if device.serial is not None:
-            port = device.serial.port
-            if (twin := first.setdefault(str(Path(port).resolve()), name)) != name:
-                other = ((twin, "serial", "port"),)
-                yield Broken((name, "serial", "port"), port, f"same line as {twin}", "one of its own", other)
+        if device.serial is None or (twin := first.setdefault(device.serial.port, name)) == name:
+            continue
+        other = devices[twin]
+        if device.serial != other.serial:
+            wrong, expected = f"set otherwise than in {twin}", "the same baudrate, parity and stop bits"
+            yield Broken((name, "serial"), "a mapping", wrong, expected, ((twin, "serial"),))
+        if device.unit == other.unit:
+            wrong = f"same unit as {twin} at one line"
+            yield Broken((name, "unit"), device.unit, wrong, "one of its own", ((twin, "unit"), (name, "serial")))

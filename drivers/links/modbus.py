@@ -159,12 +159,15 @@ class ModbusLink:
             client.close()
             raise
         if connected:
-            self.refusal = None
-            self._client = client
-            self._timeouts_in_a_row = 0
-            self._connects += 1
+            self._connected_by(client)
         else:
             client.close()
+
+    def _connected_by(self, client: ModbusBaseClient) -> None:
+        self.refusal = None
+        self._client = client
+        self._timeouts_in_a_row = 0
+        self._connects += 1
 
     def _make_client(self) -> ModbusBaseClient:
         return AsyncModbusTcpClient(

@@ -235,6 +235,32 @@ RELATIONS = [
         "site.yaml:15:44: inverter.poll_period_s: too slow to refresh reversion_s (got 0.6), expected at most 0.5",
     ),
     (
+        "host: 127.0.0.1, port: 5020",
+        "port: 5020",
+        "site.yaml:15:1: inverter.host: missing (got nothing), expected a host name or address, or serial",
+    ),
+    (
+        "port: 5020",
+        "serial: {port: /dev/ttyS0}",
+        "site.yaml:15:18: inverter.host: beside serial (got 'host'), expected one way to the device",
+    ),
+    (
+        "host: 127.0.0.1, port: 5020",
+        "serial: {port: /dev/ttyS0}, unit: 248",
+        "site.yaml:15:46: inverter.unit: no unit of a serial line (got 248), expected 1 to 247",
+    ),
+    (
+        "inverter: {host: 127.0.0.1, port: 5020}\ngrid_meter: {host: 127.0.0.1, port: 5021}",
+        "inverter: {serial: {port: /dev/ttyS0}}\ngrid_meter: {serial: {port: /dev/ttyS0}}",
+        "site.yaml:16:22: grid_meter.unit: same unit as inverter at one line (got 1), expected one of its own",
+    ),
+    (
+        "inverter: {host: 127.0.0.1, port: 5020}\ngrid_meter: {host: 127.0.0.1, port: 5021}",
+        "inverter: {serial: {port: /dev/ttyS0}}\ngrid_meter: {serial: {port: /dev/ttyS0, baudrate: 9600}, unit: 2}",
+        "site.yaml:16:22: grid_meter.serial: set otherwise than in inverter (got 'a mapping'), "
+        "expected the same baudrate, parity and stop bits",
+    ),
+    (
         "port: 5021",
         "poll_period_s: 0.5",
         "site.yaml:16:46: grid_meter.poll_period_s: not below limits.meter_age_s_max, 0.5 by default (got 0.5), "

@@ -1,6 +1,8 @@
 """Modbus RTU at a pseudo-terminal, byte by byte: golden frames, and late replies that belong to another request."""
 
 import asyncio
+import contextlib
+import dataclasses
 import os
 import pty
 import tty
@@ -156,3 +158,58 @@ async def test_cable_that_is_pulled_out_ends_the_connection() -> None:
         with pytest.raises(LinkDown):
             await link.read_holding(107, 3)
         assert not link.health.connected
+
+
+@asynccontextmanager
+async def shared_line() -> AsyncIterator[tuple[SerialLink, SerialLink, Device]]:
+    """Units 17 and 18 at one line."""
+    async with line() as (link, device):
+        other = SerialLink(link._bus.line, 18)
+        await asyncio.wait_for(other.connect(), 5.0)
+        try:
+            yield link, other, device
+        finally:
+            other.close()
+
+
+async def test_two_units_share_a_line_one_request_at_a_time() -> None:
+    waiting: list[bytes] = []
+
+    def answer(request: bytes) -> bytes:
+        waiting.append(request)
+        assert len(request) == 8, "one request at a time"
+        return framed(f"{request[0]:02X} 03 02 00 {request[0]:02X}")
+
+    async with shared_line() as (link, other, device):
+        device.answer = answer
+        reads = [unit.read_holding(0, 1) for _ in range(5) for unit in (link, other)]
+        assert await asyncio.gather(*reads) == [[17], [18]] * 5
+        assert len(waiting) == 10
+
+
+async def test_late_reply_of_one_unit_is_not_taken_for_the_other_units_answer() -> None:
+    async with shared_line() as (link, other, device):
+        with pytest.raises(LinkTimeout):
+            await link.read_holding(0, 1)
+        late = [framed("11 03 02 00 07")]
+        device.answer = lambda request: (late.pop() if late else b"") + framed("12 03 02 00 09")
+        with contextlib.suppress(LinkTimeout):  # the stranger in front may cost one more try
+            await other.read_holding(0, 1)
+        assert await other.read_holding(0, 1) == [9]
+
+
+async def test_unit_that_is_given_up_leaves_the_line_open_for_the_other() -> None:
+    async with shared_line() as (link, other, device):
+        device.answer = lambda request: framed("12 03 02 00 09") if request[0] == 18 else None
+        for _ in range(3):
+            with pytest.raises(LinkTimeout):
+                await link.read_holding(0, 1)
+        assert not link.health.connected
+        assert await other.read_holding(0, 1) == [9]
+        assert other.health.reconnects == 0
+
+
+async def test_line_that_is_set_otherwise_is_refused() -> None:
+    async with line() as (link, _):
+        with pytest.raises(ValueError, match="is in use with other settings"):
+            SerialLink(dataclasses.replace(link._bus.line, baudrate=9600), 18)
