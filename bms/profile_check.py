@@ -7,7 +7,7 @@ from pathlib import Path
 from drivers.config.config_yaml import ConfigErrors, load_strict
 from drivers.profiles import Profile
 from drivers.profiles.codec import Block
-from drivers.profiles.profile import Listens, Reverts
+from drivers.profiles.parts import Listens, Reverts
 from drivers.profiles.reader import read_plans
 
 KEEPS_ON = "WARNING: in silence it keeps its last set-point for ever; a dead controller does not stop it"

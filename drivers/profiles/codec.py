@@ -5,7 +5,8 @@ import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from drivers.profiles.registers import MANUFACTURER_ALARM, RANGES, Register, WordOrder
+from drivers.profiles.maps import MANUFACTURER_ALARM
+from drivers.profiles.registers import RANGES, Register, WordOrder
 from drivers.readings import InverterState
 
 F32_MAX = 3.4028234663852886e38

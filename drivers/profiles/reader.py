@@ -54,9 +54,9 @@ class RoleReader:
 
     def __init__(self, profile: Profile, roles: Iterable[Role]) -> None:
         found = [profile.find(role) for role in roles]
-        self._profile = profile
-        self._registers = {register.role: register for register in found if register is not None and register.readable}
-        self.plan = read_plan(self._registers.values(), profile.read_gap_max, profile.read_count_max)
+        self.word_order = profile.word_order
+        self.fields = {register.role: register for register in found if register is not None and register.readable}
+        self.plan = read_plan(self.fields.values(), profile.read_gap_max, profile.read_count_max)
 
     async def read(self, link: ModbusLink) -> "RoleValues":
         """All of them anew. Link errors pass."""
@@ -67,14 +67,14 @@ class RoleReader:
         return RoleValues(self, registers, link)
 
     def __contains__(self, role: Role) -> bool:
-        return role in self._registers
+        return role in self.fields
 
 
 class RoleValues:
     """What one reading said, by role; what the device does not have is NaN, unknown or the `default`."""
 
     def __init__(self, reader: RoleReader, registers: Registers, link: ModbusLink) -> None:
-        self._fields, self._order = reader._registers, reader._profile.word_order
+        self._fields, self._order = reader.fields, reader.word_order
         self._registers, self._link = registers, link
 
     def number(self, role: Role) -> float:

@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from drivers.profiles import Profile
-from drivers.profiles.profile import Listens, Reverts, Step
-from drivers.profiles.registers import MANUFACTURER_ALARM, Register
+from drivers.profiles.maps import MANUFACTURER_ALARM
+from drivers.profiles.parts import Listens, Reverts, Step
+from drivers.profiles.registers import Register
 from drivers.profiles.roles import Role
 from drivers.readings import InverterState
 from hil_rigs.devices.described_registers import HOLDING, INPUT, DescribedRegisters

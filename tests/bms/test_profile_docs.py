@@ -8,8 +8,9 @@ from pydantic.fields import FieldInfo
 
 from drivers.config.config_yaml import parse_strict
 from drivers.profiles import Profile, shipped_profiles
-from drivers.profiles.profile import FixedRating, Listens, Reverts, Step
-from drivers.profiles.registers import AlarmMap, Register, StateMap
+from drivers.profiles.maps import AlarmMap, StateMap
+from drivers.profiles.parts import FixedRating, Listens, Reverts, Step
+from drivers.profiles.registers import Register
 from tests.bms.test_site_docs import row
 
 PAGE = (Path(__file__).parents[2] / "docs" / "profiles.md").read_text(encoding="utf-8")

@@ -9,7 +9,8 @@ from math import isnan
 from drivers.inverters.device import SetPoint, Write
 from drivers.links.modbus import ModbusLink
 from drivers.profiles.codec import encode, nearest_raw
-from drivers.profiles.profile import Listens, Profile, Step
+from drivers.profiles.parts import Listens, Step
+from drivers.profiles.profile import Profile
 from drivers.profiles.reader import CONFIRMED, POLLED, RATING, RoleReader
 from drivers.profiles.registers import Register
 from drivers.profiles.roles import Role
