@@ -9,6 +9,7 @@ import pytest
 from bms.controller import Controller
 from bms.protect.protection import ActiveFault
 from hil_rigs.bench import Bench
+from hil_rigs.fault_spec import parse_fault
 from hil_rigs.rig import CanEndpoint, Endpoints, ModbusEndpoint, RigFile, find_rig, make_site
 from hil_rigs.run import simulate
 from hil_rigs.serve import served_devices
@@ -113,3 +114,21 @@ def test_converter_that_does_not_follow_is_named_within_2_s(profile: str) -> Non
     named, after_s = run_virtual(run_away(rig_with(profile)), seed=1)
     assert named[0] == "inverter_not_following"
     assert after_s <= 2.0
+
+
+INJECTED = {
+    "inverter-local@8": "inverter_local_control",
+    "inverter-alarm@8::7": "inverter_over_temperature",
+    "inverter-alarm@8::16": "inverter_manufacturer_alarm",
+    "inverter-says-off@8": "inverter_power_while_stopped",
+    "inverter-dc-voltage@8": "inverter_dc_voltage_mismatch",
+    "grid-voltage@8::205": "grid_voltage_low",
+}
+
+
+@pytest.mark.parametrize(("fault", "named"), INJECTED.items())
+def test_fault_of_a_described_device_is_named(fault: str, named: str) -> None:
+    outcome = simulate(find_rig("described"), seed=5, duration_s=10.5, faults=[parse_fault(fault)])
+    first = outcome.trips[0]
+    assert first.fault_id == named
+    assert 8.0 <= first.at_s <= 10.5
