@@ -58,7 +58,22 @@ def _parser() -> argparse.ArgumentParser:
     faults.add_argument("--json", action="store_true", help="print one JSON document")
     faults.set_defaults(does=_faults)
     _add_estimate(commands)
+    _add_profile(commands)
+    probe = commands.add_parser("probe", help="find out what answers on a link", description=_probe.__doc__)
+    probe.add_argument("url", metavar="URL", help="tcp://HOST:PORT or tcp://HOST:PORT/UNIT")
+    probe.add_argument("--json", action="store_true", help="print one JSON document")
+    probe.set_defaults(does=_probe)
     return parser
+
+
+def _add_profile(commands: Any) -> None:
+    profile = commands.add_parser("profile", help="check a device described as data",
+                                  description="Devices described as data: see docs/profiles.md.")  # fmt: skip
+    does = profile.add_subparsers(required=True, metavar="WHAT")
+    check = does.add_parser("check", help="check a profile", description=_check_profile.__doc__)
+    check.add_argument("file", metavar="FILE", type=Path, help="profile (YAML)")
+    check.add_argument("--json", action="store_true", help="print one JSON document")
+    check.set_defaults(does=_check_profile)
 
 
 def _add_estimate(commands: Any) -> None:
@@ -129,11 +144,11 @@ def _run(arguments: argparse.Namespace) -> int:
     """Connect to the site's devices, close contactors and run its applications until Ctrl-C: then 0 W, converter
     stopped, contactors open. SoC, counters and latched faults are those of the run before; exit status 1 when a fault
     tripped or is still latched."""
-    from bms.config_yaml import ConfigErrors
     from bms.record import RecordError
     from bms.run import run_site
     from bms.site import load_site
     from bms.state.process import StateError
+    from drivers.config.config_yaml import ConfigErrors
 
     try:
         site = load_site(arguments.site)
@@ -160,8 +175,9 @@ def _show(arguments: argparse.Namespace) -> str:
 
 def _check(arguments: argparse.Namespace) -> int:
     """Check a site file and print all errors at once, each with file, line and column."""
-    from bms.config_yaml import ConfigErrors
+    from bms.profile_check import KEEPS_ON
     from bms.site import load_site
+    from drivers.config.config_yaml import ConfigErrors
 
     try:
         site = load_site(arguments.site)
@@ -172,11 +188,28 @@ def _check(arguments: argparse.Namespace) -> int:
             print(errors, file=sys.stderr)
         return 2
     cells = sum(rack.cells for rack in site.racks)
+    warnings = [] if site.inverter.reverts else [f"inverter {site.inverter.profile}: {KEEPS_ON}"]
     if arguments.json:
-        print(json.dumps({"ok": True, "errors": []}))
+        print(json.dumps({"ok": True, "errors": [], "warnings": warnings}))
     else:
-        print(f"{arguments.site}: fine ({site.name}: {len(site.racks)} racks, {cells} cells)")
+        print(f"{arguments.site}: fine ({site.name}: {len(site.racks)} racks, {cells} cells)", *warnings, sep="\n")
     return 0
+
+
+def _probe(arguments: argparse.Namespace) -> int:
+    """Ask a link what is there and print it as the fragment of a site file. It only reads. Exit status 1 when nothing
+    answers, or nothing that a site file can name."""
+    from bms.probe import probe
+
+    return probe(arguments.url, as_json=arguments.json)
+
+
+def _check_profile(arguments: argparse.Namespace) -> int:
+    """Check a profile and print all errors at once, each with file, line and column; of a right one, which reads the
+    driver will make and what the device does in silence."""
+    from bms.profile_check import check_profile
+
+    return check_profile(arguments.file, as_json=arguments.json)
 
 
 def _reset(arguments: argparse.Namespace) -> int:
@@ -184,10 +217,10 @@ def _reset(arguments: argparse.Namespace) -> int:
     may close; else it counts from the next start on. A fault whose cause is still there trips again: exit status 1."""
     import time
 
-    from bms.config_yaml import ConfigErrors
     from bms.site import load_site
     from bms.state.files import StateFiles
     from bms.state.reset import ResetError, reset
+    from drivers.config.config_yaml import ConfigErrors
 
     try:
         site = load_site(arguments.site)
@@ -214,11 +247,11 @@ def _maintain(arguments: argparse.Namespace) -> int:
     SITE rack_maintenance --target RACK` gives it back."""
     import time
 
-    from bms.config_yaml import ConfigErrors
     from bms.site import load_site
     from bms.state.files import StateFiles
     from bms.state.maintain import maintain
     from bms.state.reset import ResetError
+    from drivers.config.config_yaml import ConfigErrors
 
     try:
         site = load_site(arguments.site)

@@ -262,6 +262,8 @@ class Controller:
     def _report_faults(self, battery: BatteryState, at_ns: int, protected: Protected) -> None:
         for fault_id, rack, detail in battery.faults:
             self._protection.report(fault_id, rack, detail, at_ns)
+        if self._inverter.silence is not None:
+            self._protection.report("inverter_keeps_on", "inverter", self._inverter.silence, at_ns)
         if self._guard.stopped:
             self._protection.report("guard_stop", "guard", self._guard.stopped, at_ns)
         for fault in protected.tripped:

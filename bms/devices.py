@@ -6,8 +6,10 @@ from typing import Protocol
 from bms.site import GridMeterDevice, InverterDevice, Rack
 from drivers.cell_monitors.native import NativeRackMonitor
 from drivers.commands import BleedCommand, InverterCommand, OutputsCommand, RackCommand
+from drivers.inverters.described import DescribedInverter
 from drivers.inverters.sunspec import SunSpecInverter
 from drivers.links.can import CanOpener
+from drivers.meters.described import DescribedMeter
 from drivers.meters.sunspec import SunSpecMeter
 from drivers.readings import InverterRating, InverterReading, LinkHealth, MeterReading, RackReading, SentPower
 
@@ -28,6 +30,10 @@ class Inverter(Device, Protocol):
     @property
     def sent(self) -> SentPower | None: ...
 
+    @property
+    def silence(self) -> str | None:
+        """Why nothing takes it to 0 W when nobody speaks to it any more; None = it goes there by itself."""
+
     def command(self, command: InverterCommand) -> None: ...
 
 
@@ -42,20 +48,18 @@ class RackMonitor(Device, Protocol):
 
 
 def open_inverter(device: InverterDevice, on_reading: Callable[[InverterReading], None]) -> Inverter:
-    drivers = {"sunspec": SunSpecInverter}
-    return drivers[device.driver](
-        device.host,
-        device.port,
-        device.unit,
-        on_reading,
-        poll_period_s=device.poll_period_s,
-        reversion_s=device.reversion_s,
-    )
+    link = device.open_link()
+    period_s, reversion_s = device.poll_period_s, device.reversion_s
+    if device.description is not None:
+        return DescribedInverter(link, device.description, on_reading, period_s, reversion_s)
+    return SunSpecInverter(link, on_reading, period_s, reversion_s)
 
 
 def open_meter(device: GridMeterDevice, on_reading: Callable[[MeterReading], None]) -> Device:
-    drivers = {"sunspec": SunSpecMeter}
-    return drivers[device.driver](device.host, device.port, device.unit, on_reading, poll_period_s=device.poll_period_s)
+    link = device.open_link()
+    if device.description is not None:
+        return DescribedMeter(link, device.description, on_reading, poll_period_s=device.poll_period_s)
+    return SunSpecMeter(link, on_reading, poll_period_s=device.poll_period_s)
 
 
 def open_rack(rack: Rack, can_opener: CanOpener) -> RackMonitor:

@@ -1,6 +1,7 @@
 """The site file: every device, limit and application of one site, checked as a whole before anything starts."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -8,13 +9,17 @@ from can.interfaces import VALID_INTERFACES
 from pydantic import AfterValidator, Field, ValidationInfo
 from pydantic_core import PydanticCustomError
 
-from bms.config_yaml import ConfigErrors, dump_yaml, load_strict
-from bms.settings import RELATION, Broken, Loc, Settings, about, name_or_beside
 from bms.site_applications import Application, GridSmoothing
 from bms.site_faults import FaultSetting
 from bms.site_limits import Balancing, Limits, Precharge
+from bms.site_links import HOST, READ_ONLY, ModbusDevice, SerialPort, Tls, broken_lines
 from bms.site_safety import NATIVE, Safety, SafetyInput
+from drivers.config.config_yaml import ConfigErrors, dump_yaml, load_strict
+from drivers.config.settings import RELATION, Broken, Loc, Settings, about, name_or_beside
+from drivers.config.shipped import UnknownNameError
 from drivers.links.can import CanConfig
+from drivers.links.modbus_tls import TlsError
+from drivers.profiles import Profile, find_profile
 from kernels.parameters import load_cell
 
 __all__ = [
@@ -31,10 +36,13 @@ __all__ = [
     "Precharge",
     "Rack",
     "Safety",
+    "SerialPort",
     "Site",
     "SiteSettings",
+    "Tls",
     "dump_site",
     "existing_cell",
+    "known_profile",
     "load_site",
 ]
 
@@ -42,7 +50,6 @@ CONTACTOR_WATCHDOG_S = 4
 """A rack's own I/O opens its contactors this long after the last command (native rack monitor)."""
 
 NAME = {"pattern": r"^[a-z][a-z0-9-]{0,31}$", "shape": "a name of at most 32 lower-case letters, digits and -"}
-HOST = {"pattern": r"^[A-Za-z0-9.:_-]{1,253}$", "shape": "a host name or address"}
 CHOICE = "engineering choice"
 WORD = {"pattern": r"^\S{1,64}$", "shape": "a word without spaces"}
 
@@ -58,6 +65,28 @@ def existing_cell(name: str, info: ValidationInfo) -> str:
         expected = "name or path of a cell's parameter file"
         raise PydanticCustomError(RELATION, "{wrong}", {"wrong": str(error), "expected": expected}) from None
     return name
+
+
+def known_profile(name: str, info: ValidationInfo) -> str:
+    """Validator: a device's profile, found and read when a settings file is loaded."""
+    if info.context is None:
+        return name
+    name = name_or_beside(name, info)
+    try:
+        find_profile(name)
+    except UnknownNameError as error:
+        context = {"wrong": str(error), "expected": "name or path of a profile"}
+        raise PydanticCustomError(RELATION, "{wrong}", context) from None
+    except ConfigErrors as errors:
+        first = errors.problems[0]
+        wrong = f"{errors.file}:{first.line}:{first.column}: {first.text}"
+        more = f" and {len(errors.problems) - 1} more" if len(errors.problems) > 1 else ""
+        context = {"wrong": wrong + more, "expected": "a right profile, see bms profile check"}
+        raise PydanticCustomError(RELATION, "{wrong}", context) from None
+    return name
+
+
+ProfileName = Annotated[str, AfterValidator(known_profile)]
 
 
 class Controller(Settings):
@@ -151,13 +180,15 @@ class Rack(Settings):
         return self.modules * self.cells_per_module
 
 
-class InverterDevice(Settings):
+class InverterDevice(ModbusDevice):
     """The converter on the common DC bus."""
 
-    driver: Annotated[Literal["sunspec"], about("", "driver of the converter", "the only one")] = "sunspec"
-    host: Annotated[str, about("", "host of its Modbus TCP server", **HOST)]
-    port: Annotated[int, about("", "TCP port of its Modbus server", "Modbus", ge=1, le=65_535)] = 502
-    unit: Annotated[int, about("", "Modbus unit", "Modbus TCP", ge=0, le=255)] = 1
+    driver: Annotated[
+        Literal["sunspec", "profile"], about("", "how it speaks: SunSpec, or as a profile describes", "SunSpec")
+    ] = "sunspec"
+    profile: Annotated[
+        ProfileName | None, about("", "name or path of its profile, see profiles.md", min_length=1, max_length=500)
+    ] = None
     poll_period_s: Annotated[float, about("s", "it is read and written this often", "control tick", gt=0, le=10)] = 0.1
     reversion_s: Annotated[
         int, about("s", "it goes to 0 W by itself this long after the last command", "shortest in SunSpec", ge=1, le=60)
@@ -173,7 +204,24 @@ class InverterDevice(Settings):
         float, about("s", "lag with which its power follows a set-point", "usual for grid-following PCS", gt=0, le=10)
     ] = 0.03
 
+    @property
+    def description(self) -> Profile | None:
+        """The profile that describes it; None for a SunSpec device."""
+        return None if self.profile is None else find_profile(self.profile)
+
+    @property
+    def reverts(self) -> bool:
+        """It goes to 0 W by itself when nobody speaks to it any more."""
+        return self.description is None or self.description.reverts
+
     def broken_relations(self) -> Iterator[Broken]:
+        yield from super().broken_relations()
+        yield from broken_profile(self.driver, self.profile, "inverter")
+        yield from self._broken_role()
+        description = self.description
+        wrong_time = None if description is None else description.wrong_reversion(self.reversion_s)
+        if wrong_time is not None:
+            yield replace(wrong_time, others=(("profile",),))
         if self.reversion_s >= CONTACTOR_WATCHDOG_S:
             wrong = "not below the contactors' own watchdog: a dead gateway would open them under load"
             yield Broken(("reversion_s",), self.reversion_s, wrong, f"less than {CONTACTOR_WATCHDOG_S}")
@@ -181,14 +229,37 @@ class InverterDevice(Settings):
             wrong, expected = "too slow to refresh reversion_s", f"at most {self.reversion_s / 2:g}"
             yield Broken(("poll_period_s",), self.poll_period_s, wrong, expected, (("reversion_s",),))
 
+    def _broken_role(self) -> Iterator[Broken]:
+        try:
+            reads_only = self.tls is not None and self.tls.files.role == READ_ONLY
+        except TlsError:
+            return  # said where the files are
+        if reads_only:
+            wrong = f"its role {READ_ONLY} may not send set-points"
+            yield Broken(("tls", "certificate"), READ_ONLY, wrong, "a certificate whose role may write")
 
-class GridMeterDevice(Settings):
+
+def broken_profile(driver: str, profile: str | None, kind: str) -> Iterator[Broken]:
+    """A device has a profile exactly if its driver needs one, and one of its kind."""
+    if driver == "profile" and profile is None:
+        yield Broken(("profile",), None, "missing for driver profile", "name or path of a profile", (("driver",),))
+    if profile is None:
+        return
+    if driver != "profile":
+        yield Broken(("profile",), profile, f"not for driver {driver}", "driver: profile", (("driver",),))
+    if (other := find_profile(profile).kind) != kind:
+        yield Broken(("profile",), profile, f"describes a device of kind {other}", f"a profile of kind {kind}")
+
+
+class GridMeterDevice(ModbusDevice):
     """The meter at the connection to the grid."""
 
-    driver: Annotated[Literal["sunspec"], about("", "driver of the meter", "the only one")] = "sunspec"
-    host: Annotated[str, about("", "host of its Modbus TCP server", **HOST)]
-    port: Annotated[int, about("", "TCP port of its Modbus server", "Modbus", ge=1, le=65_535)] = 502
-    unit: Annotated[int, about("", "Modbus unit", "Modbus TCP", ge=0, le=255)] = 1
+    driver: Annotated[
+        Literal["sunspec", "profile"], about("", "how it speaks: SunSpec, or as a profile describes", "SunSpec")
+    ] = "sunspec"
+    profile: Annotated[
+        ProfileName | None, about("", "name or path of its profile, see profiles.md", min_length=1, max_length=500)
+    ] = None
     poll_period_s: Annotated[float, about("s", "it is read this often", "half a control tick", gt=0, le=10)] = 0.05
     frequency_hz_nominal: Annotated[
         Literal[50, 60] | None, about("Hz", "the grid's frequency", "the nearer of 50 and 60 Hz")
@@ -202,6 +273,15 @@ class GridMeterDevice(Settings):
     voltage_off_frac_max: Annotated[
         float, about("frac", "further off the nominal there is a warning", "EN 50160: 10 %", gt=0, le=0.5)
     ] = 0.1
+
+    @property
+    def description(self) -> Profile | None:
+        """The profile that describes it; None for a SunSpec device."""
+        return None if self.profile is None else find_profile(self.profile)
+
+    def broken_relations(self) -> Iterator[Broken]:
+        yield from super().broken_relations()
+        yield from broken_profile(self.driver, self.profile, "meter")
 
 
 class SiteSettings(Settings):
@@ -264,6 +344,7 @@ class Site(SiteSettings):
         yield from super().broken_relations()
         yield from self._broken_racks()
         yield from self._broken_supply()
+        yield from broken_lines({"inverter": self.inverter, "grid_meter": self.grid_meter})
         yield from self.below("inverter.poll_period_s", "limits.inverter_age_s_max")
         yield from self.below("grid_meter.poll_period_s", "limits.meter_age_s_max")
 

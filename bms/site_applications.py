@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
-from bms.settings import Broken, Settings, about
+from drivers.config.settings import Broken, Settings, about
 
 
 class GridSmoothing(Settings):

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from bms.protect.faults import FAULTS, Action, FaultKind, Level
-from bms.settings import Broken, Settings, about
+from drivers.config.settings import Broken, Settings, about
 
 WORDS = {
     "warn": Action.WARN,

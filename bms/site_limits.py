@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import model_validator
 
-from bms.settings import Broken, Settings, about
+from drivers.config.settings import Broken, Settings, about
 
 CELL = "data-sheet class of LFP/graphite cells of 280 to 314 Ah"
 CURVE = "LFP charge curve that ends at 3.50 V"

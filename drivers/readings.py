@@ -6,7 +6,7 @@ that a frozen dataclass takes to make.
 
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
-from math import nan
+from math import isnan, nan
 from typing import NamedTuple
 
 import numpy as np
@@ -61,6 +61,14 @@ class InverterRating:
     def known(self) -> bool:
         """Both are numbers; a device may not say (NaN)."""
         return self.charge_power_w_max >= 0.0 and self.discharge_power_w_max >= 0.0
+
+    def clamped_w(self, power_w: float) -> float:
+        """`power_w` (discharge positive) within the nameplate, where that is known."""
+        if not isnan(self.charge_power_w_max):
+            power_w = max(power_w, -self.charge_power_w_max)
+        if not isnan(self.discharge_power_w_max):
+            power_w = min(power_w, self.discharge_power_w_max)
+        return power_w
 
 
 @dataclass(frozen=True, slots=True)

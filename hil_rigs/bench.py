@@ -9,6 +9,9 @@ import numpy as np
 from drivers.clock import loop_ns
 from drivers.frames import FrameBatch
 from drivers.links.can import CanConfig, CanPort
+from drivers.profiles import find_profile
+from hil_rigs.devices.described_inverter import DescribedInverterDevice
+from hil_rigs.devices.described_meter import DescribedMeterDevice
 from hil_rigs.devices.modbus_server import ModbusServer
 from hil_rigs.devices.rack_control import RackControl
 from hil_rigs.devices.rack_node import SLOT_NS, RackNode
@@ -19,7 +22,7 @@ from hil_rigs.load_spec import LoadSpec
 from hil_rigs.plant.build import build_plant
 from hil_rigs.plant.enclosure import Enclosure, bus_insulation_kohm
 from hil_rigs.plant.rack import RackPlant
-from hil_rigs.rig import CanEndpoint, Endpoints, ModbusEndpoint, RigFile
+from hil_rigs.rig import SUNSPEC, CanEndpoint, Endpoints, ModbusEndpoint, RigFile
 from hil_rigs.rig_plant import plant_config
 from hil_rigs.truth import Truth
 from hil_rigs.world.canbus import CanBus
@@ -62,12 +65,10 @@ class Bench:
             )
             for index, (rack, bus) in enumerate(zip(self.plant.racks, self.buses.values(), strict=True))
         ]  # fmt: skip
-        self.inverter = SunSpecInverterDevice(self.plant.converter, self._battery)
+        self.inverter = self._inverter()
         if rig.plant.converter == "forming":
             self.form_island()
-        self.meter = SunSpecMeterDevice(
-            lambda: self.plant.grid_power_w, lambda: self.plant.frequency_hz, self._grid_power_w_max()
-        )
+        self.meter = self._meter()
         self.inverter_server = ModbusServer(self.inverter, UNIT)
         self.meter_server = ModbusServer(self.meter, UNIT)
         self.truth = Truth(self.plant, signals)
@@ -85,13 +86,20 @@ class Bench:
 
     def form_island(self) -> None:
         """The grid is lost, and the converter makes one of its own."""
-        self.inverter.grid_forming = True
-        self.plant.form_island(lambda: self.inverter.cap_w)
+        device = self._sunspec()
+        device.grid_forming = True
+        self.plant.form_island(lambda: device.cap_w)
 
     def join_grid(self) -> None:
         """The grid is back, and the converter follows it."""
-        self.inverter.grid_forming = False
+        self._sunspec().grid_forming = False
         self.plant.join_grid()
+
+    def _sunspec(self) -> SunSpecInverterDevice:
+        """The converter, as one that can say whether it forms; TypeError for one that only a profile describes."""
+        if not isinstance(self.inverter, SunSpecInverterDevice):
+            raise TypeError(f"rig {self.rig.name}: a converter of a profile does not say whether it forms a grid")
+        return self.inverter
 
     def wall_clock(self) -> float:
         """Seconds since 1970 as the rig's time server says."""
@@ -144,6 +152,19 @@ class Bench:
     def _control(self, rack: RackPlant) -> RackControl | None:
         """The rack's own BMS where that moves the contactors."""
         return RackControl(rack, precharges=not self._by_converter) if self.rig.plant.contactors == "rack" else None
+
+    def _inverter(self) -> SunSpecInverterDevice | DescribedInverterDevice:
+        profile = self.rig.plant.inverter_profile
+        if profile == SUNSPEC:
+            return SunSpecInverterDevice(self.plant.converter, self._battery)
+        return DescribedInverterDevice(self.plant.converter, find_profile(profile))
+
+    def _meter(self) -> SunSpecMeterDevice | DescribedMeterDevice:
+        profile = self.rig.plant.meter_profile
+        measured = lambda: self.plant.grid_power_w, lambda: self.plant.frequency_hz
+        if profile == SUNSPEC:
+            return SunSpecMeterDevice(*measured, self._grid_power_w_max())
+        return DescribedMeterDevice(*measured, find_profile(profile))
 
     def _insulation_kohm(self, index: int) -> float:
         return bus_insulation_kohm(self.enclosures, self.plant.racks, index)

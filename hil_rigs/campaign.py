@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+from drivers.config.shipped import UnknownNameError
 from hil_rigs.fault_spec import FaultSpec
 from hil_rigs.judge import judge
 from hil_rigs.rig import find_rig
 from hil_rigs.run import Trip, simulate
 from hil_rigs.scenario import FOLDER, Scenario, find_scenario
-from hil_rigs.shipped import UnknownNameError
 from hil_rigs.signals import DRAWN
 from hil_rigs.thin import Curve, thinned
 from hil_rigs.verdict import Verdict

@@ -9,17 +9,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bms.config_yaml import ConfigErrors
 from bms.estimate.log import LogError
 from bms.install import require_siblings
 from bms.record import RecordError
+from drivers.config.config_yaml import ConfigErrors
+from drivers.config.shipped import UnknownNameError
 from hil_rigs.evaluate.cases import EvaluateError
 from hil_rigs.fault_spec import FaultSyntaxError
 from hil_rigs.faults import UnknownTargetError
 from hil_rigs.identify.runs import IdentifyError
 from hil_rigs.plant.load_file import LoadFileError
 from hil_rigs.run_command import RunError
-from hil_rigs.shipped import UnknownNameError
 
 BAD_INPUT = (ConfigErrors, RecordError, FaultSyntaxError, UnknownTargetError, LoadFileError, UnknownNameError,
              RunError, EvaluateError, IdentifyError, LogError)  # fmt: skip

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import ValidationError
 
-from bms.config_yaml import in_words
-from bms.settings import Broken, Settings, about
+from drivers.config.config_yaml import in_words
+from drivers.config.settings import Broken, Settings, about
 from hil_rigs.fault_kind import FaultKind as FaultKind
 from hil_rigs.fault_kind import target_words
 from hil_rigs.surrounding_faults import SURROUNDING_KINDS

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from bms.settings import Settings, about, beside_the_file
+from drivers.config.settings import Settings, about, beside_the_file
 
 RATED_POWER = about("W", "rated power of the load", gt=0, le=1e10)
 SCALE = about("", "factor on the load's power", "as it is", gt=0, le=1e4)

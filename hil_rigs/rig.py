@@ -1,20 +1,41 @@
 """Rig files: a simulated plant, its load and the settings that a controller of it should have."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, ValidationError
+from pydantic import AfterValidator, ValidationError, ValidationInfo
 
-from bms.config_yaml import in_words
-from bms.settings import Settings, about
-from bms.site import CanBus, GridMeterDevice, InverterDevice, Rack, Site, SiteSettings, existing_cell
+from bms.site import (
+    CanBus,
+    GridMeterDevice,
+    InverterDevice,
+    Rack,
+    Site,
+    SiteSettings,
+    existing_cell,
+    known_profile,
+)
+from drivers.config.config_yaml import in_words
+from drivers.config.settings import Broken, Settings, about
+from drivers.config.shipped import Shipped, find, shipped
+from drivers.profiles import find_profile
 from hil_rigs.load_spec import LoadSpec
-from hil_rigs.shipped import Shipped, find, shipped
 
+SUNSPEC = "sunspec"
+PROFILE = {"min_length": 1, "max_length": 500}
 FOLDER = Path(__file__).parent / "rigs"
 GRID_PHASE_V = 231.0
 """Of the simulated grid."""
+
+
+def existing_profile(name: str, info: ValidationInfo) -> str:
+    """Validator: SunSpec, or a profile that is found and right."""
+    if name == SUNSPEC:
+        return name
+    name = known_profile(name, info)
+    return str(Path(name).resolve()) if "/" in name else name
 
 
 class PlantSpec(Settings):
@@ -40,6 +61,25 @@ class PlantSpec(Settings):
     inverter_power_w: Annotated[float, about("W", "rated power of the converter", gt=0, le=1e9)]
     ambient_degc: Annotated[float, about("degC", "temperature around the racks", ge=-40, le=80)]
     fuse_a: Annotated[float, about("A", "rated current of each rack's main fuse", "twice a rack's", gt=0, le=1e5)] = 500
+    inverter_profile: Annotated[
+        str,
+        about("", "sunspec, or a profile's name or path: how the converter speaks", "SunSpec", **PROFILE),
+        AfterValidator(existing_profile),
+    ] = SUNSPEC
+    meter_profile: Annotated[
+        str,
+        about("", "sunspec, or a profile's name or path: how the grid meter speaks", "SunSpec", **PROFILE),
+        AfterValidator(existing_profile),
+    ] = SUNSPEC
+
+    def broken_relations(self) -> Iterator[Broken]:
+        for name, kind in (("inverter_profile", "inverter"), ("meter_profile", "meter")):
+            profile = getattr(self, name)
+            if profile != SUNSPEC and find_profile(profile).kind != kind:
+                yield Broken((name,), profile, f"not a profile of kind {kind}", f"one of kind {kind}")
+        if self.converter == "forming" and self.inverter_profile != SUNSPEC:
+            wrong, expected = "a converter of a profile cannot say that it forms", f"following, or {SUNSPEC}"
+            yield Broken(("converter",), self.converter, wrong, expected, (("inverter_profile",),))
 
 
 class RigFile(Shipped):
@@ -84,6 +124,11 @@ class Endpoints:
     racks: tuple[CanEndpoint, ...]
 
 
+def profile_name(profile: str) -> str:
+    """How a device speaks, in one word: `sunspec`, or the name inside the profile."""
+    return profile if profile == SUNSPEC else find_profile(profile).name
+
+
 def find_rig(name_or_path: str) -> RigFile:
     """A shipped rig or a file. UnknownNameError or ConfigErrors."""
     return find(FOLDER, name_or_path, RigFile)
@@ -104,10 +149,19 @@ def make_site(rig: RigFile, endpoints: Endpoints) -> Site:
             name=rig.name,
             racks=tuple(_rack(rig, *pair) for pair in zip(rig.rack_names, endpoints.racks, strict=True)),
             inverter=InverterDevice(
-                host=inverter.host, port=inverter.port, unit=inverter.unit, supply=rig.plant.converter_supply
+                host=inverter.host,
+                port=inverter.port,
+                unit=inverter.unit,
+                supply=rig.plant.converter_supply,
+                **_driver(rig.plant.inverter_profile),
+                reversion_s=_reversion_s(rig.plant.inverter_profile),
             ),
             grid_meter=GridMeterDevice(
-                host=meter.host, port=meter.port, unit=meter.unit, voltage_v_nominal=GRID_PHASE_V
+                host=meter.host,
+                port=meter.port,
+                unit=meter.unit,
+                voltage_v_nominal=GRID_PHASE_V,
+                **_driver(rig.plant.meter_profile),
             ),
             **{name: getattr(rig.site, name) for name in SiteSettings.model_fields},
         )
@@ -115,6 +169,14 @@ def make_site(rig: RigFile, endpoints: Endpoints) -> Site:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
         raise ValueError(f"rig {rig.name} makes no valid site: {place}: {in_words(Site, first)}") from None
+
+
+def _driver(profile: str) -> dict[str, Any]:
+    return {} if profile == SUNSPEC else {"driver": "profile", "profile": profile}
+
+
+def _reversion_s(profile: str) -> int:
+    return 1 if profile == SUNSPEC else find_profile(profile).reversion_s_min
 
 
 def _rack(rig: RigFile, name: str, bus: CanEndpoint) -> Rack:

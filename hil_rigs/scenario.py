@@ -7,11 +7,11 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-from bms.settings import RELATION, Broken, Settings, about, name_or_beside
+from drivers.config.settings import RELATION, Broken, Settings, about, name_or_beside
+from drivers.config.shipped import Shipped, find, shipped
 from hil_rigs.checks import Check, CheckError, parse_check
 from hil_rigs.fault_spec import FAULT_KINDS, FaultKind, FaultSpec, FaultSyntaxError, parse_fault
 from hil_rigs.load_spec import LoadSpec
-from hil_rigs.shipped import Shipped, find, shipped
 from hil_rigs.signals import INVARIANT_SIGNALS
 
 __all__ = [

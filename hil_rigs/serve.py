@@ -22,7 +22,7 @@ from hil_rigs.fault_spec import FaultSpec, parse_fault
 from hil_rigs.faults import inject, locate
 from hil_rigs.load_spec import LoadFile, LoadSpec
 from hil_rigs.plant.load_file import LoadFileError
-from hil_rigs.rig import CanEndpoint, Endpoints, RigFile, find_rig, make_site
+from hil_rigs.rig import CanEndpoint, Endpoints, RigFile, find_rig, make_site, profile_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +84,16 @@ async def _serve(rig: RigFile, faults: list[FaultSpec], load: LoadSpec | None, a
 
 def served_devices(rig: RigFile, endpoints: Endpoints) -> list[ServedDevice]:
     """All devices of a rig, in the order of the site file."""
-    modbus = [("inverter", endpoints.inverter), ("grid-meter", endpoints.grid_meter)]
+    plant = rig.plant
+    modbus = [
+        ("inverter", endpoints.inverter, profile_name(plant.inverter_profile)),
+        ("grid-meter", endpoints.grid_meter, profile_name(plant.meter_profile)),
+    ]
     return [
-        *(ServedDevice(name, "modbus tcp", f"{at.host}:{at.port}", f"unit {at.unit} sunspec") for name, at in modbus),
+        *(
+            ServedDevice(name, "modbus tcp", f"{at.host}:{at.port}", f"unit {at.unit} {profile}")
+            for name, at, profile in modbus
+        ),
         *(
             ServedDevice(name, f"can {at.interface}", f"{at.host}:{at.port}", f"{at.channel} {DBC_PATH}")
             for name, at in zip(rig.rack_names, endpoints.racks, strict=True)

@@ -223,7 +223,12 @@ FAULTS: dict[str, FaultKind] = {
         _row(
             "inverter_lost", Level.SYSTEM, Action.OPEN_PROVEN,
             "The converter does not answer.",
-            "Check its supply and the network; its own reversion timer has stopped it.",
+            "Check its supply and the network; its own timer has stopped it, unless inverter_keeps_on is active.",
+        ),
+        _row(
+            "inverter_keeps_on", Level.SYSTEM, Action.WARN,
+            "The converter goes on with its last set-point when this controller or the way to it dies.",
+            "Nothing but the racks' own contactors would stop it, under load: ask its maker for a reversion timer.",
         ),
         _row(
             "inverter_fault", Level.SYSTEM, Action.OPEN_ALL,

@@ -6,8 +6,10 @@ Works on any event loop: time comes from the loop, and so does the connection (`
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from typing import NoReturn
 
 from pymodbus.client import AsyncModbusTcpClient
+from pymodbus.client.base import ModbusBaseClient
 from pymodbus.exceptions import ConnectionException, ModbusIOException
 from pymodbus.pdu import ModbusPDU
 
@@ -52,23 +54,34 @@ class DeviceException(LinkError):  # noqa: N818
         self.code = code
 
 
-Request = Callable[[AsyncModbusTcpClient], Awaitable[ModbusPDU]]
+WRITE_ONE, WRITE_MANY = 6, 16
+"""Modbus functions that write one register and a block."""
+
+Request = Callable[[ModbusBaseClient], Awaitable[ModbusPDU]]
+Reader = Callable[[ModbusBaseClient], Callable[..., Awaitable[ModbusPDU]]]
 
 
 class ModbusLink:
     """Reads and writes holding registers of `unit` at host:port. Several tasks may use one link.
 
-    A transaction raises LinkError; only `connect` waits for the device to come (back).
+    A transaction raises LinkError; only `connect` waits for the device to come (back). `refusal` is why the last try
+    to connect failed, in one line; None once one succeeded.
     """
 
     def __init__(self, host: str, port: int, unit: int, timeout_s: float = 0.4) -> None:
         self._host, self._port, self._unit, self._timeout_s = host, port, unit, timeout_s
-        self._client: AsyncModbusTcpClient | None = None
+        self._client: ModbusBaseClient | None = None
         self._turns = Turns()
+        self.refusal: str | None = None
         self._in_flight = False
         self._back_off_s = 0.0
         self._timeouts_in_a_row = 0
         self._transactions = self._timeouts = self._errors = self._connects = 0
+
+    @property
+    def name(self) -> str:
+        """Where the device is, for messages."""
+        return f"{self._host}:{self._port}"
 
     @property
     def health(self) -> LinkHealth:
@@ -96,34 +109,68 @@ class ModbusLink:
         if client is not None:
             client.close()
 
+    def reject(self, reason: str) -> NoReturn:
+        """What was read cannot be true: counts as an error, and raises BadAnswer."""
+        self._note_bad_answer()
+        raise BadAnswer(f"{self.name}: {reason}")
+
     async def read_holding(self, address: int, count: int) -> list[int]:
-        """`count` (1..125) registers from `address`, as unsigned 16 bit values."""
+        """`count` (1..125) holding registers from `address` (function 3), as unsigned 16 bit values."""
+        return await self._read(lambda client: client.read_holding_registers, address, count)
+
+    async def read_input(self, address: int, count: int) -> list[int]:
+        """`count` (1..125) input registers from `address` (function 4), as unsigned 16 bit values."""
+        return await self._read(lambda client: client.read_input_registers, address, count)
+
+    async def _read(self, reader: Reader, address: int, count: int) -> list[int]:
         reply, _ = await self._transact(
-            lambda client: client.read_holding_registers(address, count=count, device_id=self._unit), urgent=False
+            lambda client: reader(client)(address, count=count, device_id=self._unit), urgent=False
         )
         if len(reply.registers) != count:
-            self._errors += 1
-            raise BadAnswer(f"asked for {count} registers from {address}, got {len(reply.registers)}")
+            self.reject(f"asked for {count} registers from {address}, got {len(reply.registers)}")
         return list(reply.registers)
 
-    async def write_registers(self, address: int, values: Sequence[int], expires_ns: int | None = None) -> int:
-        """Writes 1..123 registers in one message (function 16), ahead of all reads that wait.
+    async def write_registers(
+        self, address: int, values: Sequence[int], expires_ns: int | None = None, function: int = WRITE_MANY
+    ) -> int:
+        """Writes 1..123 registers in one message (function 16), or one register (function 6), ahead of all reads that
+        wait.
 
         Returns once the device has confirmed: the time at which the message was sent. Nothing is sent after
         `expires_ns` (loop clock): TooLate.
         """
-        reply, sent_ns = await self._transact(
-            lambda client: client.write_registers(address, list(values), device_id=self._unit),
-            urgent=True,
-            expires_ns=expires_ns,
-        )
-        if (reply.address, reply.count) != (address, len(values)):
-            self._errors += 1
-            raise BadAnswer(f"wrote {len(values)} registers at {address}, got {reply.count} at {reply.address}")
+        if function == WRITE_ONE:
+            (value,) = values
+            request: Request = lambda client: client.write_register(address, value, device_id=self._unit)  # noqa: E731
+        else:
+            request = lambda client: client.write_registers(address, list(values), device_id=self._unit)  # noqa: E731
+        reply, sent_ns = await self._transact(request, urgent=True, expires_ns=expires_ns)
+        confirmed = (reply.address, list(reply.registers)) if function == WRITE_ONE else (reply.address, reply.count)
+        if confirmed != (address, list(values) if function == WRITE_ONE else len(values)):
+            self.reject(f"wrote {len(values)} registers at {address}, got a confirmation of something else")
         return sent_ns
 
     async def _try_connect(self) -> None:
-        client = AsyncModbusTcpClient(
+        client = self._make_client()
+        self._note_refusals(client)
+        try:
+            connected = await heeding_cancellation(client.connect())
+        except asyncio.CancelledError:
+            client.close()
+            raise
+        if connected:
+            self._connected_by(client)
+        else:
+            client.close()
+
+    def _connected_by(self, client: ModbusBaseClient) -> None:
+        self.refusal = None
+        self._client = client
+        self._timeouts_in_a_row = 0
+        self._connects += 1
+
+    def _make_client(self) -> ModbusBaseClient:
+        return AsyncModbusTcpClient(
             self._host,
             port=self._port,
             timeout=self._timeout_s,
@@ -131,17 +178,20 @@ class ModbusLink:
             reconnect_delay=0,
             trace_connect=self._connection_changed,
         )
-        try:
-            connected = await heeding_cancellation(client.connect())
-        except asyncio.CancelledError:
-            client.close()
-            raise
-        if connected:
-            self._client = client
-            self._timeouts_in_a_row = 0
-            self._connects += 1
-        else:
-            client.close()
+
+    def _note_refusals(self, client: ModbusBaseClient) -> None:
+        """pymodbus only logs why it could not connect."""
+        create = client.ctx.call_create
+
+        async def noting() -> object:
+            try:
+                return await create()
+            except OSError as error:
+                self.refusal = f"{self.name}: {error}"
+                raise
+
+        self.refusal = f"{self.name} did not answer within {self._timeout_s:g} s"
+        client.ctx.call_create = noting
 
     def _connection_changed(self, connected: bool) -> None:
         """pymodbus lets a request wait for its timeout when the connection breaks; this ends it at once."""
@@ -155,10 +205,7 @@ class ModbusLink:
     async def _transact(self, request: Request, urgent: bool, expires_ns: int | None = None) -> tuple[ModbusPDU, int]:
         """The answer, and when the request was sent."""
         async with self._turns.taken(urgent):
-            sent_ns = now_ns()
-            if expires_ns is not None and sent_ns >= expires_ns:
-                raise TooLate("the write expired before its turn came")
-            reply = await self._exchange(request)
+            reply, sent_ns = await self._attempt(request, expires_ns)
         self._timeouts_in_a_row = 0
         self._back_off_s = BACK_OFF_S_MIN
         self._transactions += 1
@@ -167,20 +214,29 @@ class ModbusLink:
             raise DeviceException(reply.exception_code)
         return reply, sent_ns
 
+    async def _attempt(self, request: Request, expires_ns: int | None) -> tuple[ModbusPDU, int]:
+        sent_ns = now_ns()
+        if expires_ns is not None and sent_ns >= expires_ns:
+            raise TooLate("the write expired before its turn came")
+        return await self._exchange(request), sent_ns
+
     async def _exchange(self, request: Request) -> ModbusPDU:
         if self._client is None:
-            raise LinkDown(f"no connection to {self._host}:{self._port}")
+            raise LinkDown(f"no connection to {self.name}")
         self._in_flight = True
         try:
             return await heeding_cancellation(request(self._client))
         except ModbusIOException:
             self._note_timeout()
-            raise LinkTimeout(f"{self._host}:{self._port} did not answer within {self._timeout_s} s") from None
+            raise LinkTimeout(f"{self.name} did not answer within {self._timeout_s:g} s") from None
         except ConnectionException:
             self._errors += 1
-            raise LinkDown(f"the connection to {self._host}:{self._port} broke") from None
+            raise LinkDown(f"the connection to {self.name} broke") from None
         finally:
             self._in_flight = False
+
+    def _note_bad_answer(self) -> None:
+        self._errors += 1
 
     def _note_timeout(self) -> None:
         self._timeouts += 1

@@ -12,8 +12,8 @@ from drivers.clock import now_ns
 from drivers.links.modbus import LinkDown, LinkError, ModbusLink
 from drivers.pace import Pace
 from drivers.readings import LinkHealth, MeterReading
+from drivers.session import Sessions
 from drivers.sunspec import ModelLayout, SunSpecError, Value, discover, load_layout
-from drivers.sunspec.session import Sessions
 
 INTEGER_MODELS = (201, 202, 203, 204)
 FLOAT_MODELS = (211, 212, 213, 214)
@@ -39,15 +39,13 @@ class SunSpecMeter:
 
     def __init__(
         self,
-        host: str,
-        port: int,
-        unit: int,
+        link: ModbusLink,
         on_reading: Callable[[MeterReading], None],
         poll_period_s: float = 0.05,
         export_positive: bool = False,
     ) -> None:
-        self._link = ModbusLink(host, port, unit)
-        self._sessions = Sessions(f"meter {host}:{port}", self._link, self._session)
+        self._link = link
+        self._sessions = Sessions(f"meter {link.name}", self._link, self._session)
         self._on_reading = on_reading
         self._poll_period_s = poll_period_s
         self._sign = -1.0 if export_positive else 1.0

@@ -12,6 +12,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
+from drivers.session import UnusableDevice
 from drivers.sunspec.points import Value, decode_point, encode_point
 
 HEADER_REGISTERS = 2
@@ -23,7 +24,7 @@ Scales = Mapping[str, int | None]
 """Exponents by the name of their scale-factor point; None = the device does not implement it."""
 
 
-class SunSpecError(Exception):
+class SunSpecError(UnusableDevice):
     """The device is not, or not enough, what SunSpec says: no map, a broken chain, a model or scale missing."""
 
 

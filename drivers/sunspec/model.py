@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from drivers.sunspec.discover import ModelAddress, RegisterReader
-from drivers.sunspec.layout import ModelLayout, Scales, SunSpecError, load_layout
+from drivers.sunspec.layout import HEADER_REGISTERS, ModelLayout, Scales, SunSpecError, load_layout
 from drivers.sunspec.points import Value
 
 READ_MAX = 125
@@ -40,12 +40,18 @@ async def open_model(link: RegisterReader, where: ModelAddress, count_point: str
 
     SunSpecError when the model is shorter than its definition or a scale factor is impossible.
     """
-    registers = await _read(link, where.address, where.length + 2)
+    registers = await read_model(link, where)
     layout = _layout(where.model_id, registers, count_point)
     if len(registers) < layout.size:
         raise SunSpecError(f"model {where.model_id} has length {where.length}, its definition {layout.length}")
     scales = layout.scales(registers)
     return MappedModel(layout, where.address, scales, layout.decode(registers, layout.points, scales=scales))
+
+
+async def read_model(link: RegisterReader, where: ModelAddress) -> list[int]:
+    """All registers of a model, from its id register on. A long one takes several reads: what changes between them is
+    for values that may."""
+    return await _read(link, where.address, where.length + HEADER_REGISTERS)
 
 
 def _layout(model_id: int, registers: Sequence[int], count_point: str | None) -> ModelLayout:

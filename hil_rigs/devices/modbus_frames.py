@@ -58,12 +58,14 @@ def exception_pdu(function: int, code: int) -> bytes:
     return bytes((function | 0x80, code))
 
 
-def answer_to(request: bytes, read: Read, write: Write) -> bytes:
+def answer_to(request: bytes, read: Read, read_input: Read, write: Write) -> bytes:
     """Answer PDU to a request PDU. ModbusFault 1 for a function other than 3, 4, 6, 16, 3 for impossible counts, 2
-    beyond the last address; whatever `read` and `write` raise passes."""
+    beyond the last address; whatever the three functions raise passes."""
     function = request[0]
-    if function in (3, 4):
+    if function == 3:
         return _answer_read(request, read)
+    if function == 4:
+        return _answer_read(request, read_input)
     if function == 6:
         return _answer_write_one(request, write)
     if function == 16:

@@ -5,9 +5,17 @@ Source: Modbus Application Protocol 1.1b3 and Modbus Messaging on TCP/IP 1.0b.
 
 import asyncio
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from hil_rigs.devices.modbus_frames import GATEWAY_NO_ANSWER, ModbusFault, answer_to, exception_pdu, split_frames
+from hil_rigs.devices.modbus_frames import (
+    GATEWAY_NO_ANSWER,
+    ILLEGAL_FUNCTION,
+    ModbusFault,
+    answer_to,
+    exception_pdu,
+    split_frames,
+)
+from hil_rigs.devices.modbus_security import DeviceSecurity, may, role_on
 
 CONNECTIONS_MAX = 16
 
@@ -18,6 +26,13 @@ class RegisterDevice(Protocol):
     def read(self, address: int, count: int) -> list[int]: ...
 
     def write(self, address: int, values: list[int]) -> None: ...
+
+
+@runtime_checkable
+class InputDevice(Protocol):
+    """A RegisterDevice whose input registers (function 4) are not its holding registers (function 3)."""
+
+    def read_input(self, address: int, count: int) -> list[int]: ...
 
 
 @dataclass(slots=True)
@@ -45,7 +60,8 @@ class Transactions:
 
 
 class ModbusServer:
-    """Serves one device as one unit; functions 3, 4 (the same registers), 6 and 16, all others get exception 1.
+    """Serves one device as one unit; functions 3, 4 (the same registers, but for an InputDevice), 6 and 16, all others
+    get exception 1.
 
     An unknown unit gets exception 0x0B, as from a gateway behind which nobody answers. A frame that cannot be Modbus
     ends its connection, as does a client that does not read its answers. More than 16 clients at a time are refused.
@@ -55,6 +71,7 @@ class ModbusServer:
         self.device, self.unit = device, unit
         self.faults = WireFaults()
         self.transactions = Transactions()
+        self.secure = False
         self._connections: set[_Connection] = set()
         self._server: asyncio.Server | None = None
 
@@ -65,10 +82,13 @@ class ModbusServer:
             raise RuntimeError("the server is not started")
         return int(self._server.sockets[0].getsockname()[1])
 
-    async def start(self, host: str, port: int) -> None:
-        """Listens on host:port of the running loop; port 0 takes any free one."""
+    async def start(self, host: str, port: int, security: DeviceSecurity | None = None) -> None:
+        """Listens on host:port of the running loop; port 0 takes any free one. With `security` inside TLS, for clients
+        that have a role."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: _Connection(self, loop), host, port)
+        self.secure = security is not None
+        context = None if security is None else security.context()
+        self._server = await loop.create_server(lambda: _Connection(self, loop), host, port, ssl=context)
 
     def close(self) -> None:
         """Stops to listen and drops all connections."""
@@ -91,13 +111,15 @@ class ModbusServer:
     def forget(self, connection: "_Connection") -> None:
         self._connections.discard(connection)
 
-    def reply(self, unit: int, request: bytes) -> bytes | None:
-        """Answer PDU to a request PDU; None = no answer."""
+    def reply(self, unit: int, request: bytes, role: str | None) -> bytes | None:
+        """Answer PDU to a request PDU of a client with this role, None where roles do not count; None = no answer."""
         if self.faults.silent or self.faults.off:
             self.transactions.unanswered += 1
             return None
         self.transactions.answered += 1
         try:
+            if role is not None and not may(role, request[0]):
+                raise ModbusFault(ILLEGAL_FUNCTION)
             return self._carry_out(unit, request)
         except ModbusFault as fault:
             self.transactions.refused += 1
@@ -108,7 +130,8 @@ class ModbusServer:
             raise ModbusFault(GATEWAY_NO_ANSWER)
         if self.faults.exception is not None:
             raise ModbusFault(self.faults.exception)
-        return answer_to(request, self.device.read, self.device.write)
+        read_input = self.device.read_input if isinstance(self.device, InputDevice) else self.device.read
+        return answer_to(request, self.device.read, read_input, self.device.write)
 
 
 class _Connection(asyncio.Protocol):
@@ -119,11 +142,14 @@ class _Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._received = b""
         self._free_s = 0.0
+        self._role: str | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        if not self._server.admit(self):
+        if self._server.secure:
+            self._role = role_on(transport)
+        if (self._server.secure and self._role is None) or not self._server.admit(self):
             transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -144,7 +170,7 @@ class _Connection(asyncio.Protocol):
             self.abort()
             return
         for frame in frames:
-            answer = self._server.reply(frame.unit, frame.pdu)
+            answer = self._server.reply(frame.unit, frame.pdu, self._role)
             if answer is not None:
                 self._send(frame.answer(answer))
 

@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from bms.settings import Broken, Settings, about
 from bms.site import GridSmoothing
-from hil_rigs.shipped import Shipped, find
+from drivers.config.settings import Broken, Settings, about
+from drivers.config.shipped import Shipped, find
 
 FOLDER = Path(__file__).parents[1] / "studies"
 

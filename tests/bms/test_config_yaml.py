@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bms.config_yaml import ConfigErrors, Problem, dump_yaml, load_strict, parse_strict
-from bms.settings import Settings
+from drivers.config.config_yaml import ConfigErrors, Problem, dump_yaml, load_strict, parse_strict
+from drivers.config.settings import Settings
 
 
 class Inner(Settings):

@@ -6,8 +6,6 @@ import pytest
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from bms.config_yaml import parse_strict
-from bms.settings_schema import expected
 from bms.site import (
     Balancing,
     CanBus,
@@ -20,13 +18,17 @@ from bms.site import (
     Precharge,
     Rack,
     Safety,
+    SerialPort,
     Site,
+    Tls,
 )
 from bms.site_limits import OTHER_CHEMISTRIES
+from drivers.config.config_yaml import parse_strict
+from drivers.config.settings_schema import expected
 
 PAGE = (Path(__file__).parents[2] / "docs" / "site-file.md").read_text(encoding="utf-8")
 MODELS = [Site, Rack, CanBus, InverterDevice, GridMeterDevice, Controller, Limits, Safety, FaultSetting, Precharge,
-          Balancing, GridSmoothing]  # fmt: skip
+          Balancing, GridSmoothing, Tls, SerialPort]  # fmt: skip
 FIELDS = [(model, name, field) for model in MODELS for name, field in model.model_fields.items()]
 
 

@@ -75,14 +75,14 @@ VALUES = [
     ),
     (
         "port: 5020",
-        "zeal: 1",
-        "site.yaml:15:29: inverter.zeal: unknown key (got 'zeal'), "
-        "expected one of driver, host, port, unit, poll_period_s, reversion_s, response_time_s",
+        "zoo: 1",
+        "site.yaml:15:29: inverter.zoo: unknown key (got 'zoo'), "
+        "expected one of host, port, unit, tls, serial, driver, profile, poll_period_s, reversion_s, supply, boot_s_max, response_time_s",
     ),
     (
         "host: 127.0.0.1, port: 5020",
         "port: 5020",
-        "site.yaml:15:1: inverter.host: missing (got nothing), expected a host name or address",
+        "site.yaml:15:1: inverter.host: missing (got nothing), expected a host name or address, or serial",
     ),
     (
         "soc_frac_min: 0.1",
@@ -235,6 +235,32 @@ RELATIONS = [
         "site.yaml:15:44: inverter.poll_period_s: too slow to refresh reversion_s (got 0.6), expected at most 0.5",
     ),
     (
+        "host: 127.0.0.1, port: 5020",
+        "port: 5020",
+        "site.yaml:15:1: inverter.host: missing (got nothing), expected a host name or address, or serial",
+    ),
+    (
+        "port: 5020",
+        "serial: {port: /dev/ttyS0}",
+        "site.yaml:15:18: inverter.host: beside serial (got 'host'), expected one way to the device",
+    ),
+    (
+        "host: 127.0.0.1, port: 5020",
+        "serial: {port: /dev/ttyS0}, unit: 248",
+        "site.yaml:15:46: inverter.unit: no unit of a serial line (got 248), expected 1 to 247",
+    ),
+    (
+        "inverter: {host: 127.0.0.1, port: 5020}\ngrid_meter: {host: 127.0.0.1, port: 5021}",
+        "inverter: {serial: {port: /dev/ttyS0}}\ngrid_meter: {serial: {port: /dev/ttyS0}}",
+        "site.yaml:16:22: grid_meter.unit: same unit as inverter at one line (got 1), expected one of its own",
+    ),
+    (
+        "inverter: {host: 127.0.0.1, port: 5020}\ngrid_meter: {host: 127.0.0.1, port: 5021}",
+        "inverter: {serial: {port: /dev/ttyS0}}\ngrid_meter: {serial: {port: /dev/ttyS0, baudrate: 9600}, unit: 2}",
+        "site.yaml:16:22: grid_meter.serial: set otherwise than in inverter (got 'a mapping'), "
+        "expected the same baudrate, parity and stop bits",
+    ),
+    (
         "port: 5021",
         "poll_period_s: 0.5",
         "site.yaml:16:46: grid_meter.poll_period_s: not below limits.meter_age_s_max, 0.5 by default (got 0.5), "
@@ -309,7 +335,7 @@ def test_all_errors_come_at_once_in_the_order_of_the_file(tmp_path: Path) -> Non
     assert errors_of(tmp_path, text) == [
         "site.yaml:2:1: name: duplicate key (got 'name' again), expected once; first on line 1",
         "site.yaml:10:11: racks.1.name: same name as racks.0 (got 'rack-1'), expected one of its own",
-        "site.yaml:16:1: inverter.host: missing (got nothing), expected a host name or address",
+        "site.yaml:16:1: inverter.host: missing (got nothing), expected a host name or address, or serial",
         "site.yaml:16:12: inverter.prot: unknown key (got 'prot'), expected 'port' perhaps",
         "site.yaml:16:37: inverter.reversion_s: not below the contactors' own watchdog: a dead gateway would open them "
         "under load (got 5), expected less than 4",

@@ -6,8 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 import kernels
-from bms.config_yaml import parse_strict
 from bms.site import CanBus, GridMeterDevice, GridSmoothing, InverterDevice, Limits, Rack, Site, dump_site, load_site
+from drivers.config.config_yaml import parse_strict
 
 
 def rack(name: str, channel: str, cell: str = "lfp-280ah") -> Rack:

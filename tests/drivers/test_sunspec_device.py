@@ -8,6 +8,7 @@ import pytest
 from drivers.clock import now_ns
 from drivers.commands import InverterCommand
 from drivers.inverters.sunspec import SunSpecInverter
+from drivers.links.modbus import ModbusLink
 from drivers.meters.sunspec import SunSpecMeter
 from drivers.readings import InverterRating, InverterState
 from hil_rigs.devices.modbus_frames import ModbusFault
@@ -256,7 +257,7 @@ async def running(driver):
 async def drive(*commands: tuple[float, bool]):
     """Newest reading a second after each command, while the command is held up; then 1.3 s after the last write."""
     converter, readings, seen = StandIn(), [], []
-    driver = SunSpecInverter(HOST, PORT, 1, readings.append)
+    driver = SunSpecInverter(ModbusLink(HOST, PORT, 1), readings.append)
     device = SunSpecInverterDevice(converter, lambda: BATTERY)
     async with served(device), running(driver):
         await asyncio.sleep(0.5)
@@ -288,7 +289,7 @@ def test_meter_and_its_driver_agree_on_import_and_export():
     async def main(power_w):
         readings = []
         device = SunSpecMeterDevice(lambda: power_w, lambda: 59.98, 1.5e6)
-        async with served(device), running(SunSpecMeter(HOST, PORT, 1, readings.append)):
+        async with served(device), running(SunSpecMeter(ModbusLink(HOST, PORT, 1), readings.append)):
             await asyncio.sleep(0.5)
         return readings[-1].power_w, readings[-1].frequency_hz
 

@@ -10,6 +10,7 @@ import pytest
 from drivers.clock import now_ns
 from drivers.commands import InverterCommand
 from drivers.inverters.sunspec import SunSpecInverter
+from drivers.links.modbus import ModbusLink
 from drivers.readings import InverterRating, InverterReading, InverterState
 from hil_rigs.devices.modbus_server import ModbusServer
 from hil_rigs.world import current_network, run_virtual
@@ -37,7 +38,7 @@ class Bench:
     def __init__(self, device: raw.RawDevice, **settings) -> None:
         self.readings: list[InverterReading] = []
         self.device, self.server = device, ModbusServer(device)
-        self.driver = SunSpecInverter(HOST, PORT, 1, self.readings.append, **settings)
+        self.driver = SunSpecInverter(ModbusLink(HOST, PORT, 1), self.readings.append, **settings)
 
     def command(self, power_w: float, run: bool = True, lasts_s: float = 60.0) -> None:
         self.driver.command(InverterCommand(power_w, run, now_ns() + round(lasts_s * 1e9)))

@@ -8,6 +8,7 @@ from itertools import pairwise
 import pytest
 
 from drivers.clock import now_ns
+from drivers.links.modbus import ModbusLink
 from drivers.meters.sunspec import SunSpecMeter
 from hil_rigs.devices.modbus_server import ModbusServer
 from hil_rigs.world import run_virtual
@@ -25,7 +26,7 @@ async def read(device, during_s=1.0, **settings):
     readings = []
     server = ModbusServer(device)
     await server.start(HOST, PORT)
-    meter = SunSpecMeter(HOST, PORT, 1, readings.append, **settings)
+    meter = SunSpecMeter(ModbusLink(HOST, PORT, 1), readings.append, **settings)
     running = asyncio.create_task(meter.run())
     await asyncio.sleep(during_s)
     running.cancel()

@@ -21,6 +21,7 @@ from sunspec2.modbus.client import SunSpecModbusClientDeviceTCP
 from drivers.clock import now_ns
 from drivers.commands import InverterCommand
 from drivers.inverters.sunspec import SunSpecInverter
+from drivers.links.modbus import ModbusLink
 from drivers.meters.sunspec import SunSpecMeter
 from drivers.readings import InverterState
 
@@ -131,8 +132,8 @@ def test_mbpoll_reads_and_writes(served):
 
 async def test_our_drivers_work_on_real_sockets(served):
     inverters, meters = [], []
-    inverter = SunSpecInverter("127.0.0.1", served.inverter_port, 1, inverters.append)
-    meter = SunSpecMeter("127.0.0.1", served.meter_port, 1, meters.append)
+    inverter = SunSpecInverter(ModbusLink("127.0.0.1", served.inverter_port, 1), inverters.append)
+    meter = SunSpecMeter(ModbusLink("127.0.0.1", served.meter_port, 1), meters.append)
     running = [asyncio.create_task(driver.run()) for driver in (inverter, meter)]
     await asyncio.sleep(0.5)
     inverter.command(InverterCommand(-78_900.0, True, now_ns() + 2_000_000_000))

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from bms.config_yaml import parse_strict
 from bms.site import ConfigErrors, Site, dump_site
+from drivers.config.config_yaml import parse_strict
+from drivers.config.shipped import UnknownNameError, shipped
 from hil_rigs import rig as rig_module
 from hil_rigs.rig import CanEndpoint, Endpoints, ModbusEndpoint, RigFile, find_rig, list_rigs, make_site
-from hil_rigs.shipped import UnknownNameError, shipped
 
 ENDPOINTS = Endpoints(
     inverter=ModbusEndpoint("127.0.0.1", 5020, 1),

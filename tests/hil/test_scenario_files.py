@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from bms.config_yaml import ConfigErrors, parse_strict
 from bms.protect.faults import FAULTS, Action
+from drivers.config.config_yaml import ConfigErrors, parse_strict
 from hil_rigs.rig import find_rig
 from hil_rigs.scenario import (
     FAULT_KINDS,

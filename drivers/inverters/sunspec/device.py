@@ -9,12 +9,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isnan, nan
 
+from drivers.inverters.device import SetPoint, Write
+from drivers.inverters.sunspec.legacy import LegacyDevice, is_legacy, open_legacy
+from drivers.inverters.sunspec.set_point import read_back, release, set_point
 from drivers.links.modbus import ModbusLink
 from drivers.readings import InverterRating, InverterReading, InverterState
 from drivers.sunspec import MappedModel, SunSpecError, Value, discover, open_model
 from drivers.sunspec.model import READ_MAX
 
 Values = Mapping[str, Value]
+
+HEARTBEAT_PERIOD_S = 1.0
+HEARTBEAT_RESETS_AT = 0xFFFF
+"""SunSpec lets the heartbeat start again at 0 from time to time."""
 
 AC_NAMES = ("InvSt", "ConnSt", "Alrm", "DERMode", "W", "Hz")
 AUTHORITY = ("LocRemCtl",)
@@ -37,14 +44,43 @@ class DcPort:
 
 
 @dataclass(frozen=True, slots=True)
-class InverterDevice:
-    """The models of one converter with their scale factors. `dc` is None when it does not measure its DC side."""
+class SunSpecDevice:
+    """The models of one converter with their scale factors. `dc` is None when it does not measure its DC side;
+    `reversion_s` are the whole seconds after which it shall go to 0 W by itself when nothing is written any more."""
 
     measurement: MappedModel
     controls: MappedModel
     control: MappedModel
     dc: DcPort | None
     rating: InverterRating
+    reversion_s: int
+    heartbeat_period_s: float | None = HEARTBEAT_PERIOD_S
+    set_point_when_running: bool = False
+    silence: str | None = None
+
+    def prepare(self) -> list[Write]:
+        """Nothing: each set-point carries its own reversion."""
+        return []
+
+    def set_point(self, power_w: float) -> SetPoint:
+        """Model 704, block WSetEna..WSetRvrtTms."""
+        return set_point(self.controls, power_w, self.rating, self.reversion_s)
+
+    def release(self) -> SetPoint:
+        """Model 704, the same block without a set-point."""
+        return release(self.controls)
+
+    def operate(self, run: bool) -> list[Write]:
+        """Model 715, OpCtl."""
+        symbol = self.control.layout.symbol("OpCtl", "START" if run else "STOP")
+        return [Write(*self.control.encode({"OpCtl": symbol}))]
+
+    def heartbeat(self, count: int) -> Write:
+        """Model 715, ControllerHb."""
+        return Write(*self.control.encode({"ControllerHb": count % HEARTBEAT_RESETS_AT}))
+
+    async def read_back(self, link: ModbusLink) -> float | None:
+        return await read_back(link, self.controls)
 
     @property
     def opened_forming(self) -> bool:
@@ -69,21 +105,25 @@ class InverterDevice:
         return dc, self.control.decode(registers, start, AUTHORITY)
 
 
-async def open_device(link: ModbusLink) -> InverterDevice:
-    """Finds and reads all models. SunSpecError when one is missing that the driver cannot do without; link errors
-    pass. A missing 702 leaves the rating NaN, a missing 714 the DC values."""
+async def open_device(link: ModbusLink, reversion_s: int) -> SunSpecDevice | LegacyDevice:
+    """Finds and reads all models: those of the newer generation if it has them, else those of the older. SunSpecError
+    when one is missing that the driver cannot do without; link errors pass. A missing 702 leaves the rating NaN, a
+    missing 714 the DC values."""
     where = await discover(link)
+    if is_legacy(where):
+        return await open_legacy(link, where, reversion_s)
     controls = await open_model(link, where.find(704))
     if controls.scales["WSet_SF"] is None:
         raise SunSpecError("model 704 has no scale factor WSet_SF: the converter takes no power set-point")
     capacity = await open_model(link, where.find(702)) if 702 in where else None
     dc = await open_model(link, where.find(714), count_point="NPrt") if 714 in where else None
-    return InverterDevice(
+    return SunSpecDevice(
         measurement=await open_model(link, where.find(701)),
         controls=controls,
         control=await open_model(link, where.find(715)),
         dc=None if dc is None else _storage_port(dc),
         rating=_rating({} if capacity is None else capacity.values),
+        reversion_s=reversion_s,
     )
 
 
@@ -121,7 +161,7 @@ def _rating(capacity: Values) -> InverterRating:
     )
 
 
-def _reading(device: InverterDevice, at_ns: int, ac: Values, dc: Values, control: Values) -> InverterReading:
+def _reading(device: SunSpecDevice, at_ns: int, ac: Values, dc: Values, control: Values) -> InverterReading:
     """Connected and remote are False unless the device says so; alarm bits are 0 when it has no alarm point."""
     measurement, port = device.measurement.layout, device.dc
     return InverterReading(

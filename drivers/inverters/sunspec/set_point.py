@@ -1,9 +1,9 @@
 """The power set-point of model 704 as registers: one contiguous block that carries its own reversion to 0 W."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from math import isnan, nan, trunc
+from math import nan, trunc
 
+from drivers.inverters.device import SetPoint, Write
 from drivers.links.modbus import ModbusLink
 from drivers.readings import InverterRating
 from drivers.sunspec import MappedModel, Value
@@ -13,15 +13,6 @@ RAW_MAX = 2**31 - 1
 """WSet is an int32 whose lowest value means "not implemented", so that it reaches as far down as up."""
 
 
-@dataclass(frozen=True, slots=True)
-class SetPoint:
-    """A set-point as it goes to the device: `power_w` is exactly what the registers say."""
-
-    power_w: float
-    address: int
-    registers: list[int]
-
-
 def set_point(controls: MappedModel, power_w: float, rating: InverterRating, reversion_s: int) -> SetPoint:
     """Block WSetEna..WSetRvrtTms: this power (discharge positive) now, 0 W by itself after `reversion_s`.
 
@@ -29,7 +20,7 @@ def set_point(controls: MappedModel, power_w: float, rating: InverterRating, rev
     that its magnitude is never more than asked. Percent points keep what the device had in them.
     """
     exponent = _exponent(controls)
-    raw = trunc(scaled(_within(power_w, rating), -exponent))
+    raw = trunc(scaled(rating.clamped_w(power_w), -exponent))
     power_w = scaled(min(max(raw, -RAW_MAX), RAW_MAX), exponent)
     enabled = controls.layout.symbol("WSetEna", "ENABLED")
     values: dict[str, Value] = {
@@ -42,7 +33,7 @@ def set_point(controls: MappedModel, power_w: float, rating: InverterRating, rev
         "WSetEnaRvrt": enabled,
         "WSetRvrtTms": reversion_s,
     }
-    return SetPoint(power_w, *controls.encode(values))
+    return SetPoint(power_w, (Write(*controls.encode(values)),))
 
 
 def release(controls: MappedModel) -> SetPoint:
@@ -59,7 +50,7 @@ def release(controls: MappedModel) -> SetPoint:
         "WSetEnaRvrt": disabled,
         "WSetRvrtTms": 0,
     }
-    return SetPoint(nan, *controls.encode(values))
+    return SetPoint(nan, (Write(*controls.encode(values)),))
 
 
 async def read_back(link: ModbusLink, controls: MappedModel) -> float:
@@ -79,11 +70,3 @@ def _exponent(controls: MappedModel) -> int:
     exponent = controls.scales["WSet_SF"]
     assert exponent is not None, "open_device refuses a converter without it"
     return exponent
-
-
-def _within(power_w: float, rating: InverterRating) -> float:
-    if not isnan(rating.charge_power_w_max):
-        power_w = max(power_w, -rating.charge_power_w_max)
-    if not isnan(rating.discharge_power_w_max):
-        power_w = min(power_w, rating.discharge_power_w_max)
-    return power_w

@@ -1,4 +1,4 @@
-"""The driver of a SunSpec storage converter: one task polls, one writes, both over one link that reconnects."""
+"""The driver of every converter on Modbus: one task polls, one writes, both over one link that reconnects."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -6,13 +6,12 @@ from math import isfinite
 
 from drivers.clock import now_ns
 from drivers.commands import InverterCommand
-from drivers.inverters.sunspec.device import InverterDevice, open_device
-from drivers.inverters.sunspec.set_point import read_back
-from drivers.inverters.sunspec.writer import STOPPED_STATES, Writer
+from drivers.inverters.device import InverterDevice
+from drivers.inverters.writer import STOPPED_STATES, Writer
 from drivers.links.modbus import LinkDown, LinkError, ModbusLink
 from drivers.pace import Every, Pace
 from drivers.readings import InverterRating, InverterReading, InverterState, LinkHealth, SentPower
-from drivers.sunspec.session import Sessions
+from drivers.session import Sessions
 
 READ_BACK_PERIOD_S = 0.5
 
@@ -23,34 +22,39 @@ STOPPING_POLL_NS_MAX = 3_000_000_000
 STOPPED_POLL_NS = 200_000_000
 """Its measurements may follow its state a little later."""
 
+IMPOSSIBLE_FRAC = 2.0
+"""No converter delivers twice its rating for as long as a measurement takes."""
+
 BLOCKED_STATES = STOPPED_STATES - {InverterState.SHUTTING_DOWN}
 """States without power."""
 
 
-class SunSpecInverter:
+OpenDevice = Callable[[ModbusLink], Awaitable[InverterDevice]]
+"""Finds out on a new connection what the device is. UnusableDevice when it is not what the driver needs."""
+
+
+class ModbusInverter:
     """Polls a converter and keeps it at the newest command, as long as that lasts.
 
     `on_reading` gets one InverterReading a poll; a poll that failed gives none. After a STOP polls come every 20 ms
-    until the converter says that it has stopped, for 3 s at most. `reversion_s` are the whole seconds after which the
-    converter goes to 0 W by itself when nothing is written any more. `run` works for ever, through every loss of the
+    until the converter says that it has stopped, for 3 s at most. `run` works for ever, through every loss of the
     device; what is wrong meanwhile says `fault`.
     """
 
     def __init__(
         self,
-        host: str,
-        port: int,
-        unit: int,
+        link: ModbusLink,
+        open_device: OpenDevice,
         on_reading: Callable[[InverterReading], None],
-        poll_period_s: float = 0.1,
-        reversion_s: int = 1,
+        poll_period_s: float,
     ) -> None:
-        self._name = f"inverter {host}:{port}"
-        self._link = ModbusLink(host, port, unit)
+        self._name = f"inverter {link.name}"
+        self._link = link
+        self._open_device = open_device
         self._sessions = Sessions(self._name, self._link, self._session)
         self._on_reading = on_reading
         self._poll_period_s = poll_period_s
-        self._writer = Writer(self._link, reversion_s)
+        self._writer = Writer(self._link)
         self._device: InverterDevice | None = None
         self._watches_stop = False
 
@@ -62,6 +66,12 @@ class SunSpecInverter:
     def rating(self) -> InverterRating | None:
         """Nameplate; None until the device was read once, NaN where it does not say."""
         return None if self._device is None else self._device.rating
+
+    @property
+    def silence(self) -> str | None:
+        """Why nothing takes the device to 0 W when nobody speaks to it any more; None = it goes there by itself, or was
+        not read yet."""
+        return None if self._device is None else self._device.silence
 
     @property
     def applied_power_w(self) -> float:
@@ -97,7 +107,7 @@ class SunSpecInverter:
         await self._sessions.run()
 
     async def _session(self) -> None:
-        self._device = await open_device(self._link)
+        self._device = await self._open_device(self._link)
         self._writer.see(self._writer.seen_state, forming=self._device.opened_forming)
         self._sessions.opened()
         async with asyncio.TaskGroup() as tasks:
@@ -150,11 +160,20 @@ class SunSpecInverter:
 
     async def _poll(self) -> None:
         reading = await self._current_device().poll(self._link, now_ns())
+        self._require_possible(reading)
         self._writer.see(reading.state, forming=reading.grid_forming)
         self._on_reading(reading)
 
+    def _require_possible(self, reading: InverterReading) -> None:
+        """BadAnswer for a power that the converter cannot have: garbage from a device or a gateway that is not well."""
+        rating = self._current_device().rating
+        if rating.known:
+            power_w_max = IMPOSSIBLE_FRAC * max(rating.charge_power_w_max, rating.discharge_power_w_max)
+            if abs(reading.ac_power_w) > power_w_max:
+                self._link.reject(f"power {reading.ac_power_w:g} W, rated {rating}")
+
     async def _read_back(self) -> None:
         writes = self._writer.writes
-        power_w = await read_back(self._link, self._current_device().controls)
-        if writes == self._writer.writes:
+        power_w = await self._current_device().read_back(self._link)
+        if power_w is not None and writes == self._writer.writes:
             self._writer.confirm(power_w)

@@ -4,8 +4,8 @@ import difflib
 from pathlib import Path
 from typing import Annotated, TypeVar
 
-from bms.config_yaml import load_strict
-from bms.settings import Settings, about
+from drivers.config.config_yaml import load_strict
+from drivers.config.settings import Settings, about
 
 
 class Shipped(Settings):

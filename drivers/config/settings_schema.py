@@ -8,7 +8,7 @@ import annotated_types as bounds
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from bms.settings import Loc
+from drivers.config.settings import Loc
 
 
 def known_keys(model: type[BaseModel], loc: Loc) -> list[str]:

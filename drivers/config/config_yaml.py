@@ -8,10 +8,10 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from yaml.nodes import Node
 
-from bms.config_words import in_words, show
-from bms.settings import LATER, Broken, Loc, Settings, broken_in
-from bms.settings_schema import usable_at
-from bms.yaml_nodes import (
+from drivers.config.config_words import in_words, show
+from drivers.config.settings import LATER, Broken, Loc, Settings, broken_in
+from drivers.config.settings_schema import usable_at
+from drivers.config.yaml_nodes import (
     FILE_BYTES_MAX,
     ConfigErrors,
     Dumper,

@@ -1,11 +1,10 @@
-"""Keeps a session with a SunSpec device going, whatever happens to the device or the way to it."""
+"""Keeps a session with a Modbus device going, whatever happens to the device or the way to it."""
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
 from drivers.links.modbus import LinkDown, LinkError, ModbusLink
-from drivers.sunspec.layout import SunSpecError
 
 log = logging.getLogger(__name__)
 
@@ -13,16 +12,24 @@ PAUSE_S = 1.0
 """Wait after a device was there but could not be used; the link has its own back-off for one that is not there."""
 
 
+class UnusableDevice(Exception):  # noqa: N818
+    """A device that answers, but is not what the driver needs; the message is one line."""
+
+
 class Sessions:
-    """Runs `session` on each new connection. It ends by LinkError or SunSpecError, and reports by `opened` once it
+    """Runs `session` on each new connection. It ends by LinkError or UnusableDevice, and reports by `opened` once it
     knows the device; `fault` is why there is none now, in one line."""
 
     def __init__(self, name: str, link: ModbusLink, session: Callable[[], Awaitable[None]]) -> None:
         self._name, self._link, self._session = name, link, session
-        self.fault: str | None = "not connected yet"
+        self._fault: str | None = "not connected yet"
+
+    @property
+    def fault(self) -> str | None:
+        return self._link.refusal or self._fault
 
     def opened(self) -> None:
-        self.fault = None
+        self._fault = None
 
     async def run(self) -> None:
         """Until cancelled; closes the connection then."""
@@ -40,12 +47,12 @@ class Sessions:
             await self._session()
         except* LinkDown as errors:
             self._note(errors.exceptions[0])
-        except* (LinkError, SunSpecError) as errors:
+        except* (LinkError, UnusableDevice) as errors:
             self._note(errors.exceptions[0])
             pause_s = PAUSE_S
         await asyncio.sleep(pause_s)
 
     def _note(self, error: BaseException) -> None:
-        if str(error) != self.fault:
+        if str(error) != self._fault:
             log.warning("%s: %s", self._name, error)
-        self.fault = str(error)
+        self._fault = str(error)

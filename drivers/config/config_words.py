@@ -5,8 +5,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from bms.settings import RELATION, Loc
-from bms.settings_schema import expected_at, known_keys
+from drivers.config.settings import RELATION, Loc
+from drivers.config.settings_schema import expected_at, known_keys
 
 _WRONG = {
     "missing": "missing",

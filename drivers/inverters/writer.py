@@ -1,24 +1,22 @@
-"""Keeps a SunSpec converter at the newest command: set-point, start and stop, heartbeat, each when it is due."""
+"""Keeps a converter at the newest command: set-point, start and stop, heartbeat, each when it is due."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import isnan, nan
 
 from drivers.clock import now_ns
 from drivers.commands import InverterCommand
-from drivers.inverters.sunspec.device import InverterDevice
-from drivers.inverters.sunspec.set_point import release, set_point
+from drivers.inverters.device import InverterDevice, SetPoint, Write
 from drivers.links.modbus import LinkDown, LinkError, ModbusLink
 from drivers.readings import NEVER_NS, InverterState, SentPower
 
 SET_POINT_PERIOD_NS = 400_000_000
 """Two refreshes and one lost write fit into the shortest reversion of 1 s."""
 OPERATE_PERIOD_NS = 1_000_000_000
-HEARTBEAT_PERIOD_NS = 1_000_000_000
-HEARTBEAT_RESETS_AT = 0xFFFF
-"""SunSpec lets the heartbeat start again at 0 from time to time."""
+NEVER_DUE_NS = 2**62
 
 RUNNING_STATES = frozenset({InverterState.STARTING, InverterState.RUNNING, InverterState.THROTTLED})
+FOLLOWING_STATES = RUNNING_STATES - {InverterState.STARTING}
 STOPPED_STATES = frozenset(
     {
         InverterState.OFF,
@@ -36,9 +34,7 @@ class Writer:
     set-points, `sent` is the newest of them, `applied_power_w` the last one, or what `confirm` said when that was
     another (NaN before). `stop_taken` is set when the device has acknowledged a STOP that is no repetition."""
 
-    def __init__(self, link: ModbusLink, reversion_s: int) -> None:
-        if reversion_s < 1:
-            raise ValueError(f"SunSpec counts the reversion in whole seconds from 1, got {reversion_s}")
+    def __init__(self, link: ModbusLink) -> None:
         self.seen_state = InverterState.UNKNOWN
         self._forming = False
         self.applied_power_w = nan
@@ -47,10 +43,11 @@ class Writer:
         self.stop_taken = asyncio.Event()
         self._acknowledged_w = nan
         self._believed = True
-        self._link, self._reversion_s = link, reversion_s
+        self._link = link
         self._command: InverterCommand | None = None
         self._wake = asyncio.Event()
         self._heartbeat = 0
+        self._prepared = False
         self._operated: bool | None = None
         self._set_point_due_ns = self._operate_due_ns = self._heartbeat_due_ns = NEVER_NS
 
@@ -75,7 +72,8 @@ class Writer:
     async def write_for_ever(self, device: Callable[[], InverterDevice]) -> None:
         """For one connection: everything is due at once. Raises LinkDown; other link errors are tried again when the
         same write is due next."""
-        self._operated, self._believed, self._acknowledged_w = None, True, nan
+        self.seen_state = InverterState.UNKNOWN
+        self._prepared, self._operated, self._believed, self._acknowledged_w = False, None, True, nan
         self._set_point_due_ns = self._operate_due_ns = self._heartbeat_due_ns = NEVER_NS
         while True:
             self._wake.clear()
@@ -90,12 +88,14 @@ class Writer:
         at_ns = now_ns()
         if at_ns >= self._set_point_due_ns:
             self._set_point_due_ns = at_ns + SET_POINT_PERIOD_NS
+            self._prepared = self._prepared or await self._write_all(device.prepare(), command)
             await self._write_set_point(command, device)
         if self._operation_due(command) and self._is_wanted(command.run):
             self._operate_due_ns = at_ns + OPERATE_PERIOD_NS
             await self._operate(command, device)
         if at_ns >= self._heartbeat_due_ns and self._is_wanted(command.run):
-            self._heartbeat_due_ns = at_ns + HEARTBEAT_PERIOD_NS
+            period_s = device.heartbeat_period_s
+            self._heartbeat_due_ns = NEVER_DUE_NS if period_s is None else at_ns + round(period_s * 1e9)
             await self._beat(command, device)
 
     async def _sleep_until_due(self) -> None:
@@ -116,9 +116,9 @@ class Writer:
         if self._forming and command.run:
             await self._release(command, device)
             return
-        power_w = command.power_w if command.run else 0.0
-        wanted = set_point(device.controls, power_w, device.rating, self._reversion_s)
-        sent_ns = await self._write(wanted.address, wanted.registers, command)
+        takes_power = command.run and not (device.set_point_when_running and self.seen_state not in FOLLOWING_STATES)
+        wanted = device.set_point(command.power_w if takes_power else 0.0)
+        sent_ns = await self._write_one_by_one(wanted, command)
         if sent_ns is not None:
             self.writes += 1
             self.sent = SentPower(sent_ns, wanted.power_w)
@@ -126,9 +126,17 @@ class Writer:
             if self._believed:
                 self.applied_power_w = wanted.power_w
 
+    async def _write_one_by_one(self, wanted: SetPoint, command: InverterCommand) -> int | None:
+        """When the last write was sent; None as soon as one was not taken."""
+        sent_ns = None
+        for write in wanted.writes:
+            sent_ns = await self._write(write, command)
+            if sent_ns is None:
+                break
+        return sent_ns
+
     async def _release(self, command: InverterCommand, device: InverterDevice) -> None:
-        released = release(device.controls)
-        if await self._write(released.address, released.registers, command) is not None:
+        if await self._write_one_by_one(device.release(), command) is not None:
             self.writes += 1
             self.sent = None
             self._acknowledged_w = self.applied_power_w = nan
@@ -146,22 +154,29 @@ class Writer:
 
     async def _operate(self, command: InverterCommand, device: InverterDevice) -> None:
         repeated, self._operated = self._operated == command.run, command.run
-        symbol = device.control.layout.symbol("OpCtl", "START" if command.run else "STOP")
-        address, registers = device.control.encode({"OpCtl": symbol})
-        if await self._write(address, registers, command) is None:
+        if not await self._write_all(device.operate(command.run), command):
             self._operated = None
         elif not command.run and not repeated:
             self.stop_taken.set()
 
     async def _beat(self, command: InverterCommand, device: InverterDevice) -> None:
-        self._heartbeat = (self._heartbeat + 1) % HEARTBEAT_RESETS_AT
-        address, registers = device.control.encode({"ControllerHb": self._heartbeat})
-        await self._write(address, registers, command)
+        if device.heartbeat_period_s is not None:
+            self._heartbeat += 1
+            await self._write(device.heartbeat(self._heartbeat), command)
 
-    async def _write(self, address: int, registers: list[int], command: InverterCommand) -> int | None:
+    async def _write_all(self, writes: Sequence[Write], command: InverterCommand) -> bool:
+        """One after the other, while each was taken and the command wants the same as the newest."""
+        for write in writes:
+            if not self._is_wanted(command.run) or await self._write(write, command) is None:
+                return False
+        return True
+
+    async def _write(self, write: Write, command: InverterCommand) -> int | None:
         """When it was sent; None when it was not taken."""
         try:
-            return await self._link.write_registers(address, registers, command.expires_ns)
+            return await self._link.write_registers(
+                write.address, write.registers, command.expires_ns, function=write.function
+            )
         except LinkDown:
             raise
         except LinkError:

@@ -1,0 +1,100 @@
+"""Reads a described device: the merged blocks of a set of roles, decoded into values by role."""
+
+import math
+from collections.abc import Iterable
+
+from drivers.links.modbus import ModbusLink
+from drivers.profiles.codec import (
+    Block,
+    OutOfBounds,
+    Registers,
+    alarms_of,
+    flag_of,
+    read_plan,
+    state_of,
+    taken,
+    value_of,
+)
+from drivers.profiles.profile import Profile
+from drivers.profiles.roles import Role
+from drivers.readings import InverterState
+
+POLLED: dict[str, tuple[Role, ...]] = {
+    "inverter": (
+        "ac-power",
+        "dc-power",
+        "dc-voltage",
+        "dc-current",
+        "frequency",
+        "state",
+        "alarms",
+        "grid-connected",
+        "remote-control",
+    ),
+    "meter": ("ac-power", "frequency", "voltage"),
+}
+"""What every poll reads, by the kind of device."""
+RATING: tuple[Role, ...] = ("charge-power-max", "discharge-power-max")
+"""What is read once a connection."""
+CONFIRMED: tuple[Role, ...] = ("set-point",)
+"""What is read back now and then."""
+
+
+def read_plans(profile: Profile) -> dict[str, tuple[Block, ...]]:
+    """The reads of each occasion, by its name."""
+    plans = {"each poll": RoleReader(profile, POLLED[profile.kind]).plan}
+    if profile.kind == "inverter":
+        plans["each connection"] = RoleReader(profile, RATING).plan
+        plans["read back"] = RoleReader(profile, CONFIRMED).plan
+    return plans
+
+
+class RoleReader:
+    """Reads those of `roles` that the device has, always in the same few messages."""
+
+    def __init__(self, profile: Profile, roles: Iterable[Role]) -> None:
+        found = [profile.find(role) for role in roles]
+        self.word_order = profile.word_order
+        self.fields = {register.role: register for register in found if register is not None and register.readable}
+        self.plan = read_plan(self.fields.values(), profile.read_gap_max, profile.read_count_max)
+
+    async def read(self, link: ModbusLink) -> "RoleValues":
+        """All of them anew. Link errors pass."""
+        registers: dict[tuple[int, int], int] = {}
+        for block in self.plan:
+            read = link.read_holding if block.function == 3 else link.read_input
+            registers |= taken(block, await read(block.address, block.count))
+        return RoleValues(self, registers, link)
+
+    def __contains__(self, role: Role) -> bool:
+        return role in self.fields
+
+
+class RoleValues:
+    """What one reading said, by role; what the device does not have is NaN, unknown or the `default`."""
+
+    def __init__(self, reader: RoleReader, registers: Registers, link: ModbusLink) -> None:
+        self._fields, self._order = reader.fields, reader.word_order
+        self._registers, self._link = registers, link
+
+    def number(self, role: Role) -> float:
+        """SI value, positive in discharge (of a meter: in import); NaN = it does not say. BadAnswer out of bounds."""
+        register = self._fields.get(role)
+        if register is None:
+            return math.nan
+        sign = -1.0 if register.positive in ("charge", "export") else 1.0
+        try:
+            return sign * value_of(register, self._registers, self._order)
+        except OutOfBounds as error:
+            self._link.reject(str(error))
+
+    def state(self) -> InverterState:
+        return state_of(self._fields["state"], self._registers, self._order)
+
+    def flag(self, role: Role, default: bool) -> bool:
+        register = self._fields.get(role)
+        return default if register is None else flag_of(register, self._registers, self._order)
+
+    def alarms(self) -> int:
+        register = self._fields.get("alarms")
+        return 0 if register is None else alarms_of(register, self._registers, self._order)

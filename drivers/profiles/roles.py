@@ -1,0 +1,82 @@
+"""What a register of a described device can be for: its role, and what that asks of it."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Role = Literal[
+    "ac-power",
+    "dc-power",
+    "dc-voltage",
+    "dc-current",
+    "frequency",
+    "voltage",
+    "state",
+    "alarms",
+    "grid-connected",
+    "remote-control",
+    "charge-power-max",
+    "discharge-power-max",
+    "set-point",
+    "command",
+    "heartbeat",
+    "reversion-time",
+]
+Unit = Literal["W", "kW", "MW", "V", "kV", "mV", "A", "mA", "Hz", "mHz", "s", "ms"]
+Positive = Literal["discharge", "charge", "import", "export"]
+
+IN_SI: dict[Unit, float] = {
+    "W": 1.0,
+    "kW": 1e3,
+    "MW": 1e6,
+    "V": 1.0,
+    "kV": 1e3,
+    "mV": 1e-3,
+    "A": 1.0,
+    "mA": 1e-3,
+    "Hz": 1.0,
+    "mHz": 1e-3,
+    "s": 1.0,
+    "ms": 1e-3,
+}
+POWER: tuple[Unit, ...] = ("W", "kW", "MW")
+VOLTAGE: tuple[Unit, ...] = ("V", "kV", "mV")
+CURRENT: tuple[Unit, ...] = ("A", "mA")
+FREQUENCY: tuple[Unit, ...] = ("Hz", "mHz")
+TIME: tuple[Unit, ...] = ("s", "ms")
+RAW: tuple[Unit, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RoleKind:
+    """Which units fit, whether it has a direction, is written to, belongs to which kinds of device, and must be
+    there."""
+
+    units: tuple[Unit, ...]
+    signed: bool = False
+    written: bool = False
+    inverter: bool = True
+    meter: bool = False
+    required: bool = False
+    many: bool = False
+
+
+ROLES: dict[Role, RoleKind] = {
+    "ac-power": RoleKind(POWER, signed=True, meter=True, required=True),
+    "dc-power": RoleKind(POWER, signed=True),
+    "dc-voltage": RoleKind(VOLTAGE),
+    "dc-current": RoleKind(CURRENT, signed=True),
+    "frequency": RoleKind(FREQUENCY, meter=True),
+    "voltage": RoleKind(VOLTAGE, inverter=False, meter=True),
+    "state": RoleKind(RAW, required=True),
+    "alarms": RoleKind(RAW),
+    "grid-connected": RoleKind(RAW),
+    "remote-control": RoleKind(RAW),
+    "charge-power-max": RoleKind(POWER),
+    "discharge-power-max": RoleKind(POWER),
+    "set-point": RoleKind(POWER, signed=True, written=True, required=True),
+    "command": RoleKind(RAW, written=True, many=True),
+    "heartbeat": RoleKind(RAW, written=True),
+    "reversion-time": RoleKind(TIME, written=True),
+}
+FLAGS: tuple[Role, ...] = ("grid-connected", "remote-control")
+DIRECTIONS: dict[str, tuple[Positive, ...]] = {"inverter": ("discharge", "charge"), "meter": ("import", "export")}

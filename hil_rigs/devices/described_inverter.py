@@ -1,0 +1,180 @@
+"""A simulated storage converter behind any profile: registers, sequences and silence exactly as the profile says."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from drivers.profiles import Profile
+from drivers.profiles.maps import MANUFACTURER_ALARM
+from drivers.profiles.parts import Listens, Reverts, Step
+from drivers.profiles.registers import Register
+from drivers.profiles.roles import Role
+from drivers.readings import InverterState
+from hil_rigs.devices.described_registers import HOLDING, INPUT, DescribedRegisters
+from hil_rigs.devices.modbus_frames import DEVICE_FAILURE, ILLEGAL_VALUE, ModbusFault
+from hil_rigs.devices.sunspec_inverter_models import Converter, ReportingFaults, alarm_bits
+
+SHOWN_AS = {
+    InverterState.STARTING: (InverterState.STARTING, InverterState.STANDBY, InverterState.OFF),
+    InverterState.FAULT: (InverterState.FAULT, InverterState.OFF, InverterState.STANDBY),
+    InverterState.OFF: (InverterState.OFF, InverterState.STANDBY),
+    InverterState.RUNNING: (InverterState.RUNNING,),
+}
+"""States that stand for a converter's own, the best first: profiles need not name them all."""
+
+
+class DescribedInverterDevice:
+    """Registers of one converter, for a ModbusServer. Needs a running loop: its own clock of silence is on it.
+
+    `local_control` is a fault hook: somebody at the panel took over, and writes are refused with exception 4.
+    `on_control` is called whenever a write or a silence has set `set_power_w` or `told_to_run` anew.
+    """
+
+    def __init__(self, converter: Converter, profile: Profile) -> None:
+        if profile.kind != "inverter":
+            raise ValueError(f"profile {profile.name} describes a {profile.kind}, expected an inverter")
+        self.local_control = False
+        self.on_control: Callable[[], None] = lambda: None
+        self.faults = ReportingFaults()
+        self.told_to_run = False
+        self._converter = converter
+        self._profile = profile
+        self._registers = DescribedRegisters(profile)
+        self._power_w = 0.0
+        self._heard = False
+        self._silence: asyncio.TimerHandle | None = None
+        self._registers.put(
+            {"charge-power-max": converter.rated_power_w, "discharge-power-max": converter.rated_power_w}
+        )
+
+    @property
+    def set_power_w(self) -> float:
+        """Set-point in effect, discharge positive."""
+        listens = isinstance(self._profile.silence, Listens)
+        return 0.0 if listens and not self._heard else self._power_w
+
+    def read(self, address: int, count: int) -> list[int]:
+        """Holding registers."""
+        self._show()
+        return self._registers.read(HOLDING, address, count)
+
+    def read_input(self, address: int, count: int) -> list[int]:
+        self._show()
+        return self._registers.read(INPUT, address, count)
+
+    def write(self, address: int, values: list[int]) -> None:
+        """Whole writable values, all or none."""
+        written = self._registers.written(address, values)
+        if self.local_control:
+            raise ModbusFault(DEVICE_FAILURE)
+        for register, raw in written:
+            if register.role == "set-point" and abs(self._watts(register, raw)) > self._converter.rated_power_w:
+                raise ModbusFault(ILLEGAL_VALUE)
+        for register, raw in written:
+            changed = self._registers.raw(register) != raw
+            self._registers.put_raw(register, raw)
+            self._take(register, raw, changed)
+
+    def close(self) -> None:
+        """Stops its clock of silence: the device is switched off."""
+        if self._silence is not None:
+            self._silence.cancel()
+            self._silence = None
+
+    def _take(self, register: Register, raw: float, changed: bool) -> None:
+        silence = self._profile.silence
+        if register.role == "set-point":
+            self._take_set_point(self._watts(register, raw))
+        if register.role == "command":
+            self._operate(register)
+        if register.role == "heartbeat" and changed and isinstance(silence, Listens):
+            self._heard = True
+            self._wait(silence.time_s)
+            self._apply()
+
+    def _take_set_point(self, power_w: float) -> None:
+        if self._profile.set_point_when == "running" and self._converter.state != "running":
+            return
+        self._power_w = power_w
+        if isinstance(self._profile.silence, Reverts):
+            self._wait(self._value("reversion-time"))
+        self._apply()
+
+    def _wait(self, delay_s: float) -> None:
+        """Until 0 W; 0 = for ever."""
+        self.close()
+        if delay_s > 0:
+            loop = asyncio.get_running_loop()
+            self._silence = loop.call_at(loop.time() + delay_s, self._fall_silent)
+
+    def _fall_silent(self) -> None:
+        self._silence, self._heard, self._power_w = None, False, 0.0
+        self._registers.put({"set-point": 0.0})
+        self._apply()
+
+    def _apply(self) -> None:
+        self._converter.set_power(self.set_power_w)
+        self.on_control()
+
+    def _operate(self, written: Register) -> None:
+        """The last write of a sequence counts, once all before it are in the registers."""
+        for run, steps in ((True, self._profile.start), (False, self._profile.stop)):
+            if steps[-1].to == written.name and all(self._stands(step) for step in steps):
+                self.told_to_run = run
+                act = self._converter.start if run else self._converter.stop
+                act()
+                self.on_control()
+
+    def _stands(self, step: Step) -> bool:
+        return self._registers.raw(self._profile.named(step.to)) == step.raw
+
+    def _show(self) -> None:
+        converter, faults = self._converter, self.faults
+        self._registers.put(
+            {
+                "ac-power": converter.ac_power_w,
+                "dc-power": converter.dc_power_w,
+                "dc-voltage": max(converter.dc_voltage_v + faults.dc_voltage_off_v, 0.0),
+                "dc-current": converter.dc_current_a,
+                "frequency": converter.frequency_hz,
+            }
+        )
+        self._show_state(InverterState.OFF if faults.says_off else InverterState(converter.state))
+        self._show_flag("grid-connected", converter.frequency_hz > 0)
+        self._show_flag("remote-control", not self.local_control)
+        self._show_alarms(alarm_bits(converter.alarm) | faults.alarm_bits)
+
+    def _show_state(self, state: InverterState) -> None:
+        register = self._register("state")
+        assert register is not None, "the profile was checked"
+        assert register.states is not None, "the profile was checked"
+        raws: list[Sequence[int]] = [getattr(register.states, shown.value) for shown in SHOWN_AS[state]]
+        self._registers.put_raw(register, next(raw[0] for raw in raws if raw))
+
+    def _show_flag(self, role: Role, value: bool) -> None:
+        register = self._register(role)
+        if register is not None:
+            others = (raw for raw in range(len(register.true_at) + 1) if raw not in register.true_at)
+            self._registers.put_raw(register, register.true_at[0] if value else next(others))
+
+    def _show_alarms(self, bits: int) -> None:
+        register = self._register("alarms")
+        if register is None:
+            return
+        named = {} if register.alarms is None else register.alarms.table()
+        free = next((bit for bit in range(16 * register.size) if bit not in named), 0)
+        shown = {number: bit for bit, number in sorted(named.items(), reverse=True)}
+        other = shown.get(MANUFACTURER_ALARM, free)
+        places = {shown.get(number, other) for number in range(32) if bits >> number & 1}
+        self._registers.put_raw(register, sum(1 << place for place in places))
+
+    def _register(self, role: Role) -> Register | None:
+        return self._profile.find(role)
+
+    def _value(self, role: Role) -> float:
+        """Present SI value of a register that holds a number."""
+        register = self._register(role)
+        raw = None if register is None else self._registers.raw(register)
+        return 0.0 if register is None or raw is None else register.si(raw)
+
+    def _watts(self, register: Register, raw: float) -> float:
+        return (-1.0 if register.positive == "charge" else 1.0) * register.si(raw)

@@ -1,0 +1,83 @@
+"""The registers of a described device, as its simulation holds them: strict about what may be read and written."""
+
+from collections.abc import Mapping, Sequence
+
+from drivers.profiles import Profile
+from drivers.profiles.codec import encode, nearest_raw, raw_of, read_plan
+from drivers.profiles.registers import Register
+from drivers.profiles.roles import Role
+from hil_rigs.devices.modbus_frames import ILLEGAL_ADDRESS, ILLEGAL_VALUE, ModbusFault
+
+HOLDING, INPUT = 3, 4
+
+
+class DescribedRegisters:
+    """Holding and input registers of one profile. Only those that the profile has may be read, and those between them
+    that it says a read may pass over; they are 0."""
+
+    def __init__(self, profile: Profile) -> None:
+        self.profile = profile
+        self._values: dict[tuple[int, int], int] = {}
+        readable = [register for register in profile.registers if register.readable]
+        for block in read_plan(readable, profile.read_gap_max, profile.read_count_max):
+            self._values |= {(block.function, block.address + k): 0 for k in range(block.count)}
+        self._hidden = {
+            (HOLDING, register.address + k)
+            for register in profile.registers
+            if not register.readable
+            for k in range(register.size)
+        }
+        self._values |= dict.fromkeys(self._hidden, 0)
+
+    def read(self, function: int, address: int, count: int) -> list[int]:
+        """ModbusFault 2 where any register is not there, 3 for more than the device reads at once."""
+        places = [(function, address + k) for k in range(count)]
+        if not all(place in self._values and place not in self._hidden for place in places):
+            raise ModbusFault(ILLEGAL_ADDRESS)
+        if count > self.profile.read_count_max:
+            raise ModbusFault(ILLEGAL_VALUE)
+        return [self._values[place] for place in places]
+
+    def written(self, address: int, values: Sequence[int]) -> list[tuple[Register, float]]:
+        """The writable values that a write consists of, and their raw values; nothing is changed yet. ModbusFault 2
+        where one is read-only or not there, 3 for half a value."""
+        found: list[tuple[Register, float]] = []
+        words = {(HOLDING, address + k): value for k, value in enumerate(values)}
+        while address < max(words)[1] + 1:
+            register = next((each for each in self.profile.registers if each.write and each.address == address), None)
+            if register is None:
+                raise ModbusFault(ILLEGAL_ADDRESS)
+            if register.end > max(words)[1] + 1:
+                raise ModbusFault(ILLEGAL_VALUE)
+            raw = raw_of(register.model_copy(update={"function": HOLDING}), words, self.profile.word_order)
+            if raw is None:
+                raise ModbusFault(ILLEGAL_VALUE)
+            found.append((register, raw))
+            address = register.end
+        return found
+
+    def put_raw(self, register: Register, raw: float) -> None:
+        """Sets one value; of a masked register only its bits."""
+        function = register.function or HOLDING
+        for k, word in enumerate(encode(register, raw, self.profile.word_order)):
+            place, mask = (function, register.address + k), self._mask(register, k)
+            self._values[place] = self._values[place] & ~mask | word & mask
+
+    def raw(self, register: Register) -> float | None:
+        """Present raw value; None = absent."""
+        values = self._values if register.readable else {(0, place): v for (_, place), v in self._values.items()}
+        return raw_of(register, values, self.profile.word_order)
+
+    def put(self, values: Mapping[Role, float]) -> None:
+        """Sets measurements by role, in SI units and positive in discharge (of a meter: in import). What the profile
+        has no register for is left out; what is beyond a register saturates there, as in a real device."""
+        for role, value in values.items():
+            register = self.profile.find(role)
+            if register is not None:
+                sign = -1.0 if register.positive in ("charge", "export") else 1.0
+                self.put_raw(register, nearest_raw(register, sign * value))
+
+    def _mask(self, register: Register, k: int) -> int:
+        if register.mask is None:
+            return 0xFFFF
+        return encode(register, register.mask, self.profile.word_order)[k]
