@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from drivers.cell_monitors.native.dbc import load_dbc
 from drivers.cell_monitors.native.layout import DBC_PATH, native_layout
+from drivers.dbc import load_dbc
 from hil_rigs.benchmarks.measure import Row, Work, compared
 from kernels.canbits import FrameDecoder, FrameEncoder
 from kernels.frame_plan import EXTENDED_ID_MAX
