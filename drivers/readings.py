@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from drivers.battery import BatterySays
 from drivers.clock import NEVER_NS as NEVER_NS
 from drivers.safety import NOT_HEARD, SafetyInputs
 
@@ -120,6 +121,8 @@ class RackReading(NamedTuple):
     watchdog_tripped: bool | None = None
     """The rack's own watchdog opened the contactors; None until it was heard."""
     safety: SafetyInputs = NOT_HEARD
+    battery: BatterySays | None = None
+    """What a battery with a management system of its own says; None from a monitor of cells."""
 
 
 class LinkHealth(NamedTuple):
