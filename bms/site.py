@@ -13,6 +13,7 @@ from bms.settings import RELATION, Broken, Loc, Settings, about, name_or_beside
 from bms.site_applications import Application, GridSmoothing
 from bms.site_faults import FaultSetting
 from bms.site_limits import Balancing, Limits, Precharge
+from bms.site_low_voltage import LowVoltage
 from bms.site_safety import NATIVE, Safety, SafetyInput
 from drivers.links.can import CanConfig
 from kernels.parameters import load_cell
@@ -20,6 +21,7 @@ from kernels.parameters import load_cell
 __all__ = [
     "Application",
     "Balancing",
+    "BatteryBus",
     "CanBus",
     "ConfigErrors",
     "Controller",
@@ -40,6 +42,9 @@ __all__ = [
 
 CONTACTOR_WATCHDOG_S = 4
 """A rack's own I/O opens its contactors this long after the last command (native rack monitor)."""
+
+BATTERY_BUS_VOLTAGE_V_MAX = 327.67
+"""Most that 0x356 can carry."""
 
 NAME = {"pattern": r"^[a-z][a-z0-9-]{0,31}$", "shape": "a name of at most 32 lower-case letters, digits and -"}
 HOST = {"pattern": r"^[A-Za-z0-9.:_-]{1,253}$", "shape": "a host name or address"}
@@ -184,6 +189,16 @@ class GridMeterDevice(Settings):
     ] = 0.1
 
 
+class BatteryBus(LowVoltage):
+    """A CAN bus on which a third-party inverter takes this site as its battery."""
+
+    can: Annotated[CanBus, about("", "bus of the inverter")]
+    name: Annotated[
+        str,
+        about("", "name that the inverter is told", "ours", pattern=r"^[ -~]{1,8}$", shape="1 to 8 plain characters"),
+    ] = "CELLWARD"
+
+
 class SiteSettings(Settings):
     """All of a site but its name and devices."""
 
@@ -234,6 +249,9 @@ class Site(SiteSettings):
     ]
     inverter: Annotated[InverterDevice, about("", "converter")]
     grid_meter: Annotated[GridMeterDevice, about("", "meter at the grid connection")]
+    battery_bus: Annotated[
+        BatteryBus | None, about("", "bus on which a third-party inverter takes this site as its battery")
+    ] = None
 
     @property
     def cells(self) -> int:
@@ -243,6 +261,7 @@ class Site(SiteSettings):
     def broken_relations(self) -> Iterator[Broken]:
         yield from super().broken_relations()
         yield from self._broken_racks()
+        yield from self._broken_battery_bus()
         yield from self.below("inverter.poll_period_s", "limits.inverter_age_s_max")
         yield from self.below("grid_meter.poll_period_s", "limits.meter_age_s_max")
 
@@ -260,6 +279,21 @@ class Site(SiteSettings):
                 wrong = f"{rack.cells} cells in series beside {first.cells} in racks.0 on one DC bus"
                 others: tuple[Loc, ...] = (("racks", i, "cells_per_module"), ("racks", 0))
                 yield Broken(("racks", i, "modules"), rack.modules, wrong, f"{first.cells} cells", others)
+
+    def _broken_battery_bus(self) -> Iterator[Broken]:
+        if self.battery_bus is None:
+            return
+        first, voltage_v = self.racks[0], self.racks[0].cells * self.limits.cell_voltage_v_max
+        if voltage_v > BATTERY_BUS_VOLTAGE_V_MAX:
+            wrong = f"racks of {first.cells} cells reach {voltage_v:.0f} V, which the protocol cannot say"
+            expected = f"racks of at most {BATTERY_BUS_VOLTAGE_V_MAX:g} V"
+            yield Broken(("battery_bus",), "a bus", wrong, expected, (("racks", 0), ("limits", "cell_voltage_v_max")))
+        for i, rack in enumerate(self.racks):
+            if rack.can.model_copy(update={"bitrate": None}) == self.battery_bus.can.model_copy(
+                update={"bitrate": None}
+            ):
+                loc: Loc = ("battery_bus", "can", "channel")
+                yield _twin(loc, rack.can.channel, f"same bus as racks.{i}", ("racks", i, "can"))
 
 
 def _twin(loc: Loc, got: object, wrong: str, other: Loc) -> Broken:

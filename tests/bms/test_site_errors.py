@@ -172,6 +172,12 @@ def test_wrong_value_or_key(tmp_path: Path, old: str, new: str, line: str) -> No
 RELATIONS = [
     (
         "limits: {soc_frac_min: 0.1}",
+        "battery_bus: {variant: sma, can: {interface: socketcan, channel: can9}}",
+        "site.yaml:17:14: battery_bus: racks of 416 cells reach 1518 V, which the protocol cannot say (got 'a bus'), "
+        "expected racks of at most 327.67 V",
+    ),
+    (
+        "limits: {soc_frac_min: 0.1}",
         "safety: {insulation_ohm_per_v_fatal: 600}",
         "site.yaml:17:38: safety.insulation_ohm_per_v_fatal: not below insulation_ohm_per_v_warning, 500 by default "
         "(got 600.0), expected less than 500",
