@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from bms.site import GridMeterDevice, InverterDevice, Rack
+from drivers.cell_monitors.foxbms import FoxBmsMonitor
 from drivers.cell_monitors.native import NativeRackMonitor
 from drivers.commands import BleedCommand, InverterCommand, OutputsCommand, RackCommand
 from drivers.inverters.sunspec import SunSpecInverter
@@ -59,5 +60,20 @@ def open_meter(device: GridMeterDevice, on_reading: Callable[[MeterReading], Non
 
 
 def open_rack(rack: Rack, can_opener: CanOpener) -> RackMonitor:
-    monitors = {"native": NativeRackMonitor}
-    return monitors[rack.monitor](rack.modules, rack.cells_per_module, rack.can.config, can_opener)
+    monitors: dict[str, Callable[[Rack, CanOpener], RackMonitor]] = {"native": _native, "foxbms": _foxbms}
+    return monitors[rack.monitor](rack, can_opener)
+
+
+def _native(rack: Rack, can_opener: CanOpener) -> RackMonitor:
+    return NativeRackMonitor(rack.modules, rack.cells_per_module, rack.can.config, can_opener)
+
+
+def _foxbms(rack: Rack, can_opener: CanOpener) -> RackMonitor:
+    return FoxBmsMonitor(
+        rack.modules,
+        rack.cells_per_module,
+        rack.can.config,
+        can_opener,
+        sensors_per_module=rack.foxbms.sensors_per_module,
+        source=rack.foxbms.cells_from,
+    )

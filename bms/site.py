@@ -14,7 +14,9 @@ from bms.site_applications import Application, GridSmoothing
 from bms.site_faults import FaultSetting
 from bms.site_limits import Balancing, Limits, Precharge
 from bms.site_low_voltage import LowVoltage
+from bms.site_monitors import FoxBms
 from bms.site_safety import NATIVE, Safety, SafetyInput
+from drivers.cell_monitors.foxbms.layout import SENSORS_MAX, STATE_PERIOD_S, foxbms_layout
 from drivers.links.can import CanConfig
 from kernels.parameters import load_cell
 
@@ -26,6 +28,7 @@ __all__ = [
     "ConfigErrors",
     "Controller",
     "FaultSetting",
+    "FoxBms",
     "GridMeterDevice",
     "GridSmoothing",
     "InverterDevice",
@@ -119,7 +122,8 @@ class Rack(Settings):
         about("", "name or path of the cell's parameter file", min_length=1, max_length=500),
         AfterValidator(existing_cell),
     ]
-    monitor: Annotated[Literal["native"], about("", "driver of the cell monitor", "the only one")] = "native"
+    monitor: Annotated[Literal["native", "foxbms"], about("", "driver of the cell monitor", "ours")] = "native"
+    foxbms: Annotated[FoxBms, about("", "how a foxBMS 2 sends its cells")] = FoxBms()
     can: Annotated[CanBus, about("", "bus of the cell monitor")]
     contactor_break_current_a: Annotated[
         float, about("A", "contactors open below this current, or after a bounded wait", gt=0, le=10_000)
@@ -131,6 +135,11 @@ class Rack(Settings):
     ] = NATIVE
 
     def broken_relations(self) -> Iterator[Broken]:
+        sensors = self.modules * self.foxbms.sensors_per_module
+        if self.monitor == "foxbms" and sensors > SENSORS_MAX:
+            wrong, expected = f"{sensors} temperature sensors in the rack", f"at most {SENSORS_MAX} together"
+            yield Broken(("foxbms", "sensors_per_module"), self.foxbms.sensors_per_module, wrong, expected,
+                         (("modules",),))  # fmt: skip
         first: dict[str, int] = {}
         for i, name in enumerate(self.safety_inputs):
             if (twin := first.setdefault(name, i)) != i:
@@ -262,6 +271,7 @@ class Site(SiteSettings):
         yield from super().broken_relations()
         yield from self._broken_racks()
         yield from self._broken_battery_bus()
+        yield from self._too_slow()
         yield from self.below("inverter.poll_period_s", "limits.inverter_age_s_max")
         yield from self.below("grid_meter.poll_period_s", "limits.meter_age_s_max")
 
@@ -279,6 +289,24 @@ class Site(SiteSettings):
                 wrong = f"{rack.cells} cells in series beside {first.cells} in racks.0 on one DC bus"
                 others: tuple[Loc, ...] = (("racks", i, "cells_per_module"), ("racks", 0))
                 yield Broken(("racks", i, "modules"), rack.modules, wrong, f"{first.cells} cells", others)
+
+    def _too_slow(self) -> Iterator[Broken]:
+        """Monitors whose values are older than the limits allow: a site must say that it wants them all the same."""
+        for i, rack in enumerate(self.racks):
+            if rack.monitor != "foxbms":
+                continue
+            layout = foxbms_layout(rack.cells, rack.modules * rack.foxbms.sensors_per_module, rack.foxbms.cells_from)
+            ages = {
+                "cell_data_age_s_max": layout.sweep_s,
+                "temperature_age_s_max": layout.temperature_sweep_s,
+                "current_age_s_max": STATE_PERIOD_S,
+            }
+            for name, age_s in ages.items():
+                if getattr(self.limits, name) <= age_s:
+                    wrong = f"racks.{i} sends its values only every {age_s:g} s, too slow for protection"
+                    expected = f"more than {age_s:g}, if foxBMS 2 protects the cells by itself"
+                    others: tuple[Loc, ...] = (("racks", i, "monitor"),)
+                    yield Broken(("limits", name), getattr(self.limits, name), wrong, expected, others)
 
     def _broken_battery_bus(self) -> Iterator[Broken]:
         if self.battery_bus is None:

@@ -59,11 +59,13 @@ def build_plan(
     others: bool = True,
     conventions: bool = True,
     shortest: Mapping[str, int] | None = None,
+    ids: Mapping[str, int] | None = None,
 ) -> DbcPlan:
     """Plan of these messages in this order, each followed by its pages where it is multiplexed. `first_signals` take
     the first signal indices in the order given; the messages' remaining signals follow in DBC order unless `others` is
     False. `conventions` False: no name means anything (counter, CRC). `shortest`: least length in bytes of messages
-    that may be shorter than the DBC says. ValueError for a message, signal or convention that does not fit."""
+    that may be shorter than the DBC says; `ids`: other ids, as on the wire, than the DBC's. ValueError for a message,
+    signal or convention that does not fit."""
     chosen = [_message(database, name) for name in messages]
     rows = [row for message in chosen for row in _rows(message)]
     signals = {(message.name, signal.name): signal for message in chosen for signal in _values(message, conventions)}
@@ -75,7 +77,9 @@ def build_plan(
     page_index = {(row.message.name, row.page): i for i, row in enumerate(rows) if row.page is not None}
     frames = [_frame_of(key, signals[key], frame_index, page_index) for key in keys]
     return DbcPlan(
-        frames=_frame_plan(rows, frame_index, frames, [signals[key] for key in keys], conventions, shortest or {}),
+        frames=_frame_plan(
+            rows, frame_index, frames, [signals[key] for key in keys], conventions, shortest or {}, ids or {}
+        ),
         signal_index={key: i for i, key in enumerate(keys)},
         frame_index=frame_index,
         page_index=page_index,
@@ -130,11 +134,12 @@ def _frame_plan(
     signals: Sequence[Signal],
     conventions: bool,
     shortest: Mapping[str, int],
+    ids: Mapping[str, int],
 ) -> FramePlan:
     messages = [row.message for row in rows]
     muxes = [_multiplexer(row.message) if row.page is None else None for row in rows]
     return FramePlan(
-        frame_id=_integers([_wire_id(message) for message in messages]),
+        frame_id=_integers([ids.get(message.name, _wire_id(message)) for message in messages]),
         length=_integers([message.length for message in messages]),
         counter_start=_integers([_counter_start(message) if conventions else -1 for message in messages]),
         crc=_integers([_crc(message) if conventions else 0 for message in messages]),

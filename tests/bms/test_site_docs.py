@@ -14,6 +14,7 @@ from bms.site import (
     CanBus,
     Controller,
     FaultSetting,
+    FoxBms,
     GridMeterDevice,
     GridSmoothing,
     InverterDevice,
@@ -26,8 +27,8 @@ from bms.site import (
 from bms.site_limits import OTHER_CHEMISTRIES
 
 PAGE = (Path(__file__).parents[2] / "docs" / "site-file.md").read_text(encoding="utf-8")
-MODELS = [Site, Rack, CanBus, InverterDevice, GridMeterDevice, BatteryBus, Controller, Limits, Safety, FaultSetting,
-          Precharge, Balancing, GridSmoothing]  # fmt: skip
+MODELS = [Site, Rack, FoxBms, CanBus, InverterDevice, GridMeterDevice, BatteryBus, Controller, Limits, Safety,
+          FaultSetting, Precharge, Balancing, GridSmoothing]  # fmt: skip
 FIELDS = [(model, name, field) for model in MODELS for name, field in model.model_fields.items()]
 
 
