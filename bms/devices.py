@@ -4,6 +4,8 @@ from collections.abc import Callable
 from typing import Protocol
 
 from bms.site import GridMeterDevice, InverterDevice, Rack
+from bms.site_mapping import load_mapping
+from drivers.cell_monitors.dbc import DbcMonitor
 from drivers.cell_monitors.foxbms import FoxBmsMonitor
 from drivers.cell_monitors.native import NativeRackMonitor
 from drivers.commands import BleedCommand, InverterCommand, OutputsCommand, RackCommand
@@ -60,7 +62,11 @@ def open_meter(device: GridMeterDevice, on_reading: Callable[[MeterReading], Non
 
 
 def open_rack(rack: Rack, can_opener: CanOpener) -> RackMonitor:
-    monitors: dict[str, Callable[[Rack, CanOpener], RackMonitor]] = {"native": _native, "foxbms": _foxbms}
+    monitors: dict[str, Callable[[Rack, CanOpener], RackMonitor]] = {
+        "native": _native,
+        "foxbms": _foxbms,
+        "dbc": _dbc,
+    }
     return monitors[rack.monitor](rack, can_opener)
 
 
@@ -77,3 +83,7 @@ def _foxbms(rack: Rack, can_opener: CanOpener) -> RackMonitor:
         sensors_per_module=rack.foxbms.sensors_per_module,
         source=rack.foxbms.cells_from,
     )
+
+
+def _dbc(rack: Rack, can_opener: CanOpener) -> RackMonitor:
+    return DbcMonitor(load_mapping(str(rack.mapping)).mapping, rack.can.config, can_opener)

@@ -9,11 +9,12 @@ from pydantic import AfterValidator, Field, ValidationInfo
 from pydantic_core import PydanticCustomError
 
 from bms.config_yaml import ConfigErrors, dump_yaml, load_strict
-from bms.settings import RELATION, Broken, Loc, Settings, about, name_or_beside
+from bms.settings import RELATION, Broken, Loc, Settings, about, beside_the_file, name_or_beside
 from bms.site_applications import Application, GridSmoothing
 from bms.site_faults import FaultSetting
 from bms.site_limits import Balancing, Limits, Precharge
 from bms.site_low_voltage import LowVoltage
+from bms.site_mapping import load_mapping
 from bms.site_monitors import FoxBms
 from bms.site_safety import NATIVE, Safety, SafetyInput
 from drivers.cell_monitors.foxbms.layout import SENSORS_MAX, STATE_PERIOD_S, foxbms_layout
@@ -65,6 +66,21 @@ def existing_cell(name: str, info: ValidationInfo) -> str:
         expected = "name or path of a cell's parameter file"
         raise PydanticCustomError(RELATION, "{wrong}", {"wrong": str(error), "expected": expected}) from None
     return name
+
+
+def existing_mapping(path: str | None, info: ValidationInfo) -> str | None:
+    """Validator: a mapping file, read with its DBC file when a settings file is loaded; its mistakes are in it."""
+    if path is None or info.context is None:
+        return path
+    path = beside_the_file(path, info)
+    try:
+        load_mapping(path)
+    except ConfigErrors as error:
+        lines = str(error).splitlines()
+        more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
+        expected = "a mapping file without mistakes"
+        raise PydanticCustomError(RELATION, "{wrong}", {"wrong": lines[0] + more, "expected": expected}) from None
+    return path
 
 
 class Controller(Settings):
@@ -122,7 +138,12 @@ class Rack(Settings):
         about("", "name or path of the cell's parameter file", min_length=1, max_length=500),
         AfterValidator(existing_cell),
     ]
-    monitor: Annotated[Literal["native", "foxbms"], about("", "driver of the cell monitor", "ours")] = "native"
+    monitor: Annotated[Literal["native", "foxbms", "dbc"], about("", "driver of the cell monitor", "ours")] = "native"
+    mapping: Annotated[
+        str | None,
+        about("", "mapping file of a monitor that has a DBC file (`monitor: dbc`)", min_length=1, max_length=500),
+        AfterValidator(existing_mapping),
+    ] = None
     foxbms: Annotated[FoxBms, about("", "how a foxBMS 2 sends its cells")] = FoxBms()
     can: Annotated[CanBus, about("", "bus of the cell monitor")]
     contactor_break_current_a: Annotated[
@@ -135,6 +156,7 @@ class Rack(Settings):
     ] = NATIVE
 
     def broken_relations(self) -> Iterator[Broken]:
+        yield from self._broken_mapping()
         sensors = self.modules * self.foxbms.sensors_per_module
         if self.monitor == "foxbms" and sensors > SENSORS_MAX:
             wrong, expected = f"{sensors} temperature sensors in the rack", f"at most {SENSORS_MAX} together"
@@ -145,6 +167,15 @@ class Rack(Settings):
             if (twin := first.setdefault(name, i)) != i:
                 wrong = f"same input as safety_inputs.{twin}"
                 yield _twin(("safety_inputs", i), name, wrong, ("safety_inputs", twin))
+
+    def _broken_mapping(self) -> Iterator[Broken]:
+        if (self.monitor == "dbc") != (self.mapping is not None):
+            wrong = "missing for this monitor" if self.mapping is None else f"not for a {self.monitor} monitor"
+            expected = "a mapping file" if self.mapping is None else "nothing, or monitor: dbc"
+            yield Broken(("mapping",), self.mapping, wrong, expected, (("monitor",),))
+        elif self.mapping is not None and (mapped := len(load_mapping(self.mapping).voltages.names)) != self.cells:
+            wrong, expected = f"maps {mapped} cells, the rack has {self.cells}", f"{self.cells} voltages"
+            yield Broken(("mapping",), self.mapping, wrong, expected, (("modules",), ("cells_per_module",)))
 
     @property
     def cells(self) -> int:

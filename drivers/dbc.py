@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cantools
 import numpy as np
@@ -60,12 +60,13 @@ def build_plan(
     conventions: bool = True,
     shortest: Mapping[str, int] | None = None,
     ids: Mapping[str, int] | None = None,
+    invalid: Mapping[SignalKey, int] | None = None,
 ) -> DbcPlan:
     """Plan of these messages in this order, each followed by its pages where it is multiplexed. `first_signals` take
     the first signal indices in the order given; the messages' remaining signals follow in DBC order unless `others` is
     False. `conventions` False: no name means anything (counter, CRC). `shortest`: least length in bytes of messages
-    that may be shorter than the DBC says; `ids`: other ids, as on the wire, than the DBC's. ValueError for a message,
-    signal or convention that does not fit."""
+    that may be shorter than the DBC says; `ids`: other ids, as on the wire, than the DBC's; `invalid`: bit
+    patterns that mean "not available". ValueError for a message, signal or convention that does not fit."""
     chosen = [_message(database, name) for name in messages]
     rows = [row for message in chosen for row in _rows(message)]
     signals = {(message.name, signal.name): signal for message in chosen for signal in _values(message, conventions)}
@@ -76,10 +77,10 @@ def build_plan(
     frame_index = {row.message.name: i for i, row in enumerate(rows) if row.page is None}
     page_index = {(row.message.name, row.page): i for i, row in enumerate(rows) if row.page is not None}
     frames = [_frame_of(key, signals[key], frame_index, page_index) for key in keys]
+    patterns = [(invalid or {}).get(key, _invalid_raw(signals[key])) for key in keys]
+    columns = _signal_columns([signals[key] for key in keys], frames, patterns)
     return DbcPlan(
-        frames=_frame_plan(
-            rows, frame_index, frames, [signals[key] for key in keys], conventions, shortest or {}, ids or {}
-        ),
+        frames=FramePlan(**_frame_columns(rows, frame_index, conventions, shortest or {}, ids or {}), **columns),
         signal_index={key: i for i, key in enumerate(keys)},
         frame_index=frame_index,
         page_index=page_index,
@@ -127,37 +128,42 @@ def _frame_of(key: SignalKey, signal: Signal, frame_index: Mapping[str, int], pa
     return page_index[message, pages[0]]
 
 
-def _frame_plan(
+def _frame_columns(
     rows: Sequence[_Row],
     frame_index: Mapping[str, int],
-    signal_frames: Sequence[int],
-    signals: Sequence[Signal],
     conventions: bool,
     shortest: Mapping[str, int],
     ids: Mapping[str, int],
-) -> FramePlan:
+) -> dict[str, Times]:
+    """Those of the frames, by the names that FramePlan gives them."""
     messages = [row.message for row in rows]
     muxes = [_multiplexer(row.message) if row.page is None else None for row in rows]
-    return FramePlan(
-        frame_id=_integers([ids.get(message.name, _wire_id(message)) for message in messages]),
-        length=_integers([message.length for message in messages]),
-        counter_start=_integers([_counter_start(message) if conventions else -1 for message in messages]),
-        crc=_integers([_crc(message) if conventions else 0 for message in messages]),
-        signal_frame=_integers(signal_frames),
-        start=_integers([signal.start for signal in signals]),
-        bits=_integers([signal.length for signal in signals]),
-        big_endian=_integers([signal.byte_order == "big_endian" for signal in signals]),
-        signed=_integers([signal.is_signed for signal in signals]),
-        scale=np.array([signal.scale for signal in signals], dtype=np.float64),
-        offset=np.array([signal.offset for signal in signals], dtype=np.float64),
-        invalid_raw=_integers([_invalid_raw(signal) for signal in signals]),
-        length_min=_integers([shortest.get(message.name, message.length) for message in messages]),
-        mux_start=_integers([mux.start if mux else 0 for mux in muxes]),
-        mux_bits=_integers([mux.length if mux else 0 for mux in muxes]),
-        mux_big_endian=_integers([mux is not None and mux.byte_order == "big_endian" for mux in muxes]),
-        page_of=_integers([-1 if row.page is None else frame_index[row.message.name] for row in rows]),
-        page=_integers([row.page or 0 for row in rows]),
-    )
+    return {
+        "frame_id": _integers([ids.get(message.name, _wire_id(message)) for message in messages]),
+        "length": _integers([message.length for message in messages]),
+        "counter_start": _integers([_counter_start(message) if conventions else -1 for message in messages]),
+        "crc": _integers([_crc(message) if conventions else 0 for message in messages]),
+        "length_min": _integers([shortest.get(message.name, message.length) for message in messages]),
+        "mux_start": _integers([mux.start if mux else 0 for mux in muxes]),
+        "mux_bits": _integers([mux.length if mux else 0 for mux in muxes]),
+        "mux_big_endian": _integers([mux is not None and mux.byte_order == "big_endian" for mux in muxes]),
+        "page_of": _integers([-1 if row.page is None else frame_index[row.message.name] for row in rows]),
+        "page": _integers([row.page or 0 for row in rows]),
+    }
+
+
+def _signal_columns(signals: Sequence[Signal], frames: Sequence[int], invalid: Sequence[int]) -> dict[str, Any]:
+    """Those of the signals."""
+    return {
+        "signal_frame": _integers(frames),
+        "start": _integers([signal.start for signal in signals]),
+        "bits": _integers([signal.length for signal in signals]),
+        "big_endian": _integers([signal.byte_order == "big_endian" for signal in signals]),
+        "signed": _integers([signal.is_signed for signal in signals]),
+        "scale": np.array([signal.scale for signal in signals], dtype=np.float64),
+        "offset": np.array([signal.offset for signal in signals], dtype=np.float64),
+        "invalid_raw": _integers(invalid),
+    }
 
 
 def _integers(values: Sequence[int]) -> Times:
