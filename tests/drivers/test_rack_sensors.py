@@ -1,7 +1,7 @@
 """IVT-S and iso165C: golden frames, and the drivers beside simulated devices.
 
-Frames of the IVT-S were checked once with cantools and Isabellenhütte's own IVT-S_12082020.dbc; those of the iso165C are
-from foxBMS 2's unit test test_can_cbs_rx_imd_bender-iso165c-info.c and the manual, chapter 7.3.
+Frames of the IVT-S were checked once with cantools and Isabellenhütte's own IVT-S_12082020.dbc; those of the iso165C
+are from foxBMS 2's unit test test_can_cbs_rx_imd_bender-iso165c-info.c and the manual, chapter 7.3.
 """
 
 import asyncio
