@@ -19,6 +19,7 @@ cdef enum:
     NO_COUNTER = -1
     NO_FRAME = -1
     NO_MUX = -1
+    FEW_FRAMES = 16  # to let go of the GIL and take it again costs as much as to decode some frames
     CRC_POLYNOMIAL = 0x1D
 
 cdef int64_t SILENCE = SILENCE_NS
@@ -310,9 +311,14 @@ cdef class FrameDecoder:
         cdef int64_t before = self.accepted
         if n % FRAME_SIZE:
             raise ValueError(f"frames: got {n} bytes, expected a multiple of {FRAME_BYTES}")
-        with nogil:
-            for i in range(n // FRAME_SIZE):
+        n //= FRAME_SIZE
+        if n <= FEW_FRAMES:
+            for i in range(n):
                 self.take(&frame[i], at_ns)
+        else:
+            with nogil:
+                for i in range(n):
+                    self.take(&frame[i], at_ns)
         return self.accepted - before
 
     cdef void take(self, const CanFrame *frame, int64_t at_ns) noexcept nogil:

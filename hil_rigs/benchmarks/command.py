@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from hil_rigs.benchmarks import balancing, cells, frames
+from hil_rigs.benchmarks import balancing, buses, cells, frames
 from hil_rigs.benchmarks.cells import Sizes
 from hil_rigs.benchmarks.measure import Row
 from kernels.series import variants
