@@ -58,6 +58,10 @@ def _parser() -> argparse.ArgumentParser:
     faults.add_argument("--json", action="store_true", help="print one JSON document")
     faults.set_defaults(does=_faults)
     _add_estimate(commands)
+    probe = commands.add_parser("probe", help="find out what answers on a link", description=_probe.__doc__)
+    probe.add_argument("url", metavar="URL", help="can://INTERFACE/CHANNEL[?host=HOST&port=PORT&seconds=S]")
+    probe.add_argument("--json", action="store_true", help="print one JSON document")
+    probe.set_defaults(does=_probe)
     return parser
 
 
@@ -177,6 +181,14 @@ def _check(arguments: argparse.Namespace) -> int:
     else:
         print(f"{arguments.site}: fine ({site.name}: {len(site.racks)} racks, {cells} cells)")
     return 0
+
+
+def _probe(arguments: argparse.Namespace) -> int:
+    """Ask a link what is there and print it as the fragment of a site file. It only reads. Exit status 1 when nothing
+    answers, or nothing that a site file can name."""
+    from bms.probe import probe
+
+    return probe(arguments.url, as_json=arguments.json)
 
 
 def _reset(arguments: argparse.Namespace) -> int:

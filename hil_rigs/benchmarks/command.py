@@ -64,6 +64,7 @@ def all_rows(sizes: Sizes) -> Iterator[Row]:
     yield from cells.rows(sizes)
     yield from balancing.rows(sizes)
     yield from frames.rows(sizes.budget_s / 4)
+    yield from buses.rows(sizes.budget_s / 4)
 
 
 def page(rows: Iterable[Row], sizes: Sizes) -> str:
