@@ -8,9 +8,13 @@ from bms.site_mapping import load_mapping
 from drivers.cell_monitors.dbc import DbcMonitor
 from drivers.cell_monitors.foxbms import FoxBmsMonitor
 from drivers.cell_monitors.native import NativeRackMonitor
+from drivers.cell_monitors.with_sensors import RackWithSensors
 from drivers.commands import BleedCommand, InverterCommand, OutputsCommand, RackCommand
+from drivers.current_sensors.ivt_s import IvtSensor
+from drivers.insulation.iso165c import Iso165c
 from drivers.inverters.sunspec import SunSpecInverter
 from drivers.links.can import CanOpener
+from drivers.links.shared import SharedBus
 from drivers.meters.sunspec import SunSpecMeter
 from drivers.readings import InverterRating, InverterReading, LinkHealth, MeterReading, RackReading, SentPower
 
@@ -67,7 +71,24 @@ def open_rack(rack: Rack, can_opener: CanOpener) -> RackMonitor:
         "foxbms": _foxbms,
         "dbc": _dbc,
     }
-    return monitors[rack.monitor](rack, can_opener)
+    if rack.current_sensor is None and rack.insulation_monitor is None:
+        return monitors[rack.monitor](rack, can_opener)
+    bus = SharedBus(can_opener)
+    return RackWithSensors(monitors[rack.monitor](rack, bus), _current_sensor(rack, bus), _insulation(rack, bus))
+
+
+def _current_sensor(rack: Rack, bus: SharedBus) -> IvtSensor | None:
+    sensor = rack.current_sensor
+    if sensor is None:
+        return None
+    return IvtSensor(rack.can.config, bus, positive=sensor.positive, first_id=sensor.first_id)
+
+
+def _insulation(rack: Rack, bus: SharedBus) -> Iso165c | None:
+    monitor = rack.insulation_monitor
+    if monitor is None:
+        return None
+    return Iso165c(rack.can.config, bus, warning_kohm=monitor.warning_kohm, error_kohm=monitor.error_kohm)
 
 
 def _native(rack: Rack, can_opener: CanOpener) -> RackMonitor:

@@ -15,9 +15,10 @@ from bms.site_faults import FaultSetting
 from bms.site_limits import Balancing, Limits, Precharge
 from bms.site_low_voltage import LowVoltage
 from bms.site_mapping import load_mapping
-from bms.site_monitors import FoxBms
+from bms.site_monitors import CurrentSensor, FoxBms, InsulationMonitor
 from bms.site_safety import NATIVE, Safety, SafetyInput
 from drivers.cell_monitors.foxbms.layout import SENSORS_MAX, STATE_PERIOD_S, foxbms_layout
+from drivers.insulation.iso165c import INFO_PERIOD_S
 from drivers.links.can import CanConfig
 from kernels.parameters import load_cell
 
@@ -28,10 +29,12 @@ __all__ = [
     "CanBus",
     "ConfigErrors",
     "Controller",
+    "CurrentSensor",
     "FaultSetting",
     "FoxBms",
     "GridMeterDevice",
     "GridSmoothing",
+    "InsulationMonitor",
     "InverterDevice",
     "Limits",
     "Precharge",
@@ -146,6 +149,11 @@ class Rack(Settings):
     ] = None
     foxbms: Annotated[FoxBms, about("", "how a foxBMS 2 sends its cells")] = FoxBms()
     can: Annotated[CanBus, about("", "bus of the cell monitor")]
+    current_sensor: Annotated[CurrentSensor | None, about("", "second current sensor on the same bus")] = None
+    insulation_monitor: Annotated[
+        InsulationMonitor | None,
+        about("", "insulation monitor on the same bus, in the place of the cell monitor's own"),
+    ] = None
     contactor_break_current_a: Annotated[
         float, about("A", "contactors open below this current, or after a bounded wait", gt=0, le=10_000)
     ]
@@ -303,6 +311,7 @@ class Site(SiteSettings):
         yield from self._broken_racks()
         yield from self._broken_battery_bus()
         yield from self._too_slow()
+        yield from self._slow_insulation()
         yield from self.below("inverter.poll_period_s", "limits.inverter_age_s_max")
         yield from self.below("grid_meter.poll_period_s", "limits.meter_age_s_max")
 
@@ -338,6 +347,14 @@ class Site(SiteSettings):
                     expected = f"more than {age_s:g}, if foxBMS 2 protects the cells by itself"
                     others: tuple[Loc, ...] = (("racks", i, "monitor"),)
                     yield Broken(("limits", name), getattr(self.limits, name), wrong, expected, others)
+
+    def _slow_insulation(self) -> Iterator[Broken]:
+        for i, rack in enumerate(self.racks):
+            if rack.insulation_monitor is not None and self.safety.input_age_s_max <= INFO_PERIOD_S:
+                wrong = f"the insulation monitor of racks.{i} speaks every {INFO_PERIOD_S:g} s"
+                others: tuple[Loc, ...] = (("racks", i, "insulation_monitor"),)
+                at: Loc = ("safety", "input_age_s_max")
+                yield Broken(at, self.safety.input_age_s_max, wrong, f"more than {INFO_PERIOD_S:g}", others)
 
     def _broken_battery_bus(self) -> Iterator[Broken]:
         if self.battery_bus is None:

@@ -121,6 +121,8 @@ class RackReading(NamedTuple):
     watchdog_tripped: bool | None = None
     """The rack's own watchdog opened the contactors; None until it was heard."""
     safety: SafetyInputs = NOT_HEARD
+    current_redundant_a: float = nan
+    """Of a second sensor; NaN where there is none. As old as `current_a`."""
     battery: BatterySays | None = None
     """What a battery with a management system of its own says; None from a monitor of cells."""
 

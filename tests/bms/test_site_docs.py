@@ -13,10 +13,12 @@ from bms.site import (
     BatteryBus,
     CanBus,
     Controller,
+    CurrentSensor,
     FaultSetting,
     FoxBms,
     GridMeterDevice,
     GridSmoothing,
+    InsulationMonitor,
     InverterDevice,
     Limits,
     Precharge,
@@ -41,8 +43,8 @@ MAPPING_MODELS = [MappingFile, MappedVoltages, MappedTemperatures, MappedCurrent
                   MappedCommand, MappedConstant]  # fmt: skip
 MAPPED = [(model, name, field) for model in MAPPING_MODELS for name, field in model.model_fields.items()]
 PAGE = (Path(__file__).parents[2] / "docs" / "site-file.md").read_text(encoding="utf-8")
-MODELS = [Site, Rack, FoxBms, CanBus, InverterDevice, GridMeterDevice, BatteryBus, Controller, Limits, Safety,
-          FaultSetting, Precharge, Balancing, GridSmoothing]  # fmt: skip
+MODELS = [Site, Rack, FoxBms, CurrentSensor, InsulationMonitor, CanBus, InverterDevice, GridMeterDevice, BatteryBus,
+          Controller, Limits, Safety, FaultSetting, Precharge, Balancing, GridSmoothing]  # fmt: skip
 FIELDS = [(model, name, field) for model in MODELS for name, field in model.model_fields.items()]
 
 
