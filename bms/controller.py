@@ -15,8 +15,8 @@ from bms.estimate.site_power import SitePower, SitePowers
 from bms.estimate.soc import RackSoc, summarise_soc
 from bms.guard import Guard, HardLimits
 from bms.image import Image, ProcessImage
-from bms.north.battery_bus import BatteryBusSender, bus_conditions
-from bms.north.battery_word import SiteNow, battery_word
+from bms.north.battery_bus import bus_conditions, open_battery_bus
+from bms.north.battery_word import SiteNow
 from bms.protect.faults import MAINTENANCE
 from bms.protect.limits import NOTHING, PowerLimiter, RackState
 from bms.protect.protection import ActiveFault, Protected, Protection
@@ -83,8 +83,7 @@ class Controller:
         self._dispatch = Dispatch(site)
         self._guard = Guard(hard_limits(limits, len(site.racks)))
         self._actuators = Actuators(self._inverter, self._racks)
-        bus = site.battery_bus
-        self._battery_bus = BatteryBusSender(bus, can_opener) if bus is not None else None
+        self._battery_bus = open_battery_bus(site, sum(cell.capacity_ah for cell in self._cells), can_opener)
         self._wish = NO_WISH
         self._controlled_ns: int | None = None
         self._limits = NOTHING
@@ -179,10 +178,10 @@ class Controller:
         self._actuators.drive(protected.outputs, at_ns, refresh=control)
         self._memory.see(image, protected, self._soc)
         self._report_faults(battery, at_ns, protected)
-        if control:
-            self._say(
-                SiteNow(image, summary, battery, self._limits, self._soc_summary, protected.faults, self._soh_frac)
-            )
+        if control and self._battery_bus is not None:
+            soh_frac = min(soc.soh_frac_min for soc in self._soc)
+            now = SiteNow(image, summary, battery, self._limits, self._soc_summary, protected.faults, soh_frac)
+            self._battery_bus.tell(now)
         self.report.row(
             TickOutcome(
                 image=image,
@@ -266,17 +265,6 @@ class Controller:
             )
             for index, rack in enumerate(image.racks)
         ]
-
-    @property
-    def _soh_frac(self) -> float:
-        return min(soc.soh_frac_min for soc in self._soc)
-
-    def _say(self, now: SiteNow) -> None:
-        """To a third-party inverter, if there is one."""
-        bus = self.site.battery_bus
-        if self._battery_bus is not None and bus is not None:
-            capacity_ah = sum(cell.capacity_ah for cell in self._cells)
-            self._battery_bus.say(battery_word(self.site, capacity_ah, bus.name, now))
 
     def _report_faults(self, battery: BatteryState, at_ns: int, protected: Protected) -> None:
         for fault_id, rack, detail in battery.faults:

@@ -4,8 +4,9 @@ import asyncio
 import math
 from collections.abc import Iterator
 
+from bms.north.battery_word import SiteNow, battery_word
 from bms.protect.levels import Condition
-from bms.site import BatteryBus
+from bms.site import BatteryBus, Site
 from drivers.battery import BatterySays
 from drivers.clock import NEVER_NS, now_ns
 from drivers.frames import FrameBatch
@@ -26,8 +27,10 @@ class BatteryBusSender:
     """Sends the newest `say` once a second, and at once when less is allowed or an alarm changes. Hears the inverter's
     keep-alive: `silent_s` is how long there was none."""
 
-    def __init__(self, bus: BatteryBus, opener: CanOpener) -> None:
+    def __init__(self, site: Site, bus: BatteryBus, capacity_ah: float, opener: CanOpener) -> None:
+        """`capacity_ah`: of all racks as they were new."""
         profile = bus.profile
+        self._site, self._name, self._capacity_ah = site, bus.name, capacity_ah
         self._encoder, self._decoder = BatteryEncoder(profile), BatteryDecoder(profile)
         self._link = CanLink(bus.can.config, self._on_batch, opener, silence_s=REOPEN_S)
         self._word: BatterySays | None = None
@@ -47,8 +50,12 @@ class BatteryBusSender:
             return math.nan
         return (now_ns() - max(self._decoder.keep_alive_at_ns, self._started_ns)) / 1e9
 
+    def tell(self, now: SiteNow) -> None:
+        """What a control tick knows: the site's word from now on, for a second."""
+        self.say(battery_word(self._site, self._capacity_ah, self._name, now))
+
     def say(self, says: BatterySays) -> None:
-        """The site's word from now on, for a second."""
+        """Likewise, in the protocol's terms."""
         self._word, self._said_ns = says, now_ns()
         if self._sent is None or _urgent(says, self._sent):
             self._send()
@@ -75,6 +82,12 @@ class BatteryBusSender:
 
     def _on_batch(self, batch: FrameBatch) -> None:
         self._decoder.feed(batch)
+
+
+def open_battery_bus(site: Site, capacity_ah: float, opener: CanOpener) -> BatteryBusSender | None:
+    """The site's, if it has one."""
+    bus = site.battery_bus
+    return None if bus is None else BatteryBusSender(site, bus, capacity_ah, opener)
 
 
 def bus_conditions(sender: BatteryBusSender | None) -> Iterator[Condition]:
