@@ -11,8 +11,9 @@ import pytest
 from pydantic import ValidationError
 
 from bms.controller import Controller
+from bms.north.battery_bus import BatteryBusSender
 from bms.site import BatteryBus, CanBus, Site
-from drivers.battery import BatteryAlarm
+from drivers.battery import BatteryAlarm, BatterySays
 from drivers.clock import now_ns
 from drivers.frames import FrameBatch
 from drivers.links.can import CanConfig, CanPort, OnBatch
@@ -22,6 +23,7 @@ from hil_rigs.rig import CanEndpoint, Endpoints, ModbusEndpoint, RigFile, find_r
 from hil_rigs.world import canbus, run_virtual
 
 CELLS = 16
+ENDPOINTS = Endpoints(ModbusEndpoint("h", 1, 1), ModbusEndpoint("h", 2, 1), (CanEndpoint("virtual", "can0"),))
 
 
 def small_rig() -> RigFile:
@@ -152,18 +154,40 @@ async def test_a_cell_that_is_too_full_stops_the_inverter_at_once_and_says_why(r
 
 
 @on_a_bus("victron")
-async def test_a_controller_that_died_says_nothing_more_so_that_the_inverter_stops(rig: Rig) -> None:
-    sent = len(rig.batches)
+async def test_an_orderly_stop_allows_nothing_before_the_end(rig: Rig) -> None:
     assert rig.inverter.allowed_a()[0] > 0.0
     rig.controller.stop()
-    await asyncio.sleep(4.0)  # orderly: nothing is allowed long before the end
+    await asyncio.sleep(0.5)
     assert rig.inverter.allowed_a() == (0.0, 0.0)
-    assert len(rig.batches) > sent
+
+
+def test_a_word_that_is_not_renewed_is_not_sent_again_so_that_the_inverter_stops() -> None:
+    async def main() -> None:
+        site = make_site(small_rig(), ENDPOINTS)
+        bus = canbus.CanBus(np.random.default_rng(3))
+        settings = BatteryBus(variant="pylontech", can=CanBus(interface="virtual", channel="inverter"))
+        inverter = LowVoltageInverterNode(bus, settings.profile)
+
+        async def opened(config: CanConfig, on_batch: OnBatch) -> CanPort:
+            return bus.attach(on_batch)
+
+        sender = BatteryBusSender(site, settings, 280.0, opened)
+        tasks = [asyncio.create_task(each) for each in (sender.run(), inverter.run())]
+        await asyncio.sleep(0.2)
+        sender.say(BatterySays(charge_current_a_max=50.0, discharge_current_a_max=60.0, charge_voltage_v_max=56.0))
+        await asyncio.sleep(0.5)
+        assert inverter.allowed_a() == (50.0, 60.0)
+        await asyncio.sleep(5.0)
+        assert inverter.allowed_a() == (0.0, 0.0)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    run_virtual(main())
 
 
 def test_the_bus_of_a_rack_cannot_be_the_inverters() -> None:
     bench_bus = CanBus(interface="virtual", channel="can0")
-    endpoints = Endpoints(ModbusEndpoint("h", 1, 1), ModbusEndpoint("h", 2, 1), (CanEndpoint("virtual", "can0"),))
-    site = make_site(small_rig(), endpoints).model_dump()
+    site = make_site(small_rig(), ENDPOINTS).model_dump()
     with pytest.raises(ValidationError, match=r"same bus as racks\.0"):
         Site.model_validate(site | {"battery_bus": {"variant": "sma", "can": bench_bus.model_dump()}})
