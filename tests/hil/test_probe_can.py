@@ -147,6 +147,20 @@ def test_sensors_and_strangers_on_one_bus_are_told_apart() -> None:
     assert unknown.says[0].startswith("12 frames of no known protocol: 0x18FF50E5")
 
 
+async def noise(bus: CanBus) -> None:
+    """Frames with ids of the native monitor, whose checksums are right once in 256 by chance."""
+    port, rng = bus.attach(lambda batch: None), np.random.default_rng(1)
+    while True:
+        can_id = 0x200 + int(rng.integers(0x20))
+        port.send(struct.pack("<IB3x8s", can_id, 8, rng.bytes(8)))
+        await asyncio.sleep(0.005)
+
+
+def test_checksums_that_are_right_by_chance_make_no_native_rack() -> None:
+    (answer,) = probed(noise)
+    assert answer.details["protocol"] is None
+
+
 def test_it_sends_nothing() -> None:
     sent: list[bytes] = []
 
