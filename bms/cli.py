@@ -60,7 +60,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_estimate(commands)
     _add_profile(commands)
     probe = commands.add_parser("probe", help="find out what answers on a link", description=_probe.__doc__)
-    probe.add_argument("url", metavar="URL", help="tcp://HOST:PORT or tcp://HOST:PORT/UNIT")
+    probe.add_argument("url", metavar="URL", help="tcp://HOST:PORT, tcp://HOST:PORT/UNIT or "
+                       "can://INTERFACE/CHANNEL[?host=HOST&port=PORT&seconds=S]")  # fmt: skip
     probe.add_argument("--json", action="store_true", help="print one JSON document")
     probe.set_defaults(does=_probe)
     return parser

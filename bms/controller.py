@@ -7,7 +7,7 @@ from bms.act import Actuators
 from bms.balance import Balancer
 from bms.battery import Battery, BatteryState
 from bms.decision import Decision
-from bms.devices import open_inverter, open_meter, open_rack
+from bms.devices import Device, open_inverter, open_meter, open_rack
 from bms.dispatch.dispatch import Dispatch, Wish
 from bms.dispatch.view import SiteView
 from bms.estimate.held_current import HeldCurrent
@@ -15,6 +15,8 @@ from bms.estimate.site_power import SitePower, SitePowers
 from bms.estimate.soc import RackSoc, summarise_soc
 from bms.guard import Guard, HardLimits
 from bms.image import Image, ProcessImage
+from bms.north.battery_bus import bus_conditions, open_battery_bus
+from bms.north.battery_word import SiteNow
 from bms.protect.faults import MAINTENANCE
 from bms.protect.limits import NOTHING, PowerLimiter, RackState
 from bms.protect.protection import ActiveFault, Protected, Protection
@@ -81,6 +83,7 @@ class Controller:
         self._dispatch = Dispatch(site)
         self._guard = Guard(hard_limits(limits, len(site.racks)))
         self._actuators = Actuators(self._inverter, self._racks)
+        self._battery_bus = open_battery_bus(site, sum(cell.capacity_ah for cell in self._cells), can_opener)
         self._wish = NO_WISH
         self._controlled_ns: int | None = None
         self._limits = NOTHING
@@ -92,7 +95,9 @@ class Controller:
         """Drive the site. Returns after an orderly `stop`; cancelled, it leaves the devices to their watchdogs."""
         self._memory.recall(self._soc, self._protection, now_ns())
         async with asyncio.TaskGroup() as tasks:
-            devices = [self._inverter, self._meter, *self._racks]
+            devices: list[Device] = [self._inverter, self._meter, *self._racks]
+            if self._battery_bus is not None:
+                devices.append(self._battery_bus)
             running = [tasks.create_task(device.run()) for device in devices]
             await self._tick_for_ever()
             self._memory.save(self._soc)
@@ -161,7 +166,7 @@ class Controller:
         image = self._freeze(at_ns)
         summary = summarise(image)
         powers = self._site_power.see(image)
-        own = self._timing.conditions(at_ns, overruns)
+        own = [*self._timing.conditions(at_ns, overruns), *bus_conditions(self._battery_bus)]
         protected = self._protection.step(image, summary, dt_s, self._battery.apart, own)
         self._battery.out_of_service = dict.fromkeys(protected.maintained, RackMode.MAINTENANCE)
         battery = self._battery.step(image, summary, protected, dt_s)
@@ -173,6 +178,10 @@ class Controller:
         self._actuators.drive(protected.outputs, at_ns, refresh=control)
         self._memory.see(image, protected, self._soc)
         self._report_faults(battery, at_ns, protected)
+        if control and self._battery_bus is not None:
+            soh_frac = min(soc.soh_frac_min for soc in self._soc)
+            now = SiteNow(image, summary, battery, self._limits, self._soc_summary, protected.faults, soh_frac)
+            self._battery_bus.tell(now)
         self.report.row(
             TickOutcome(
                 image=image,

@@ -4,11 +4,18 @@ from collections.abc import Callable
 from typing import Protocol
 
 from bms.site import GridMeterDevice, InverterDevice, Rack
+from bms.site_mapping import load_mapping
+from drivers.cell_monitors.dbc import DbcMonitor
+from drivers.cell_monitors.foxbms import FoxBmsMonitor
 from drivers.cell_monitors.native import NativeRackMonitor
+from drivers.cell_monitors.with_sensors import RackWithSensors
 from drivers.commands import BleedCommand, InverterCommand, OutputsCommand, RackCommand
+from drivers.current_sensors.ivt_s import IvtSensor
+from drivers.insulation.iso165c import Iso165c
 from drivers.inverters.described import DescribedInverter
 from drivers.inverters.sunspec import SunSpecInverter
 from drivers.links.can import CanOpener
+from drivers.links.shared import SharedBus
 from drivers.meters.described import DescribedMeter
 from drivers.meters.sunspec import SunSpecMeter
 from drivers.readings import InverterRating, InverterReading, LinkHealth, MeterReading, RackReading, SentPower
@@ -63,5 +70,45 @@ def open_meter(device: GridMeterDevice, on_reading: Callable[[MeterReading], Non
 
 
 def open_rack(rack: Rack, can_opener: CanOpener) -> RackMonitor:
-    monitors = {"native": NativeRackMonitor}
-    return monitors[rack.monitor](rack.modules, rack.cells_per_module, rack.can.config, can_opener)
+    monitors: dict[str, Callable[[Rack, CanOpener], RackMonitor]] = {
+        "native": _native,
+        "foxbms": _foxbms,
+        "dbc": _dbc,
+    }
+    if rack.current_sensor is None and rack.insulation_monitor is None:
+        return monitors[rack.monitor](rack, can_opener)
+    bus = SharedBus(can_opener)
+    return RackWithSensors(monitors[rack.monitor](rack, bus), _current_sensor(rack, bus), _insulation(rack, bus))
+
+
+def _current_sensor(rack: Rack, bus: SharedBus) -> IvtSensor | None:
+    sensor = rack.current_sensor
+    if sensor is None:
+        return None
+    return IvtSensor(rack.can.config, bus, positive=sensor.positive, first_id=sensor.first_id)
+
+
+def _insulation(rack: Rack, bus: SharedBus) -> Iso165c | None:
+    monitor = rack.insulation_monitor
+    if monitor is None:
+        return None
+    return Iso165c(rack.can.config, bus, warning_kohm=monitor.warning_kohm, error_kohm=monitor.error_kohm)
+
+
+def _native(rack: Rack, can_opener: CanOpener) -> RackMonitor:
+    return NativeRackMonitor(rack.modules, rack.cells_per_module, rack.can.config, can_opener)
+
+
+def _foxbms(rack: Rack, can_opener: CanOpener) -> RackMonitor:
+    return FoxBmsMonitor(
+        rack.modules,
+        rack.cells_per_module,
+        rack.can.config,
+        can_opener,
+        sensors_per_module=rack.foxbms.sensors_per_module,
+        source=rack.foxbms.cells_from,
+    )
+
+
+def _dbc(rack: Rack, can_opener: CanOpener) -> RackMonitor:
+    return DbcMonitor(load_mapping(str(rack.mapping)).mapping, rack.can.config, can_opener)

@@ -13,10 +13,15 @@ from bms.site_applications import Application, GridSmoothing
 from bms.site_faults import FaultSetting
 from bms.site_limits import Balancing, Limits, Precharge
 from bms.site_links import HOST, READ_ONLY, ModbusDevice, SerialPort, Tls, broken_lines
+from bms.site_low_voltage import LowVoltage
+from bms.site_mapping import load_mapping
+from bms.site_monitors import CurrentSensor, FoxBms, InsulationMonitor
 from bms.site_safety import NATIVE, Safety, SafetyInput
+from drivers.cell_monitors.foxbms.layout import SENSORS_MAX, STATE_PERIOD_S, foxbms_layout
 from drivers.config.config_yaml import ConfigErrors, dump_yaml, load_strict
-from drivers.config.settings import RELATION, Broken, Loc, Settings, about, name_or_beside
+from drivers.config.settings import RELATION, Broken, Loc, Settings, about, beside_the_file, name_or_beside
 from drivers.config.shipped import UnknownNameError
+from drivers.insulation.iso165c import INFO_PERIOD_S
 from drivers.links.can import CanConfig
 from drivers.links.modbus_tls import TlsError
 from drivers.profiles import Profile, find_profile
@@ -25,12 +30,16 @@ from kernels.parameters import load_cell
 __all__ = [
     "Application",
     "Balancing",
+    "BatteryBus",
     "CanBus",
     "ConfigErrors",
     "Controller",
+    "CurrentSensor",
     "FaultSetting",
+    "FoxBms",
     "GridMeterDevice",
     "GridSmoothing",
+    "InsulationMonitor",
     "InverterDevice",
     "Limits",
     "Precharge",
@@ -48,6 +57,9 @@ __all__ = [
 
 CONTACTOR_WATCHDOG_S = 4
 """A rack's own I/O opens its contactors this long after the last command (native rack monitor)."""
+
+BATTERY_BUS_VOLTAGE_V_MAX = 327.67
+"""Most that 0x356 can carry."""
 
 NAME = {"pattern": r"^[a-z][a-z0-9-]{0,31}$", "shape": "a name of at most 32 lower-case letters, digits and -"}
 CHOICE = "engineering choice"
@@ -87,6 +99,21 @@ def known_profile(name: str, info: ValidationInfo) -> str:
 
 
 ProfileName = Annotated[str, AfterValidator(known_profile)]
+
+
+def existing_mapping(path: str | None, info: ValidationInfo) -> str | None:
+    """Validator: a mapping file, read with its DBC file when a settings file is loaded; its mistakes are in it."""
+    if path is None or info.context is None:
+        return path
+    path = beside_the_file(path, info)
+    try:
+        load_mapping(path)
+    except ConfigErrors as error:
+        lines = str(error).splitlines()
+        more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
+        expected = "a mapping file without mistakes"
+        raise PydanticCustomError(RELATION, "{wrong}", {"wrong": lines[0] + more, "expected": expected}) from None
+    return path
 
 
 class Controller(Settings):
@@ -144,8 +171,19 @@ class Rack(Settings):
         about("", "name or path of the cell's parameter file", min_length=1, max_length=500),
         AfterValidator(existing_cell),
     ]
-    monitor: Annotated[Literal["native"], about("", "driver of the cell monitor", "the only one")] = "native"
+    monitor: Annotated[Literal["native", "foxbms", "dbc"], about("", "driver of the cell monitor", "ours")] = "native"
+    mapping: Annotated[
+        str | None,
+        about("", "mapping file of a monitor that has a DBC file (`monitor: dbc`)", min_length=1, max_length=500),
+        AfterValidator(existing_mapping),
+    ] = None
+    foxbms: Annotated[FoxBms, about("", "how a foxBMS 2 sends its cells")] = FoxBms()
     can: Annotated[CanBus, about("", "bus of the cell monitor")]
+    current_sensor: Annotated[CurrentSensor | None, about("", "second current sensor on the same bus")] = None
+    insulation_monitor: Annotated[
+        InsulationMonitor | None,
+        about("", "insulation monitor on the same bus, in the place of the cell monitor's own"),
+    ] = None
     contactor_break_current_a: Annotated[
         float, about("A", "contactors open below this current, or after a bounded wait", gt=0, le=10_000)
     ]
@@ -168,11 +206,26 @@ class Rack(Settings):
     ] = NATIVE
 
     def broken_relations(self) -> Iterator[Broken]:
+        yield from self._broken_mapping()
+        sensors = self.modules * self.foxbms.sensors_per_module
+        if self.monitor == "foxbms" and sensors > SENSORS_MAX:
+            wrong, expected = f"{sensors} temperature sensors in the rack", f"at most {SENSORS_MAX} together"
+            yield Broken(("foxbms", "sensors_per_module"), self.foxbms.sensors_per_module, wrong, expected,
+                         (("modules",),))  # fmt: skip
         first: dict[str, int] = {}
         for i, name in enumerate(self.safety_inputs):
             if (twin := first.setdefault(name, i)) != i:
                 wrong = f"same input as safety_inputs.{twin}"
                 yield _twin(("safety_inputs", i), name, wrong, ("safety_inputs", twin))
+
+    def _broken_mapping(self) -> Iterator[Broken]:
+        if (self.monitor == "dbc") != (self.mapping is not None):
+            wrong = "missing for this monitor" if self.mapping is None else f"not for a {self.monitor} monitor"
+            expected = "a mapping file" if self.mapping is None else "nothing, or monitor: dbc"
+            yield Broken(("mapping",), self.mapping, wrong, expected, (("monitor",),))
+        elif self.mapping is not None and (mapped := len(load_mapping(self.mapping).voltages.names)) != self.cells:
+            wrong, expected = f"maps {mapped} cells, the rack has {self.cells}", f"{self.cells} voltages"
+            yield Broken(("mapping",), self.mapping, wrong, expected, (("modules",), ("cells_per_module",)))
 
     @property
     def cells(self) -> int:
@@ -284,6 +337,16 @@ class GridMeterDevice(ModbusDevice):
         yield from broken_profile(self.driver, self.profile, "meter")
 
 
+class BatteryBus(LowVoltage):
+    """A CAN bus on which a third-party inverter takes this site as its battery."""
+
+    can: Annotated[CanBus, about("", "bus of the inverter")]
+    name: Annotated[
+        str,
+        about("", "name that the inverter is told", "ours", pattern=r"^[ -~]{1,8}$", shape="1 to 8 plain characters"),
+    ] = "CELLWARD"
+
+
 class SiteSettings(Settings):
     """All of a site but its name and devices."""
 
@@ -334,6 +397,9 @@ class Site(SiteSettings):
     ]
     inverter: Annotated[InverterDevice, about("", "converter")]
     grid_meter: Annotated[GridMeterDevice, about("", "meter at the grid connection")]
+    battery_bus: Annotated[
+        BatteryBus | None, about("", "bus on which a third-party inverter takes this site as its battery")
+    ] = None
 
     @property
     def cells(self) -> int:
@@ -345,6 +411,9 @@ class Site(SiteSettings):
         yield from self._broken_racks()
         yield from self._broken_supply()
         yield from broken_lines({"inverter": self.inverter, "grid_meter": self.grid_meter})
+        yield from self._broken_battery_bus()
+        yield from self._too_slow()
+        yield from self._slow_insulation()
         yield from self.below("inverter.poll_period_s", "limits.inverter_age_s_max")
         yield from self.below("grid_meter.poll_period_s", "limits.meter_age_s_max")
 
@@ -367,6 +436,47 @@ class Site(SiteSettings):
                 wrong = f"{rack.cells} cells in series beside {first.cells} in racks.0 on one DC bus"
                 others: tuple[Loc, ...] = (("racks", i, "cells_per_module"), ("racks", 0))
                 yield Broken(("racks", i, "modules"), rack.modules, wrong, f"{first.cells} cells", others)
+
+    def _too_slow(self) -> Iterator[Broken]:
+        """Monitors whose values are older than the limits allow: a site must say that it wants them all the same."""
+        for i, rack in enumerate(self.racks):
+            if rack.monitor != "foxbms":
+                continue
+            layout = foxbms_layout(rack.cells, rack.modules * rack.foxbms.sensors_per_module, rack.foxbms.cells_from)
+            ages = {
+                "cell_data_age_s_max": layout.sweep_s,
+                "temperature_age_s_max": layout.temperature_sweep_s,
+                "current_age_s_max": STATE_PERIOD_S,
+            }
+            for name, age_s in ages.items():
+                if getattr(self.limits, name) <= age_s:
+                    wrong = f"racks.{i} sends its values only every {age_s:g} s, too slow for protection"
+                    expected = f"more than {age_s:g}, if foxBMS 2 protects the cells by itself"
+                    others: tuple[Loc, ...] = (("racks", i, "monitor"),)
+                    yield Broken(("limits", name), getattr(self.limits, name), wrong, expected, others)
+
+    def _slow_insulation(self) -> Iterator[Broken]:
+        for i, rack in enumerate(self.racks):
+            if rack.insulation_monitor is not None and self.safety.input_age_s_max <= INFO_PERIOD_S:
+                wrong = f"the insulation monitor of racks.{i} speaks every {INFO_PERIOD_S:g} s"
+                others: tuple[Loc, ...] = (("racks", i, "insulation_monitor"),)
+                at: Loc = ("safety", "input_age_s_max")
+                yield Broken(at, self.safety.input_age_s_max, wrong, f"more than {INFO_PERIOD_S:g}", others)
+
+    def _broken_battery_bus(self) -> Iterator[Broken]:
+        if self.battery_bus is None:
+            return
+        first, voltage_v = self.racks[0], self.racks[0].cells * self.limits.cell_voltage_v_max
+        if voltage_v > BATTERY_BUS_VOLTAGE_V_MAX:
+            wrong = f"racks of {first.cells} cells reach {voltage_v:.0f} V, which the protocol cannot say"
+            expected = f"racks of at most {BATTERY_BUS_VOLTAGE_V_MAX:g} V"
+            yield Broken(("battery_bus",), "a bus", wrong, expected, (("racks", 0), ("limits", "cell_voltage_v_max")))
+        for i, rack in enumerate(self.racks):
+            if rack.can.model_copy(update={"bitrate": None}) == self.battery_bus.can.model_copy(
+                update={"bitrate": None}
+            ):
+                loc: Loc = ("battery_bus", "can", "channel")
+                yield _twin(loc, rack.can.channel, f"same bus as racks.{i}", ("racks", i, "can"))
 
 
 def _twin(loc: Loc, got: object, wrong: str, other: Loc) -> Broken:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from drivers.battery import BatterySays
 from drivers.clock import NEVER_NS as NEVER_NS
 from drivers.safety import NOT_HEARD, SafetyInputs
 
@@ -150,6 +151,8 @@ class RackReading(NamedTuple):
     """Of a second sensor; NaN where there is none. As old as `current_a`."""
     own_fault: RackOwnFault = RackOwnFault.NONE
     """Of a rack whose own BMS moves the contactors."""
+    battery: BatterySays | None = None
+    """What a battery with a management system of its own says; None from a monitor of cells."""
 
 
 class LinkHealth(NamedTuple):

@@ -18,6 +18,8 @@ cdef enum:
     FRAME_SIZE = 16
     NO_COUNTER = -1
     NO_FRAME = -1
+    NO_MUX = -1
+    FEW_FRAMES = 16  # to let go of the GIL and take it again costs as much as to decode some frames
     CRC_POLYNOMIAL = 0x1D
 
 cdef int64_t SILENCE = SILENCE_NS
@@ -45,10 +47,19 @@ cdef struct Signal:
 cdef struct Frame:
     uint32_t id
     uint8_t length
+    uint8_t length_min
     int32_t counter_start
     uint8_t has_crc
-    Py_ssize_t signals_from
-    Py_ssize_t signals_to
+    int32_t signals_from
+    int32_t signals_to
+    int32_t base
+    int32_t mux
+
+
+cdef struct Mux:
+    Signal place
+    Py_ssize_t pages_from
+    Py_ssize_t pages_to
 
 
 cdef uint8_t[256] CRC_TABLE
@@ -101,10 +112,15 @@ cdef inline int shift_of(const Signal *signal) noexcept nogil:
     return 64 - signal.first_bit - signal.bits if signal.big_endian else signal.first_bit
 
 
-cdef inline double decode_signal(uint64_t little, uint64_t big, const Signal *signal) noexcept nogil:
+cdef inline uint64_t pattern_of(uint64_t little, uint64_t big, const Signal *signal) noexcept nogil:
+    """The signal's bits at the top of a word."""
     cdef uint64_t word = big if signal.big_endian else little
+    return word << (64 - signal.bits - shift_of(signal))
+
+
+cdef inline double decode_signal(uint64_t little, uint64_t big, const Signal *signal) noexcept nogil:
     cdef int unused = 64 - signal.bits
-    cdef uint64_t top = word << (unused - shift_of(signal))
+    cdef uint64_t top = pattern_of(little, big, signal)
     if signal.has_invalid and top >> unused == signal.invalid:
         return NAN
     if signal.is_signed:
@@ -140,13 +156,16 @@ cdef inline void store(uint8_t *data, uint64_t little, uint64_t big) noexcept no
 
 
 cdef class Tables:
-    """A plan as C structs, signals grouped by frame; 11-bit ids through a table, 29-bit ids by bisection."""
+    """A plan as C structs, signals grouped by frame; 11-bit ids through a table, 29-bit ids and pages by bisection."""
 
     cdef Py_ssize_t frames_n, signals_n, extended_n
     cdef Frame *frames
     cdef Signal *signals
     cdef int32_t *standard
     cdef int32_t *extended
+    cdef int32_t *pages
+    cdef uint64_t *page
+    cdef Mux *muxes
 
     def __cinit__(self, plan):
         self.frames_n = plan.frame_id.size
@@ -155,16 +174,25 @@ cdef class Tables:
         self.signals = <Signal *>calloc(self.signals_n + 1, sizeof(Signal))
         self.standard = <int32_t *>calloc(STANDARD_IDS, sizeof(int32_t))
         self.extended = <int32_t *>calloc(self.frames_n + 1, sizeof(int32_t))
+        self.pages = <int32_t *>calloc(self.frames_n + 1, sizeof(int32_t))
+        self.page = <uint64_t *>calloc(self.frames_n + 1, sizeof(uint64_t))
+        self.muxes = <Mux *>calloc(self.frames_n + 1, sizeof(Mux))
         if not (self.frames and self.signals and self.standard and self.extended):
+            raise MemoryError
+        if not (self.pages and self.page and self.muxes):
             raise MemoryError
         self._fill_signals(plan)
         self._fill_frames(plan)
+        self._fill_pages(plan)
 
     def __dealloc__(self):
         free(self.frames)
         free(self.signals)
         free(self.standard)
         free(self.extended)
+        free(self.pages)
+        free(self.page)
+        free(self.muxes)
 
     cdef _fill_signals(self, plan):
         cdef Signal *signal
@@ -187,17 +215,54 @@ cdef class Tables:
         for index in range(self.frames_n):
             self.frames[index].id = plan.frame_id[index]
             self.frames[index].length = plan.length[index]
+            self.frames[index].length_min = plan.length_min[index]
             self.frames[index].counter_start = plan.counter_start[index]
             self.frames[index].has_crc = plan.crc[index]
             self.frames[index].signals_from = row
             row += counts[index]
             self.frames[index].signals_to = row
-        for index in np.argsort(plan.frame_id).tolist():
+        for index in np.argsort(plan.frame_id, kind="stable").tolist():
+            if plan.page_of[index] >= 0:
+                continue
             if self.frames[index].id < STANDARD_IDS:
                 self.standard[self.frames[index].id] = index
             else:
                 self.extended[self.extended_n] = index
                 self.extended_n += 1
+
+    cdef _fill_pages(self, plan):
+        cdef Py_ssize_t index, row = 0, count = 0
+        cdef Mux *mux
+        for index in range(self.frames_n):
+            self.frames[index].base = plan.base(index)
+            self.frames[index].mux = NO_MUX
+            self.page[index] = plan.page[index]
+        for index in np.flatnonzero(plan.mux_bits).tolist():
+            self.frames[index].mux = count
+            mux = &self.muxes[count]
+            mux.place.bits = plan.mux_bits[index]
+            mux.place.first_bit = plan.mux_first_bit(index)
+            mux.place.big_endian = plan.mux_big_endian[index]
+            mux.pages_from = row
+            pages = np.flatnonzero(plan.page_of == index)
+            for page in pages[np.argsort(plan.page[pages])].tolist():
+                self.pages[row] = page
+                row += 1
+            mux.pages_to = row
+            count += 1
+
+    cdef int32_t find_page(self, const Mux *mux, uint64_t little, uint64_t big) noexcept nogil:
+        cdef uint64_t page = pattern_of(little, big, &mux.place) >> (64 - mux.place.bits)
+        cdef Py_ssize_t low = mux.pages_from, high = mux.pages_to, middle
+        while low < high:
+            middle = (low + high) // 2
+            if self.page[self.pages[middle]] < page:
+                low = middle + 1
+            else:
+                high = middle
+        if low < mux.pages_to and self.page[self.pages[low]] == page:
+            return self.pages[low]
+        return NO_FRAME
 
     cdef inline int32_t find(self, uint32_t frame_id) noexcept nogil:
         cdef Py_ssize_t low = 0, high = self.extended_n, middle
@@ -246,28 +311,40 @@ cdef class FrameDecoder:
         cdef int64_t before = self.accepted
         if n % FRAME_SIZE:
             raise ValueError(f"frames: got {n} bytes, expected a multiple of {FRAME_BYTES}")
-        with nogil:
-            for i in range(n // FRAME_SIZE):
+        n //= FRAME_SIZE
+        if n <= FEW_FRAMES:
+            for i in range(n):
                 self.take(&frame[i], at_ns)
+        else:
+            with nogil:
+                for i in range(n):
+                    self.take(&frame[i], at_ns)
         return self.accepted - before
 
     cdef void take(self, const CanFrame *frame, int64_t at_ns) noexcept nogil:
-        cdef int32_t index = self.tables.find(frame.id)
+        cdef int32_t index = self.tables.find(frame.id), page = NO_FRAME
         cdef const Frame *known
         if index == NO_FRAME:
             self.unknown += 1
             return
         known = &self.tables.frames[index]
-        if frame.length != known.length:
+        if known.mux != NO_MUX:
+            page = self.tables.find_page(&self.tables.muxes[known.mux], load_little(frame.data), load_big(frame.data))
+        if frame.length > known.length or frame.length < known.length_min:
             self.length_errors += 1
         elif known.has_crc and frame_crc(frame.id, frame.data, known.length) != frame.data[known.length - 1]:
             self.crc_errors += 1
+        elif known.mux != NO_MUX and page == NO_FRAME:
+            self.unknown += 1
         elif not self.counter_moved(index, known, frame.data, at_ns):
             self.counter_errors += 1
         else:
             self.accepted += 1
             self.accepted_ns[index] = at_ns
-            self.decode(known, frame.data)
+            self.decode(known, frame)
+            if page != NO_FRAME:
+                self.accepted_ns[page] = at_ns
+                self.decode(&self.tables.frames[page], frame)
 
     cdef inline bint counter_moved(
         self, int32_t index, const Frame *known, const uint8_t *data, int64_t at_ns
@@ -288,13 +365,24 @@ cdef class FrameDecoder:
         self.counter[index] = counter
         return True
 
-    cdef inline void decode(self, const Frame *known, const uint8_t *data) noexcept nogil:
-        cdef uint64_t little = load_little(data), big = load_big(data)
+    cdef inline void decode(self, const Frame *known, const CanFrame *frame) noexcept nogil:
+        cdef uint64_t little = load_little(frame.data), big = load_big(frame.data)
         cdef const Signal *signal
         cdef Py_ssize_t row
         for row in range(known.signals_from, known.signals_to):
             signal = &self.tables.signals[row]
             self.value[signal.index] = decode_signal(little, big, signal)
+        if frame.length < known.length:
+            self.forget(known, 8 * frame.length)
+
+    cdef void forget(self, const Frame *known, int bits) noexcept nogil:
+        """What lies beyond so many bits is absent."""
+        cdef const Signal *signal
+        cdef Py_ssize_t row
+        for row in range(known.signals_from, known.signals_to):
+            signal = &self.tables.signals[row]
+            if signal.first_bit + signal.bits > bits:
+                self.value[signal.index] = NAN
 
 
 cdef class FrameEncoder:
@@ -315,8 +403,9 @@ cdef class FrameEncoder:
     def encode(self, const int64_t[:] frames not None, const double[:] values not None):
         """The plan's frames with the given indices, from the values of all the plan's signals, as struct can_frame.
 
-        NaN is written as the signal's `invalid_raw`. Raises ValueError, with no counter moved, for a frame that is not
-        in the plan and for a value that does not fit (or is NaN without an `invalid_raw`)."""
+        A multiplexed message is encoded by its pages. NaN is written as the signal's `invalid_raw`. Raises ValueError,
+        with no counter moved, for a frame that is not in the plan or is the base of pages, and for a value that does
+        not fit (or is NaN without an `invalid_raw`)."""
         cdef Py_ssize_t i, signal, k = frames.shape[0]
         cdef bytes out = PyBytes_FromStringAndSize(NULL, k * FRAME_SIZE)
         cdef CanFrame *frame = <CanFrame *>PyBytes_AS_STRING(out)
@@ -325,30 +414,51 @@ cdef class FrameEncoder:
         for i in range(k):
             if not 0 <= frames[i] < self.tables.frames_n:
                 raise ValueError(f"frames[{i}]: got {frames[i]}, expected 0 to {self.tables.frames_n - 1}")
+            if self.tables.frames[frames[i]].mux != NO_MUX:
+                raise ValueError(f"frames[{i}]: got {frames[i]}, the base of pages, expected one of its pages")
+        for i in range(k):
             signal = self.payload(&frame[i], &self.tables.frames[frames[i]], values)
             if signal >= 0:
                 raise ValueError(f"values[{signal}]: {values[signal]} does not fit signal {signal}")
         for i in range(k):
-            self.seal(&frame[i], frames[i])
+            self.seal(&frame[i], self.tables.frames[frames[i]].base)
         return out
 
     cdef Py_ssize_t payload(self, CanFrame *frame, const Frame *known, const double[:] values) noexcept:
         """Fills id, length and signals; returns the index of the first signal that does not fit, else -1."""
-        cdef const Signal *signal
-        cdef uint64_t raw, little = 0, big = 0
-        cdef Py_ssize_t row
+        cdef const Frame *base = &self.tables.frames[known.base]
+        cdef uint64_t page, little = 0, big = 0
+        cdef Py_ssize_t wrong
         memset(frame, 0, FRAME_SIZE)
         frame.id = known.id
         frame.length = known.length
+        wrong = self.put(known, values, &little, &big)
+        if wrong < 0 and base != known:
+            wrong = self.put(base, values, &little, &big)
+            page = self.tables.page[known - self.tables.frames]
+            self.put_page(&self.tables.muxes[base.mux].place, page, &little, &big)
+        store(frame.data, little, big)
+        return wrong
+
+    cdef void put_page(self, const Signal *mux, uint64_t page, uint64_t *little, uint64_t *big) noexcept:
+        if mux.big_endian:
+            big[0] |= page << shift_of(mux)
+        else:
+            little[0] |= page << shift_of(mux)
+
+    cdef Py_ssize_t put(self, const Frame *known, const double[:] values, uint64_t *little, uint64_t *big) noexcept:
+        """Adds the frame's signals to the two words; returns the index of the first that does not fit, else -1."""
+        cdef const Signal *signal
+        cdef uint64_t raw
+        cdef Py_ssize_t row
         for row in range(known.signals_from, known.signals_to):
             signal = &self.tables.signals[row]
             if not raw_of(values[signal.index], signal, &raw):
                 return signal.index
             if signal.big_endian:
-                big |= raw << shift_of(signal)
+                big[0] |= raw << shift_of(signal)
             else:
-                little |= raw << shift_of(signal)
-        store(frame.data, little, big)
+                little[0] |= raw << shift_of(signal)
         return -1
 
     cdef void seal(self, CanFrame *frame, Py_ssize_t index) noexcept:

@@ -15,6 +15,7 @@ EXTENDED_ID_FLAG = 0x8000_0000
 STANDARD_ID_MAX = 0x7FF
 EXTENDED_ID_MAX = 0x1FFF_FFFF
 FRAME_BYTES = 16
+MUX_BITS_MAX = 32
 
 
 class FramePlan:
@@ -24,7 +25,14 @@ class FramePlan:
     4-bit counter in little-endian numbering (-1 none), `crc[f]` 1 when byte length-1 holds the CRC-8/SAE-J1850.
     `signal_frame[s]` index of the signal's frame, `start[s]` DBC start bit, `bits[s]` 1..64, `big_endian[s]` and
     `signed[s]` 0/1, value = raw * `scale[s]` + `offset[s]`, `invalid_raw[s]` the unsigned bit pattern that means "not
-    available" (-1 none). Raises ValueError naming the entry that is wrong.
+    available" (-1 none).
+
+    `length_min[f]`: a shorter frame down to this many bytes is taken as well; what it does not reach reads NaN.
+
+    A multiplexed message is several frames of one id. Its base has `mux_bits[f]` > 0 (the multiplexer's place:
+    `mux_start[f]`, `mux_big_endian[f]`) and the signals that every page carries; each page is a frame with
+    `page_of[f]` the index of its base (-1 otherwise), `page[f]` the multiplexer's value and its own signals. What comes
+    with a value that has no page is an unknown frame. Raises ValueError naming the entry that is wrong.
     """
 
     def __init__(
@@ -41,6 +49,12 @@ class FramePlan:
         scale: ArrayLike,
         offset: ArrayLike,
         invalid_raw: ArrayLike,
+        length_min: ArrayLike | None = None,
+        mux_start: ArrayLike | None = None,
+        mux_bits: ArrayLike | None = None,
+        mux_big_endian: ArrayLike | None = None,
+        page_of: ArrayLike | None = None,
+        page: ArrayLike | None = None,
     ) -> None:
         self.frame_id = _column("frame_id", frame_id, np.int64)
         self.length = _column("length", length, np.int64, like=self.frame_id)
@@ -54,6 +68,13 @@ class FramePlan:
         self.scale = _column("scale", scale, np.float64, like=self.signal_frame)
         self.offset = _column("offset", offset, np.float64, like=self.signal_frame)
         self.invalid_raw = _column("invalid_raw", invalid_raw, np.int64, like=self.signal_frame)
+        none, zero = np.full(self.frame_id.size, -1), np.zeros(self.frame_id.size, np.int64)
+        self.length_min = self._of_frames("length_min", length_min, self.length)
+        self.mux_start = self._of_frames("mux_start", mux_start, zero)
+        self.mux_bits = self._of_frames("mux_bits", mux_bits, zero)
+        self.mux_big_endian = self._of_frames("mux_big_endian", mux_big_endian, zero)
+        self.page_of = self._of_frames("page_of", page_of, none)
+        self.page = self._of_frames("page", page, zero)
         for frame in range(self.frame_id.size):
             self._check_frame(frame)
         self._check_ids_unique()
@@ -63,8 +84,18 @@ class FramePlan:
     def first_bit(self, signal: int) -> int:
         """The signal's first bit: its least significant one (little-endian), its most significant one counted from
         the top of byte 0 (big-endian)."""
-        start = int(self.start[signal])
-        return start // 8 * 8 + 7 - start % 8 if self.big_endian[signal] else start
+        return _first_bit(int(self.start[signal]), bool(self.big_endian[signal]))
+
+    def mux_first_bit(self, frame: int) -> int:
+        """Likewise of the frame's multiplexer."""
+        return _first_bit(int(self.mux_start[frame]), bool(self.mux_big_endian[frame]))
+
+    def base(self, frame: int) -> int:
+        """The frame itself, or that of which it is a page."""
+        return frame if self.page_of[frame] < 0 else int(self.page_of[frame])
+
+    def _of_frames(self, name: str, values: ArrayLike | None, usual: NDArray[Any]) -> NDArray[Any]:
+        return _column(name, usual if values is None else values, np.int64, like=self.frame_id)
 
     def _check_frame(self, frame: int) -> None:
         frame_id, length = int(self.frame_id[frame]), int(self.length[frame])
@@ -78,11 +109,49 @@ class FramePlan:
         bits_free = 8 * (length - int(self.crc[frame]))
         if not -1 <= self.counter_start[frame] <= bits_free - 4 and self.counter_start[frame] != -1:
             _refuse("counter_start", frame, self.counter_start[frame], f"-1, or 4 bits within the first {bits_free}")
+        checked = self.crc[frame] or self.counter_start[frame] >= 0
+        if not (length if checked else 0) <= self.length_min[frame] <= length:
+            expected = f"{length}: it has a counter or a CRC" if checked else f"0 to {length}"
+            _refuse("length_min", frame, self.length_min[frame], expected)
+        self._check_mux(frame)
+        if self.page_of[frame] != -1:
+            self._check_page(frame)
+
+    def _check_mux(self, frame: int) -> None:
+        bits = int(self.mux_bits[frame])
+        if not 0 <= bits <= MUX_BITS_MAX:
+            _refuse("mux_bits", frame, bits, f"0 to {MUX_BITS_MAX}")
+        if self.mux_big_endian[frame] not in (0, 1):
+            _refuse("mux_big_endian", frame, self.mux_big_endian[frame], "0 or 1")
+        if self.mux_start[frame] < 0 or (bits and self.mux_first_bit(frame) + bits > 8 * self.length_min[frame]):
+            _refuse(
+                "mux_start",
+                frame,
+                self.mux_start[frame],
+                f"{bits} bits within the first {self.length_min[frame]} bytes",
+            )
+
+    def _check_page(self, frame: int) -> None:
+        base = int(self.page_of[frame])
+        if not 0 <= base < self.frame_id.size or self.mux_bits[base] == 0:
+            _refuse("page_of", frame, base, "-1, or a frame with a multiplexer")
+        if self.mux_bits[frame] != 0:
+            _refuse("mux_bits", frame, self.mux_bits[frame], "0 in a page")
+        if not 0 <= self.page[frame] < 2 ** int(self.mux_bits[base]):
+            _refuse("page", frame, self.page[frame], f"a value of {self.mux_bits[base]} bits")
+        for name in ("frame_id", "length", "length_min", "counter_start", "crc"):
+            column = getattr(self, name)
+            if column[frame] != column[base]:
+                _refuse(name, frame, column[frame], f"{column[base]} as in frame {base}, of which it is a page")
 
     def _check_ids_unique(self) -> None:
-        _, first = np.unique(self.frame_id, return_index=True)
-        for frame in sorted(set(range(self.frame_id.size)) - set(first.tolist())):
-            _refuse("frame_id", frame, hex(int(self.frame_id[frame])), "an id that no other frame has")
+        seen: set[tuple[int, int]] = set()
+        for frame, frame_id in enumerate(self.frame_id.tolist()):
+            key = (frame_id, -1 if self.page_of[frame] < 0 else int(self.page[frame]))
+            if key in seen:
+                expected = "an id that no other frame has" if key[1] < 0 else "a page that no other frame is"
+                _refuse("frame_id" if key[1] < 0 else "page", frame, hex(frame_id) if key[1] < 0 else key[1], expected)
+            seen.add(key)
 
     def _check_signal(self, signal: int) -> None:
         frame, bits = int(self.signal_frame[signal]), int(self.bits[signal])
@@ -102,6 +171,10 @@ class FramePlan:
             _refuse("offset", signal, self.offset[signal], "a finite number")
         if not -1 <= self.invalid_raw[signal] < 2**bits:
             _refuse("invalid_raw", signal, self.invalid_raw[signal], f"-1, or a pattern of {bits} bits")
+
+
+def _first_bit(start: int, big_endian: bool) -> int:
+    return start // 8 * 8 + 7 - start % 8 if big_endian else start
 
 
 def _column(name: str, values: ArrayLike, dtype: type[Any], like: NDArray[Any] | None = None) -> NDArray[Any]:

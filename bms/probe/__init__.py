@@ -7,11 +7,12 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from bms.probe.answers import Answer, NothingAnswers, UrlError
+from bms.probe.can import probe_can
 from bms.probe.tcp import probe_tcp
 
 Prober = Callable[[str], Coroutine[Any, Any, list[Answer]]]
 
-SCHEMES: dict[str, Prober] = {"tcp": probe_tcp}
+SCHEMES: dict[str, Prober] = {"can": probe_can, "tcp": probe_tcp}
 """By scheme: looks at the rest of the URL behind `SCHEME://`. UrlError, NothingAnswers."""
 
 

@@ -342,6 +342,11 @@ FAULTS: dict[str, FaultKind] = {
             "The files with what was known before this start are damaged: a fault may have been latched.",
             "Read the log of events and judge the battery before you reset.", latched=True,
         ),
+        _row(
+            "battery_bus_silent", Level.SYSTEM, Action.WARN,
+            "The third-party inverter that takes this site as its battery sends no keep-alive.",
+            "Check the inverter's battery setting, the CAN bus and its terminators. Its limits may not reach it.",
+        ),
         *SAFETY_FAULTS,
         *MONITOR_FAULTS,
         *INVERTER_FAULTS,

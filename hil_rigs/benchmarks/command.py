@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from hil_rigs.benchmarks import balancing, cells, frames
+from hil_rigs.benchmarks import balancing, buses, cells, frames
 from hil_rigs.benchmarks.cells import Sizes
 from hil_rigs.benchmarks.measure import Row
 from kernels.series import variants
@@ -64,6 +64,7 @@ def all_rows(sizes: Sizes) -> Iterator[Row]:
     yield from cells.rows(sizes)
     yield from balancing.rows(sizes)
     yield from frames.rows(sizes.budget_s / 4)
+    yield from buses.rows(sizes.budget_s / 4)
 
 
 def page(rows: Iterable[Row], sizes: Sizes) -> str:

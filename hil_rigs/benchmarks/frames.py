@@ -5,11 +5,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from drivers.cell_monitors.native.dbc import load_dbc
 from drivers.cell_monitors.native.layout import DBC_PATH, native_layout
+from drivers.dbc import load_dbc
 from hil_rigs.benchmarks.measure import Row, Work, compared
 from kernels.canbits import FrameDecoder, FrameEncoder
-from kernels.frame_plan import EXTENDED_ID_MAX
+from kernels.frame_plan import EXTENDED_ID_MAX, FRAME_BYTES
 
 CAN_FRAME = struct.Struct("<IB3x8s")
 MODULES, CELLS_PER_MODULE = 26, 16
@@ -30,6 +30,13 @@ def rows(budget_s: float) -> Iterator[Row]:
     yield compared(
         "decode CAN frames, with counter and CRC",
         Work(lambda: [decoder.feed(sweep, MS_NS) for sweep in sweeps], SWEEPS * len(frames)), "ns/frame",
+        "cantools, without either", Work(lambda: [message.decode(data) for message, data in of_frames], len(frames)),
+        budget_s,
+    )  # fmt: skip
+    singles = [sweep[start : start + FRAME_BYTES] for sweep in sweeps for start in range(0, len(sweep), FRAME_BYTES)]
+    yield compared(
+        "decode CAN frames one by one, with counter and CRC",
+        Work(lambda: [decoder.feed(frame, MS_NS) for frame in singles], len(singles)), "ns/frame",
         "cantools, without either", Work(lambda: [message.decode(data) for message, data in of_frames], len(frames)),
         budget_s,
     )  # fmt: skip

@@ -19,7 +19,9 @@ class FrameDecoder:
     def __init__(self, plan: FramePlan) -> None:
         self.plan = plan
         self.accepted = self.crc_errors = self.counter_errors = self.length_errors = self.lost = self.unknown = 0
-        self._index = {int(frame_id): index for index, frame_id in enumerate(plan.frame_id)}
+        self._index = {int(plan.frame_id[i]): i for i in range(plan.frame_id.size) if plan.page_of[i] < 0}
+        paged = np.flatnonzero(plan.page_of >= 0).tolist()
+        self._page = {(int(plan.page_of[i]), int(plan.page[i])): i for i in paged}
         self._values = np.full(plan.signal_frame.size, np.nan)
         self._at_ns = np.full(plan.frame_id.size, NEVER_NS, np.int64)
         self._heard_ns = [NEVER_NS] * plan.frame_id.size
@@ -49,17 +51,32 @@ class FrameDecoder:
         index = self._index.get(frame_id)
         if index is None:
             self.unknown += 1
-        elif length != self.plan.length[index]:
+        elif not self.plan.length_min[index] <= length <= self.plan.length[index]:
             self.length_errors += 1
         elif self.plan.crc[index] and _frame_crc(frame_id, data[:length]) != data[length - 1]:
             self.crc_errors += 1
+        elif (frames := self._frames(index, data)) is None:
+            self.unknown += 1
         elif not self._counter_moved(index, data, at_ns):
             self.counter_errors += 1
         else:
             self.accepted += 1
-            self._at_ns[index] = at_ns
-            for signal in np.flatnonzero(self.plan.signal_frame == index):
-                self._values[signal] = _decoded(self.plan, int(signal), data)
+            for each in frames:
+                self._at_ns[each] = at_ns
+                for signal in np.flatnonzero(self.plan.signal_frame == each).tolist():
+                    there = self.plan.first_bit(signal) + self.plan.bits[signal] <= 8 * length
+                    self._values[signal] = _decoded(self.plan, signal, data) if there else math.nan
+
+    def _frames(self, index: int, data: bytes) -> tuple[int, ...] | None:
+        """The frame, with its page where it is multiplexed; None for a page that the plan does not have."""
+        plan, bits = self.plan, int(self.plan.mux_bits[index])
+        if bits == 0:
+            return (index,)
+        big_endian, first = bool(plan.mux_big_endian[index]), plan.mux_first_bit(index)
+        word = int.from_bytes(data, "big" if big_endian else "little")
+        value = word >> (64 - first - bits if big_endian else first) & (1 << bits) - 1
+        page = self._page.get((index, value))
+        return None if page is None else (index, page)
 
     def _counter_moved(self, index: int, data: bytes, at_ns: int) -> bool:
         start = int(self.plan.counter_start[index])
@@ -89,8 +106,19 @@ class FrameEncoder:
         for i, index in enumerate(frames.tolist()):
             if not 0 <= index < self.plan.frame_id.size:
                 raise ValueError(f"frames[{i}]: got {index}, expected 0 to {self.plan.frame_id.size - 1}")
-        payloads = [(index, self._payload(index, values)) for index in frames.tolist()]
+            if self.plan.mux_bits[index]:
+                raise ValueError(f"frames[{i}]: got {index}, the base of pages, expected one of its pages")
+        payloads = [(self.plan.base(index), self._paged(index, values)) for index in frames.tolist()]
         return b"".join(self._sealed(index, payload) for index, payload in payloads)
+
+    def _paged(self, index: int, values: NDArray[np.float64]) -> int:
+        plan, base, payload = self.plan, self.plan.base(index), self._payload(index, values)
+        if base == index:
+            return payload
+        big_endian, first, bits = bool(plan.mux_big_endian[base]), plan.mux_first_bit(base), int(plan.mux_bits[base])
+        word = int(plan.page[index]) << (64 - first - bits if big_endian else first)
+        mux = int.from_bytes(word.to_bytes(8, "big"), "little") if big_endian else word
+        return payload | self._payload(base, values) | mux
 
     def _payload(self, index: int, values: NDArray[np.float64]) -> int:
         payload = 0

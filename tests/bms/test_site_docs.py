@@ -8,11 +8,15 @@ from pydantic.fields import FieldInfo
 
 from bms.site import (
     Balancing,
+    BatteryBus,
     CanBus,
     Controller,
+    CurrentSensor,
     FaultSetting,
+    FoxBms,
     GridMeterDevice,
     GridSmoothing,
+    InsulationMonitor,
     InverterDevice,
     Limits,
     Precharge,
@@ -23,12 +27,26 @@ from bms.site import (
     Tls,
 )
 from bms.site_limits import OTHER_CHEMISTRIES
+from bms.site_mapping import (
+    MappedCommand,
+    MappedConstant,
+    MappedCurrent,
+    MappedFeedback,
+    MappedTemperatures,
+    MappedVoltage,
+    MappedVoltages,
+    MappingFile,
+)
 from drivers.config.config_yaml import parse_strict
 from drivers.config.settings_schema import expected
 
+MAPPING_PAGE = (Path(__file__).parents[2] / "docs" / "mapping-file.md").read_text(encoding="utf-8")
+MAPPING_MODELS = [MappingFile, MappedVoltages, MappedTemperatures, MappedCurrent, MappedVoltage, MappedFeedback,
+                  MappedCommand, MappedConstant]  # fmt: skip
+MAPPED = [(model, name, field) for model in MAPPING_MODELS for name, field in model.model_fields.items()]
 PAGE = (Path(__file__).parents[2] / "docs" / "site-file.md").read_text(encoding="utf-8")
-MODELS = [Site, Rack, CanBus, InverterDevice, GridMeterDevice, Controller, Limits, Safety, FaultSetting, Precharge,
-          Balancing, GridSmoothing, Tls, SerialPort]  # fmt: skip
+MODELS = [Site, Rack, FoxBms, CurrentSensor, InsulationMonitor, CanBus, InverterDevice, GridMeterDevice, BatteryBus,
+          Controller, Limits, Safety, FaultSetting, Precharge, Balancing, GridSmoothing, Tls, SerialPort]  # fmt: skip
 FIELDS = [(model, name, field) for model in MODELS for name, field in model.model_fields.items()]
 
 
@@ -52,6 +70,13 @@ def default(field: FieldInfo) -> str:
 )
 def test_setting_is_on_the_page(model: type[BaseModel], name: str, field: FieldInfo) -> None:
     assert row(name, field) in PAGE
+
+
+@pytest.mark.parametrize(
+    ("model", "name", "field"), MAPPED, ids=[f"{model.__name__}.{name}" for model, name, _ in MAPPED]
+)
+def test_setting_of_a_mapping_is_on_its_page(model: type[BaseModel], name: str, field: FieldInfo) -> None:
+    assert row(name, field) in MAPPING_PAGE
 
 
 @pytest.mark.parametrize("chemistry", sorted(OTHER_CHEMISTRIES))

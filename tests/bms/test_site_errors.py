@@ -77,7 +77,8 @@ VALUES = [
         "port: 5020",
         "zoo: 1",
         "site.yaml:15:29: inverter.zoo: unknown key (got 'zoo'), "
-        "expected one of host, port, unit, tls, serial, driver, profile, poll_period_s, reversion_s, supply, boot_s_max, response_time_s",
+        "expected one of host, port, unit, tls, serial, driver, profile, poll_period_s, reversion_s, "
+        "supply, boot_s_max, response_time_s",
     ),
     (
         "host: 127.0.0.1, port: 5020",
@@ -170,6 +171,12 @@ def test_wrong_value_or_key(tmp_path: Path, old: str, new: str, line: str) -> No
 
 
 RELATIONS = [
+    (
+        "limits: {soc_frac_min: 0.1}",
+        "battery_bus: {variant: sma, can: {interface: socketcan, channel: can9}}",
+        "site.yaml:17:14: battery_bus: racks of 416 cells reach 1518 V, which the protocol cannot say (got 'a bus'), "
+        "expected racks of at most 327.67 V",
+    ),
     (
         "limits: {soc_frac_min: 0.1}",
         "safety: {insulation_ohm_per_v_fatal: 600}",
@@ -306,6 +313,21 @@ RELATIONS = [
 @pytest.mark.parametrize(("old", "new", "line"), RELATIONS, ids=[f"{new[-30:]}" for _, new, _ in RELATIONS])
 def test_broken_relation(tmp_path: Path, old: str, new: str, line: str) -> None:
     assert errors_of(tmp_path, swap(old, new)) == [line]
+
+
+def test_a_monitor_that_is_too_slow_for_protection_is_refused_until_the_limits_say_that_it_is_wanted(
+    tmp_path: Path,
+) -> None:
+    slow = GOOD.replace("    cell: lfp-280ah\n", "    cell: lfp-280ah\n    monitor: foxbms\n", 1)
+    ages = "cell_data_age_s_max: 5.2, temperature_age_s_max: 20, current_age_s_max: 0.3"
+    text = slow.replace("limits: {soc_frac_min: 0.1}", f"limits: {{{ages}}}")
+    assert errors_of(tmp_path, text) == [
+        "site.yaml:18:31: limits.cell_data_age_s_max: racks.0 sends its values only every 10.4 s, too slow for "
+        "protection (got 5.2), expected more than 10.4, if foxBMS 2 protects the cells by itself"
+    ]
+    (tmp_path / "site.yaml").write_text(text.replace("5.2", "11"))
+    assert load_site(tmp_path / "site.yaml").racks[0].monitor == "foxbms"
+    assert len(errors_of(tmp_path, slow)) == 3
 
 
 def test_unknown_can_interface_names_those_that_exist(tmp_path: Path) -> None:

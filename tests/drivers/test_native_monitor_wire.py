@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from cantools.database.can import Database
 
-from drivers.cell_monitors.native.dbc import build_plan, load_dbc
 from drivers.cell_monitors.native.layout import DBC_PATH, native_layout
 from drivers.cell_monitors.native.snapshot import RackDecoder
+from drivers.dbc import build_plan, load_dbc
 from drivers.frames import FrameBatch
 from drivers.readings import NEVER_NS, RackOwnFault, RackReading
 from drivers.safety import NOT_HEARD, InsulationState, MonitorAlarm

@@ -31,7 +31,14 @@ def test_bench_prints_a_table_and_writes_the_same_rows(tmp_path: Path, capsys: p
         assert row["ours"] > 0
         assert row["ratio"] == pytest.approx(row["peer_value"] / row["ours"])
         assert f"| {row['row']} |" in page.read_text()
-    for word in ("40 cells, 1 thread", "by threshold", "CAN frames", "mean cell"):
+    for word in (
+        "40 cells, 1 thread",
+        "by threshold",
+        "CAN frames",
+        "one by one",
+        "8 saturated CAN buses",
+        "mean cell",
+    ):
         assert any(word in row["row"] for row in rows)
     assert "ratio" in capsys.readouterr().out
 

@@ -85,7 +85,9 @@ def test_rig_is_found_by_path(tmp_path: Path) -> None:
 def test_unknown_rig_is_one_line_with_the_nearest_name() -> None:
     with pytest.raises(UnknownNameError, match=r"^no rig named 'deom': did you mean demo\?$"):
         find_rig("deom")
-    with pytest.raises(UnknownNameError, match=r"^no rig named 'zzz': expected a file or one of charging, demo"):
+    with pytest.raises(
+        UnknownNameError, match=r"^no rig named 'zzz': expected a file or one of black-start, charging, demo"
+    ):
         find_rig("zzz")
 
 

@@ -36,6 +36,36 @@ def plan_of(**changed: Any) -> FramePlan:
     return FramePlan(**(columns | changed))
 
 
+def paged(**changed: Any) -> FramePlan:
+    """Frame 0: id 0x270, a multiplexer in byte 0 and a u8 in byte 7 of every page; frames 1 and 2: its pages 0 and 5
+    with a big-endian u16 each in bytes 1 and 2."""
+    columns: dict[str, Any] = {
+        "frame_id": [0x270, 0x270, 0x270],
+        "length": [8, 8, 8],
+        "counter_start": [-1, -1, -1],
+        "crc": [0, 0, 0],
+        "signal_frame": [0, 1, 2],
+        "start": [63, 15, 15],
+        "bits": [8, 16, 16],
+        "big_endian": [1, 1, 1],
+        "signed": [0, 0, 0],
+        "scale": [1.0, 1.0, 1.0],
+        "offset": [0.0, 0.0, 0.0],
+        "invalid_raw": [-1, -1, -1],
+        "mux_start": [7, 0, 0],
+        "mux_bits": [8, 0, 0],
+        "mux_big_endian": [1, 0, 0],
+        "page_of": [-1, 0, 0],
+        "page": [0, 0, 5],
+    }
+    return FramePlan(**(columns | changed))
+
+
+def wire(frame_id: int, data: str) -> bytes:
+    payload = bytes.fromhex(data)
+    return struct.pack("<IB3x8s", frame_id, len(payload), payload)
+
+
 def rows(frames: bytes) -> list[bytes]:
     return [frames[at : at + 16] for at in range(0, len(frames), 16)]
 
@@ -129,6 +159,51 @@ def test_wrong_length_refuses_the_frame(codec: Any, length: int) -> None:
     decoder = codec.FrameDecoder(plan_of())
     assert decoder.feed(bytes(frame), 1) == 0
     assert (decoder.length_errors, decoder.crc_errors) == (1, 0)
+
+
+@CODECS
+def test_a_page_is_taken_with_what_all_pages_carry(codec: Any) -> None:
+    decoder = codec.FrameDecoder(paged())
+    assert decoder.feed(wire(0x270, "05 0CE4 00000000 09"), 1) == 1
+    np.testing.assert_array_equal(decoder.values, [9.0, np.nan, 0x0CE4])
+    assert decoder.at_ns.tolist() == [1, NEVER_NS, 1]
+    assert decoder.feed(wire(0x270, "00 0102 00000000 07"), 2) == 1
+    np.testing.assert_array_equal(decoder.values, [7.0, 0x0102, 0x0CE4])
+    assert decoder.at_ns.tolist() == [2, 2, 1]
+
+
+@CODECS
+@pytest.mark.parametrize("page", ["01", "04", "06", "ff"])
+def test_a_page_that_is_not_in_the_plan_is_unknown(codec: Any, page: str) -> None:
+    decoder = codec.FrameDecoder(paged())
+    assert decoder.feed(wire(0x270, f"{page} 0102 00000000 07"), 1) == 0
+    assert (decoder.unknown, decoder.accepted) == (1, 0)
+    assert np.isnan(decoder.values).all()
+
+
+@CODECS
+def test_a_page_is_written_with_its_number(codec: Any) -> None:
+    encoder = codec.FrameEncoder(paged())
+    assert encoder.encode(np.array([2, 1]), np.array([9.0, 258.0, 3300.0])) == (
+        wire(0x270, "05 0ce4 00000000 09") + wire(0x270, "00 0102 00000000 09")
+    )
+    with pytest.raises(ValueError, match=r"frames\[0\]: got 0, the base of pages, expected one of its pages"):
+        encoder.encode(np.array([0]), np.zeros(3))
+
+
+@CODECS
+def test_what_a_shorter_frame_does_not_reach_is_absent(codec: Any) -> None:
+    plan = plan_of(
+        length_min=[8, 2], signal_frame=[1, 1, 1], start=[0, 8, 16], bits=[8, 8, 8], big_endian=[0, 0, 0],
+        signed=[0, 0, 0], invalid_raw=[-1, -1, -1], offset=[0.0, 0.0, 0.0],
+    )  # fmt: skip
+    decoder = codec.FrameDecoder(plan)
+    assert decoder.feed(wire(0x98FF_1234, "01 02 03"), 1) == 1
+    assert decoder.feed(wire(0x98FF_1234, "04 05"), 2) == 1
+    np.testing.assert_array_equal(decoder.values, [0.004, 2.5, np.nan])
+    assert decoder.feed(wire(0x98FF_1234, "06"), 3) == 0
+    assert decoder.feed(wire(0x98FF_1234, "01 02 03 04"), 3) == 0
+    assert decoder.length_errors == 2
 
 
 @CODECS
@@ -280,3 +355,28 @@ def test_encoder_takes_read_only_and_strided_values() -> None:
 def test_plan_names_the_wrong_entry(column: str, entries: list[Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         plan_of(**{column: entries})
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"mux_bits": [33, 0, 0]}, r"mux_bits\[0\]: got 33, expected 0 to 32"),
+        ({"mux_start": [63, 0, 0], "mux_bits": [16, 0, 0]}, r"mux_start\[0\]: got 63, expected 16 bits within"),
+        ({"mux_big_endian": [2, 0, 0]}, r"mux_big_endian\[0\]: got 2"),
+        ({"mux_bits": [8, 4, 0]}, r"mux_bits\[1\]: got 4, expected 0 in a page"),
+        ({"page_of": [-1, 2, 0]}, r"page_of\[1\]: got 2, expected -1, or a frame with a multiplexer"),
+        ({"page_of": [-1, 9, 0]}, r"page_of\[1\]: got 9"),
+        ({"page": [0, 256, 5]}, r"page\[1\]: got 256, expected a value of 8 bits"),
+        ({"page": [0, 5, 5]}, r"page\[2\]: got 5, expected a page that no other frame is"),
+        ({"frame_id": [0x270, 0x271, 0x270]}, r"frame_id\[1\]: got 625, expected 624 as in frame 0"),
+        ({"length": [8, 7, 8]}, r"length\[1\]: got 7, expected 8 as in frame 0"),
+        ({"length_min": [9, 8, 8]}, r"length_min\[0\]: got 9, expected 0 to 8"),
+        (
+            {"crc": [1, 1, 1], "length_min": [7, 7, 7], "start": [15, 15, 15]},
+            r"length_min\[0\]: got 7, expected 8: it has",
+        ),
+    ],
+)
+def test_plan_names_the_wrong_page(changed: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        paged(**changed)

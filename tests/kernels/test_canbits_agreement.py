@@ -52,16 +52,47 @@ def plans(draw: st.DrawFn) -> FramePlan:
 
 
 @st.composite
+def paged_plans(draw: st.DrawFn) -> FramePlan:
+    """One multiplexed message, which may be shorter than its length."""
+    bits = draw(st.integers(1, 3))
+    first = draw(st.integers(0, 24 - bits))
+    big_endian = draw(st.booleans())
+    pages = draw(st.lists(st.integers(0, 2**bits - 1), unique=True, max_size=4))
+    count, chosen = 1 + len(pages), draw(st.lists(signals(), max_size=6))
+    length_min = draw(st.sampled_from([3, 5, 8]))
+    return FramePlan(
+        frame_id=[1] * count,
+        length=[8] * count,
+        counter_start=[-1] * count,
+        crc=[0] * count,
+        signal_frame=np.array([draw(st.integers(0, count - 1)) for _ in chosen], np.int64),
+        **{
+            name: np.array([signal[name] for signal in chosen], np.float64 if name in ("scale", "offset") else np.int64)
+            for name in ("start", "bits", "big_endian", "signed", "scale", "offset", "invalid_raw")
+        },
+        length_min=[length_min] * count,
+        mux_start=[first // 8 * 8 + 7 - first % 8 if big_endian else first] + [0] * len(pages),
+        mux_bits=[bits] + [0] * len(pages),
+        mux_big_endian=[int(big_endian)] + [0] * len(pages),
+        page_of=[-1] + [0] * len(pages),
+        page=[0, *pages],
+    )
+
+
+@st.composite
 def received(draw: st.DrawFn) -> bytes:
     """A frame with any content; its CRC byte is right half of the time."""
     frame_id = draw(st.one_of(st.integers(0, 3), st.integers(0x8000_0000, 0x8000_0003)))
     data = draw(st.binary(min_size=7, max_size=7))
     covered = bytes([frame_id & 0xFF, frame_id >> 8 & 0xFF]) + data
     crc = draw(st.one_of(st.integers(0, 255), st.just(twin.crc8_j1850(covered))))
-    return struct.pack("<IB3x7sB", frame_id, draw(st.sampled_from([8, 8, 8, 7])), data, crc)
+    return struct.pack("<IB3x7sB", frame_id, draw(st.sampled_from([8, 8, 8, 7, 5, 2])), data, crc)
 
 
-@given(plans(), st.lists(st.tuples(st.lists(received(), max_size=5), st.integers(0, 1_500_000_000)), max_size=5))
+@given(
+    st.one_of(plans(), paged_plans()),
+    st.lists(st.tuples(st.lists(received(), max_size=5), st.integers(0, 1_500_000_000)), max_size=5),
+)
 def test_decoder_equals_its_twin(plan: FramePlan, batches: list[tuple[list[bytes], int]]) -> None:
     compiled, reference, at_ns = canbits.FrameDecoder(plan), twin.FrameDecoder(plan), 0
     for frames, later_ns in batches:
@@ -79,7 +110,7 @@ def encoded(encoder: Any, frames: Any, values: Any) -> bytes | str:
         return str(error)
 
 
-@given(plans(), st.data())
+@given(st.one_of(plans(), paged_plans()), st.data())
 def test_encoder_equals_its_twin(plan: FramePlan, data: st.DataObject) -> None:
     compiled, reference = canbits.FrameEncoder(plan), twin.FrameEncoder(plan)
     n, some = plan.signal_frame.size, st.lists(st.integers(0, plan.frame_id.size - 1), max_size=4)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from drivers.cell_monitors.native.dbc import DbcPlan, SignalKey, build_plan, load_dbc
+from drivers.dbc import DbcPlan, SignalKey, build_plan, load_dbc
 
 DBC_PATH = Path(__file__).with_name("rack_monitor.dbc")
 MODULES_MAX = 32

@@ -1,0 +1,1 @@
+"""Insulation monitors of their own."""
