@@ -1,6 +1,7 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 """Decodes and encodes batches of CAN frames by a plan, with counters and CRC; twin: kernels.reference.canbits."""
 
+cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.math cimport NAN, isnan, rint
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
@@ -39,6 +40,8 @@ cdef struct Signal:
     uint8_t has_invalid
     uint8_t first_bit
     uint8_t bits
+    uint8_t left  # shifts of the 8-byte word that bring the signal to the top, and down from there
+    uint8_t right
     uint64_t invalid
     double scale
     double offset
@@ -50,6 +53,7 @@ cdef struct Frame:
     uint8_t length_min
     int32_t counter_start
     uint8_t has_crc
+    uint8_t crc_of_id
     int32_t signals_from
     int32_t signals_to
     int32_t base
@@ -63,19 +67,26 @@ cdef struct Mux:
 
 
 cdef uint8_t[256] CRC_TABLE
+# CRC_BEFORE[n][byte]: what a byte adds to the CRC when n more bytes follow. A CRC is linear: a frame's is the sum of
+# what its bytes add, looked up side by side rather than one after the other.
+cdef uint8_t[9][256] CRC_BEFORE
 
 
-cdef void fill_crc_table() noexcept:
-    cdef int value, _bit
+cdef void fill_crc_tables() noexcept:
+    cdef int value, _bit, place
     cdef uint8_t crc
     for value in range(256):
         crc = <uint8_t>value
         for _bit in range(8):
             crc = <uint8_t>((crc << 1) ^ CRC_POLYNOMIAL) if crc & 0x80 else <uint8_t>(crc << 1)
         CRC_TABLE[value] = crc
+    for value in range(256):
+        CRC_BEFORE[0][value] = CRC_TABLE[value]
+        for place in range(1, 9):
+            CRC_BEFORE[place][value] = CRC_TABLE[CRC_BEFORE[place - 1][value]]
 
 
-fill_crc_table()
+fill_crc_tables()
 
 
 cdef inline uint8_t crc8(uint8_t crc, const uint8_t *data, Py_ssize_t n) noexcept nogil:
@@ -85,12 +96,23 @@ cdef inline uint8_t crc8(uint8_t crc, const uint8_t *data, Py_ssize_t n) noexcep
     return crc
 
 
-cdef inline uint8_t frame_crc(uint32_t frame_id, const uint8_t *data, int length) noexcept nogil:
-    """The id's two low bytes are covered, so that a frame taken for another one is refused."""
-    cdef uint8_t crc = 0xFF
-    crc = CRC_TABLE[crc ^ (frame_id & 0xFF)]
-    crc = CRC_TABLE[crc ^ ((frame_id >> 8) & 0xFF)]
-    return crc8(crc, data, length - 1) ^ 0xFF
+cdef inline uint8_t crc_of_id(uint32_t frame_id, int length) noexcept nogil:
+    """What the id's two low bytes add, with the initial value and the final XOR: they are covered, so that a frame
+    taken for another one is refused."""
+    return CRC_BEFORE[length][0xFF ^ (frame_id & 0xFF)] ^ CRC_BEFORE[length - 1][(frame_id >> 8) & 0xFF] ^ 0xFF
+
+
+cdef inline uint8_t frame_crc(uint8_t of_id, const uint8_t *data, int length) noexcept nogil:
+    cdef uint8_t crc = of_id
+    cdef int i
+    if length == 8:
+        return (
+            crc ^ CRC_BEFORE[6][data[0]] ^ CRC_BEFORE[5][data[1]] ^ CRC_BEFORE[4][data[2]] ^ CRC_BEFORE[3][data[3]]
+            ^ CRC_BEFORE[2][data[4]] ^ CRC_BEFORE[1][data[5]] ^ CRC_BEFORE[0][data[6]]
+        )
+    for i in range(length - 1):
+        crc ^= CRC_BEFORE[length - 2 - i][data[i]]
+    return crc
 
 
 cdef inline uint64_t load_little(const uint8_t *d) noexcept nogil:
@@ -114,18 +136,21 @@ cdef inline int shift_of(const Signal *signal) noexcept nogil:
 
 cdef inline uint64_t pattern_of(uint64_t little, uint64_t big, const Signal *signal) noexcept nogil:
     """The signal's bits at the top of a word."""
-    cdef uint64_t word = big if signal.big_endian else little
-    return word << (64 - signal.bits - shift_of(signal))
+    return (big if signal.big_endian else little) << signal.left
 
 
 cdef inline double decode_signal(uint64_t little, uint64_t big, const Signal *signal) noexcept nogil:
-    cdef int unused = 64 - signal.bits
     cdef uint64_t top = pattern_of(little, big, signal)
-    if signal.has_invalid and top >> unused == signal.invalid:
+    cdef int64_t raw
+    if signal.has_invalid and top >> signal.right == signal.invalid:
         return NAN
     if signal.is_signed:
-        return <double>(<int64_t>top >> unused) * signal.scale + signal.offset
-    return <double>(top >> unused) * signal.scale + signal.offset
+        raw = <int64_t>top >> signal.right
+    elif signal.right:  # below 2**63: a signed conversion is one instruction, an unsigned one is not
+        raw = <int64_t>(top >> signal.right)
+    else:
+        return <double>top * signal.scale + signal.offset
+    return <double>raw * signal.scale + signal.offset
 
 
 cdef inline bint raw_of(double value, const Signal *signal, uint64_t *raw) noexcept nogil:
@@ -155,6 +180,7 @@ cdef inline void store(uint8_t *data, uint64_t little, uint64_t big) noexcept no
         data[byte] = <uint8_t>(little >> 8 * byte | big >> (56 - 8 * byte))
 
 
+@cython.final
 cdef class Tables:
     """A plan as C structs, signals grouped by frame; 11-bit ids through a table, 29-bit ids and pages by bisection."""
 
@@ -204,6 +230,8 @@ cdef class Tables:
             signal.has_invalid = plan.invalid_raw[index] >= 0
             signal.first_bit = plan.first_bit(index)
             signal.bits = plan.bits[index]
+            signal.right = 64 - signal.bits
+            signal.left = signal.right - shift_of(signal)
             signal.invalid = plan.invalid_raw[index] if signal.has_invalid else 0
             signal.scale = plan.scale[index]
             signal.offset = plan.offset[index]
@@ -218,6 +246,8 @@ cdef class Tables:
             self.frames[index].length_min = plan.length_min[index]
             self.frames[index].counter_start = plan.counter_start[index]
             self.frames[index].has_crc = plan.crc[index]
+            if plan.crc[index]:
+                self.frames[index].crc_of_id = crc_of_id(plan.frame_id[index], plan.length[index])
             self.frames[index].signals_from = row
             row += counts[index]
             self.frames[index].signals_to = row
@@ -243,6 +273,8 @@ cdef class Tables:
             mux.place.bits = plan.mux_bits[index]
             mux.place.first_bit = plan.mux_first_bit(index)
             mux.place.big_endian = plan.mux_big_endian[index]
+            mux.place.right = 64 - mux.place.bits
+            mux.place.left = mux.place.right - shift_of(&mux.place)
             mux.pages_from = row
             pages = np.flatnonzero(plan.page_of == index)
             for page in pages[np.argsort(plan.page[pages])].tolist():
@@ -252,7 +284,7 @@ cdef class Tables:
             count += 1
 
     cdef int32_t find_page(self, const Mux *mux, uint64_t little, uint64_t big) noexcept nogil:
-        cdef uint64_t page = pattern_of(little, big, &mux.place) >> (64 - mux.place.bits)
+        cdef uint64_t page = pattern_of(little, big, &mux.place) >> mux.place.right
         cdef Py_ssize_t low = mux.pages_from, high = mux.pages_to, middle
         while low < high:
             middle = (low + high) // 2
@@ -279,6 +311,7 @@ cdef class Tables:
         return NO_FRAME
 
 
+@cython.final
 cdef class FrameDecoder:
     """The latest value of every signal of a plan; a frame is taken whole or not at all."""
 
@@ -332,7 +365,7 @@ cdef class FrameDecoder:
             page = self.tables.find_page(&self.tables.muxes[known.mux], load_little(frame.data), load_big(frame.data))
         if frame.length > known.length or frame.length < known.length_min:
             self.length_errors += 1
-        elif known.has_crc and frame_crc(frame.id, frame.data, known.length) != frame.data[known.length - 1]:
+        elif known.has_crc and frame_crc(known.crc_of_id, frame.data, known.length) != frame.data[known.length - 1]:
             self.crc_errors += 1
         elif known.mux != NO_MUX and page == NO_FRAME:
             self.unknown += 1
@@ -367,11 +400,12 @@ cdef class FrameDecoder:
 
     cdef inline void decode(self, const Frame *known, const CanFrame *frame) noexcept nogil:
         cdef uint64_t little = load_little(frame.data), big = load_big(frame.data)
-        cdef const Signal *signal
-        cdef Py_ssize_t row
-        for row in range(known.signals_from, known.signals_to):
-            signal = &self.tables.signals[row]
-            self.value[signal.index] = decode_signal(little, big, signal)
+        cdef double *value = self.value
+        cdef const Signal *signal = &self.tables.signals[known.signals_from]
+        cdef const Signal *end = &self.tables.signals[known.signals_to]
+        while signal < end:
+            value[signal.index] = decode_signal(little, big, signal)
+            signal += 1
         if frame.length < known.length:
             self.forget(known, 8 * frame.length)
 
@@ -385,6 +419,7 @@ cdef class FrameDecoder:
                 self.value[signal.index] = NAN
 
 
+@cython.final
 cdef class FrameEncoder:
     """Writes frames of a plan, each with its own running counter (first 0) and its CRC."""
 
@@ -472,7 +507,7 @@ cdef class FrameEncoder:
                 frame.data[at // 8] |= <uint8_t>((self.counter[index] >> bit & 1) << at % 8)
             self.counter[index] = (self.counter[index] + 1) & 15
         if known.has_crc:
-            frame.data[known.length - 1] = frame_crc(known.id, frame.data, known.length)
+            frame.data[known.length - 1] = frame_crc(known.crc_of_id, frame.data, known.length)
 
 
 def crc8_j1850(const uint8_t[:] data not None):
