@@ -121,7 +121,7 @@ def test_gateway_answers_for_several_devices() -> None:
 
 
 BAD_URLS = [
-    ("127.0.0.1:502", "'127.0.0.1:502': unknown scheme '127.0.0.1:502', expected tcp://..."),
+    ("127.0.0.1:502", "'127.0.0.1:502': unknown scheme '127.0.0.1:502', expected can://... or tcp://..."),
     ("tcp://127.0.0.1", "'tcp://127.0.0.1': not a place, expected tcp://HOST:PORT or tcp://HOST:PORT/UNIT"),
     ("tcp://127.0.0.1:70000", "'tcp://127.0.0.1:70000': no port 70000, expected 1 to 65535"),
     ("tcp://127.0.0.1:502/300", "'tcp://127.0.0.1:502/300': no unit 300, expected 0 to 255"),

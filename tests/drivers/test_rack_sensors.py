@@ -1,6 +1,6 @@
 """IVT-S and iso165C: golden frames, and the drivers beside simulated devices.
 
-Frames of the IVT-S were checked once with cantools and Isabellenhütte's own IVT-S_12082020.dbc; those of the iso165C
+Frames of the IVT-S were typed by its data sheet and checked once with cantools and foxBMS 2's DBC; those of the iso165C
 are from foxBMS 2's unit test test_can_cbs_rx_imd_bender-iso165c-info.c and the manual, chapter 7.3.
 """
 
