@@ -48,7 +48,7 @@ class InverterDevice(Protocol):
         """Why nothing takes it to 0 W when nobody speaks to it any more; None = it goes there by itself."""
 
     def prepare(self) -> Sequence[Write]:
-        """What must be written once a connection, before the first set-point."""
+        """What must be written once a connection; until all of it was taken the device gets 0 W."""
 
     def set_point(self, power_w: float) -> SetPoint:
         """The set-point nearest to `power_w` (discharge positive) that is not larger and that it can take."""

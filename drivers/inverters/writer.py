@@ -116,8 +116,7 @@ class Writer:
         if self._forming and command.run:
             await self._release(command, device)
             return
-        takes_power = command.run and not (device.set_point_when_running and self.seen_state not in FOLLOWING_STATES)
-        wanted = device.set_point(command.power_w if takes_power else 0.0)
+        wanted = device.set_point(command.power_w if command.run and self._takes_power(device) else 0.0)
         sent_ns = await self._write_one_by_one(wanted, command)
         if sent_ns is not None:
             self.writes += 1
@@ -125,6 +124,11 @@ class Writer:
             self._acknowledged_w = wanted.power_w
             if self._believed:
                 self.applied_power_w = wanted.power_w
+
+    def _takes_power(self, device: InverterDevice) -> bool:
+        """Not before what protects it was taken (its timer), nor where it would be lost."""
+        ignored = device.set_point_when_running and self.seen_state not in FOLLOWING_STATES
+        return self._prepared and not ignored
 
     async def _write_one_by_one(self, wanted: SetPoint, command: InverterCommand) -> int | None:
         """When the last write was sent; None as soon as one was not taken."""

@@ -155,6 +155,24 @@ async def test_timer_is_written_once_and_before_the_first_set_point(it: Bench) -
 
 
 @on_s32
+async def test_no_power_is_asked_for_while_the_device_refuses_its_timer(it: Bench) -> None:
+    taken = it.device.write
+
+    def refuse(address: int, values: list[int]) -> None:
+        if address == 2002:
+            raise ModbusFault(4)
+        taken(address, values)
+
+    it.device.write = refuse
+    it.command(123_456.0)
+    await asyncio.sleep(1.0)
+    assert it.written(2000) == [[0, 0]] * 3
+    it.device.write = taken
+    await asyncio.sleep(0.5)
+    assert it.device.writes[-2:] == [(2002, [1000]), (2000, [0xFFFE, 0x1DC0])]
+
+
+@on_s32
 async def test_standing_set_point_is_refreshed_every_400_ms_until_it_expires(it: Bench) -> None:
     it.command(1000.0, lasts_s=2.1)
     await asyncio.sleep(3.0)

@@ -56,7 +56,9 @@ class LegacyDevice:
     silence: str | None = SILENCE
 
     def prepare(self) -> list[Write]:
-        """Charging from the grid allowed."""
+        """Charging from the grid allowed, where the device asks for that."""
+        if self.storage.values["ChaGriSet"] is None:
+            return []
         return [Write(*self.storage.encode({"ChaGriSet": self.storage.layout.symbol("ChaGriSet", "GRID")}))]
 
     def set_point(self, power_w: float) -> SetPoint:
