@@ -4,10 +4,12 @@ import math
 from collections.abc import Iterator
 
 from bms.image import Image
+from bms.protect.conditions import DISOBEDIENCE_FRAC
 from bms.protect.inverter_faults import INVERTER_ALARMS
 from bms.protect.levels import Condition
 from bms.protect.safety_inputs import said
-from bms.site import GridMeterDevice
+from bms.site import GridMeterDevice, Limits
+from bms.summary import Summary
 from drivers.readings import InverterReading, InverterState, MeterReading
 
 STOPPED = (InverterState.OFF, InverterState.SLEEPING, InverterState.STANDBY, InverterState.FAULT)
@@ -21,7 +23,11 @@ LINK_FRAC = 0.03
 moment, and a step of power moves them by 2 %."""
 
 
-def inverter_checks(image: Image) -> Iterator[Condition]:
+RUNAWAY_S = 1.0
+"""A converter that takes set-points has followed 0 W long before, also over a slow link."""
+
+
+def inverter_checks(image: Image, summary: Summary, limits: Limits) -> Iterator[Condition]:
     """Nothing while the converter never spoke; what it does not say is not judged."""
     inverter = image.inverter
     if inverter is None:
@@ -30,7 +36,7 @@ def inverter_checks(image: Image) -> Iterator[Condition]:
     if not inverter.remote_control:
         yield said("inverter_local_control", "not in remote control")
     yield from _power_while_stopped(image, inverter)
-    yield from _link_voltage(image, inverter)
+    yield from _link_voltage(image, inverter, summary, limits)
 
 
 def _alarms(inverter: InverterReading) -> Iterator[Condition]:
@@ -49,16 +55,33 @@ def _power_while_stopped(image: Image, inverter: InverterReading) -> Iterator[Co
         yield Condition("inverter_power_while_stopped", inverter.ac_power_w, allowed_w, where)
 
 
-def _link_voltage(image: Image, inverter: InverterReading) -> Iterator[Condition]:
-    """Against the first rack on the link."""
+def _link_voltage(image: Image, inverter: InverterReading, summary: Summary, limits: Limits) -> Iterator[Condition]:
+    """Against the first rack on the link that is heard."""
     if math.isnan(inverter.dc_voltage_v):
         return
-    for rack in image.racks:
-        if rack.main_closed and not math.isnan(rack.link_voltage_v):
+    for rack, heard in zip(image.racks, summary.racks, strict=True):
+        fresh = heard.io_age_s <= limits.cell_data_age_s_max
+        if fresh and rack.main_closed and not math.isnan(rack.link_voltage_v):
             off_v, allowed_v = inverter.dc_voltage_v - rack.link_voltage_v, LINK_FRAC * rack.link_voltage_v
             if abs(off_v) > allowed_v:
                 yield Condition("inverter_dc_voltage_mismatch", off_v, allowed_v, "off by V")
             return
+
+
+class Runaway:
+    """A converter in remote control that works on although it is told 0 W: only its stop can end that."""
+
+    def __init__(self) -> None:
+        self._told_zero_s = 0.0
+
+    def conditions(self, image: Image, dt_s: float) -> Iterator[Condition]:
+        self._told_zero_s = self._told_zero_s + dt_s if image.commanded_power_w == 0.0 else 0.0
+        inverter, rating = image.inverter, image.rating
+        if inverter is None or rating is None or not rating.known or self._told_zero_s < RUNAWAY_S:
+            return
+        allowed_w = DISOBEDIENCE_FRAC * max(rating.charge_power_w_max, rating.discharge_power_w_max)
+        if inverter.remote_control and inverter.state not in STOPPED and abs(inverter.ac_power_w) > allowed_w:
+            yield Condition("inverter_runs_away", inverter.ac_power_w, allowed_w, "told 0 W, W")
 
 
 class GridRange:

@@ -19,6 +19,7 @@ class ConverterAlarm(StrEnum):
 
     DC_UNDER_VOLTAGE = "dc_under_voltage"
     DC_OVER_VOLTAGE = "dc_over_voltage"
+    POWER_STAGE = "power_stage"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,12 @@ class ConverterPlant:
             self.state = ConverterState.OFF
             self.alarm = None
 
+    def trip(self, alarm: ConverterAlarm) -> None:
+        """To FAULT, without power."""
+        self.state = ConverterState.FAULT
+        self.alarm = alarm
+        self._deliver(0.0)
+
     def set_power(self, power_w: float) -> None:
         """New set-point, held within the rated power. ValueError if it is not finite."""
         if not abs(power_w) < float("inf"):
@@ -119,9 +126,9 @@ class ConverterPlant:
         self.dc_current_a = dc_current_a
         if self.state is ConverterState.RUNNING:
             if dc_voltage_v < self.parameters.dc_voltage_v_min:
-                self._trip(ConverterAlarm.DC_UNDER_VOLTAGE)
+                self.trip(ConverterAlarm.DC_UNDER_VOLTAGE)
             elif dc_voltage_v > self.parameters.dc_voltage_v_max:
-                self._trip(ConverterAlarm.DC_OVER_VOLTAGE)
+                self.trip(ConverterAlarm.DC_OVER_VOLTAGE)
 
     def _advance_start(self, dt_s: float) -> None:
         link_there = self.parameters.dc_voltage_v_start_min <= self.dc_voltage_v <= self.parameters.dc_voltage_v_max
@@ -143,8 +150,3 @@ class ConverterPlant:
         self.dc_power_w = ac_power_w / efficiency_frac if ac_power_w > 0 else ac_power_w * efficiency_frac
         if self.state is ConverterState.RUNNING:
             self.dc_power_w += self.parameters.standby_loss_w
-
-    def _trip(self, alarm: ConverterAlarm) -> None:
-        self.state = ConverterState.FAULT
-        self.alarm = alarm
-        self._deliver(0.0)
