@@ -74,7 +74,10 @@ class Controller:
         limits = site.limits
         self._soc = [RackSoc(load_tables(rack.cell), rack.cells, limits.current_age_s_max) for rack in site.racks]
         self._held = [HeldCurrent(load_tables(rack.cell), rack.cells, limits) for rack in site.racks]
-        self._balancers = [Balancer(site.balancing, cell.capacity_ah) for cell in self._cells]
+        self._balancers = [
+            Balancer(site.balancing, cell.capacity_ah, rack.cells, rack.cells_per_module)
+            for cell, rack in zip(self._cells, site.racks, strict=True)
+        ]
         self._site_power = SitePower(limits.meter_age_s_max, limits.inverter_age_s_max, site.inverter.response_time_s)
         self._protection = Protection(site)
         self._timing = TimingWatch(site.controller.protect_period_s, wall_clock)

@@ -327,10 +327,10 @@ class Balancing(Settings):
     """Which cells bleed."""
 
     on_above_frac: Annotated[
-        float, about("frac", "a cell bleeds when its SoC is this far above the lowest", CHOICE, gt=0, le=1)
-    ] = 0.01
+        float, about("frac", "a cell bleeds when it is surely this much fuller than the lowest", CHOICE, gt=0, le=1)
+    ] = 0.005
     off_above_frac: Annotated[float, about("frac", "a bleeding cell stops at this distance", CHOICE, ge=0, le=1)] = (
-        0.005
+        0.0025
     )
     on_above_v: Annotated[
         float,
@@ -358,6 +358,15 @@ class Balancing(Settings):
     cells_max_per_rack: Annotated[
         int, about("", "cells of one rack that bleed at the same time", CHOICE, ge=0, le=1000)
     ] = 64
+    cells_max_per_module: Annotated[
+        int,
+        about(
+            "", "cells of one module, whose resistors share a board, that bleed at the same time", CHOICE, ge=0, le=16
+        ),
+    ] = 8
+    duty_frac_max: Annotated[
+        float, about("frac", "share of the time, over ten minutes, that one cell may bleed", CHOICE, gt=0, le=1)
+    ] = 0.9
 
     def broken_relations(self) -> Iterator[Broken]:
         yield from self.below("off_above_frac", "on_above_frac")

@@ -173,12 +173,22 @@ def _clock_jump(bench: Bench, _: int, __: int, seconds: float) -> None:
     bench.clock_error_s += seconds
 
 
+def _rack_charge(bench: Bench, rack: int, _: int, soc_frac: float) -> None:
+    cells = bench.plant.racks[rack].cells
+    for cell in range(len(cells.soc_frac)):
+        cells.set_soc(cell, soc_frac)
+
+
 def _silent_module(bench: Bench, rack: int, module: int, _: float) -> None:
     bench.nodes[rack].faults.silent_modules.add(module)
 
 
 def _silent_current(bench: Bench, rack: int, _: int, __: float) -> None:
     bench.nodes[rack].faults.silent_current = True
+
+
+def _silent_io(bench: Bench, rack: int, _: int, __: float) -> None:
+    bench.nodes[rack].faults.silent_io = True
 
 
 def _crc(bench: Bench, rack: int, _: int, share_frac: float) -> None:
@@ -229,8 +239,10 @@ _INJECTORS: dict[str, Callable[[Bench, int, int, float], None]] = {
     "precharge-welded": _precharge_welded,
     "link-loaded": _link_load,
     "link-shorted": _link_short,
+    "rack-charge": _rack_charge,
     "cell-data-lost": _silent_module,
     "current-lost": _silent_current,
+    "rack-io-lost": _silent_io,
     "monitor-crc": _crc,
     "monitor-counter": _counter,
     "commands-lost": _deaf,

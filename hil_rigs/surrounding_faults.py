@@ -71,6 +71,11 @@ SURROUNDING_KINDS: tuple[FaultKind, ...] = (
         "inverter-says-off", "the converter says OFF and goes on with VALUE W, until it is stopped", "",
         "inverter_power_while_stopped", value=50e3, value_min=-1e9, value_max=1e9, unit="W",
     ),
+    FaultKind("inverter-trips", "the converter's power stage trips", "", "inverter_fault"),
+    FaultKind(
+        "inverter-runs-away", "the converter delivers VALUE W whatever set-point it gets, until it is stopped", "",
+        "inverter_not_following", value=150e3, value_min=-1e9, value_max=1e9, unit="W",
+    ),
     FaultKind(
         "inverter-dc-voltage", "the converter's DC voltage is VALUE V too high", "", "inverter_dc_voltage_mismatch",
         value=100.0, value_min=-2000.0, value_max=2000.0, unit="V",

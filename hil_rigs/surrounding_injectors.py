@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from drivers.safety import InsulationState, MonitorAlarm
 from hil_rigs.bench import Bench
+from hil_rigs.plant.converter import ConverterAlarm
 
 Injector = Callable[[Bench, int, int, float], None]
 
@@ -100,6 +101,14 @@ def _inverter_says_off(bench: Bench, _: int, __: int, power_w: float) -> None:
     bench.plant.converter.runaway_w = power_w
 
 
+def _inverter_trips(bench: Bench, _: int, __: int, ___: float) -> None:
+    bench.plant.converter.trip(ConverterAlarm.POWER_STAGE)
+
+
+def _inverter_runs_away(bench: Bench, _: int, __: int, power_w: float) -> None:
+    bench.plant.converter.runaway_w = power_w
+
+
 def _inverter_dc_voltage(bench: Bench, _: int, __: int, off_v: float) -> None:
     bench.inverter.faults.dc_voltage_off_v = off_v
 
@@ -137,6 +146,8 @@ SURROUNDING_INJECTORS: dict[str, Injector] = {
     "inverter-local": _inverter_local,
     "inverter-alarm": _inverter_alarm,
     "inverter-says-off": _inverter_says_off,
+    "inverter-trips": _inverter_trips,
+    "inverter-runs-away": _inverter_runs_away,
     "inverter-dc-voltage": _inverter_dc_voltage,
     "grid-frequency": _grid_frequency,
     "grid-voltage": _grid_voltage,

@@ -14,7 +14,7 @@ from bms.summary import RackSummary
 from drivers.readings import Floats, RackReading
 from kernels.cell_tables import SOC_GRID, CellTables
 from kernels.series import SeriesCells
-from kernels.series_model import MEAN, Spread
+from kernels.series_model import MEAN, ROWS, Spread
 
 COMPARE_S = 1.0
 """Cells are compared with the mean cell this often, by their mean voltages since."""
@@ -24,6 +24,9 @@ END_FRAC = 0.125
 
 CHOOSE_S = 600.0
 """The groups are chosen anew this often."""
+
+
+_SPREAD_ROWS = [ROWS.index(name) for name in ("ss", "si", "ii")]
 
 
 class CellGroup:
@@ -61,7 +64,8 @@ class RackSoc:
     be well known while the mean is not. `usable_frac`: what can be discharged until the first cell is empty, as a
     share of what can flow until the first is full or empty; `energy_wh`: the same before losses. `fullness_frac`: 1
     less the charge that a cell still takes, as a share of the mean cell's capacity: it orders cells the same way
-    wherever in the cycle they are, which SoC does not where capacities differ.
+    wherever in the cycle they are, which SoC does not where capacities differ; `fullness_sigma_frac` is how well it is
+    known of a cell against the others.
     `soh_frac_min`: the weakest cell's capacity by that of the cell file."""
 
     def __init__(self, cell: CellTables, cells: int, current_age_s_max: float) -> None:
@@ -82,6 +86,7 @@ class RackSoc:
         self.sigma_frac: Floats = self.soc_frac
         self.difference_sigma_frac: Floats = np.full(cells, Spread().soc_frac)
         self.fullness_frac: Floats = self.soc_frac
+        self.fullness_sigma_frac: Floats = np.full(cells, math.inf)
         self.usable_frac = self.energy_wh = math.nan
         self.soh_frac_min = math.nan
 
@@ -167,6 +172,14 @@ class RackSoc:
         end.estimator.restore(unpacked(saved, "state", "<f4", end.estimator.save().shape[1]), age_s)
         return end
 
+    def _fullness_sigma(self, factor: Floats) -> Floats:
+        """Errors of SoC and capacity that hang together, as those of cells that were compared when full, cancel."""
+        ss, si, ii = self._cells.save()[0, _SPREAD_ROWS].astype(np.float64)
+        by_inverse = (1.0 - self.soc_frac) * factor * factor
+        variance = factor * factor * ss + 2.0 * factor * by_inverse * si + by_inverse**2 * ii
+        sigma_frac: Floats = np.sqrt(np.maximum(variance, 0.0))
+        return sigma_frac
+
     def _begin_window(self) -> None:
         self._voltage_v_sum[:] = 0.0
         self._samples = 0
@@ -216,6 +229,7 @@ class RackSoc:
         """The emptiest and the fullest cell bind, each by its own capacity."""
         factor = self._cells.capacity_factor[0][0].astype(np.float64)
         self.fullness_frac = 1.0 - (1.0 - self.soc_frac) * factor
+        self.fullness_sigma_frac = self._fullness_sigma(factor)
         self.soh_frac_min = self._mean.capacity_ah * float(factor.min()) / self._cell.capacity_ah
         to_empty_ah = self._mean.capacity_ah * float((self.soc_frac * factor).min())
         to_full_ah = self._mean.capacity_ah * float(1.0 - self.fullness_frac.max())

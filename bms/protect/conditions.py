@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from bms.image import Image
-from bms.protect.inverter_checks import forms_grid
+from bms.protect.inverter_checks import DISOBEDIENCE_FRAC, forms_grid
 from bms.protect.levels import Condition
 from bms.site import Limits
 from bms.summary import RackSummary, Summary
@@ -12,9 +12,6 @@ from drivers.readings import InverterState
 COMMAND_AGE_S_MAX = 0.8
 """Eight missed contactor commands. Judged, reported and stopped in less than 0.1 s more: 1 s from the first lost one.
 The rack's own watchdog opens at 4 s, under load if nobody stops the converter."""
-
-DISOBEDIENCE_FRAC = 0.1
-"""Share of the rating by which measured and commanded power may differ for a while."""
 
 
 def rack_data_conditions(rack: RackSummary, limits: Limits) -> Iterator[Condition]:

@@ -241,6 +241,12 @@ FAULTS: dict[str, FaultKind] = {
             "Is it in local control, or derated? Read its alarms and its log of set-points.", debounce_s=1.5,
         ),
         _row(
+            "inverter_runs_away", Level.SYSTEM, Action.OPEN_PROVEN,
+            "The converter works on although it is told 0 W, which only its stop can end.",
+            "Read its alarms and its log of set-points; find out whom it obeyed before you reset.", debounce_s=0.3,
+            latched=True,
+        ),
+        _row(
             "meter_lost", Level.SYSTEM, Action.ZERO_POWER,
             "The grid meter does not answer; applications that need it cannot work.",
             "Check the meter and the network.", clear_s=2.0,

@@ -7,7 +7,8 @@ from bms.image import Image
 from bms.protect.inverter_faults import INVERTER_ALARMS
 from bms.protect.levels import Condition
 from bms.protect.safety_inputs import said
-from bms.site import GridMeterDevice
+from bms.site import GridMeterDevice, Limits
+from bms.summary import Summary
 from drivers.readings import InverterReading, InverterState, MeterReading
 
 STOPPED = (InverterState.OFF, InverterState.SLEEPING, InverterState.STANDBY, InverterState.FAULT)
@@ -22,13 +23,19 @@ LINK_FRAC = 0.03
 """Share by which the converter's DC voltage and the racks' link voltage may differ: they are not read at the same
 moment, and a step of power moves them by 2 %."""
 
+DISOBEDIENCE_FRAC = 0.1
+"""Share of the rating by which measured and commanded power may differ for a while."""
+
+RUNAWAY_S = 1.0
+"""A converter that takes set-points has followed 0 W long before, also over a slow link."""
+
 
 def forms_grid(inverter: InverterReading | None) -> bool:
     """It makes the grid now, as far as its last word goes: a lost link ends no island."""
     return inverter is not None and inverter.grid_forming and inverter.state not in NOT_FORMING
 
 
-def inverter_checks(image: Image) -> Iterator[Condition]:
+def inverter_checks(image: Image, summary: Summary, limits: Limits) -> Iterator[Condition]:
     """Nothing while the converter never spoke; what it does not say is not judged."""
     inverter = image.inverter
     if inverter is None:
@@ -37,7 +44,7 @@ def inverter_checks(image: Image) -> Iterator[Condition]:
     if not inverter.remote_control:
         yield said("inverter_local_control", "not in remote control")
     yield from _power_while_stopped(image, inverter)
-    yield from _link_voltage(image, inverter)
+    yield from _link_voltage(image, inverter, summary, limits)
 
 
 def _alarms(inverter: InverterReading) -> Iterator[Condition]:
@@ -56,16 +63,35 @@ def _power_while_stopped(image: Image, inverter: InverterReading) -> Iterator[Co
         yield Condition("inverter_power_while_stopped", inverter.ac_power_w, allowed_w, where)
 
 
-def _link_voltage(image: Image, inverter: InverterReading) -> Iterator[Condition]:
-    """Against the first rack on the link."""
+def _link_voltage(image: Image, inverter: InverterReading, summary: Summary, limits: Limits) -> Iterator[Condition]:
+    """Against the first rack on the link that is heard."""
     if math.isnan(inverter.dc_voltage_v):
         return
-    for rack in image.racks:
-        if rack.main_closed and not math.isnan(rack.link_voltage_v):
+    for rack, heard in zip(image.racks, summary.racks, strict=True):
+        fresh = heard.io_age_s <= limits.cell_data_age_s_max
+        if fresh and rack.main_closed and not math.isnan(rack.link_voltage_v):
             off_v, allowed_v = inverter.dc_voltage_v - rack.link_voltage_v, LINK_FRAC * rack.link_voltage_v
             if abs(off_v) > allowed_v:
                 yield Condition("inverter_dc_voltage_mismatch", off_v, allowed_v, "off by V")
             return
+
+
+class Runaway:
+    """A converter in remote control that works on although it is told 0 W: only its stop can end that."""
+
+    def __init__(self) -> None:
+        self._told_zero_s = 0.0
+
+    def conditions(self, image: Image, dt_s: float) -> Iterator[Condition]:
+        """The load decides the power of one that makes a grid."""
+        told_zero = image.commanded_power_w == 0.0 and not forms_grid(image.inverter)
+        self._told_zero_s = self._told_zero_s + dt_s if told_zero else 0.0
+        inverter, rating = image.inverter, image.rating
+        if inverter is None or rating is None or not rating.known or self._told_zero_s < RUNAWAY_S:
+            return
+        allowed_w = DISOBEDIENCE_FRAC * max(rating.charge_power_w_max, rating.discharge_power_w_max)
+        if inverter.remote_control and inverter.state not in STOPPED and abs(inverter.ac_power_w) > allowed_w:
+            yield Condition("inverter_runs_away", inverter.ac_power_w, allowed_w, "told 0 W, W")
 
 
 class GridRange:

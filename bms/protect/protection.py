@@ -14,7 +14,7 @@ from bms.protect.conditions import (
 )
 from bms.protect.debounce import ErrorBucket, LeakyBucket
 from bms.protect.faults import FAULTS, LEVELLED, MAINTENANCE, Action, FaultKind
-from bms.protect.inverter_checks import GridRange, forms_grid, inverter_checks
+from bms.protect.inverter_checks import GridRange, Runaway, forms_grid, inverter_checks
 from bms.protect.levels import Condition, PackLevels, RackLevels
 from bms.protect.outputs import Outputs, RackOutputs
 from bms.protect.plausibility import CurrentsAgree, RackPlausibility
@@ -132,6 +132,7 @@ class Protection:
         ]
         self._safety = [RackSafetyInputs(rack, site.safety) for rack in site.racks]
         self._insulation, self._outputs = InsulationMonitors(site), Outputs(site)
+        self._runaway = Runaway()
         self._grid = GridRange(site.grid_meter)
         self._currents_agree = CurrentsAgree(site.limits, len(site.racks))
         self._racks = frozenset(rack.name for rack in site.racks)
@@ -162,7 +163,7 @@ class Protection:
         together = (*self._currents_agree.conditions(image, dt_s), *self._insulation.conditions(image))
         self._step_all([*pack, *together], "pack", dt_s, image.at_ns)
         if image.inverter is not None or self._running_s > STARTUP_S:
-            self._step_all(self._of_inverter(image, summary), "inverter", dt_s, image.at_ns)
+            self._step_all(self._of_inverter(image, summary, dt_s), "inverter", dt_s, image.at_ns)
         if image.meter is not None or self._running_s > STARTUP_S:
             self._step_all(self._of_meter(image, summary), "grid_meter", dt_s, image.at_ns)
         self._step_all(own, "controller", dt_s, image.at_ns)
@@ -220,11 +221,12 @@ class Protection:
         if image.racks[index].watchdog_tripped:
             yield said("rack_watchdog_tripped", "its watchdog opened the contactors")
 
-    def _of_inverter(self, image: Image, summary: Summary) -> Iterable[Condition]:
+    def _of_inverter(self, image: Image, summary: Summary, dt_s: float) -> Iterable[Condition]:
         if self._fed_s >= self._boot_s or summary.inverter_age_s <= self._limits.inverter_age_s_max:
             yield from inverter_conditions(image, summary, self._limits)
         if summary.inverter_age_s <= self._limits.inverter_age_s_max:
-            yield from inverter_checks(image)
+            yield from inverter_checks(image, summary, self._limits)
+            yield from self._runaway.conditions(image, dt_s)
 
     def _of_meter(self, image: Image, summary: Summary) -> Iterable[Condition]:
         yield from meter_conditions(summary, self._limits)

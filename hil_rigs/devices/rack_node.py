@@ -74,6 +74,7 @@ class RackNodeFaults:
 
     silent_modules: set[int] = field(default_factory=set)
     silent_current: bool = False
+    silent_io: bool = False
     silent_safety: bool = False
     break_crc_frac: float = 0.0
     stuck_counter: bool = False
@@ -208,6 +209,10 @@ class RackNode:
             warmest = min(max(self._redundant_degc(), REDUNDANT_DEGC_MIN), TEMPERATURE_DEGC_MAX)
             self._values[self._places.insulation] = (*self.safety.insulation(now), warmest)
 
+    def shown_voltage_v(self) -> Floats:
+        """The cells' voltages as its frames carry them now."""
+        return self._values[self._places.voltage].copy()
+
     def hold_cell(self, cell: int) -> None:
         """Let a cell's voltage input stay as it is."""
         self.faults.held[cell] = float(self._values[cell])
@@ -231,7 +236,8 @@ class RackNode:
     def _spoken(self, frames: Times) -> Times:
         """The slot's frames without those of silent senders."""
         faults = self.faults
-        if not faults.silent_modules and not faults.silent_current and not faults.silent_safety:
+        silenced = faults.silent_current or faults.silent_io or faults.silent_safety
+        if not faults.silent_modules and not silenced:
             return frames
         layout = self._layout
         silent = np.zeros(len(layout.measured.frame_index), np.bool_)
@@ -239,6 +245,7 @@ class RackNode:
             silent[module * layout.frames_per_module : (module + 1) * layout.frames_per_module] = True
             silent[layout.voltage_frames + module] = True
         silent[layout.measured.frame_index["RackCurrent"]] = faults.silent_current
+        silent[layout.measured.frame_index["RackState"]] = faults.silent_io
         silent[layout.measured.frame_index["RackSafety"]] = faults.silent_safety
         silent[layout.measured.frame_index["RackInsulation"]] = faults.silent_safety
         return frames[~silent[frames]]

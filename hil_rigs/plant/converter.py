@@ -23,6 +23,7 @@ class ConverterAlarm(StrEnum):
 
     DC_UNDER_VOLTAGE = "dc_under_voltage"
     DC_OVER_VOLTAGE = "dc_over_voltage"
+    POWER_STAGE = "power_stage"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +127,12 @@ class ConverterPlant:
             self.state = ConverterState.OFF
             self.alarm = None
 
+    def trip(self, alarm: ConverterAlarm) -> None:
+        """To FAULT, without power."""
+        self.state = ConverterState.FAULT
+        self.alarm = alarm
+        self._deliver(0.0)
+
     def set_power(self, power_w: float) -> None:
         """New set-point, held within the rated power. ValueError if it is not finite."""
         if not abs(power_w) < float("inf"):
@@ -154,9 +161,9 @@ class ConverterPlant:
         self.dc_current_a = dc_current_a
         if self.state is ConverterState.RUNNING:
             if dc_voltage_v < self.parameters.dc_voltage_v_min:
-                self._trip(ConverterAlarm.DC_UNDER_VOLTAGE)
+                self.trip(ConverterAlarm.DC_UNDER_VOLTAGE)
             elif dc_voltage_v > self.parameters.dc_voltage_v_max:
-                self._trip(ConverterAlarm.DC_OVER_VOLTAGE)
+                self.trip(ConverterAlarm.DC_OVER_VOLTAGE)
 
     def _feed(self) -> None:
         """Precharge from the AC side: a current into the link, tapered near its target."""
@@ -192,8 +199,3 @@ class ConverterPlant:
         self.dc_power_w = ac_power_w / efficiency_frac if ac_power_w > 0 else ac_power_w * efficiency_frac
         if self.state is ConverterState.RUNNING:
             self.dc_power_w += self.parameters.standby_loss_w
-
-    def _trip(self, alarm: ConverterAlarm) -> None:
-        self.state = ConverterState.FAULT
-        self.alarm = alarm
-        self._deliver(0.0)

@@ -9,6 +9,9 @@ from kernels.cellsim import CellPack
 Floats = NDArray[np.float64]
 Flags = NDArray[np.uint8]
 
+SENSE_WIRE_OHM = 0.25
+"""Of one sense wire with its contacts, which a cell's bleed current flows through too."""
+
 LOAD_CURRENT_A = 1.0
 """Opening above this current counts as opening under load."""
 
@@ -39,8 +42,9 @@ class RackPlant:
 
     `current_a` (discharge positive) and `link_voltage_v` are set by the DC bus. `emf_v`, which the rack would show
     without current, and `resistance_ohm`, of its cells, are those at the end of the last step. `bleed[n]` (1 =
-    bleeding) is set by the cell monitor. Sensor hooks: `voltage_bias_v[n]`, `temperature_bias_degc[n]`,
-    `current_bias_a`."""
+    bleeding) is set by the cell monitor, which opens its switches while it measures as long as `bleed_pauses`; else the
+    bleed current's drop in the sense wires shows in the voltages of the cell and its neighbours. Sensor hooks:
+    `voltage_bias_v[n]`, `temperature_bias_degc[n]`, `current_bias_a`."""
 
     def __init__(
         self,
@@ -60,11 +64,12 @@ class RackPlant:
         self.link_voltage_v = 0.0
         self.cell_count = len(cells.voltage_v)
         self.bleed: Flags = np.zeros(self.cell_count, np.uint8)
+        self.bleed_pauses = True
         self.voltage_bias_v: Floats = np.zeros(self.cell_count)
         self.temperature_bias_degc: Floats = np.zeros(self.cell_count)
         self.current_bias_a = 0.0
         self._no_bleed_a: Floats = np.zeros(self.cell_count)
-        self._bleed_s = 1.0 / bleed_ohm
+        self.bleed_s = 1.0 / bleed_ohm
         self._wiring_ohm = wiring_ohm
         self._precharge_ohm = precharge_ohm
 
@@ -111,7 +116,8 @@ class RackPlant:
         self.emf_v, self.resistance_ohm = cells.emf_v, cells.resistance_ohm
 
     def measured_voltage_v(self) -> Floats:
-        return self.cells.voltage_v + self.voltage_bias_v
+        voltage_v = self.cells.voltage_v + self.voltage_bias_v
+        return voltage_v if self.bleed_pauses else voltage_v - self._wire_drop_v()
 
     def measured_temperature_degc(self) -> Floats:
         return self.cells.temperature_degc + self.temperature_bias_degc
@@ -123,7 +129,12 @@ class RackPlant:
         """Read-back of the bleed switches, uint8[n]."""
         return self.bleed.copy()
 
+    def _wire_drop_v(self) -> Floats:
+        """A wire carries the difference of the bleed currents of the cells on both of its sides."""
+        wire_a = np.diff(self._bleed_current_a(), prepend=0.0, append=0.0)
+        return -SENSE_WIRE_OHM * np.diff(wire_a)
+
     def _bleed_current_a(self) -> Floats:
         if np.count_nonzero(self.bleed) == 0:
             return self._no_bleed_a
-        return self.cells.voltage_v * self.bleed * self._bleed_s
+        return self.cells.voltage_v * self.bleed * self.bleed_s

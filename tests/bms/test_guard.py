@@ -266,6 +266,17 @@ def test_each_crossing_is_timed_anew(image: Callable[..., Image], rack: Callable
     assert guard.stopped == ""
 
 
+def test_after_a_reset_a_crossing_is_borne_for_its_whole_time_again(
+    image: Callable[..., Image], rack: Callable[..., RackReading]
+) -> None:
+    guard = Guard(LIMITS)
+    hot = image(first=rack(degc={0: 61.0}))
+    for _ in range(2):
+        assert [guard.step(hot, wish(1e5), STOP_AFTER_S / 8).run for _ in range(9)] == [True] * 8 + [False]
+        guard.reset()
+        assert guard.stopped == ""
+
+
 def test_crossing_counts_as_long_as_one_rack_is_commanded_closed(
     image: Callable[..., Image], rack: Callable[..., RackReading]
 ) -> None:

@@ -109,3 +109,10 @@ def test_rack_without_a_current_does_not_hide_the_others(rack: Make) -> None:
 @pytest.mark.parametrize("changes", [{"cells": {0: nan}}, {"degc": {0: nan}}, {"current_a": nan}])
 def test_absent_values_cross_nothing(rack: Make, changes: dict[str, object]) -> None:
     assert found(rack(**changes)) == {}
+
+
+@pytest.mark.parametrize(("current_a", "levels"), [(250.0, 0), (281.0, 3), (-250.0, 0), (-281.0, 3)])
+def test_pack_may_carry_what_its_racks_may_together(rack: Make, current_a: float, levels: int) -> None:
+    reading = rack(current_a=current_a)
+    summaries = [summarise_rack(reading, reading.current_at_ns)] * 3
+    assert len(list(PackLevels(LIMITS, 3).conditions(summaries, lambda _: False))) == levels

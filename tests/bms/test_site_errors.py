@@ -282,8 +282,8 @@ RELATIONS = [
     (
         "soc_frac_min: 0.1}",
         "soc_frac_min: 0.1}\nbalancing: {off_above_frac: 0.02}",
-        "site.yaml:18:29: balancing.off_above_frac: not below on_above_frac, 0.01 by default (got 0.02), "
-        "expected less than 0.01",
+        "site.yaml:18:29: balancing.off_above_frac: not below on_above_frac, 0.005 by default (got 0.02), "
+        "expected less than 0.005",
     ),
     (
         "name: rack-2",

@@ -73,6 +73,10 @@ SHIPPED = [
         "partial",
     ),
     ("inverter-local", ("inverter_dc_voltage_mismatch", "inverter_local_control"), "zero"),
+    ("rack-io-lost", ("rack_io_stale", "contactor_unproven"), "open"),
+    ("rack-charge", ("racks_unequal",), "partial"),
+    ("inverter-trips", ("inverter_fault", "inverter_manufacturer_alarm"), "open"),
+    ("inverter-runs-away", ("inverter_not_following", "inverter_runs_away"), "open"),
     ("inverter-says-off", ("inverter_power_while_stopped", "inverter_ground_fault"), "open"),
 ]
 

@@ -1,0 +1,1 @@
+"""How much energy balancing wastes, ours beside the usual kind."""
