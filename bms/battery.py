@@ -173,11 +173,13 @@ class Battery:
         self, index: int, image: Image, summary: Summary, protected: Protected, leaving: Sequence[bool]
     ) -> bool:
         """The converter has stopped by its own word, and the rack's current is below break current by its own sensor
-        or else by the converter's; or it was waited long enough. Never in the first tick, so that zero power and stop
-        are on the wire before. Without haste one rack leaves after the other."""
+        or else by the converter's; or it was waited long enough, and for the fuse too where the contactors cannot break
+        the current. Never in the first tick, so that zero power and stop are on the wire before. Without haste one rack
+        leaves after the other."""
         wait_s = OPEN_PROVEN_WAIT_S if protected.proven_only else OPEN_WAIT_S
-        if self._stopping_s > max(wait_s, self._site.inverter.reversion_s + 1.0):
-            return True
+        overdue_s = self._stopping_s - max(wait_s, self._site.inverter.reversion_s + 1.0)
+        if overdue_s > 0.0:
+            return overdue_s > self._site.racks[index].fuse_trip_s or not self._beyond_breaking(index, summary)
         if self._stop_ticks < 2 or not self._converter_stopped(image, summary):
             return False
         hasty = protected.opens or self._names[index] in protected.open_racks
@@ -188,6 +190,12 @@ class Battery:
         if rack.current_age_s < min(limits.current_age_s_max, CURRENT_PROOF_AGE_S):
             return abs(rack.current_a) < break_a
         return image.inverter is not None and abs(image.inverter.dc_current_a) < break_a
+
+    def _beyond_breaking(self, index: int, summary: Summary) -> bool:
+        """More current flows, as far as is known, than the contactors can break."""
+        most_a, rack = self._site.racks[index].contactor_current_a_max, summary.racks[index]
+        known = rack.current_age_s < self._site.limits.current_age_s_max
+        return most_a is not None and known and abs(rack.current_a) > most_a
 
     def _converter_stopped(self, image: Image, summary: Summary) -> bool:
         """A converter that does not answer cannot say; its reversion timer stops it, and the current is the proof."""

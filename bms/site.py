@@ -187,6 +187,13 @@ class Rack(Settings):
     contactor_break_current_a: Annotated[
         float, about("A", "contactors open below this current, or after a bounded wait", gt=0, le=10_000)
     ]
+    contactor_current_a_max: Annotated[
+        float | None,
+        about("A", "most that its contactors can break: above it the fuse is waited for", "no limit", gt=0, le=100_000),
+    ] = None
+    fuse_trip_s: Annotated[
+        float, about("s", "its fuse melts within this time at that current; then they open anyway", CHOICE, ge=0, le=60)
+    ] = 5.0
     contactors: Annotated[
         Literal["gateway", "rack"],
         about("", "who moves its contactors: the gateway's commands, or the rack's own BMS on request", CHOICE),

@@ -323,6 +323,33 @@ def test_contactors_never_open_in_the_tick_of_the_fault(bench: Bench) -> None:
     assert bench.step(OPENS).contactors == ((False, False), (False, False))
 
 
+@pytest.mark.parametrize(
+    ("current_a", "opens_s"), [(800.0, OPEN_WAIT_S), (900.0, OPEN_WAIT_S + 3.0), (float("nan"), OPEN_WAIT_S)]
+)
+def test_more_than_the_contactors_can_break_waits_for_the_fuse(
+    site: Site, image: Callable[..., Image], rack: Callable[..., RackReading], current_a: float, opens_s: float
+) -> None:
+    limits = {"contactor_current_a_max": 850.0, "fuse_trip_s": 3.0}
+    racks = tuple(each.model_copy(update=limits) for each in site.racks)
+    bench = Bench(site.model_copy(update={"racks": racks}), image, rack)
+    bench.run(1.0)
+    bench.current_a = current_a
+    assert bench.run(opens_s - 0.1, OPENS).rack_modes == (RackMode.ONLINE, RackMode.ONLINE)
+    assert bench.run(0.2, OPENS).contactors == ((False, False), (False, False))
+
+
+def test_fuse_that_melts_ends_the_wait(
+    site: Site, image: Callable[..., Image], rack: Callable[..., RackReading]
+) -> None:
+    racks = tuple(each.model_copy(update={"contactor_current_a_max": 850.0}) for each in site.racks)
+    bench = Bench(site.model_copy(update={"racks": racks}), image, rack)
+    bench.run(1.0)
+    bench.current_a = 6000.0
+    assert bench.run(OPEN_WAIT_S + 1.0, OPENS).rack_modes == (RackMode.ONLINE, RackMode.ONLINE)
+    bench.current_a = 0.0
+    assert bench.run(0.1, OPENS).contactors == ((False, False), (False, False))
+
+
 @pytest.mark.parametrize(("protected", "wait_s"), [(OPENS, OPEN_WAIT_S), (OPENS_PROVEN, OPEN_PROVEN_WAIT_S)])
 def test_high_current_opens_after_the_bounded_wait_anyway(bench: Bench, protected: Protected, wait_s: float) -> None:
     bench.run(1.0)
