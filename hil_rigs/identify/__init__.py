@@ -69,8 +69,11 @@ def temperature_knots(runs: Sequence[Run]) -> Floats:
 def _fit(runs: Sequence[Run], base: OcvBase, capacity_ah: float, degc_knots: Floats) -> Fit:
     base_v = [_base_at(run, base, degc_knots) for run in runs]
     sigma_v = np.repeat(base.sigma_v[:, None], len(SOC_KNOTS), axis=1)
-    gap_v = np.array([np.interp(SOC_KNOTS, SOC_GRID, row) for row in base.half_gap_v])
-    return Fit(runs, base_v, capacity_ah, degc_knots, sigma_v, gap_v)
+    gap_v, gap_sigma_v = (
+        np.array([np.interp(SOC_KNOTS, SOC_GRID, row) for row in rows])
+        for rows in (base.half_gap_v, base.half_gap_sigma_v)
+    )
+    return Fit(runs, base_v, capacity_ah, degc_knots, sigma_v, gap_v, gap_sigma_v)
 
 
 def _base_at(run: Run, base: OcvBase, degc_knots: Floats) -> Floats:

@@ -69,12 +69,13 @@ class Fit:
         degc_knots: Floats,
         ocv_sigma_v: Floats,
         hysteresis_v: Floats,
+        hysteresis_sigma_v: Floats,
     ) -> None:
         """`base_v[r]` is the OCV base at each row of run r; [T, Z]: how far the true OCV may lie from the base, and the
-        half gap that hysteresis is expected to have."""
+        half gap that hysteresis is expected to have, with its sigma."""
         self._runs, self._base_v, self._capacity_ah = runs, base_v, capacity_ah
         self._degc_knots = degc_knots
-        self._prior = Prior(ocv_sigma_v, hysteresis_v)
+        self._prior = Prior(ocv_sigma_v, hysteresis_v, hysteresis_sigma_v)
         self._inner_a: dict[tuple[int, float], Floats] = {}
         self._gaps: dict[tuple[int, float], Floats] = {}
         self._picks = [_picked(run) for run in runs]
