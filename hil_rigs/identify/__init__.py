@@ -12,7 +12,7 @@ from hil_rigs.identify.fit import SOC_KNOTS, Fit, Solution, Structure
 from hil_rigs.identify.ocv import OcvBase, ocv_base
 from hil_rigs.identify.runs import FLOWING_PER_H, IdentifyError, Run, capacity_of, run_of
 from hil_rigs.identify.tables import cell_tables
-from kernels.cell_tables import SOC_GRID, CellTables
+from kernels.cell_tables import SOC_GRID, CellTables, hysteresis_pair
 
 __all__ = ["IdentifiedCell", "IdentifyError", "identify_cell"]
 
@@ -94,7 +94,8 @@ def _best_structure(fit: Fit, kind: Chemistry, capacity_ah: float) -> Structure:
     def structure(tau_s: tuple[float, ...], saturation_per_h: float, rate: float) -> Structure:
         ohmic, first, other = kind.activation_k
         activation = (ohmic, first, *[other] * (len(tau_s) - 1))
-        return Structure(tau_s, rate, saturation_per_h * capacity_ah, activation)
+        pair = hysteresis_pair(kind.name, tau_s)
+        return Structure(tau_s, pair, rate, saturation_per_h * capacity_ah, activation)
 
     shapes = [structure(tau, sat, RATE_USUAL) for tau in kind.tau_s for sat in kind.saturation_per_h]
     best = min(shapes, key=fit.residual_v)
