@@ -60,8 +60,10 @@ cdef struct Tuned:   # in the order of kernels.bank_model.Tuning
     double error_s
     double ocv_error_v
     double ocv_error_soc
+    double warm_share
     double error_per_k
     double resistance_per_k
+    double drop_per_k
     double ohmic_frac
     double axis_sigma
     double bias_sigma_per_h
@@ -98,7 +100,7 @@ cdef struct Warmth:   # where a temperature lies between the tables' rows
     int high
     double share        # within the rows, for what is linear
     double log_share    # may lie beyond them, for ln R over 1/T
-    double outside_k    # K outside the measured range
+    double outside_k    # K below the measured range, or a share of those above
     double worse        # factor on the tables' errors there
     double rate
     double saturation_a
@@ -141,7 +143,7 @@ cdef class SocBank:
     cdef readonly int hypotheses
     cdef Tuned tuned
     cdef Hypothesis bank[64]
-    cdef int states, pairs, temperatures
+    cdef int states, pairs, temperatures, turning   # the state whose current turns the hysteresis, -1 = none
     cdef bint first
     cdef double table_resistance_sigma, nominal_ah, since_merge_s, measured_low_degc, measured_high_degc
     cdef const double *inverse_k
@@ -164,6 +166,7 @@ cdef class SocBank:
         assert numbers.shape[0] * sizeof(double) == sizeof(Tuned)
         memcpy(&self.tuned, &numbers[0], sizeof(Tuned))
         self.states, self.pairs, self.temperatures = model.states, model.pairs, len(model.inverse_k)
+        self.turning = -1 if model.hysteresis_pair is None else X + model.hysteresis_pair
         self.nominal_ah = cell.capacity_ah
         self.table_resistance_sigma = model.resistance_sigma
         self.measured_low_degc, self.measured_high_degc = cell.temperature_measured_degc
@@ -331,7 +334,6 @@ cdef class SocBank:
         for q in range(self.hypotheses):
             ocv_sigma_v = self.sigma_at(self.ocv_sigma_v, self.bank[q].x[Z], at)
             self.bank[q].p[R][R] += sigma * sigma
-            self.bank[q].p[B][B] *= worse * worse
             self.bank[q].p[E][E] *= worse * worse
             self.bank[q].p[C][C] = (self.bank[q].p[C][C] + ocv_sigma_v * ocv_sigma_v) * worse * worse
 
@@ -343,7 +345,7 @@ cdef class SocBank:
         if degc < self.measured_low_degc:
             at.outside_k = self.measured_low_degc - degc
         elif degc > self.measured_high_degc:
-            at.outside_k = degc - self.measured_high_degc
+            at.outside_k = self.tuned.warm_share * (degc - self.measured_high_degc)
         at.worse = min(1 + self.tuned.error_per_k * at.outside_k, MOST_WORSE)
         while a < last - 1 and 1 / (degc + 273.15) < self.inverse_k[a + 1]:
             a += 1
@@ -373,10 +375,11 @@ cdef class SocBank:
         cdef double hours = dt_s / 3600
         cdef double mean_a = charge_ah / hours - it.x[B]
         cdef double moved = -mean_a * hours / ah
-        cdef double keep = exp(-at.rate * fabs(moved))
-        cdef double towards = 1.0 if mean_a > 1e-4 * self.nominal_ah else -1.0
+        cdef double turning_a = mean_a if self.turning < 0 else it.x[self.turning]
+        cdef double keep = exp(-at.rate * fabs(turning_a) * hours / ah)
+        cdef double towards = 1.0 if turning_a > 1e-4 * self.nominal_ah else -1.0
         cdef double ocv_sigma_v = self.sigma_at(self.ocv_sigma_v, it.x[Z], at)
-        if fabs(mean_a) <= 1e-4 * self.nominal_ah:
+        if fabs(turning_a) <= 1e-4 * self.nominal_ah:
             keep = 1
         if moved > 0:
             moved *= at.efficiency
@@ -412,7 +415,8 @@ cdef class SocBank:
         cdef double worse_v2 = at.worse * at.worse, keep = factor[H]
         cdef double model_v = t.model_share * self.sigma_at(self.model_sigma_v, it.x[Z], at)
         cdef double error_v2 = (t.error_v * t.error_v + model_v * model_v) * worse_v2
-        cdef double curve_v2 = (t.ocv_error_v * t.ocv_error_v + ocv_sigma_v * ocv_sigma_v) * worse_v2
+        cdef double drop_v = t.drop_per_k * at.outside_k * it.drop_v
+        cdef double curve_v2 = (t.ocv_error_v * t.ocv_error_v + ocv_sigma_v * ocv_sigma_v) * worse_v2 + drop_v * drop_v
         cdef double bias_walk_a = t.bias_walk_per_h * self.nominal_ah
         cdef int j
         it.p[Z][Z] += t.charge_walk * t.charge_walk * dt_s + (t.gain_sigma * moved) * (t.gain_sigma * moved)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.cell_tables import SOC_GRID, CellTables
+from kernels.cell_tables import SOC_GRID, CellTables, hysteresis_pair
 
 Floats = NDArray[np.float64]
 
@@ -43,21 +43,27 @@ class Tuning:
     voltage_noise_v_min: float = 0.003
     voltage_first_v: float = 0.01
     """The same of the first sample, which has not been counted before."""
-    model_error_v: float = 0.006
+    model_error_v: float = 0.003
     """Coloured (Ornstein-Uhlenbeck) error of the modelled voltage that fades with time, beside the tables' own."""
     model_share: float = 0.25
     """Of the tables' `model_sigma_v`, how much is such an error."""
     model_error_s: float = 2.1e03
     ocv_error_v: float = 0.0012
     """Error of the OCV and hysteresis tables, on top of the sigma in the tables; it fades with charge moved."""
-    ocv_error_soc: float = 0.14
-    error_per_k: float = 0.25
-    """Growth of both, as a share per kelvin outside the measured temperatures."""
-    resistance_per_k: float = 0.03
+    ocv_error_soc: float = 0.1
+    warm_share: float = 0.25
+    """A kelvin above the measured temperatures counts as so much of one below: there resistances are small and change
+    little."""
+    error_per_k: float = 0.3
+    """Growth of both errors, as a share per kelvin outside the measured temperatures."""
+    resistance_per_k: float = 0.02
     """Growth of the resistance's sigma likewise."""
+    drop_per_k: float = 0.008
+    """Share of the drop per kelvin outside: how resistances go over SoC changes with temperature, and one factor for
+    all of them does not cover that; the error fades with charge moved, as the curve's."""
     ohmic_error_frac: float = 0.16
     """White error as a share of the voltage drop."""
-    axis_sigma: float = 0.012
+    axis_sigma: float = 0.010
     """The tables' curves may lie this far beside the true ones in SoC, so that a steep one says no more than that;
     samples within AXIS_S of each other share the error."""
     bias_sigma_per_h: float = 0.0097
@@ -97,14 +103,14 @@ class Tuning:
 TUNINGS = {
     "lfp": Tuning(),
     "nca": Tuning(
-        voltage_noise_v=0.29,
+        voltage_noise_v=0.13,
         model_error_v=0.0073,
         model_share=1.8,
         model_error_s=89,
         ocv_error_v=0.0024,
         ocv_error_soc=0.27,
         ohmic_error_frac=0.021,
-        axis_sigma=0.0098,
+        axis_sigma=0.006,
         bias_sigma_per_h=0.0062,
         charge_walk=5.9e-06,
         resistance_sigma=0.024,
@@ -138,6 +144,7 @@ class BankModel:
         if len(cell.rc_tau_s) > PAIRS_MAX:
             raise ValueError(f"rc: got {len(cell.rc_tau_s)} pairs, expected at most {PAIRS_MAX}")
         self.pairs = len(cell.rc_tau_s)
+        self.hysteresis_pair = hysteresis_pair(cell.chemistry, cell.rc_tau_s)
         self.states = FIRST_RC + self.pairs
         self.inverse_k = np.ascontiguousarray(1.0 / (cell.temperature_degc + 273.15))
         self.log_resistance = np.ascontiguousarray(

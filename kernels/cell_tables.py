@@ -1,5 +1,6 @@
 """A cell's tables over temperature and state of charge, as identified from measurements: what the estimator needs."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ SLOPE_V_MIN = 0.05
 """Least slope of the OCV beyond empty and full, V per unit of SoC."""
 LINEAR_A = 1e6
 """Saturation current of a charge transfer that is linear at every current."""
+TWO_PHASES = ("lfp",)
+HYSTERESIS_TAU_S = 60.0, 1000.0
 TABLE_KEYS = (
     "temperature_degc",
     "temperature_measured_degc",
@@ -46,10 +49,11 @@ class CellTables:
 
     Terminal voltage, current positive on discharge: ocv - m h - R0 i - sum_j R_j f(x_j), where x_j (A) is the current
     behind RC pair j (time constant `rc_tau_s[j]`), h (-1..1) the hysteresis, +1 after discharge, that moves by
-    1 - exp(-rate |i| dt / Q), and f is linear but for the first pair: i0 asinh(x / i0), i0 = `saturation_current_a`.
-    ln R is linear in 1/T (K), the others between temperatures too; `temperature_measured_degc` (lowest, highest) is
-    what the measurements covered. `ocv_sigma_v` is the OCV's own uncertainty, `model_sigma_v` what the voltage does
-    around it, `resistance_sigma_frac[T]` that of all R together. Of charge that goes in, `coulombic_efficiency` stays;
+    1 - exp(-rate |x| dt / Q) towards the sign of x, the current behind `hysteresis_pair` or else i itself, and f is
+    linear but for the first pair: i0 asinh(x / i0), i0 = `saturation_current_a`. ln R is linear in 1/T (K), the others
+    between temperatures too; `temperature_measured_degc` (lowest, highest) is what the measurements covered.
+    `ocv_sigma_v` is the OCV's own uncertainty, `model_sigma_v` what the voltage does around it,
+    `resistance_sigma_frac[T]` that of all R together. Of charge that goes in, `coulombic_efficiency` stays;
     `self_discharge_per_h` of the capacity is lost at all times."""
 
     name: str
@@ -71,6 +75,15 @@ class CellTables:
     saturation_current_a: Floats
     coulombic_efficiency: Floats
     self_discharge_per_h: Floats
+
+
+def hysteresis_pair(chemistry: str, tau_s: Sequence[float] | Floats) -> int | None:
+    """Which pair's current turns the hysteresis: where two phases live side by side (LFP), one of minutes, because a
+    cell that is charged for seconds amid a discharge returns to the branch that it was on."""
+    if chemistry not in TWO_PHASES:
+        return None
+    slow = [pair for pair, tau in enumerate(tau_s) if HYSTERESIS_TAU_S[0] <= tau <= HYSTERESIS_TAU_S[1]]
+    return slow[0] if slow else None
 
 
 def read_tables(path: Path, content: dict[str, Any]) -> CellTables:

@@ -12,7 +12,7 @@ from hil_rigs.identify.fit import SOC_KNOTS, Fit, Solution, Structure
 from hil_rigs.identify.ocv import OcvBase, ocv_base
 from hil_rigs.identify.runs import FLOWING_PER_H, IdentifyError, Run, capacity_of, run_of
 from hil_rigs.identify.tables import cell_tables
-from kernels.cell_tables import SOC_GRID, CellTables
+from kernels.cell_tables import SOC_GRID, CellTables, hysteresis_pair
 
 __all__ = ["IdentifiedCell", "IdentifyError", "identify_cell"]
 
@@ -69,8 +69,11 @@ def temperature_knots(runs: Sequence[Run]) -> Floats:
 def _fit(runs: Sequence[Run], base: OcvBase, capacity_ah: float, degc_knots: Floats) -> Fit:
     base_v = [_base_at(run, base, degc_knots) for run in runs]
     sigma_v = np.repeat(base.sigma_v[:, None], len(SOC_KNOTS), axis=1)
-    gap_v = np.array([np.interp(SOC_KNOTS, SOC_GRID, row) for row in base.half_gap_v])
-    return Fit(runs, base_v, capacity_ah, degc_knots, sigma_v, gap_v)
+    gap_v, gap_sigma_v = (
+        np.array([np.interp(SOC_KNOTS, SOC_GRID, row) for row in rows])
+        for rows in (base.half_gap_v, base.half_gap_sigma_v)
+    )
+    return Fit(runs, base_v, capacity_ah, degc_knots, sigma_v, gap_v, gap_sigma_v)
 
 
 def _base_at(run: Run, base: OcvBase, degc_knots: Floats) -> Floats:
@@ -91,7 +94,8 @@ def _best_structure(fit: Fit, kind: Chemistry, capacity_ah: float) -> Structure:
     def structure(tau_s: tuple[float, ...], saturation_per_h: float, rate: float) -> Structure:
         ohmic, first, other = kind.activation_k
         activation = (ohmic, first, *[other] * (len(tau_s) - 1))
-        return Structure(tau_s, rate, saturation_per_h * capacity_ah, activation)
+        pair = hysteresis_pair(kind.name, tau_s)
+        return Structure(tau_s, pair, rate, saturation_per_h * capacity_ah, activation)
 
     shapes = [structure(tau, sat, RATE_USUAL) for tau in kind.tau_s for sat in kind.saturation_per_h]
     best = min(shapes, key=fit.residual_v)

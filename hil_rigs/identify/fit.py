@@ -34,6 +34,8 @@ class Structure:
     """What is chosen before the linear fit."""
 
     tau_s: tuple[float, ...]
+    hysteresis_pair: int | None
+    """Whose current turns the hysteresis; None = the cell's own."""
     hysteresis_rate: float
     saturation_a: float
     """At 25 degC, 0 = linear."""
@@ -69,14 +71,15 @@ class Fit:
         degc_knots: Floats,
         ocv_sigma_v: Floats,
         hysteresis_v: Floats,
+        hysteresis_sigma_v: Floats,
     ) -> None:
         """`base_v[r]` is the OCV base at each row of run r; [T, Z]: how far the true OCV may lie from the base, and the
-        half gap that hysteresis is expected to have."""
+        half gap that hysteresis is expected to have, with its sigma."""
         self._runs, self._base_v, self._capacity_ah = runs, base_v, capacity_ah
         self._degc_knots = degc_knots
-        self._prior = Prior(ocv_sigma_v, hysteresis_v)
+        self._prior = Prior(ocv_sigma_v, hysteresis_v, hysteresis_sigma_v)
         self._inner_a: dict[tuple[int, float], Floats] = {}
-        self._gaps: dict[tuple[int, float], Floats] = {}
+        self._gaps: dict[tuple[int, float, float], Floats] = {}
         self._picks = [_picked(run) for run in runs]
         self._weights = [self._weight(run, pick) for run, pick in zip(runs, self._picks, strict=True)]
         self._hats = [
@@ -151,7 +154,7 @@ class Fit:
         for j, current_a in enumerate(inner):
             seen_a = self._saturated(current_a[pick], degc, structure) if j == 1 else current_a[pick]
             columns.append(-seen_a * arrhenius(degc, structure.activation_k[j]))
-        columns += [-self._hysteresis(r, structure.hysteresis_rate)[pick], np.ones(len(pick))]
+        columns += [-self._hysteresis(r, structure)[pick], np.ones(len(pick))]
         return sparse.hstack([sparse.diags(column * weight) @ hats for column in columns], format="csr")
 
     def _low_pass(self, r: int, tau_s: float) -> Floats:
@@ -159,11 +162,14 @@ class Fit:
             self._inner_a[r, tau_s] = low_pass(self._runs[r].time_s, self._runs[r].current_a, tau_s)
         return self._inner_a[r, tau_s]
 
-    def _hysteresis(self, r: int, rate: float) -> Floats:
-        if (r, rate) not in self._gaps:
+    def _hysteresis(self, r: int, structure: Structure) -> Floats:
+        pair, rate = structure.hysteresis_pair, structure.hysteresis_rate
+        tau_s = 0.0 if pair is None else structure.tau_s[pair]
+        if (r, rate, tau_s) not in self._gaps:
             run = self._runs[r]
-            self._gaps[r, rate] = hysteresis(run.time_s, run.current_a, self._capacity_ah, rate, run.hysteresis)
-        return self._gaps[r, rate]
+            turning_a = run.current_a if pair is None else self._low_pass(r, tau_s)
+            self._gaps[r, rate, tau_s] = hysteresis(run.time_s, turning_a, self._capacity_ah, rate, run.hysteresis)
+        return self._gaps[r, rate, tau_s]
 
     def _saturated(self, current_a: Floats, degc: Floats, structure: Structure) -> Floats:
         if structure.saturation_a == 0.0:

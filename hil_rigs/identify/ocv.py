@@ -22,15 +22,19 @@ GENERIC_LFP_SIGMA_V = 0.03
 WARM_DEGC = 2.0
 """Below this the drop of a slow run is too large to be halved by taking the mean of both directions."""
 SMOOTH_POINTS = 5
+GAP_USUAL, GAP_SHARE, GAP_SIGMA_V, BEYOND_SHARE = 3.0, 0.3, 0.002, 0.5
+"""Sigma of the expected half gap: a share of it, a least value, and a share of what was measured beyond it."""
 
 
 @dataclass(frozen=True, slots=True)
 class OcvBase:
-    """`curve_v[T, 221]` on SOC_GRID, `half_gap_v[T, 221]`, `sigma_v[T]` how far the truth may lie from it."""
+    """`curve_v[T, 221]` on SOC_GRID and `sigma_v[T]`, how far the truth may lie from it; `half_gap_v[T, 221]` that
+    hysteresis is expected to have, and its `half_gap_sigma_v`."""
 
     curve_v: Floats
-    half_gap_v: Floats
     sigma_v: Floats
+    half_gap_v: Floats
+    half_gap_sigma_v: Floats
 
 
 def ocv_base(runs: Sequence[Run], degc_knots: Floats, chemistry: Chemistry) -> OcvBase:
@@ -47,9 +51,9 @@ def ocv_base(runs: Sequence[Run], degc_knots: Floats, chemistry: Chemistry) -> O
         near = min(usable, key=lambda other: abs(other - degc))
         curves.append(usable[near].curve_v + slope * (degc - near))
         sigmas.append(usable[near].sigma_v if near == degc else ELSEWHERE_SIGMA_V)
-    gap = _gap(list(usable.values()), chemistry)
+    gap, gap_sigma = (np.tile(row, (len(degc_knots), 1)) for row in _gap(list(usable.values()), chemistry))
     smooth = [extended(SOC_GRID[10:-10], curve[10:-10]) for curve in curves]
-    return OcvBase(np.array(smooth), np.tile(gap, (len(degc_knots), 1)), np.array(sigmas))
+    return OcvBase(np.array(smooth), np.array(sigmas), gap, gap_sigma)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +108,13 @@ def _slope(curves: Sequence[Floats], degc: Floats) -> Floats:
     return np.asarray(np.convolve(np.pad(slope, 5, mode="edge"), np.ones(11) / 11, "valid"))
 
 
-def _gap(measured: Sequence[_Measured], chemistry: Chemistry) -> Floats:
-    """The warmest measured half gap: there the drop is smallest, and what is left is hysteresis."""
+def _gap(measured: Sequence[_Measured], chemistry: Chemistry) -> tuple[Floats, Floats]:
+    """The warmest measured half gap, where the drop is smallest, and its sigma. What is beyond GAP_USUAL times the
+    chemistry's may be hysteresis (silicon in the anode) or a drop: the fit decides."""
     gaps = [found.half_gap_v for found in measured if found.half_gap_v is not None]
     if not gaps:
-        return np.full(len(SOC_GRID), chemistry.hysteresis_v)
+        gap = np.full(len(SOC_GRID), chemistry.hysteresis_v)
+        return gap, GAP_SHARE * gap + GAP_SIGMA_V
     usual = np.full(len(SOC_GRID), 0.4 * chemistry.hysteresis_v)
-    return np.asarray(np.maximum(np.minimum(gaps[-1], 3 * chemistry.hysteresis_v), usual))
+    gap = np.maximum(np.minimum(gaps[-1], GAP_USUAL * chemistry.hysteresis_v), usual)
+    return gap, GAP_SHARE * gap + GAP_SIGMA_V + BEYOND_SHARE * np.maximum(gaps[-1] - gap, 0.0)

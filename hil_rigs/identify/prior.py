@@ -15,11 +15,12 @@ SHARES_WEIGHT = 1e-3
 
 
 class Prior:
-    """Expectations for [T, Z] tables: `ocv_sigma_v` how far the OCV may lie from its base, `hysteresis_v` the usual
-    half gap. The unknowns are blocks of T * Z values: R0, the pairs, hysteresis, OCV correction."""
+    """Expectations for [T, Z] tables: `ocv_sigma_v` how far the OCV may lie from its base, `hysteresis_v` the half gap
+    with `hysteresis_sigma_v`. The unknowns are blocks of T * Z values: R0, the pairs, hysteresis, OCV correction."""
 
-    def __init__(self, ocv_sigma_v: Floats, hysteresis_v: Floats) -> None:
+    def __init__(self, ocv_sigma_v: Floats, hysteresis_v: Floats, hysteresis_sigma_v: Floats) -> None:
         self._ocv_sigma_v, self._hysteresis_v = ocv_sigma_v.ravel(), hysteresis_v.ravel()
+        self._hysteresis_sigma_v = hysteresis_sigma_v.ravel()
         temperatures, knots = ocv_sigma_v.shape
         self._block = temperatures * knots
         bend = np.diff(np.eye(knots), 2, axis=0)
@@ -59,7 +60,7 @@ class Prior:
                 prior[self._part(a), self._part(b)] += pull * np.eye(self._block)
 
     def _expect_hysteresis(self, prior: Floats, right: Floats, samples: float, j: int) -> None:
-        sure = samples * NOISE_V**2 / (0.3 * self._hysteresis_v + 0.002) ** 2
+        sure = samples * NOISE_V**2 / self._hysteresis_sigma_v**2
         prior[self._part(j), self._part(j)] = np.diag(sure) + samples * (self._over_soc + self._over_degc)
         right[self._part(j)] = sure * self._hysteresis_v
 

@@ -27,6 +27,9 @@ STEP_K = 7.0
 COLDER_K, WARMER_K = (20.0, 10.0), (15.0,)
 """Rows beyond the measured temperatures, for what a resistance usually does there."""
 ACTIVATION_K = 500.0, 7000.0
+COLD_ACTIVATION_K = 4800.0
+"""Least activation energy of the pairs below the measured temperatures: what is 2000-3000 K in the warm, is 4000-5600 K
+in the cold (A123 26650, NCR18650PF)."""
 OCV_V_PER_K = -0.0005, 0.0005
 """Entropy moves an open-circuit voltage by no more than this."""
 OCV_SIGMA_V = 0.002, 0.020
@@ -80,8 +83,8 @@ def dense(knots: Floats) -> Floats:
 
 def _over_temperature(ohm: Floats, knots: Floats, degc: Floats, usual_k: Floats) -> Floats:
     """Resistances [R0 and pairs, T, Z] at `degc`: ln R goes over 1/T as a monotone curve, which is steeper when cold;
-    beyond the knots each goes on with the median slope of its end, or with the usual activation energies where there is
-    one temperature only."""
+    beyond the knots each goes on with the median slope of its end (pairs in the cold with COLD_ACTIVATION_K at least),
+    or with the usual activation energies where there is one temperature only."""
     at, to, log_ohm = 1 / (knots[::-1] + KELVIN), 1 / (degc + KELVIN), np.log(ohm[:, ::-1])
     inside = np.clip(to, at[0], at[-1])
     within, cold_k, warm_k = np.repeat(log_ohm, len(degc), axis=1), usual_k, usual_k
@@ -89,6 +92,7 @@ def _over_temperature(ohm: Floats, knots: Floats, degc: Floats, usual_k: Floats)
         curve = PchipInterpolator(at, log_ohm, axis=1)
         within = curve(inside)
         warm_k, cold_k = np.clip(np.median(curve.derivative()(at[[0, -1]]), axis=2), *ACTIVATION_K).T
+        cold_k = np.concatenate([cold_k[:1], np.maximum(cold_k[1:], COLD_ACTIVATION_K)])
     beyond = np.where(to > inside, cold_k[:, None], warm_k[:, None]) * (to - inside)
     return np.asarray(np.exp(within + beyond[:, :, None]))
 

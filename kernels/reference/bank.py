@@ -36,7 +36,7 @@ class Warmth:
 
     def __init__(self, model: BankModel, degc: float) -> None:
         low_degc, high_degc = model.cell.temperature_measured_degc
-        self.outside_k = max(low_degc - degc, degc - high_degc, 0.0)
+        self.outside_k = max(low_degc - degc, model.tuning.warm_share * (degc - high_degc), 0.0)
         self.worse = min(1 + model.tuning.error_per_k * self.outside_k, WORSE_MAX)
         inverse_k = model.inverse_k
         self.low, self.high, self.log_share = 0, 0, 0.0
@@ -173,7 +173,6 @@ class SocBank:
         self._first = False
         ocv_sigma_v = self._interpolated(at.row(self.model.cell.ocv_sigma_v))
         self._p[:, RESISTANCE, RESISTANCE] += (self.model.tuning.resistance_per_k * at.outside_k) ** 2
-        self._p[:, BIAS, BIAS] *= at.worse**2
         self._p[:, ERROR, ERROR] *= at.worse**2
         self._p[:, OCV_ERROR, OCV_ERROR] = (self._p[:, OCV_ERROR, OCV_ERROR] + ocv_sigma_v**2) * at.worse**2
 
@@ -182,8 +181,9 @@ class SocBank:
         hours, ah = dt_s / 3600, self._nominal_ah * np.exp(x[:, CAPACITY])
         mean_a = charge_ah / hours - x[:, BIAS]
         moved = -mean_a * hours / ah
-        flows = np.abs(mean_a) > 1e-4 * nominal
-        keep = np.where(flows, np.exp(-at.rate * np.abs(moved)), 1.0)
+        pair = self.model.hysteresis_pair
+        turning_a = mean_a if pair is None else x[:, FIRST_RC + pair].copy()
+        keep = np.where(np.abs(turning_a) > 1e-4 * nominal, np.exp(-at.rate * np.abs(turning_a) * hours / ah), 1.0)
         moved = np.where(moved > 0, moved * at.efficiency, moved)
         factor = np.ones_like(x)
         factor[:, ERROR], factor[:, HYSTERESIS] = math.exp(-dt_s / tuning.model_error_s), keep
@@ -191,7 +191,7 @@ class SocBank:
         factor[:, FIRST_RC:] = np.exp(-dt_s / self.model.cell.rc_tau_s)
         ocv_sigma_v = self._interpolated(at.row(self.model.cell.ocv_sigma_v))
         x *= factor
-        x[:, HYSTERESIS] += (1 - keep) * np.where(mean_a > 1e-4 * nominal, 1.0, -1.0)
+        x[:, HYSTERESIS] += (1 - keep) * np.where(turning_a > 1e-4 * nominal, 1.0, -1.0)
         x[:, FIRST_RC:] += (1 - factor[:, FIRST_RC:]) * mean_a[:, None]
         x[:, SOC] += moved - at.self_discharge_per_h * hours
         model_v = tuning.model_share * self._interpolated(at.row(self.model.cell.model_sigma_v))
@@ -206,7 +206,8 @@ class SocBank:
         p[:, BIAS, BIAS] += (tuning.bias_walk_per_h * nominal) ** 2 * dt_s
         error_v2 = (tuning.model_error_v**2 + model_v**2) * at.worse**2
         p[:, ERROR, ERROR] += error_v2 * (1 - factor[:, ERROR] ** 2)
-        ocv_v2 = (tuning.ocv_error_v**2 + ocv_sigma_v**2) * at.worse**2
+        drop_v = tuning.drop_per_k * at.outside_k * self._drop_v
+        ocv_v2 = (tuning.ocv_error_v**2 + ocv_sigma_v**2) * at.worse**2 + drop_v**2
         p[:, OCV_ERROR, OCV_ERROR] += ocv_v2 * (1 - factor[:, OCV_ERROR] ** 2)
         p[:, RESISTANCE, RESISTANCE] += tuning.resistance_walk**2 * dt_s
         p[:, HYSTERESIS, HYSTERESIS] += tuning.hysteresis_walk**2 * ((1 - keep) ** 2 + (1 - keep**2))

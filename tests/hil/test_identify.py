@@ -1,6 +1,7 @@
 """Identification: what is known comes out again, any mix of runs is taken, the file says what was found."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ Floats = NDArray[np.float64]
 
 AH = 3.0
 R0, R1, TAU_S = 0.030, 0.020, 40.0
-ACTIVATION_K = 3000.0
+ACTIVATION_K = 4000.0
 
 
 def true_ocv_v(soc: Floats) -> Floats:
@@ -98,6 +99,16 @@ def test_beyond_the_measured_temperatures_resistances_go_on_as_usual() -> None:
     assert total_ohm(two, -20.0) == pytest.approx(warm(-20.0) * (R0 + R1), rel=0.15)
     one = identify_cell([DYNAMIC], nominal_ah=AH, chemistry="nmc").tables
     assert 1.5 < total_ohm(one, 5.0) / total_ohm(one, 25.0) < 3.5
+
+
+def test_a_pair_that_changes_little_in_the_warm_rises_in_the_cold_all_the_same() -> None:
+    """Both runs are of the same cell at 25 degC; one claims 40 degC, so that the resistances seem not to change."""
+    tables = identify_cell([DYNAMIC, replace(DYNAMIC, temperature_degc=DYNAMIC.temperature_degc + 15.0)], nominal_ah=AH,
+                           chemistry="nmc").tables  # fmt: skip
+    pairs_ohm = np.median(tables.rc_resistance_ohm.sum(axis=0), axis=1)
+    colder = 1 / (tables.temperature_degc[0] + 273.15) - 1 / 298.15
+    assert tables.temperature_degc[0] == pytest.approx(5.0)
+    assert pairs_ohm[0] / pairs_ohm[row_at(tables, 25.0)] == pytest.approx(np.exp(4800.0 * colder), rel=0.05)
 
 
 @pytest.mark.parametrize("logs", [[DYNAMIC], [SLOW], [SLOW, DYNAMIC], [COLD, SLOW]], ids=len)

@@ -184,6 +184,33 @@ def test_outside_the_measured_temperatures_it_is_less_sure(kernel: Any) -> None:
 
 
 @BOTH
+def test_a_large_drop_outside_the_measured_temperatures_makes_it_less_sure(kernel: Any) -> None:
+    """40 K too cold, 20 % discharged at C/2 with a voltage that fits: what is not known of the resistances counts."""
+    shape, sigmas = (2, len(SOC_GRID)), []
+    for degc in (5.0, -40.0):
+        one = kernel.SocBank(steep(resistance_ohm=np.full(shape, 0.004), rc_resistance_ohm=np.full((2, *shape), 1e-6)))
+        one.start(0.6, 0.02)
+        for second in range(0, 1440, 4):
+            one.step(3.6 - 50.0 * second / 360_000 - 0.2, 50.0, 200.0 / 3600, degc, 4.0)
+        sigmas.append(one.soc_sigma_frac)
+    assert sigmas[1] > 1.5 * sigmas[0]
+
+
+@BOTH
+def test_charging_for_seconds_amid_a_discharge_turns_the_hysteresis_of_nmc_but_not_of_lfp(kernel: Any) -> None:
+    said = {}
+    for chemistry in ("lfp", "nmc"):
+        one = kernel.SocBank(steep(chemistry=chemistry))
+        one.start(0.9, 0.01)
+        for second in range(3600):
+            amps = -60.0 if second % 4 == 0 else 60.0
+            one.step(NAN, amps, amps / 3600, 25.0, 1.0)
+        said[chemistry] = one.hysteresis
+    assert said["lfp"] > 0.9
+    assert 0.3 < said["nmc"] < 0.7
+
+
+@BOTH
 def test_an_outlier_hardly_moves_it(kernel: Any) -> None:
     one = kernel.SocBank(steep())
     one.start(0.55, 0.02)
