@@ -42,6 +42,7 @@ def play(scenario: Scenario, seed: int | None = None, duration_s: float | None =
         duration_s=duration_s or scenario.duration_s,
         faults=scenario.faults,
         load=scenario.load,
+        signals=scenario.expect.signals,
     )
 
 
