@@ -69,6 +69,7 @@ class ModbusServer:
 
     def __init__(self, device: RegisterDevice, unit: int = 1) -> None:
         self.device, self.unit = device, unit
+        self._read_input = device.read_input if isinstance(device, InputDevice) else device.read
         self.faults = WireFaults()
         self.transactions = Transactions()
         self.secure = False
@@ -130,8 +131,7 @@ class ModbusServer:
             raise ModbusFault(GATEWAY_NO_ANSWER)
         if self.faults.exception is not None:
             raise ModbusFault(self.faults.exception)
-        read_input = self.device.read_input if isinstance(self.device, InputDevice) else self.device.read
-        return answer_to(request, self.device.read, read_input, self.device.write)
+        return answer_to(request, self.device.read, self._read_input, self.device.write)
 
 
 class _Connection(asyncio.Protocol):

@@ -83,10 +83,13 @@ def _network_cut(bench: Bench, _: int, __: np.random.Generator) -> None:
     current_network().cut(HOST, bench.inverter_server.port)
 
 
+BEYOND_AT_REST_V = 0.05
+"""So far beyond its limit a cell stays there when the power ends: what 0 W mends needs no stop."""
+
 CAUSES: dict[str, tuple[Cause, ...]] = {
     "voltage": (
-        Cause("cell-overvoltage", _injected("cell-overvoltage", 3.66, 4.3)),
-        Cause("cell-undervoltage", _injected("cell-undervoltage", 1.5, 2.49)),
+        Cause("cell-overvoltage", _injected("cell-overvoltage", 3.65 + BEYOND_AT_REST_V, 4.3)),
+        Cause("cell-undervoltage", _injected("cell-undervoltage", 1.5, 2.5 - BEYOND_AT_REST_V)),
     ),
     "current": (
         Cause("converter-runs-away-discharging", _runaway(1.0), opens_all=True),

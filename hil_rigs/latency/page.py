@@ -13,7 +13,8 @@ of one processor for 1000 samples a class; `hil latency --seeds 2 --samples 16` 
 
 Each sample is a rig of its own (`latency`: 2 racks of 416 cells on a converter strong enough to overload them), brought
 to power by the unmodified controller over CAN frames at 500 kbit/s and Modbus TCP. Then one cause strikes, on the plant
-or on the wire. Drawn anew each time: the cell, module or rack, how far beyond the limit, charge or discharge, the
+or on the wire. Drawn anew each time: the cell, module or rack, how far beyond the limit (a voltage by 50 mV
+or more: one that comes back as soon as the power is 0 W needs no stop), charge or discharge, the
 power, and the phases of the controller, of its polls and of the cause against the racks' 10 ms slots.
 
 - **stop**: from the cause to 0 W *and* STOP in the converter's registers: measuring, wire, debounce, tick and both
