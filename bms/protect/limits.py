@@ -163,14 +163,14 @@ class Curves:
         self.charge_voltage = Curve(
             (top_v - 0.125, 1.0), (top_v - 0.10, 0.25), (top_v - 0.075, 0.05), (top_v - 0.05, 0.005), (top_v, 0.0)
         )
-        self.discharge_voltage = Curve((bottom_v, 0.0), (bottom_v + 0.05, 0.25), (bottom_v + 0.2, 1.0))
+        self.discharge_voltage = Curve((bottom_v, 0.0), (bottom_v + 0.2, 1.0))
         low, high = limits.charge_temperature_degc_min_recommended, limits.charge_temperature_degc_max_recommended
         self.charge_temperature = Curve(
             (low, 0.0), (low + 2, 0.25), (low + 5, 0.5), (low + 10, 1.0),
-            (high - 15, 1.0), (high - 10, 0.5), (high - 5, 0.25), (high, 0.0),
+            (high - 15, 1.0), (high - 10, 0.5), (high, 0.0),
         )  # fmt: skip
         low, high = limits.discharge_temperature_degc_min_recommended, limits.discharge_temperature_degc_max_recommended
-        self.discharge_temperature = Curve((low, 0.0), (low + 10, 1.0), (high - 10, 1.0), (high - 5, 0.5), (high, 0.0))
+        self.discharge_temperature = Curve((low, 0.0), (low + 10, 1.0), (high - 10, 1.0), (high, 0.0))
         soc_min, soc_max = limits.soc_frac_min, limits.soc_frac_max
         self.charge_soc = Curve((soc_max - SOC_TAPER_FRAC, 1.0), (soc_max, 0.0))
         self.discharge_soc = Curve((soc_min, 0.0), (soc_min + SOC_TAPER_FRAC, 1.0))
