@@ -25,6 +25,11 @@ SOC_SIGMA_FRAC_MAX = 0.05
 the voltage curves bind by that."""
 
 
+SETTLE_S = 10.0
+"""The first current after the start tells resistance and hysteresis apart; what the model says before that would stand
+in the limit's memory for a minute. Until then voltage, temperature and SoC limit as if there were no model."""
+
+
 class HeldLimit(NamedTuple):
     """Current in A (magnitude) and the cell, from 0, that allows no more; NaN and None: not known."""
 
@@ -43,7 +48,7 @@ NOT_KNOWN = HeldCurrents(HeldLimit(np.nan, None), HeldLimit(np.nan, None))
 
 
 class HeldCurrent:
-    """Asks the solver once a second; `currents` is what it said last, `NOT_KNOWN` before the SoC is known."""
+    """Asks the solver once a second; `currents` is what it said last, `NOT_KNOWN` before the SoC is settled."""
 
     def __init__(self, tables: CellTables, cells: int, limits: Limits) -> None:
         window = Window(
@@ -56,15 +61,17 @@ class HeldCurrent:
         )
         self._solver = LimitSolver(tables, cells, window, (HORIZON_S,), SIGMAS)
         self._since_s = SOLVE_S
+        self._known_s = 0.0
         self.currents = NOT_KNOWN
 
     def step(self, soc: RackSoc, reading: RackReading, dt_s: float) -> None:
         """Look anew if it is time; `dt_s` since the previous step."""
         self._since_s += dt_s
+        self._known_s = self._known_s + dt_s if soc.known else 0.0
         if self._since_s < SOLVE_S:
             return
         self._since_s = 0.0
-        self.currents = self._solve(soc, reading) if soc.known else NOT_KNOWN
+        self.currents = self._solve(soc, reading) if self._known_s > SETTLE_S else NOT_KNOWN
 
     def _solve(self, soc: RackSoc, reading: RackReading) -> HeldCurrents:
         discharge, charge = self._solver.solve(

@@ -42,6 +42,12 @@ def test_cold_and_nearly_empty_allows_less_and_names_the_cell(rack: Callable[...
     assert 0.0 < cold.current_a < 0.8 * warm.current_a
 
 
+def test_estimate_of_the_first_ten_seconds_is_no_limit(rack: Callable[..., RackReading]) -> None:
+    empty = rack(cells=dict.fromkeys(range(CELLS), 2.9))
+    assert held_by(empty, seconds=10).currents == NOT_KNOWN
+    assert held_by(empty, seconds=12).currents.discharge.current_a < 252.0
+
+
 def test_unknown_soc_is_no_limit(rack: Callable[..., RackReading]) -> None:
     assert held_by(rack(cells={1: math.nan})).currents == NOT_KNOWN
 
@@ -56,7 +62,7 @@ def test_absent_temperature_is_no_limit(rack: Callable[..., RackReading]) -> Non
 def test_it_is_asked_once_a_second(rack: Callable[..., RackReading]) -> None:
     soc, held = RackSoc(TABLES, CELLS, 0.1), HeldCurrent(TABLES, CELLS, Limits())
     reading, seen = rack(), []
-    for _ in range(31):
+    for _ in range(141):
         soc.step(reading, summarise_rack(reading, reading.current_at_ns), 0.1)
         held.step(soc, reading, 0.1)
         seen.append(held.currents)
