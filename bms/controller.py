@@ -9,6 +9,7 @@ from bms.battery import Battery, BatteryState
 from bms.decision import Decision
 from bms.devices import Device, open_inverter, open_meter, open_rack
 from bms.dispatch.dispatch import NO_WISH, Dispatch, make_applications
+from bms.dispatch.inputs import Inputs
 from bms.estimate.held_current import HeldCurrent
 from bms.estimate.site_power import SitePower, SitePowers
 from bms.estimate.soc import RackSoc, summarise_soc
@@ -61,6 +62,7 @@ class Controller:
         wall_clock: WallClock | None = None,
     ) -> None:
         self.site = site
+        self.inputs = Inputs()
         self._perf_clock = perf_clock
         self._on_trip = on_trip
         self._memory = memory or forgetful(site)
@@ -224,7 +226,13 @@ class Controller:
         self._soc_summary = summarise_soc(self._soc, [mode.online for mode in battery.rack_modes])
         if battery.power_allowed:
             view = self._views.view(
-                image, powers, self._limits, self._stored(battery), elapsed_s, islanded=protected.forming
+                image,
+                powers,
+                self._limits,
+                self._stored(battery),
+                elapsed_s,
+                islanded=protected.forming,
+                inputs=self.inputs.at(image.at_ns),
             )
             self._wish = self._dispatch.step(view, self._limits.charge_reason, self._limits.discharge_reason)
         else:
