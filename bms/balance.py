@@ -6,7 +6,7 @@ import numpy as np
 
 from bms.estimate.soc import RackSoc
 from bms.site import Balancing
-from bms.summary import RackSummary
+from bms.summary import RackSummary, median_of
 from drivers.readings import Flags, Floats, RackReading
 from kernels.balance import StringBalancer
 from kernels.balance_model import BleedLimits
@@ -104,4 +104,4 @@ def _surely_above(soc: RackSoc) -> Floats:
 
 def _above_median(reading: RackReading) -> Floats:
     """Not above the lowest: a single weak cell must not make all others bleed."""
-    return np.maximum(reading.voltage_v, float(np.median(reading.voltage_v)))
+    return np.maximum(reading.voltage_v, median_of(reading.voltage_v))
