@@ -90,7 +90,7 @@ class Battery:
     @property
     def open(self) -> bool:
         """No contactor is connected, and none says that it is closed."""
-        return not any([machine.connected for machine in self._machines]) and not any(self._closed)
+        return not any(machine.connected for machine in self._machines) and not any(self._closed)
 
     @property
     def apart(self) -> frozenset[str]:
@@ -106,7 +106,7 @@ class Battery:
         self._closed = [rack.main_closed is True for rack in image.racks]
         self._running_s += dt_s
         leaving = [self._must_open(index, image, protected) for index in range(len(self._machines))]
-        stop = any(leaving) and any([self._machines[index].connected for index, must in enumerate(leaving) if must])
+        stop = any(leaving) and any(self._machines[index].connected for index, must in enumerate(leaving) if must)
         self._count(stop, leaving, protected, dt_s)
         joining = None if stop else self._next_to_join(image, leaving)
         for index, machine in enumerate(self._machines):
@@ -200,7 +200,7 @@ class Battery:
     def _next_to_join(self, image: Image, leaving: Sequence[bool]) -> int | None:
         """One rack at a time, as soon as all that can are ready; beside a running converter as soon as it is."""
         modes = [machine.mode for machine in self._machines]
-        if RackMode.STANDBY not in modes or any([mode.joining for mode in modes]) or not self._converter_answers(image):
+        if RackMode.STANDBY not in modes or any(mode.joining for mode in modes) or not self._converter_answers(image):
             return None
         can = [index for index, gone in enumerate(leaving) if not gone and not self._rejoins[index].held]
         candidates = [index for index in can if modes[index] is RackMode.STANDBY]
@@ -226,7 +226,7 @@ class Battery:
         self, image: Image, protected: Protected, stop: bool, leaving: Sequence[bool], dt_s: float
     ) -> BatteryState:
         modes = tuple([machine.mode for machine in self._machines])
-        under_way = any([mode.joining for mode in modes])
+        under_way = any(mode.joining for mode in modes)
         island = protected.forming and any(rack.main_closed is not False for rack in image.racks)
         may_run = island or self._may_run(image, modes, leaving)
         self._run = may_run and not stop
