@@ -104,7 +104,7 @@ cdef class CellPack:
     """n cells in series, current positive on discharge. `ocv_v` lies on a uniform SoC grid 0..1 and is extrapolated
     steeply outside, so that over- and under-voltage appear; `rc_resistance_ohm` has shape (n, 3), `rc_tau_s` (3,).
 
-    `emf_v` is the pack's voltage now if its current were 0 and `resistance_ohm` the sum of the cells' series resistances
+    `emf_v` is the pack's voltage now if its current were 0, `resistance_ohm` the sum of the cells' series resistances
     R0 at their present temperatures: voltage sum = emf_v - resistance_ohm * current.
     Raises ValueError for shapes and values that cannot be. The views change with every call."""
 
