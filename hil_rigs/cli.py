@@ -9,21 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bms.estimate.log import LogError
 from bms.install import require_siblings
-from bms.record import RecordError
-from drivers.config.config_yaml import ConfigErrors
-from drivers.config.shipped import UnknownNameError
-from hil_rigs.comply.command import ComplyError
-from hil_rigs.evaluate.cases import EvaluateError
-from hil_rigs.fault_spec import FaultSyntaxError
-from hil_rigs.faults import UnknownTargetError
-from hil_rigs.identify.runs import IdentifyError
-from hil_rigs.plant.load_file import LoadFileError
-from hil_rigs.run_command import RunError
-
-BAD_INPUT = (ConfigErrors, RecordError, FaultSyntaxError, UnknownTargetError, LoadFileError, UnknownNameError,
-             RunError, EvaluateError, IdentifyError, LogError, ComplyError)  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -32,16 +18,34 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     try:
         status: int = arguments.does(arguments)
-    except BAD_INPUT as error:
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 1
+    except _bad_input() as error:
         print(error, file=sys.stderr)
         return 2
     except OSError as error:
         print(f"{error.filename or 'output'}: {error.strerror}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 1
     return status
+
+
+def _bad_input() -> tuple[type[Exception], ...]:
+    """Asked for once something went wrong: these come with packages, SciPy among them, that most commands never use."""
+    from bms.estimate.log import LogError
+    from bms.record import RecordError
+    from drivers.config.config_yaml import ConfigErrors
+    from drivers.config.shipped import UnknownNameError
+    from hil_rigs.comply.command import ComplyError
+    from hil_rigs.evaluate.cases import EvaluateError
+    from hil_rigs.fault_spec import FaultSyntaxError
+    from hil_rigs.faults import UnknownTargetError
+    from hil_rigs.identify.runs import IdentifyError
+    from hil_rigs.plant.load_file import LoadFileError
+    from hil_rigs.run_command import RunError
+
+    return (ConfigErrors, RecordError, FaultSyntaxError, UnknownTargetError, LoadFileError, UnknownNameError, RunError,
+            EvaluateError, IdentifyError, LogError, ComplyError)  # fmt: skip
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -119,6 +119,7 @@ class RackNode:
         self._commands = FrameDecoder(layout.commands.frames)
         self._values: Floats = np.full(len(layout.measured.signal_index), np.nan)
         self._places = _places(layout)
+        self._voltage_v, self._rack_values = self._values[self._places.voltage], self._values[self._places.rack]
         self._least, self._most = _value_bounds(self._places, len(self._values))
         self._slots = [_slot_frames(layout, slot) for slot in range(SLOTS)]
         self._sensor_first_cell = _sensor_first_cell(layout)
@@ -164,12 +165,12 @@ class RackNode:
         """Put what the sensors show into the frames' values, limited to what a frame can carry. Temperatures and bleed
         switches are not read a hundred times a second, which nobody needs."""
         places, rack, values = self._places, self._rack, self._values
-        values[places.voltage] = rack.measured_voltage_v()
+        self._voltage_v[:] = rack.measured_voltage_v()
         if slot % SLOW_SLOTS == 0:
             temperature_degc = self._heated(rack.measured_temperature_degc(), now)
             values[places.temperature] = np.maximum.reduceat(temperature_degc, self._sensor_first_cell)
             values[places.bleed] = rack.bleed.reshape(self._layout.modules, -1) @ self._bit_weights
-        values[places.rack] = (
+        self._rack_values[:] = (
             rack.measured_current_a(),
             rack.voltage_v + self.faults.rack_voltage_off_v,
             rack.link_voltage_v,
