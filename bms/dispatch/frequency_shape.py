@@ -1,11 +1,11 @@
 """How much of a product's power a frequency asks for: a curve, a droop, or a trigger."""
 
-from bisect import bisect_right
 from collections.abc import Sequence
 from enum import Enum, auto
-from math import copysign, exp, log
+from math import copysign
 from typing import Protocol
 
+from bms.dispatch.curves import Piecewise
 from bms.dispatch.product import CurvePoint, Droop, Trigger
 
 TIME_EPS_S = 1e-9
@@ -33,21 +33,12 @@ class CurveShape:
     busy = False
 
     def __init__(self, points: Sequence[CurvePoint]) -> None:
-        self._off_hz = [point.off_hz for point in points]
-        self._power_frac = [point.power_frac for point in points]
+        self._curve = Piecewise([(point.off_hz, point.power_frac) for point in points])
 
     def power_frac(self, off_hz: float | None, dt_s: float) -> float:
-        return 0.0 if off_hz is None else copysign(self._at(abs(off_hz)), off_hz)
+        return 0.0 if off_hz is None else copysign(self._curve.at(abs(off_hz)), off_hz)
 
     def reset(self) -> None: ...
-
-    def _at(self, off_hz: float) -> float:
-        after = bisect_right(self._off_hz, off_hz)
-        if after == 0 or after == len(self._off_hz):
-            return self._power_frac[0 if after == 0 else -1]
-        before_hz, before_frac = self._off_hz[after - 1], self._power_frac[after - 1]
-        share = (off_hz - before_hz) / (self._off_hz[after] - before_hz)
-        return before_frac + share * (self._power_frac[after] - before_frac)
 
 
 class DroopShape:
@@ -115,20 +106,3 @@ class TriggerShape:
         self._frac = max(self._frac - self._trigger.deactivation_frac_per_s * dt_s, 0.0)
         if self._frac == 0.0:
             self._phase = _Phase.SPENT
-
-
-class Lag:
-    """First-order: 90 % of a step after `response_time_s`, as open-loop response times are defined; 0 = none."""
-
-    def __init__(self, response_time_s: float) -> None:
-        self._tau_s = response_time_s / log(10.0)
-        self._value: float | None = None
-
-    def follow(self, wanted: float, dt_s: float) -> float:
-        if self._value is None or self._tau_s == 0.0:
-            self._value = wanted
-        self._value += (1.0 - exp(-dt_s / self._tau_s)) * (wanted - self._value) if self._tau_s else 0.0
-        return self._value
-
-    def reset(self) -> None:
-        self._value = None

@@ -2,34 +2,23 @@
 
 from collections.abc import Iterator
 from math import exp, isinf
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from bms.dispatch.applications import ApplicationKind
-from bms.dispatch.energy_reserve import Contract, EnergyReserve
-from bms.dispatch.frequency_shape import CurveShape, DroopShape, Lag, Shape, TriggerShape
-from bms.dispatch.product import CurvePoint, ProductFile, broken_curve, find_product, known_product
-from bms.dispatch.settings import ApplicationSettings
+from bms.dispatch.curves import Lag
+from bms.dispatch.frequency_shape import CurveShape, DroopShape, Shape, TriggerShape
+from bms.dispatch.product import CurvePoint, ProductFile, broken_curve, find_product
+from bms.dispatch.sold import SoldProduct, energy_reserve
 from bms.dispatch.view import NO_ANSWER, Answer, PowerWindow, SiteView
-from drivers.config.config_yaml import ConfigErrors
 from drivers.config.settings import Broken, about
-from drivers.config.shipped import UnknownNameError
 
 
-class FrequencyResponse(ApplicationSettings):
+class FrequencyResponse(SoldProduct):
     """One product, or a curve of the site's own."""
 
-    several: ClassVar[bool] = True
-
     kind: Annotated[Literal["frequency-response"], about("", "which application this is")]
-    product: Annotated[
-        str,
-        about("", "name of a shipped product, or a file with one", min_length=1, max_length=500),
-        AfterValidator(known_product),
-    ]
-    discharge_power_w: Annotated[float, about("W", "sold for low frequency", "none", ge=0, le=1e10)] = 0.0
-    charge_power_w: Annotated[float, about("W", "sold for high frequency", "none", ge=0, le=1e10)] = 0.0
     nominal_hz: Annotated[float | None, about("Hz", "of the grid", "the product's first", ge=40, le=70)] = None
     curve: Annotated[
         tuple[CurvePoint, ...],
@@ -50,36 +39,17 @@ class FrequencyResponse(ApplicationSettings):
     filter_time_s: Annotated[
         float, about("s", "time constant of a filter on the measured frequency", "none: it costs time", ge=0, le=60)
     ] = 0.0
-    soc_frac_min: Annotated[
-        float, about("frac", "the response discharges no further", "reserve of 5 % over the limit", ge=0, le=1)
-    ] = 0.1
-    soc_frac_max: Annotated[
-        float, about("frac", "the response charges no further", "reserve of 5 % under the limit", ge=0, le=1)
-    ] = 0.9
-    efficiency_frac: Annotated[
-        float, about("frac", "one way, between cells and meter", "converter 98.5 %, cells and wiring", gt=0, le=1)
-    ] = 0.96
 
     def broken_relations(self) -> Iterator[Broken]:
-        yield from self.in_order("soc_frac_min", "soc_frac_max")
+        yield from super().broken_relations()
         yield from broken_curve(self.curve)
-        try:
-            product = find_product(self.product)
-        except (UnknownNameError, ConfigErrors):
-            return
-        yield from self._broken_for(product)
 
-    def _broken_for(self, product: ProductFile) -> Iterator[Broken]:
-        """What the product does not have."""
+    def broken_sale(self, product: ProductFile) -> Iterator[Broken]:
         at, name = (("product",),), product.name
         if product.answers != "frequency":
             yield Broken(("product",), self.product, f"{name} answers to a signal", "a product for frequency")
             return
-        for direction, setting in (("up", "discharge_power_w"), ("down", "charge_power_w")):
-            if getattr(self, setting) > 0.0 and direction not in product.directions:
-                yield Broken((setting,), getattr(self, setting), f"{name} has no such direction", "0", at)
-        if self.discharge_power_w == self.charge_power_w == 0.0:
-            yield Broken(("discharge_power_w",), 0.0, "nothing is sold", "more than 0 here or in charge_power_w")
+        yield from super().broken_sale(product)
         yield from self._broken_choice("nominal_hz", product.nominal_hz, at)
         trigger = product.trigger
         yield from self._broken_choice("threshold_hz", trigger.off_hz if trigger else (), at)
@@ -114,17 +84,7 @@ class FrequencyResponseApplication:
         self._nominal_hz = settings.nominal_hz or product.nominal_hz[0]
         self._shape = _shape(settings, product, self._nominal_hz)
         self._lag = Lag(product.response_time_s)
-        self._energy = EnergyReserve(
-            Contract(
-                charge_power_w=settings.charge_power_w,
-                discharge_power_w=settings.discharge_power_w,
-                hold_s=product.hold_s,
-                soc_frac_min=settings.soc_frac_min,
-                soc_frac_max=settings.soc_frac_max,
-                efficiency_frac=settings.efficiency_frac,
-            ),
-            product.recovery,
-        )
+        self._energy = energy_reserve(settings, product)
         self._filtered_hz: float | None = None
 
     def look(self, view: SiteView, window: PowerWindow) -> Answer:
