@@ -6,7 +6,7 @@ from bms.dispatch.product import Recovery
 from bms.dispatch.view import SiteView
 
 TAPER_FRAC = 0.01
-"""SoC over which a power falls to nothing at an edge: an edge would be a step."""
+"""SoC over which a power falls to nothing at an edge: an edge would be a step. Nothing is counted on there."""
 INTO_FRAC = 0.01
 """A recovery ends so far inside the band, or in its middle: at the edge it would begin again at once."""
 
@@ -35,7 +35,7 @@ class Band:
 
 def band_of(contract: Contract, capacity_wh: float) -> Band:
     """The band of a battery of this capacity; unknown (0) asks for nothing in store."""
-    low_frac, high_frac = contract.soc_frac_min, contract.soc_frac_max
+    low_frac, high_frac = contract.soc_frac_min + TAPER_FRAC, contract.soc_frac_max - TAPER_FRAC
     if capacity_wh <= 0.0:
         return Band(low_frac, high_frac)
     hours = contract.hold_s / 3600.0

@@ -1,13 +1,14 @@
 """What applications that sell a product share: how much is sold, and between which SoC."""
 
 from collections.abc import Iterator
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, NamedTuple
 
 from pydantic import AfterValidator
 
 from bms.dispatch.energy_reserve import Contract, EnergyReserve
 from bms.dispatch.product import ProductFile, find_product, known_product
 from bms.dispatch.settings import ApplicationSettings
+from bms.dispatch.view import SiteView
 from drivers.config.config_yaml import ConfigErrors
 from drivers.config.settings import Broken, about
 from drivers.config.shipped import UnknownNameError
@@ -55,6 +56,22 @@ class SoldProduct(ApplicationSettings):
                 yield Broken((setting,), getattr(self, setting), wrong, "0", (("product",),))
         if self.discharge_power_w == self.charge_power_w == 0.0:
             yield Broken(("discharge_power_w",), 0.0, "nothing is sold", "more than 0 here or in charge_power_w")
+
+
+class Room(NamedTuple):
+    """Of what is sold, what the battery's limits leave room for at rest, and what is lacking; magnitudes in W."""
+
+    charge_w: float
+    discharge_w: float
+    lacks_charge_w: float
+    lacks_discharge_w: float
+
+
+def room_for(sold: SoldProduct, view: SiteView) -> Room:
+    """Nobody's power has to move where the limits are narrower than what is sold."""
+    charge_w = min(sold.charge_power_w, view.charge_power_w_limit)
+    discharge_w = min(sold.discharge_power_w, view.discharge_power_w_limit)
+    return Room(charge_w, discharge_w, sold.charge_power_w - charge_w, sold.discharge_power_w - discharge_w)
 
 
 def energy_reserve(sold: SoldProduct, product: ProductFile) -> EnergyReserve:

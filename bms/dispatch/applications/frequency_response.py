@@ -10,7 +10,7 @@ from bms.dispatch.applications import ApplicationKind
 from bms.dispatch.curves import Lag
 from bms.dispatch.frequency_shape import CurveShape, DroopShape, Shape, TriggerShape
 from bms.dispatch.product import CurvePoint, ProductFile, broken_curve, find_product
-from bms.dispatch.sold import SoldProduct, energy_reserve
+from bms.dispatch.sold import Room, SoldProduct, energy_reserve, room_for
 from bms.dispatch.view import NO_ANSWER, Answer, PowerWindow, SiteView
 from drivers.config.settings import Broken, about
 
@@ -97,15 +97,17 @@ class FrequencyResponseApplication:
         near = off_hz is not None and abs(off_hz) <= self._product.recovery.off_hz_max
         baseline_w = self._energy.baseline_w(view, quiet=near and not self._shape.busy)
         low_w, high_w = self._energy.bounds_w(view)
-        charge_w, discharge_w = self._reserves_w(response_w)
+        room = self._room(response_w, view)
         return Answer(
-            power_w_min=low_w - charge_w,
-            power_w_max=high_w + discharge_w,
+            power_w_min=low_w - room.charge_w,
+            power_w_max=high_w + room.discharge_w,
             request_w=baseline_w,
             response_w=response_w,
-            reserve_charge_w=charge_w,
-            reserve_discharge_w=discharge_w,
+            reserve_charge_w=room.charge_w,
+            reserve_discharge_w=room.discharge_w,
             reason=f"reserve of {self._product.name}",
+            lacks_charge_w=room.lacks_charge_w,
+            lacks_discharge_w=room.lacks_discharge_w,
         )
 
     def reset(self) -> None:
@@ -139,10 +141,10 @@ class FrequencyResponseApplication:
         rated_va = view.apparent_power_va_max
         return max(settings.charge_power_w, settings.discharge_power_w) if isinf(rated_va) else rated_va
 
-    def _reserves_w(self, response_w: float) -> tuple[float, float]:
+    def _room(self, response_w: float, view: SiteView) -> Room:
         if self._product.reserved:
-            return self._settings.charge_power_w, self._settings.discharge_power_w
-        return max(-response_w, 0.0), max(response_w, 0.0)
+            return room_for(self._settings, view)
+        return Room(max(-response_w, 0.0), max(response_w, 0.0), 0.0, 0.0)
 
 
 def _shape(settings: FrequencyResponse, product: ProductFile, nominal_hz: float) -> Shape:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from bms.dispatch.applications import ApplicationKind
 from bms.dispatch.product import ProductFile, find_product
-from bms.dispatch.sold import SoldProduct, energy_reserve
+from bms.dispatch.sold import SoldProduct, energy_reserve, room_for
 from bms.dispatch.view import NO_ANSWER, Answer, PowerWindow, SiteView
 from drivers.config.settings import Broken, about
 
@@ -51,14 +51,17 @@ class SignalFollowingApplication:
         quiet = self._power_w == 0.0 or self._product.recovery.wait_s == 0.0
         baseline_w = self._energy.baseline_w(view, quiet=quiet)
         low_w, high_w = self._energy.bounds_w(view)
+        room = room_for(settings, view)
         return Answer(
-            power_w_min=low_w - settings.charge_power_w,
-            power_w_max=high_w + settings.discharge_power_w,
+            power_w_min=low_w - room.charge_w,
+            power_w_max=high_w + room.discharge_w,
             request_w=baseline_w,
             response_w=response_w,
-            reserve_charge_w=settings.charge_power_w,
-            reserve_discharge_w=settings.discharge_power_w,
+            reserve_charge_w=room.charge_w,
+            reserve_discharge_w=room.discharge_w,
             reason=f"reserve of {self._product.name}",
+            lacks_charge_w=room.lacks_charge_w,
+            lacks_discharge_w=room.lacks_discharge_w,
         )
 
     def reset(self) -> None:
