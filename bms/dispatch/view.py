@@ -59,6 +59,8 @@ class Answer:
       those after it, another one is held inside their bounds.
     - `response_w`: flows on top of what all the others want (a service that answers to frequency, say).
       `reserve_charge_w` and `reserve_discharge_w` (magnitudes) keep the room in which it will move.
+    - `lacks_charge_w`, `lacks_discharge_w`: reserve that it should have but that the limits leave no room for; it is
+      named as unmet, and nobody's power moves for it.
     - `reactive_var`: positive = injected; the first that asks for one gets it as far as active power leaves room.
     - `pv_power_w_max`: a cap on the site's PV; the lowest counts.
     - `reason`: why, in a few words, for people.
@@ -74,6 +76,8 @@ class Answer:
     reactive_var: float | None = None
     pv_power_w_max: float | None = None
     reason: str = ""
+    lacks_charge_w: float = 0.0
+    lacks_discharge_w: float = 0.0
 
 
 NO_ANSWER = Answer()
