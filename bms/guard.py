@@ -77,6 +77,10 @@ class Guard:
             )
         return wish if forming else self._narrow(image, wish, reason)
 
+    def window_w(self, image: Image, wish: Decision) -> tuple[float, float]:
+        """Lowest and highest power (discharge positive) that would pass now, for who moves it until the next step."""
+        return (0.0, 0.0) if self.stopped else self._window(image, wish, self._crossed(image, wish))
+
     def _narrow(self, image: Image, wish: Decision, reason: str) -> Decision:
         low_w, high_w = self._window(image, wish, reason)
         power_w = wish.power_w
