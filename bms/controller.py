@@ -1,7 +1,9 @@
 """The controller: one tick reads as image -> protect -> battery -> dispatch -> guard -> act -> record. Start here."""
 
 import asyncio
+import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from bms.act import Actuators
 from bms.balance import Balancer
@@ -12,9 +14,12 @@ from bms.dispatch.dispatch import NO_WISH, Dispatch, make_applications
 from bms.dispatch.inputs import Inputs
 from bms.estimate.held_current import HeldCurrent
 from bms.estimate.site_power import SitePower, SitePowers
+from bms.estimate.smoothing_watch import SmoothingWatch
 from bms.estimate.soc import RackSoc, summarise_soc
+from bms.fast_lane import FastLane
 from bms.guard import Guard, HardLimits
 from bms.image import Image, ProcessImage
+from bms.lane_law import LaneOrder
 from bms.north.battery_bus import bus_conditions, open_battery_bus
 from bms.north.battery_word import SiteNow
 from bms.protect.faults import MAINTENANCE
@@ -25,6 +30,7 @@ from bms.rack import RackMode
 from bms.record import Recorder
 from bms.site import Limits, Site
 from bms.site_view import SiteViews, StoredEnergy
+from bms.smoothing_way import SmoothingNow, Way, lane_delay_s, tick_delay_s
 from bms.state.maintain import ASKED
 from bms.state.memory import SiteMemory, forgetful
 from bms.state.wall_time import WallClock
@@ -38,6 +44,9 @@ from kernels.parameters import CellParameters, load_cell, load_tables
 
 COUNTED_PERIODS_MAX = 2.0
 LATE_IO_S = 0.005
+
+LANE_TICKS = 2
+"""An order to the fast lane outlives one missed tick."""
 
 STOP_WAIT_S = 15.0
 """Longest orderly stop: zero power, converter stop, contactors open."""
@@ -94,13 +103,17 @@ class Controller:
         self._views = SiteViews(site, wall_clock)
         self._guard = Guard(hard_limits(limits, len(site.racks)))
         self._actuators = Actuators(self._inverter, self._racks)
+        self._lane = self._open_lane()
+        self._watch, self._tick_delay_s = SmoothingWatch(), tick_delay_s(site)
+        self._smoothing = SmoothingNow()
         self._battery_bus = open_battery_bus(site, sum(cell.capacity_ah for cell in self._cells), can_opener)
         self._wish = NO_WISH
         self._controlled_ns: int | None = None
         self._limits = NOTHING
         self._bleed: tuple[Flags | None, ...] = (None,) * len(site.racks)
         self._soc_summary = summarise_soc(self._soc, [False] * len(site.racks))
-        modbus = [device for device in (self._inverter, self._meter, self._pv_meter) if device is not None]
+        lane = () if self._lane is None else self._lane.devices
+        modbus = [device for device in (self._inverter, self._meter, self._pv_meter, *lane) if device is not None]
         self.report = TickReporter(site, recorder, modbus, self._memory)
 
     async def run(self) -> None:
@@ -108,7 +121,7 @@ class Controller:
         self._memory.recall(self._soc, self._protection, now_ns())
         async with asyncio.TaskGroup() as tasks:
             maybe: list[Device | None] = [self._inverter, self._meter, self._pv_meter, *self._racks, self._battery_bus]
-            running = [tasks.create_task(device.run()) for device in maybe if device is not None]
+            running = [tasks.create_task(device.run()) for device in (*maybe, self._lane) if device is not None]
             await self._tick_for_ever()
             self._memory.save(self._soc)
             for task in running:
@@ -176,7 +189,10 @@ class Controller:
         image = self._freeze(at_ns)
         summary = summarise(image)
         powers = self._site_power.see(image)
+        self._watch_smoothing(image, powers)
         own = [*self._timing.conditions(at_ns, overruns), *bus_conditions(self._battery_bus)]
+        if self._lane is not None:
+            own += self._lane.conditions(at_ns)
         protected = self._protection.step(image, summary, dt_s, self._battery.apart, own)
         self._battery.out_of_service = dict.fromkeys(protected.maintained, RackMode.MAINTENANCE)
         battery = self._battery.step(image, summary, protected, dt_s)
@@ -184,6 +200,10 @@ class Controller:
         if control:
             self._control(image, summary, protected, battery, powers)
         decision = self._guard.step(image, self._decide(battery, protected), dt_s)
+        if self._lane is not None:
+            decision = self._hand_over(self._lane, decision, image, battery)
+        if control:
+            self._smoothing = self._say_smoothing(decision)
         self._actuators.apply(decision, at_ns, refresh=control, heard=image.inverter is not None)
         self._actuators.drive(protected.outputs, at_ns, refresh=control)
         self._memory.see(image, protected, self._soc)
@@ -204,14 +224,21 @@ class Controller:
                 decision=decision,
                 soc=self._soc_summary,
                 balance_reason=self._balancers[0].reason,
+                smoothing=self._smoothing,
             )
         )
 
     def _freeze(self, at_ns: int) -> Image:
         decided = self._actuators.sent
-        return self._image.freeze(
+        image = self._image.freeze(
             at_ns, self._inverter.rating, self._inverter.sent, decided.power_w if decided is not None else None
         )
+        if decided is None or not decided.by_lane or image.inverter is None:
+            return image
+        # The lane's set-points move faster than the converter is read: what counts is the one that it followed then.
+        followed_ns = image.inverter.at_ns - round(self.site.inverter.response_time_s * 1e9)
+        told_w = self._site_power.battery.told_w(followed_ns)
+        return image if told_w is None else replace(image, commanded_power_w=told_w)
 
     def _control(
         self, image: Image, summary: Summary, protected: Protected, battery: BatteryState, powers: SitePowers
@@ -263,6 +290,53 @@ class Controller:
         return Decision(
             power_w, battery.run, battery.contactors, self._bleed, clipped_by, reason, hold=protected.forming
         )
+
+    def _watch_smoothing(self, image: Image, powers: SitePowers) -> None:
+        if image.meter is None:
+            return
+        holding, delay_s = self._wish.holding, self._tick_delay_s
+        alone = holding is None or holding.response_w == 0.0
+        if self._smoothing.way is Way.LANE:
+            delay_s = lane_delay_s(self.site)
+        self._watch.see(image.meter.at_ns, powers.load_w, powers.grid_w if alone else None, delay_s)
+
+    def _say_smoothing(self, decision: Decision) -> SmoothingNow:
+        way = Way.NONE if self._wish.holding is None else Way.TICKS
+        pace = None if self._lane is None else self._lane.pace
+        return SmoothingNow(
+            way=Way.LANE if decision.by_lane else way,
+            lane_age_s=math.nan if pace is None else pace.age_s,
+            lane_jitter_s=math.nan if pace is None else pace.jitter_s,
+            measured=self._watch.smoothed,
+        )
+
+    def _open_lane(self) -> FastLane | None:
+        settings = self.site.fast_lane
+        if settings is None:
+            return None
+        return FastLane(self.site, settings, self._site_power.battery, self._actuators.repeat)
+
+    def _hand_over(self, lane: FastLane, decision: Decision, image: Image, battery: BatteryState) -> Decision:
+        """The set-point to the fast lane where that may have it, inside what limits and guard allow in this tick."""
+        order = self._lane_order(decision, image, battery)
+        if not lane.has_set_point and not self._inverter.set_point_free:
+            order = None
+        if not lane.allow(order):
+            return decision
+        power_w = lane.power_w if lane.power_w == lane.power_w else decision.power_w
+        return decision._replace(power_w=power_w, by_lane=True)
+
+    def _lane_order(self, decision: Decision, image: Image, battery: BatteryState) -> LaneOrder | None:
+        """None where the tick keeps the set-point: no power flows, nobody holds the grid, or the guard stepped in."""
+        holding, limits = self._wish.holding, self._limits
+        if holding is None or not (battery.power_allowed and decision.run) or decision.hold:
+            return None
+        guard_w = self._guard.window_w(image, decision)
+        low_w, high_w = max(-limits.charge_power_w, guard_w[0]), min(limits.discharge_power_w, guard_w[1])
+        if decision.clipped_by == "guard" or low_w >= high_w:
+            return None
+        expires_ns = image.at_ns + round(LANE_TICKS * self.site.controller.protect_period_s * 1e9)
+        return LaneOrder(holding, low_w, high_w, expires_ns)
 
     def _rack_states(self, image: Image, summary: Summary, battery: BatteryState) -> list[RackState]:
         return [

@@ -1,6 +1,7 @@
 """The devices of a site: which driver class serves which word of the site file, and what every driver offers."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 from bms.site import GridMeterDevice, InverterDevice, Rack
@@ -13,7 +14,11 @@ from drivers.commands import BleedCommand, InverterCommand, OutputsCommand, Rack
 from drivers.current_sensors.ivt_s import IvtSensor
 from drivers.insulation.iso165c import Iso165c
 from drivers.inverters.described import DescribedInverter
+from drivers.inverters.described.device import open_device as open_described
+from drivers.inverters.driver import OpenDevice
+from drivers.inverters.set_points import SetPointWriter
 from drivers.inverters.sunspec import SunSpecInverter
+from drivers.inverters.sunspec.device import open_device as open_sunspec
 from drivers.links.can import CanOpener
 from drivers.links.shared import SharedBus
 from drivers.meters.described import DescribedMeter
@@ -38,10 +43,20 @@ class Inverter(Device, Protocol):
     def sent(self) -> SentPower | None: ...
 
     @property
+    def set_point_free(self) -> bool:
+        """Somebody else may write set-points, over a connection of their own, while commands are without one."""
+
+    @property
     def silence(self) -> str | None:
         """Why nothing takes it to 0 W when nobody speaks to it any more; None = it goes there by itself."""
 
     def command(self, command: InverterCommand) -> None: ...
+
+
+class Meter(Device, Protocol):
+    @property
+    def fault(self) -> str | None:
+        """Why there is no working session with it, one line; None while there is one."""
 
 
 class RackMonitor(Device, Protocol):
@@ -62,7 +77,16 @@ def open_inverter(device: InverterDevice, on_reading: Callable[[InverterReading]
     return SunSpecInverter(link, on_reading, period_s, reversion_s)
 
 
-def open_meter(device: GridMeterDevice, on_reading: Callable[[MeterReading], None]) -> Device:
+def open_set_points(device: InverterDevice, on_done: Callable[[SentPower | None], None]) -> SetPointWriter:
+    """A second writer of its set-points, see SetPointWriter."""
+    if device.description is not None:
+        opened: OpenDevice = partial(open_described, profile=device.description, reversion_s=device.reversion_s)
+    else:
+        opened = partial(open_sunspec, reversion_s=device.reversion_s)
+    return SetPointWriter(device.open_link(), opened, on_done)
+
+
+def open_meter(device: GridMeterDevice, on_reading: Callable[[MeterReading], None]) -> Meter:
     link = device.open_link()
     if device.description is not None:
         return DescribedMeter(link, device.description, on_reading, poll_period_s=device.poll_period_s)

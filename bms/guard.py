@@ -96,6 +96,13 @@ class Guard:
             )
         return wish if forming else self._narrow(image, racks, wish, reason)
 
+    def window_w(self, image: Image, wish: Decision) -> tuple[float, float]:
+        """Lowest and highest power (discharge positive) that would pass now, for who moves it until the next step."""
+        if self.stopped:
+            return 0.0, 0.0
+        racks = [_Rack(number, rack, _extremes(rack)) for number, rack in _connected(image, wish)]
+        return self._window(image, racks, wish, self._crossed(racks, image.at_ns))
+
     def _narrow(self, image: Image, racks: Sequence[_Rack], wish: Decision, reason: str) -> Decision:
         low_w, high_w = self._window(image, racks, wish, reason)
         power_w = wish.power_w

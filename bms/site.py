@@ -10,7 +10,8 @@ from can.interfaces import VALID_INTERFACES
 from pydantic import AfterValidator, Field, ValidationInfo
 from pydantic_core import PydanticCustomError
 
-from bms.site_applications import Application
+from bms.site_applications import APPLICATIONS, Application
+from bms.site_fast_lane import FastLane
 from bms.site_faults import FaultSetting
 from bms.site_limits import Balancing, Limits, Precharge
 from bms.site_links import HOST, READ_ONLY, ModbusDevice, SerialPort, Tls, broken_lines
@@ -36,6 +37,7 @@ __all__ = [
     "ConfigErrors",
     "Controller",
     "CurrentSensor",
+    "FastLane",
     "FaultSetting",
     "FoxBms",
     "GridMeterDevice",
@@ -391,13 +393,26 @@ class SiteSettings(Settings):
         about("", "of wall-clock times, as Asia/Tokyo", "universal time", min_length=1, max_length=64),
         AfterValidator(known_zone),
     ] = "UTC"
+    fast_lane: Annotated[
+        FastLane | None, about("", "loop from meter to converter between two ticks", "the ticks alone")
+    ] = None
 
     def broken_relations(self) -> Iterator[Broken]:
         yield from self._broken_applications()
+        yield from self._broken_fast_lane()
         yield from self._broken_faults()
         yield from self.below("controller.protect_period_s", "limits.current_age_s_max")
         yield from self.below("balancing.voltage_v_min", "limits.cell_voltage_v_max_operating")
         yield from self.below("balancing.temperature_degc_max", "limits.discharge_temperature_degc_max", equal=True)
+
+    def _broken_fast_lane(self) -> Iterator[Broken]:
+        if self.fast_lane is None:
+            return
+        if not any(APPLICATIONS[application.kind].holds_grid for application in self.applications):
+            holding = ", ".join(kind for kind, application in APPLICATIONS.items() if application.holds_grid)
+            wrong = "no application holds the grid's power"
+            yield Broken(("fast_lane",), "a fast lane", wrong, f"one of {holding}", (("applications",),))
+        yield from self.below("fast_lane.period_s", "controller.control_period_s")
 
     def _broken_faults(self) -> Iterator[Broken]:
         first: dict[str, int] = {}
@@ -443,6 +458,7 @@ class Site(SiteSettings):
         yield from self._broken_supply()
         yield from broken_lines(self._lines())
         yield from self._broken_battery_bus()
+        yield from self._shared_lines()
         yield from self._too_slow()
         yield from self._slow_insulation()
         yield from self.below("inverter.poll_period_s", "limits.inverter_age_s_max")
@@ -453,6 +469,15 @@ class Site(SiteSettings):
     def _lines(self) -> dict[str, ModbusDevice]:
         lines: dict[str, ModbusDevice] = {"inverter": self.inverter, "grid_meter": self.grid_meter}
         return lines if self.pv_meter is None else {**lines, "pv_meter": self.pv_meter}
+
+    def _shared_lines(self) -> Iterator[Broken]:
+        """The fast lane needs connections of its own."""
+        if self.fast_lane is None:
+            return
+        for name in ("inverter", "grid_meter"):
+            if self._lines()[name].serial is not None:
+                wrong, expected = "the fast lane needs a second connection to it", "a host, or no fast_lane"
+                yield Broken((name, "serial"), "a serial line", wrong, expected, (("fast_lane",),))
 
     def _broken_supply(self) -> Iterator[Broken]:
         if self.inverter.supply == "link" and self.precharge.by == "inverter":

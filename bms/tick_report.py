@@ -17,6 +17,7 @@ from bms.protect.limits import PowerLimits
 from bms.protect.protection import ActiveFault
 from bms.record import Recorder, TickRow
 from bms.site import Site
+from bms.smoothing_way import SmoothingNow
 from bms.state.memory import SiteMemory
 from bms.status import Status
 from bms.summary import Summary
@@ -38,6 +39,7 @@ class TickOutcome(NamedTuple):
     decision: Decision
     soc: SocSummary
     balance_reason: str
+    smoothing: SmoothingNow = SmoothingNow()
 
 
 class TickReporter:
@@ -99,6 +101,11 @@ class TickReporter:
             transactions_lost=sum([link.timeouts + link.errors for link in links]),
             asked_by=tick.wish.asked_by or None,
             unmet="; ".join(map(str, tick.wish.unmet)) or None,
+            smoothing_way=tick.smoothing.way or None,
+            lane_age_ms=tick.smoothing.lane_age_s * 1e3,
+            lane_jitter_ms=tick.smoothing.lane_jitter_s * 1e3,
+            load_range_w_5s=tick.smoothing.measured.load_w,
+            grid_range_w_5s=tick.smoothing.measured.grid_w,
         )
         self.last_row = row
         if self._recorder is not None:
@@ -145,6 +152,11 @@ class TickReporter:
             frames_lost=row.frames_lost,
             transactions=row.transactions,
             transactions_lost=row.transactions_lost,
+            smoothing_way=row.smoothing_way or "",
+            lane_age_ms=row.lane_age_ms,
+            lane_jitter_ms=row.lane_jitter_ms,
+            load_range_w_5s=row.load_range_w_5s,
+            grid_range_w_5s=row.grid_range_w_5s,
         )
 
 

@@ -9,11 +9,13 @@ from drivers.safety import CoolingRequest
 
 @dataclass(frozen=True, slots=True)
 class InverterCommand:
-    """Active power at the AC terminals (discharge positive) while running; `run` False stops the converter."""
+    """Active power at the AC terminals (discharge positive) while running; `run` False stops the converter. Without
+    `set_point` somebody else writes the power now, and the driver does all the rest."""
 
     power_w: float
     run: bool
     expires_ns: int
+    set_point: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bms.dispatch.settings import ApplicationSettings
-from bms.dispatch.view import Answer, Application, Edge, PowerWindow, SiteView
+from bms.dispatch.view import Answer, Application, Edge, HeldGridPower, PowerWindow, SiteView
 from bms.site_applications import APPLICATIONS
 
 LIMITS = "limits"
@@ -26,9 +26,21 @@ class Unmet:
 
 
 @dataclass(frozen=True, slots=True)
+class Holding:
+    """A faster loop's part of the outcome: the grid power to hold with a battery power inside `power_w_min` to
+    `power_w_max`, and `response_w` on top of that, which others want."""
+
+    held: HeldGridPower
+    power_w_min: float
+    power_w_max: float
+    response_w: float
+
+
+@dataclass(frozen=True, slots=True)
 class Wish:
     """Outcome of dispatch: what was asked for and by whom, what is left of it, who narrowed it, and what could not be
-    met. `reactive_var` (injected positive) and `pv_power_w_max` are None where nobody asked for one."""
+    met. `reactive_var` (injected positive) and `pv_power_w_max` are None where nobody asked for one; `holding` is None
+    where nobody holds the grid's power, or not alone."""
 
     requested_power_w: float
     power_w: float
@@ -38,6 +50,7 @@ class Wish:
     unmet: tuple[Unmet, ...] = ()
     reactive_var: float | None = None
     pv_power_w_max: float | None = None
+    holding: Holding | None = None
 
 
 NO_WISH = Wish(0.0, 0.0, "", "")
@@ -80,6 +93,7 @@ class _Round:
         self._unmet: list[Unmet] = []
         self._reactive_var: float | None = None
         self._pv_power_w_max: float | None = None
+        self._held: tuple[HeldGridPower, PowerWindow] | None = None
 
     def take(self, name: str, answer: Answer) -> None:
         """Narrow by one application's answer."""
@@ -89,6 +103,8 @@ class _Round:
             if self._request_w is None:
                 self._request_w = answer.request_w
                 self._asked_by.append(name)
+                if answer.held is not None and answer.firm:
+                    self._held = answer.held, self.window
             if answer.firm:
                 self.window = self.window.to_point(answer.request_w, name, answer.reason)
         if self._reactive_var is None:
@@ -141,4 +157,12 @@ class _Round:
             unmet=tuple(self._unmet),
             reactive_var=reactive_var,
             pv_power_w_max=self._pv_power_w_max,
+            holding=self._holding(),
         )
+
+    def _holding(self) -> Holding | None:
+        """What those before it left it, and no more: those after a firm request have no choice."""
+        if self._held is None:
+            return None
+        held, window = self._held
+        return Holding(held, window.power_w_min, window.power_w_max, self._response_w)

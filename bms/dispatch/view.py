@@ -64,6 +64,7 @@ class Answer:
     - `reactive_var`: positive = injected; the first that asks for one gets it as far as active power leaves room.
     - `pv_power_w_max`: a cap on the site's PV; the lowest counts.
     - `reason`: why, in a few words, for people.
+    - `held`: what a faster loop may do between ticks, in the place of this request.
     """
 
     power_w_min: float = -inf
@@ -78,6 +79,16 @@ class Answer:
     reason: str = ""
     lacks_charge_w: float = 0.0
     lacks_discharge_w: float = 0.0
+    held: "HeldGridPower | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class HeldGridPower:
+    """The grid's power (import positive) that an application holds: `gain` times what is off it goes to the battery, 1
+    = all of it."""
+
+    grid_power_w: float
+    gain: float = 1.0
 
 
 NO_ANSWER = Answer()

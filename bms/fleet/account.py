@@ -5,7 +5,7 @@ from collections import deque
 from dataclasses import dataclass
 from enum import StrEnum
 
-from bms.estimate.site_power import PowerTrack
+from bms.estimate.site_power import BatteryPower
 from drivers.readings import InverterReading, InverterState, SentPower
 
 WORKING = (InverterState.RUNNING, InverterState.THROTTLED)
@@ -53,7 +53,7 @@ class UnitAccount:
         self, rated_power_w: float, *, reversion_s: float, response_time_s: float, age_s_max: float, period_s: float
     ) -> None:
         """`period_s`: how often `see` is called."""
-        self._track = PowerTrack(response_time_s)
+        self._track = BatteryPower(response_time_s)
         self.rated_power_w = rated_power_w
         self._reversion_ns = int((reversion_s + AFTER_REVERSION_S) * 1e9)
         self._age_ns_max = int(age_s_max * 1e9)

@@ -329,6 +329,12 @@ FAULTS: dict[str, FaultKind] = {
             "The gateway is too slow or too busy: look at its load, or lengthen the periods.", clear_s=60.0,
         ),
         _row(
+            "fast_lane_lost", Level.SYSTEM, Action.WARN,
+            "The fast lane from the grid meter to the converter does not work: the slower ticks smooth alone.",
+            "Check the network to both devices, how many connections they take, and the gateway's load.",
+            debounce_s=0.5, clear_s=5.0,
+        ),
+        _row(
             "controller_stalled", Level.SYSTEM, Action.WARN,
             "The controller stood still; nothing was protected meanwhile but by the devices themselves.",
             "Look at the gateway's log for a pause, a suspend or an overloaded disk.", clear_s=60.0,

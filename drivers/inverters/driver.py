@@ -89,6 +89,11 @@ class ModbusInverter:
         return self._writer.sent
 
     @property
+    def set_point_free(self) -> bool:
+        """Somebody else may write set-points, over a connection of their own, while commands are without one."""
+        return self._link.health.connected and self._writer.set_point_free
+
+    @property
     def fault(self) -> str | None:
         """Why there is no working session with the device, one line; None while there is one."""
         return self._sessions.fault

@@ -49,12 +49,20 @@ class Writer:
         self._heartbeat = 0
         self._prepared = False
         self._operated: bool | None = None
+        self._writes_set_point = False
         self._set_point_due_ns = self._operate_due_ns = self._heartbeat_due_ns = NEVER_NS
 
     def command(self, command: InverterCommand) -> None:
         self._command = command
         self._set_point_due_ns = NEVER_NS
         self._wake.set()
+
+    @property
+    def set_point_free(self) -> bool:
+        """The device runs, has taken what protects it (its timer), and no set-point is on its way to it: somebody else
+        may write the next one, once the command says so."""
+        following = self.seen_state in FOLLOWING_STATES and not self._forming
+        return following and self._prepared and not self._writes_set_point
 
     def see(self, state: InverterState, *, forming: bool) -> None:
         self.seen_state = state
@@ -113,6 +121,17 @@ class Writer:
             return
 
     async def _write_set_point(self, command: InverterCommand, device: InverterDevice) -> None:
+        """Nothing while somebody else writes it, by this command or one that came since."""
+        newest = self._command or command
+        if not (command.set_point and newest.set_point):
+            return
+        self._writes_set_point = True
+        try:
+            await self._tell_power(command, device)
+        finally:
+            self._writes_set_point = False
+
+    async def _tell_power(self, command: InverterCommand, device: InverterDevice) -> None:
         if self._forming and command.run:
             await self._release(command, device)
             return

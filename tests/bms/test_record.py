@@ -48,6 +48,11 @@ ROW = TickRow(
     transactions_lost=1,
     asked_by="grid-smoothing",
     unmet=None,
+    smoothing_way="fast-lane",
+    lane_age_ms=1.5,
+    lane_jitter_ms=0.25,
+    load_range_w_5s=980e3,
+    grid_range_w_5s=90e3,
 )
 
 

@@ -13,6 +13,7 @@ from bms.site import (
     CanBus,
     Controller,
     CurrentSensor,
+    FastLane,
     FaultSetting,
     FoxBms,
     GridMeterDevice,
@@ -61,7 +62,7 @@ FLEET_FIELDS = [
 ]
 PAGE = (Path(__file__).parents[2] / "docs" / "site-file.md").read_text(encoding="utf-8")
 MODELS = [Site, Rack, FoxBms, CurrentSensor, InsulationMonitor, CanBus, InverterDevice, GridMeterDevice, BatteryBus,
-          Controller, Limits, Safety, FaultSetting, Precharge, Balancing, Tls, SerialPort]  # fmt: skip
+          Controller, Limits, Safety, FaultSetting, Precharge, Balancing, Tls, SerialPort, FastLane]  # fmt: skip
 FIELDS = [(model, name, field) for model in MODELS for name, field in model.model_fields.items()]
 
 

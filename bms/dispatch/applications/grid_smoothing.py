@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from bms.dispatch.applications import ApplicationKind
 from bms.dispatch.settings import ApplicationSettings
-from bms.dispatch.view import Answer, PowerWindow, SiteView
+from bms.dispatch.view import Answer, HeldGridPower, PowerWindow, SiteView
 from drivers.config.settings import Broken, about
 
 SOC_TAPER_FRAC = 0.02
@@ -84,7 +84,8 @@ class GridSmoothingApplication:
         given_w = min(max(wish_w, low_w), high_w)
         if given_w != wish_w:
             self._target_w = ahead_w - given_w
-        return Answer(low_w, high_w, wish_w, firm=True, reason="SoC band")
+        held = HeldGridPower(self._target_w - (view.pv_power_w or 0.0))
+        return Answer(low_w, high_w, wish_w, firm=True, reason="SoC band", held=held)
 
     def reset(self) -> None:
         self._filtered_w = None
@@ -122,4 +123,4 @@ class GridSmoothingApplication:
         return low_w, high_w
 
 
-APPLICATION = ApplicationKind(GridSmoothing, GridSmoothingApplication)
+APPLICATION = ApplicationKind(GridSmoothing, GridSmoothingApplication, holds_grid=True)
