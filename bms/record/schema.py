@@ -59,6 +59,8 @@ COLUMNS = (
     Column("frames_lost", "int64", "1", "CAN frames rejected, or missed by their counters, since start"),
     Column("transactions", "int64", "1", "Modbus transactions answered since start"),
     Column("transactions_lost", "int64", "1", "Modbus transactions unanswered or failed since start"),
+    Column("asked_by", "string", "", "applications whose power it is, joined by +; null = none asked"),
+    Column("unmet", "string", "", "who misses how much of its bounds and who holds it, joined by ;; null = nobody"),
 )
 
 
@@ -95,6 +97,8 @@ class TickRow(NamedTuple):
     frames_lost: int
     transactions: int
     transactions_lost: int
+    asked_by: str | None
+    unmet: str | None
 
 
 class Recorder(Protocol):

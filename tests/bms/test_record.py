@@ -46,6 +46,8 @@ ROW = TickRow(
     frames_lost=3,
     transactions=12,
     transactions_lost=1,
+    asked_by="grid-smoothing",
+    unmet=None,
 )
 
 
