@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from bms.site import GridMeterDevice, InverterDevice, Rack
 from bms.site_mapping import load_mapping
@@ -103,6 +103,17 @@ def open_rack(rack: Rack, can_opener: CanOpener) -> RackMonitor:
         return monitors[rack.monitor](rack, can_opener)
     bus = SharedBus(can_opener)
     return RackWithSensors(monitors[rack.monitor](rack, bus), _current_sensor(rack, bus), _insulation(rack, bus))
+
+
+class Openers(NamedTuple):
+    """What makes a site's drivers."""
+
+    rack: Callable[[Rack, CanOpener], RackMonitor]
+    inverter: Callable[[InverterDevice, Callable[[InverterReading], None]], Inverter]
+    meter: Callable[[GridMeterDevice, Callable[[MeterReading], None]], Device]
+
+
+OPENERS = Openers(open_rack, open_inverter, open_meter)
 
 
 def _current_sensor(rack: Rack, bus: SharedBus) -> IvtSensor | None:

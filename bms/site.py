@@ -56,6 +56,7 @@ __all__ = [
     "existing_cell",
     "known_profile",
     "load_site",
+    "site_settings",
 ]
 
 CONTACTOR_WATCHDOG_S = 4
@@ -548,6 +549,11 @@ def _twin(loc: Loc, got: object, wrong: str, other: Loc) -> Broken:
 def load_site(path: str | Path) -> Site:
     """The site in a file; ConfigErrors with every mistake, one a line (see load_strict)."""
     return load_strict(path, Site)
+
+
+def site_settings(site: Site) -> str:
+    """One line of JSON with every setting, for the metadata of a record."""
+    return site.model_dump_json(exclude_none=True)
 
 
 def dump_site(site: Site) -> str:

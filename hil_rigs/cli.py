@@ -61,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_run(commands)
     _add_swarm(commands)
     _add_comply(commands)
+    _add_replay(commands)
     _add_tune(commands)
     _add_identify(commands)
     _add_evaluate(commands)
@@ -151,6 +152,21 @@ def _add_comply(commands: Any) -> None:
     _add_load(comply)
     _add_json(comply)
     comply.set_defaults(does=_comply)
+
+
+def _add_replay(commands: Any) -> None:
+    replay = commands.add_parser("replay", help="a record through today's controller: what it decides otherwise",
+                                 description=_replay.__doc__)  # fmt: skip
+    replay.add_argument("record", metavar="RECORD", type=Path, help="record file (.parquet)")
+    replay.add_argument("--site", metavar="SITE", type=Path,
+                        help="site file to control it with (default: the settings of then)")  # fmt: skip
+    replay.add_argument("--from", dest="from_s", metavar="S", type=_positive, default=0.0,
+                        help="differences of the first S seconds do not count (default: all do)")  # fmt: skip
+    replay.add_argument("--tolerance", metavar="PERCENT", type=_positive, default=0.2,
+                        help="powers so much of the converter's rating apart are the same (default: 0.2)")  # fmt: skip
+    replay.add_argument("--plain", action="store_true", help="no progress bar")
+    _add_json(replay)
+    replay.set_defaults(does=_replay)
 
 
 def _add_tune(commands: Any) -> None:
@@ -336,6 +352,15 @@ def _comply(arguments: argparse.Namespace) -> int:
     from hil_rigs.comply.command import comply
 
     return comply(arguments)
+
+
+def _replay(arguments: argparse.Namespace) -> int:
+    """Give the readings of a record to the controller once more, tick by tick, and compare what it decides with what
+    was decided then: power, converter, contactors, faults, limits. Exit status 1 when something differs. What the
+    controller commands changes nothing in the readings."""
+    from hil_rigs.replay.command import replay
+
+    return replay(arguments)
 
 
 def _tune(arguments: argparse.Namespace) -> int:

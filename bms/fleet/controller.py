@@ -321,6 +321,9 @@ class FleetController:
             frames_lost=0,
             transactions=sum(link.transactions for link in links),
             transactions_lost=sum(link.timeouts + link.errors for link in links),
+            converter_run=int(self.wanted),
+            contactors="",
+            wanted=int(self.wanted),
             asked_by=wish.asked_by or None,
             unmet="; ".join([*map(str, wish.unmet), *short]) or None,
         )
