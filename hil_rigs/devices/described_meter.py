@@ -6,7 +6,7 @@ from math import sqrt
 from drivers.profiles import Profile
 from hil_rigs.devices.described_registers import HOLDING, INPUT, DescribedRegisters
 from hil_rigs.devices.modbus_frames import ILLEGAL_ADDRESS, ModbusFault
-from hil_rigs.devices.sunspec_inverter_models import GRID_VOLTAGE_V
+from hil_rigs.plant.converter import GRID_VOLTAGE_V
 
 
 class DescribedMeterDevice:

@@ -4,8 +4,9 @@ from collections.abc import Callable
 from math import sqrt
 
 from drivers.sunspec.layout import load_layout
-from hil_rigs.devices.sunspec_inverter_models import GRID_VOLTAGE_V, common_model
+from hil_rigs.devices.sunspec_inverter_models import common_model
 from hil_rigs.devices.sunspec_map import ServedModel, SunSpecMap, Values, scale_exponent
+from hil_rigs.plant.converter import GRID_VOLTAGE_V
 
 HEADROOM = 1.2
 

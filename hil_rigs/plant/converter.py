@@ -3,10 +3,14 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from math import exp
+from math import copysign, exp, sqrt
 
 FEED_A_MAX, FEED_A_PER_V = 10.0, 1.0
 """A converter that precharges the DC link from its AC side: highest current, and how it tapers near the target."""
+
+
+GRID_VOLTAGE_V = 400.0
+"""Line to line, nominal."""
 
 
 class ConverterState(StrEnum):
@@ -39,6 +43,11 @@ class ConverterParameters:
     start_s: float = 1.0
     efficiency_frac: float = 0.985
     standby_loss_w: float = 1500.0
+    apparent_frac: float = 1.12
+    """Apparent power over rated power: room for 44 % of it as reactive power beside full active power (IEEE 1547-2018,
+    5.2, category B)."""
+    reactive_frac: float = 0.5
+    """Most reactive power, in either direction, over rated power."""
 
     def __post_init__(self) -> None:
         if not 0 < self.dc_voltage_v_min <= self.dc_voltage_v_start_min < self.dc_voltage_v_max:
@@ -48,6 +57,8 @@ class ConverterParameters:
             )
         if min(self.rated_power_w, self.dc_current_a_max, self.lag_s) <= 0 or not 0 < self.efficiency_frac <= 1:
             raise ValueError("rated power, DC current limit and lag must be positive, efficiency within 0..1")
+        if not 0 <= self.reactive_frac <= self.apparent_frac or self.apparent_frac < 1:
+            raise ValueError("apparent power must be at least the rated power, and at least the reactive power")
 
 
 def parameters_for_link(nominal_v: float, rated_power_w: float) -> ConverterParameters:
@@ -84,6 +95,7 @@ class Island:
 class ConverterPlant:
     """Follows a power set-point (W at the AC terminals, discharge positive) while RUNNING.
 
+    Active power goes before reactive power (injected positive), which keeps within what the apparent power leaves.
     `step` moves power and state on, then the DC bus is solved for `dc_power_w`, then `settle` takes the outcome.
     `runaway_w` is a fault hook: that power instead of the set-point, until stopped; only DC limits bind it. With an
     `island` it makes that one's grid: the load decides its power. With `precharge` it feeds the link while STARTING,
@@ -95,6 +107,9 @@ class ConverterPlant:
         self.state = ConverterState.OFF
         self.alarm: ConverterAlarm | None = None
         self.target_power_w = 0.0
+        self.target_reactive_var: float | None = None
+        self.reactive_var = 0.0
+        self.ac_voltage_v = GRID_VOLTAGE_V
         self.runaway_w: float | None = None
         self.ac_power_w = 0.0
         self.dc_power_w = 0.0
@@ -108,6 +123,14 @@ class ConverterPlant:
     @property
     def rated_power_w(self) -> float:
         return self.parameters.rated_power_w
+
+    @property
+    def apparent_power_va(self) -> float:
+        return self.parameters.apparent_frac * self.parameters.rated_power_w
+
+    @property
+    def reactive_var_max(self) -> float:
+        return self.parameters.reactive_frac * self.parameters.rated_power_w
 
     def start(self) -> None:
         """Begin to start; without effect in any state but OFF. Waits in STARTING until the DC link is there."""
@@ -140,6 +163,10 @@ class ConverterPlant:
         rated_w = self.parameters.rated_power_w
         self.target_power_w = min(max(power_w, -rated_w), rated_w)
 
+    def set_reactive(self, reactive_var: float | None) -> None:
+        """New reactive set-point, injected positive; None = its own behaviour, which is 0 var."""
+        self.target_reactive_var = reactive_var
+
     def step(self, dt_s: float) -> None:
         self._feed()
         if self.state is ConverterState.STARTING:
@@ -148,6 +175,8 @@ class ConverterPlant:
             target_w = self._wanted_w() if self.runaway_w is None else self.runaway_w
             follow = 1.0 - exp(-dt_s / self.parameters.lag_s)
             self._deliver(self._limit(self.ac_power_w + follow * (target_w - self.ac_power_w)))
+            target_var = self.target_reactive_var or 0.0
+            self.reactive_var = self._limit_reactive(self.reactive_var + follow * (target_var - self.reactive_var))
 
     def _wanted_w(self) -> float:
         if self.island is None:
@@ -192,10 +221,18 @@ class ConverterPlant:
         charge_w = (dc_power_w + self.parameters.standby_loss_w) / self.parameters.efficiency_frac
         return min(max(ac_power_w, -charge_w), discharge_w)
 
+    def _limit_reactive(self, reactive_var: float) -> float:
+        """Reactive power within the rating and the room that the present active power leaves."""
+        room_var = sqrt(max(self.apparent_power_va**2 - self.ac_power_w**2, 0.0))
+        return copysign(min(abs(reactive_var), self.reactive_var_max, room_var), reactive_var)
+
     def _deliver(self, ac_power_w: float) -> None:
-        """Set AC power, and the DC power that it takes: one-way efficiency, and the standby loss while running."""
+        """Set AC power, and the DC power that it takes: one-way efficiency, and the standby loss while running.
+        Blocked, it has no reactive power either."""
         efficiency_frac = self.parameters.efficiency_frac
         self.ac_power_w = ac_power_w
         self.dc_power_w = ac_power_w / efficiency_frac if ac_power_w > 0 else ac_power_w * efficiency_frac
         if self.state is ConverterState.RUNNING:
             self.dc_power_w += self.parameters.standby_loss_w
+        else:
+            self.reactive_var = 0.0
