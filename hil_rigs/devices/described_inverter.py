@@ -11,7 +11,7 @@ from drivers.readings import InverterState
 from hil_rigs.devices.described_registers import HOLDING, INPUT, DescribedRegisters
 from hil_rigs.devices.modbus_frames import DEVICE_FAILURE, ILLEGAL_VALUE, ModbusFault
 from hil_rigs.devices.reversion import Reversion
-from hil_rigs.devices.sunspec_inverter_models import Converter, ReportingFaults, alarm_bits
+from hil_rigs.devices.sunspec_inverter_models import GRID_VOLTAGE_V, Converter, ReportingFaults, alarm_bits
 
 SHOWN_AS = {
     InverterState.STARTING: (InverterState.STARTING, InverterState.STANDBY, InverterState.OFF),
@@ -144,7 +144,7 @@ class DescribedInverterDevice:
             {
                 "ac-power": converter.ac_power_w,
                 "reactive-power": converter.reactive_var,
-                "ac-voltage": converter.ac_voltage_v,
+                "ac-voltage": converter.ac_voltage_pu * GRID_VOLTAGE_V,
                 "dc-power": converter.dc_power_w,
                 "dc-voltage": max(converter.dc_voltage_v + faults.dc_voltage_off_v, 0.0),
                 "dc-current": converter.dc_current_a,

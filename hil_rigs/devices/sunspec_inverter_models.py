@@ -13,8 +13,9 @@ from typing import Protocol
 
 from drivers.sunspec.layout import load_layout
 from hil_rigs.devices.sunspec_map import ServedModel, Values, scale_exponent
-from hil_rigs.plant.converter import GRID_VOLTAGE_V
 
+GRID_VOLTAGE_V = 400.0
+"""Nominal, line to line."""
 HEADROOM = 1.2
 """Measured power and current may be that much above the rating before their registers saturate."""
 DC_VOLTAGE_V_MAX = 2000.0
@@ -40,7 +41,13 @@ REACTIVE_POINTS = (
     "VarSetRvrtTms",
 )
 REACTIVE_RATINGS = ("VarMaxInjRtg", "VarMaxAbsRtg", "VarMaxInj", "VarMaxAbs")
-ALARMS = {"dc_over_voltage": "DC_OVER_VOLT"}
+ALARMS = {
+    "dc_over_voltage": "DC_OVER_VOLT",
+    "ac_over_voltage": "AC_OVER_VOLT",
+    "ac_under_voltage": "AC_UNDER_VOLT",
+    "over_frequency": "OVER_FREQUENCY",
+    "under_frequency": "UNDER_FREQUENCY",
+}
 """The converter's words for which model 701 has a bit; all others are its MANUFACTURER_ALRM."""
 
 
@@ -92,10 +99,10 @@ class Converter(Protocol):
     def reactive_var(self) -> float: ...
 
     @property
-    def ac_voltage_v(self) -> float: ...
+    def frequency_hz(self) -> float: ...
 
     @property
-    def frequency_hz(self) -> float: ...
+    def ac_voltage_pu(self) -> float: ...
 
     def start(self) -> None: ...
 
@@ -151,9 +158,9 @@ def measurement_model(converter: Converter, faults: ReportingFaults, forming: Ca
             "W": converter.ac_power_w,
             "VA": apparent_va,
             "Var": converter.reactive_var,
-            "A": _phase_current_a(apparent_va, converter.ac_voltage_v),
-            "LLV": converter.ac_voltage_v,
-            "LNV": converter.ac_voltage_v / sqrt(3.0),
+            "A": _phase_current_a(apparent_va, converter.ac_voltage_pu),
+            "LLV": converter.ac_voltage_pu * GRID_VOLTAGE_V,
+            "LNV": converter.ac_voltage_pu * GRID_VOLTAGE_V / sqrt(3.0),
             "Hz": converter.frequency_hz,
         }
 
@@ -302,8 +309,8 @@ def battery_model(battery: Callable[[], BatterySummary], rated_power_w: float) -
     return ServedModel(layout, fixed, live=live)
 
 
-def _phase_current_a(apparent_va: float, voltage_v: float = GRID_VOLTAGE_V) -> float:
-    return apparent_va / (sqrt(3.0) * voltage_v) if voltage_v > 0.0 else 0.0
+def _phase_current_a(apparent_va: float, voltage_pu: float = 1.0) -> float:
+    return apparent_va / (sqrt(3.0) * voltage_pu * GRID_VOLTAGE_V) if voltage_pu > 0.0 else 0.0
 
 
 def _percent(fraction: float) -> float:

@@ -31,11 +31,11 @@ class StandIn:
     def __init__(self, rated_power_w: float = 500e3) -> None:
         self.rated_power_w = rated_power_w
         self.apparent_power_va, self.reactive_var_max = 560e3, 250e3
-        self.reactive_var, self.ac_voltage_v = 0.0, 400.0
+        self.reactive_var = 0.0
         self.target_reactive_var: float | None = None
         self.state, self.alarm = "off", None
         self.ac_power_w = self.target_power_w = 0.0
-        self.dc_voltage_v, self.frequency_hz = 1350.0, 60.0
+        self.dc_voltage_v, self.frequency_hz, self.ac_voltage_pu = 1350.0, 60.0, 1.0
 
     @property
     def dc_power_w(self) -> float:

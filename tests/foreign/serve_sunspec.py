@@ -18,10 +18,8 @@ from hil_rigs.devices.sunspec_meter import SunSpecMeterDevice
 class StandIn:
     rated_power_w = 500e3
     dc_voltage_v = 1350.0
-    frequency_hz = 59.98
-    ac_voltage_v = 396.4
-    apparent_power_va = 560e3
-    reactive_var_max = 250e3
+    frequency_hz, ac_voltage_pu = 59.98, 0.991
+    apparent_power_va, reactive_var_max = 560e3, 250e3
     alarm = None
 
     def __init__(self) -> None:

@@ -138,8 +138,8 @@ def test_reactive_power_follows_with_the_same_lag() -> None:
 @pytest.mark.parametrize(
     ("power_w", "wanted_var", "var"),
     [
-        (500e3, 250e3, 250e3),  # 560 kVA leave 252.2 kvar beside 500 kW
-        (-500e3, -400e3, -250e3),
+        (480e3, 250e3, 250e3),  # 550 kVA leave 268 kvar beside 480 kW
+        (-480e3, -400e3, -250e3),
         (0.0, 400e3, 250e3),
     ],
 )
@@ -149,6 +149,20 @@ def test_reactive_power_keeps_within_its_rating(power_w: float, wanted_var: floa
     converter.set_reactive(wanted_var)
     run(converter, 1.0)
     assert (converter.ac_power_w, converter.reactive_var) == (pytest.approx(power_w), pytest.approx(var))
+
+
+def test_sag_leaves_reactive_power_only_what_the_current_still_carries() -> None:
+    """At 0.8 pu 1.1 pu of current make 440 kVA, that leave 266 kvar beside 350 kW and 209 kvar beside 387 kW."""
+    converter = running()
+    converter.set_power(387e3)
+    converter.set_reactive(-250e3)
+    run(converter, 1.0)
+    converter.meet_grid(0.8, 60.0)
+    run(converter, 0.1)
+    assert converter.reactive_var == pytest.approx(-209.35e3, rel=1e-4)
+    converter.meet_grid(0.0, 0.0)
+    converter.step(0.01)
+    assert (converter.ac_power_w, converter.reactive_var) == (0.0, 0.0)
 
 
 def test_active_power_goes_first_on_the_circle_of_apparent_power() -> None:
