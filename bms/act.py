@@ -27,8 +27,9 @@ class Actuators:
     def apply(self, decision: Decision, now_ns: int, *, refresh: bool, heard: bool) -> None:
         """`heard`: the converter spoke. Before, nothing is known that it should do: it may be making the grid."""
         sent = self.sent
-        if heard and (refresh or sent is None or (decision.power_w, decision.run) != (sent.power_w, sent.run)):
-            self._inverter.command(InverterCommand(decision.power_w, decision.run, now_ns + INVERTER_EXPIRY_NS))
+        if heard and (refresh or sent is None or _for_converter(decision) != _for_converter(sent)):
+            expires_ns = now_ns + INVERTER_EXPIRY_NS
+            self._inverter.command(InverterCommand(decision.power_w, decision.run, expires_ns, decision.reactive_var))
         changed = sent is None or decision.hold != sent.hold
         for index, rack in enumerate(self._racks):
             wanted = decision.contactors[index]
@@ -46,3 +47,7 @@ class Actuators:
             for rack, wanted in zip(self._racks, outputs, strict=True):
                 rack.outputs(OutputsCommand(*wanted, expires_ns=now_ns + OUTPUTS_EXPIRY_NS))
         self._outputs = outputs
+
+
+def _for_converter(decision: Decision) -> tuple[float, bool, float | None]:
+    return decision.power_w, decision.run, decision.reactive_var

@@ -15,7 +15,8 @@ class Contactors(NamedTuple):
 class Decision(NamedTuple):
     """Set-point (discharge positive), converter run, contactors and bleed per rack (None = no command).
     `hold`: contactors stay as they are if the gateway dies, since the converter makes the grid. `clipped_by` names the
-    last one who narrowed the wish (empty = nobody) and `clip_reason` why."""
+    last one who narrowed the wish (empty = nobody) and `clip_reason` why. `reactive_var` (injected positive): None = as
+    the converter does of its own."""
 
     power_w: float
     run: bool
@@ -24,3 +25,4 @@ class Decision(NamedTuple):
     clipped_by: str
     clip_reason: str
     hold: bool = False
+    reactive_var: float | None = None

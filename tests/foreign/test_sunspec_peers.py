@@ -74,6 +74,7 @@ def test_pysunspec2_reads_the_values_that_the_plant_has(sunspec):
     assert scaled(sunspec, 701, "Hz") == pytest.approx(59.98)
     assert scaled(sunspec, 701, "InvSt") == 3
     assert scaled(sunspec, 702, "WDisChaRteMaxRtg") == 500_000
+    assert (scaled(sunspec, 702, "VAMaxRtg"), scaled(sunspec, 702, "VarMaxAbsRtg")) == (560_000, 250_000)
     assert scaled(sunspec, 713, "SoC") == pytest.approx(55.3)
     assert scaled(sunspec, 714, "DCV", "Prt") == 1350.0
     assert scaled(sunspec, 714, "DCW", "Prt") == -123_400
@@ -95,6 +96,21 @@ def test_set_point_written_by_pysunspec2_takes_effect_and_reverts(sunspec):
     measurement.read()
     controls.read()
     assert (measurement.W.cvalue, controls.WSet.cvalue, controls.WSetRvrtRem.cvalue) == (0, 0, 0)
+
+
+def test_reactive_power_written_by_pysunspec2_takes_effect_with_its_sign_and_ends(sunspec):
+    controls, measurement = sunspec.models[704][0], sunspec.models[701][0]
+    for name, value in (("VarSetMod", 4), ("VarSetRvrtTms", 1), ("VarSetEnaRvrt", 0), ("VarSet", -30_300)):
+        controls.points[name].cvalue = value
+    controls.write()
+    controls.VarSetEna.cvalue = 1
+    controls.write()
+    measurement.read()
+    assert (measurement.Var.cvalue, measurement.VA.cvalue, measurement.LLV.cvalue) == (-30_300, 30_300, 396.4)
+    time.sleep(1.2)
+    measurement.read()
+    controls.read()
+    assert (measurement.Var.cvalue, controls.VarSetEna.cvalue) == (0, 0)
 
 
 def test_pysunspec2_reads_the_meter(served):
@@ -136,10 +152,11 @@ async def test_our_drivers_work_on_real_sockets(served):
     meter = SunSpecMeter(ModbusLink("127.0.0.1", served.meter_port, 1), meters.append)
     running = [asyncio.create_task(driver.run()) for driver in (inverter, meter)]
     await asyncio.sleep(0.5)
-    inverter.command(InverterCommand(-78_900.0, True, now_ns() + 2_000_000_000))
+    inverter.command(InverterCommand(-78_900.0, True, now_ns() + 2_000_000_000, 45_600.0))
     await asyncio.sleep(0.5)
     assert (inverters[-1].ac_power_w, inverters[-1].state) == (-78_900.0, InverterState.RUNNING)
     assert inverter.applied_power_w == -78_900.0
+    assert (inverters[-1].ac_reactive_var, inverter.applied_reactive_var) == (45_600.0, 45_600.0)
     assert meters[-1].power_w == -43_200.0
     for task in running:
         task.cancel()
