@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import sqrt
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -27,7 +28,7 @@ from hil_rigs.load_spec import LoadSpec
 SUNSPEC = "sunspec"
 PROFILE = {"min_length": 1, "max_length": 500}
 FOLDER = Path(__file__).parent / "rigs"
-GRID_PHASE_V = 231.0
+GRID_PHASE_V = 400.0 / sqrt(3.0)
 """Of the simulated grid."""
 
 

@@ -64,9 +64,10 @@ class _Phase(Enum):
 
 
 class TriggerShape:
-    """Full power on a threshold for `support_s`, then a fall at the trigger's rate. Armed again once that is over and
-    the frequency is back. A frequency that is beyond for less than `confirm_s` (a jump of the phase shows as one for
-    about 0.1 s) is none; what is under way goes on when the frequency is not known any more."""
+    """Full power on a threshold for `support_s` (after the time that it needs to be there), then a fall at the
+    trigger's rate. Armed again once that is over and the frequency is back. A frequency that is beyond for less than
+    `confirm_s` (a jump of the phase shows as one for about 0.1 s) is none; what is under way goes on when the
+    frequency is not known any more."""
 
     def __init__(self, trigger: Trigger, off_hz: float, support_s: float) -> None:
         self._trigger, self._off_hz, self._support_s = trigger, off_hz, support_s
@@ -84,7 +85,7 @@ class TriggerShape:
         self._for_s += dt_s
         if self._phase is _Phase.ARMED:
             self._watch(beyond)
-        elif self._phase is _Phase.SUPPORTING and self._for_s >= self._support_s - TIME_EPS_S:
+        elif self._phase is _Phase.SUPPORTING and self._for_s >= self._trigger.rise_s + self._support_s - TIME_EPS_S:
             self._phase = _Phase.FALLING
         if self._phase is _Phase.FALLING:
             self._fall(dt_s)

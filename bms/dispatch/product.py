@@ -46,6 +46,7 @@ class Trigger(Settings):
         Field(strict=False),
         about("s", "durations that a site may choose from, the first by default", min_length=1, max_length=8),
     ]
+    rise_s: Annotated[float, about("s", "what the power needs to be there; the support begins after it", ge=0, le=10)]
     confirm_s: Annotated[float, about("s", "beyond the threshold before it counts", ge=0, le=10)]
     deactivation_frac_per_s: Annotated[float, about("frac/s", "fall of the power after the support", gt=0, le=100)]
 

@@ -8,7 +8,7 @@ from pydantic import AfterValidator
 from bms.dispatch.energy_reserve import Contract, EnergyReserve
 from bms.dispatch.product import ProductFile, find_product, known_product
 from bms.dispatch.settings import ApplicationSettings
-from bms.dispatch.view import SiteView
+from bms.dispatch.view import PowerWindow
 from drivers.config.config_yaml import ConfigErrors
 from drivers.config.settings import Broken, about
 from drivers.config.shipped import UnknownNameError
@@ -59,7 +59,7 @@ class SoldProduct(ApplicationSettings):
 
 
 class Room(NamedTuple):
-    """Of what is sold, what the battery's limits leave room for at rest, and what is lacking; magnitudes in W."""
+    """Of what is sold, what those before it leave room for, and what is lacking; magnitudes in W."""
 
     charge_w: float
     discharge_w: float
@@ -67,10 +67,12 @@ class Room(NamedTuple):
     lacks_discharge_w: float
 
 
-def room_for(sold: SoldProduct, view: SiteView) -> Room:
-    """Nobody's power has to move where the limits are narrower than what is sold."""
-    charge_w = min(sold.charge_power_w, view.charge_power_w_limit)
-    discharge_w = min(sold.discharge_power_w, view.discharge_power_w_limit)
+def room_for(sold: SoldProduct, window: PowerWindow) -> Room:
+    """Around the power of the window that is nearest to rest: nobody has to move where the window is narrower than what
+    is sold, and the response stays inside it."""
+    rest_w = window.nearest_w(0.0)
+    charge_w = min(sold.charge_power_w, rest_w - window.power_w_min)
+    discharge_w = min(sold.discharge_power_w, window.power_w_max - rest_w)
     return Room(charge_w, discharge_w, sold.charge_power_w - charge_w, sold.discharge_power_w - discharge_w)
 
 

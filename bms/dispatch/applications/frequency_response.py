@@ -97,7 +97,7 @@ class FrequencyResponseApplication:
         near = off_hz is not None and abs(off_hz) <= self._product.recovery.off_hz_max
         baseline_w = self._energy.baseline_w(view, quiet=near and not self._shape.busy)
         low_w, high_w = self._energy.bounds_w(view)
-        room = self._room(response_w, view)
+        room = self._room(response_w, window)
         return Answer(
             power_w_min=low_w - room.charge_w,
             power_w_max=high_w + room.discharge_w,
@@ -141,10 +141,12 @@ class FrequencyResponseApplication:
         rated_va = view.apparent_power_va_max
         return max(settings.charge_power_w, settings.discharge_power_w) if isinf(rated_va) else rated_va
 
-    def _room(self, response_w: float, view: SiteView) -> Room:
+    def _room(self, response_w: float, window: PowerWindow) -> Room:
         if self._product.reserved:
-            return room_for(self._settings, view)
-        return Room(max(-response_w, 0.0), max(response_w, 0.0), 0.0, 0.0)
+            return room_for(self._settings, window)
+        rest_w = window.nearest_w(0.0)
+        charge_w = min(max(-response_w, 0.0), rest_w - window.power_w_min)
+        return Room(charge_w, min(max(response_w, 0.0), window.power_w_max - rest_w), 0.0, 0.0)
 
 
 def _shape(settings: FrequencyResponse, product: ProductFile, nominal_hz: float) -> Shape:

@@ -70,14 +70,14 @@ class ReactivePower(ApplicationSettings):
     response_time_s: Annotated[
         float,
         about("s", "open-loop response of volt-var, watt-var and a power factor: 90 % of a step after",
-              f"{CATEGORY_B}, table 8", ge=0, le=90),
-    ] = 5.0  # fmt: skip
+              f"{CATEGORY_B}, table 8: 5 s, less half a second for meter, tick and converter", ge=0, le=90),
+    ] = 4.5  # fmt: skip
     volt_watt: Annotated[
         bool, about("", "discharge is bounded from 1.06 pu of voltage on, to nothing at 1.1 pu", "off, as the standard")
     ] = False
     volt_watt_response_time_s: Annotated[
-        float, about("s", "open-loop response of volt-watt", f"{CATEGORY_B}, table 31", ge=0, le=60)
-    ] = 10.0
+        float, about("s", "open-loop response of volt-watt", f"{CATEGORY_B}, table 31: 10 s, likewise", ge=0, le=60)
+    ] = 9.5
 
     def broken_relations(self) -> Iterator[Broken]:
         for curve, axis in (("volt_var", "voltage_pu"), ("watt_var", "power_frac")):

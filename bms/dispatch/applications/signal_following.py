@@ -51,7 +51,7 @@ class SignalFollowingApplication:
         quiet = self._power_w == 0.0 or self._product.recovery.wait_s == 0.0
         baseline_w = self._energy.baseline_w(view, quiet=quiet)
         low_w, high_w = self._energy.bounds_w(view)
-        room = room_for(settings, view)
+        room = room_for(settings, window)
         return Answer(
             power_w_min=low_w - room.charge_w,
             power_w_max=high_w + room.discharge_w,
