@@ -20,8 +20,14 @@ Role = Literal[
     "command",
     "heartbeat",
     "reversion-time",
+    "loop-enable",
+    "loop-filter-time",
+    "loop-ramp",
+    "loop-gain",
+    "loop-charge-power-max",
+    "loop-discharge-power-max",
 ]
-Unit = Literal["W", "kW", "MW", "V", "kV", "mV", "A", "mA", "Hz", "mHz", "s", "ms"]
+Unit = Literal["W", "kW", "MW", "V", "kV", "mV", "A", "mA", "Hz", "mHz", "s", "ms", "W/s", "kW/s", "frac", "%"]
 Positive = Literal["discharge", "charge", "import", "export"]
 
 IN_SI: dict[Unit, float] = {
@@ -37,12 +43,18 @@ IN_SI: dict[Unit, float] = {
     "mHz": 1e-3,
     "s": 1.0,
     "ms": 1e-3,
+    "W/s": 1.0,
+    "kW/s": 1e3,
+    "frac": 1.0,
+    "%": 1e-2,
 }
 POWER: tuple[Unit, ...] = ("W", "kW", "MW")
 VOLTAGE: tuple[Unit, ...] = ("V", "kV", "mV")
 CURRENT: tuple[Unit, ...] = ("A", "mA")
 FREQUENCY: tuple[Unit, ...] = ("Hz", "mHz")
 TIME: tuple[Unit, ...] = ("s", "ms")
+RAMP: tuple[Unit, ...] = ("W/s", "kW/s")
+SHARE: tuple[Unit, ...] = ("frac", "%")
 RAW: tuple[Unit, ...] = ()
 
 
@@ -77,6 +89,21 @@ ROLES: dict[Role, RoleKind] = {
     "command": RoleKind(RAW, written=True, many=True),
     "heartbeat": RoleKind(RAW, written=True),
     "reversion-time": RoleKind(TIME, written=True),
+    "loop-enable": RoleKind(RAW, written=True),
+    "loop-filter-time": RoleKind(TIME, written=True),
+    "loop-ramp": RoleKind(RAMP, written=True),
+    "loop-gain": RoleKind(SHARE, written=True),
+    "loop-charge-power-max": RoleKind(POWER, written=True),
+    "loop-discharge-power-max": RoleKind(POWER, written=True),
 }
+LOOP: tuple[Role, ...] = (
+    "loop-filter-time",
+    "loop-ramp",
+    "loop-gain",
+    "loop-charge-power-max",
+    "loop-discharge-power-max",
+    "loop-enable",
+)
+"""A smoothing loop inside the converter, in the order in which it is told: it is enabled last. All or none."""
 FLAGS: tuple[Role, ...] = ("grid-connected", "remote-control")
 DIRECTIONS: dict[str, tuple[Positive, ...]] = {"inverter": ("discharge", "charge"), "meter": ("import", "export")}

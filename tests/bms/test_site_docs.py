@@ -11,6 +11,7 @@ from bms.site import (
     BatteryBus,
     CanBus,
     Controller,
+    ConverterLoop,
     CurrentSensor,
     FastLane,
     FaultSetting,
@@ -53,7 +54,8 @@ MAPPING_MODELS = [MappingFile, MappedVoltages, MappedTemperatures, MappedCurrent
 MAPPED = [(model, name, field) for model in MAPPING_MODELS for name, field in model.model_fields.items()]
 PAGE = (Path(__file__).parents[2] / "docs" / "site-file.md").read_text(encoding="utf-8")
 MODELS = [Site, Rack, FoxBms, CurrentSensor, InsulationMonitor, CanBus, InverterDevice, GridMeterDevice, BatteryBus,
-          Controller, Limits, Safety, FaultSetting, Precharge, Balancing, Tls, SerialPort, FastLane]  # fmt: skip
+          Controller, Limits, Safety, FaultSetting, Precharge, Balancing, Tls, SerialPort,
+          FastLane, ConverterLoop]  # fmt: skip
 FIELDS = [(model, name, field) for model in MODELS for name, field in model.model_fields.items()]
 
 

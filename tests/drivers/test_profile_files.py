@@ -171,7 +171,8 @@ WRONG = [
     ("role: command", "role: comand", "p.yaml:9:23: registers.3.role: unknown choice (got 'comand'), expected one of "
      "'ac-power', 'dc-power', 'dc-voltage', 'dc-current', 'frequency', 'voltage', 'state', 'alarms', 'grid-connected', "
      "'remote-control', 'charge-power-max', 'discharge-power-max', 'set-point', 'command', 'heartbeat', "
-     "'reversion-time'"),
+     "'reversion-time', 'loop-enable', 'loop-filter-time', 'loop-ramp', 'loop-gain', 'loop-charge-power-max', "
+     "'loop-discharge-power-max'"),
 ]  # fmt: skip
 
 
