@@ -8,6 +8,7 @@ from dataclasses import replace
 from bms.act import Actuators
 from bms.balance import Balancer
 from bms.battery import Battery, BatteryState
+from bms.converter_loop import ConverterLoop
 from bms.decision import Decision
 from bms.devices import OPENERS, Device, Openers
 from bms.dispatch.dispatch import NO_WISH, Dispatch, make_applications
@@ -108,6 +109,8 @@ class Controller:
         self._guard = Guard(hard_limits(limits, len(site.racks)))
         self._actuators = Actuators(self._inverter, self._racks)
         self._lane = self._open_lane()
+        loop = site.converter_loop
+        self._loop = None if loop is None else ConverterLoop(site, loop)
         self._watch, self._tick_delay_s = SmoothingWatch(), tick_delay_s(site)
         self._smoothing = SmoothingNow()
         self._battery_bus = open_battery_bus(site, sum(cell.capacity_ah for cell in self._cells), can_opener)
@@ -116,7 +119,8 @@ class Controller:
         self._limits = NOTHING
         self._bleed: tuple[Flags | None, ...] = (None,) * len(site.racks)
         self._soc_summary = summarise_soc(self._soc, [False] * len(site.racks))
-        lane = () if self._lane is None else self._lane.devices
+        lane: tuple[Device, ...] = () if self._lane is None else self._lane.devices
+        lane += () if self._loop is None else (self._loop.device,)
         modbus = [device for device in (self._inverter, self._meter, self._pv_meter, *lane) if device is not None]
         self.report = TickReporter(site, recorder, modbus, self._memory)
 
@@ -125,7 +129,10 @@ class Controller:
         self._memory.recall(self._soc, self._protection, now_ns())
         async with asyncio.TaskGroup() as tasks:
             maybe: list[Device | None] = [self._inverter, self._meter, self._pv_meter, *self._racks, self._battery_bus]
-            running = [tasks.create_task(device.run()) for device in (*maybe, self._lane) if device is not None]
+            own_loop = None if self._loop is None else self._loop.device
+            running = [
+                tasks.create_task(device.run()) for device in (*maybe, self._lane, own_loop) if device is not None
+            ]
             await self._tick_for_ever()
             self._memory.save(self._soc)
             for task in running:
@@ -197,6 +204,8 @@ class Controller:
         own = [*self._timing.conditions(at_ns, overruns), *bus_conditions(self._battery_bus)]
         if self._lane is not None:
             own += self._lane.conditions(at_ns)
+        if self._loop is not None:
+            own += self._loop.conditions(at_ns)
         protected = self._protection.step(image, summary, dt_s, self._battery.apart, own)
         self._battery.out_of_service = dict.fromkeys(protected.maintained, RackMode.MAINTENANCE)
         battery = self._battery.step(image, summary, protected, dt_s)
@@ -206,6 +215,8 @@ class Controller:
         decision = self._guard.step(image, self._decide(battery, protected), dt_s)
         if self._lane is not None:
             decision = self._hand_over(self._lane, decision, image, battery)
+        if self._loop is not None:
+            decision = self._leave_to(self._loop, decision, image, battery)
         if control:
             self._smoothing = self._say_smoothing(decision)
         self._actuators.apply(decision, at_ns, refresh=control, heard=image.inverter is not None)
@@ -240,6 +251,8 @@ class Controller:
         image = self._image.freeze(
             at_ns, self._inverter.rating, self._inverter.sent, decided.power_w if decided is not None else None
         )
+        if decided is not None and decided.by_loop:
+            return replace(image, commanded_power_w=None)  # its own loop moves it off its set-point
         if decided is None or not decided.by_lane or image.inverter is None:
             return image
         # The lane's set-points move faster than the converter is read: what counts is the one that it followed then.
@@ -310,6 +323,8 @@ class Controller:
     def _say_smoothing(self, decision: Decision) -> SmoothingNow:
         way = Way.NONE if self._wish.holding is None else Way.TICKS
         pace = None if self._lane is None else self._lane.pace
+        if self._loop is not None and self._loop.works:
+            way = Way.CONVERTER
         return SmoothingNow(
             way=Way.LANE if decision.by_lane else way,
             lane_age_s=math.nan if pace is None else pace.age_s,
@@ -332,6 +347,16 @@ class Controller:
             return decision
         power_w = lane.power_w if lane.power_w == lane.power_w else decision.power_w
         return decision._replace(power_w=power_w, by_lane=True)
+
+    def _leave_to(self, loop: ConverterLoop, decision: Decision, image: Image, battery: BatteryState) -> Decision:
+        """What the converter's own loop must not do itself, as long as it is on or may be."""
+        order = self._lane_order(decision, image, battery)
+        by_loop = loop.step(order, image.at_ns)
+        self._site_power.battery.follows = not by_loop
+        if order is None or not by_loop:
+            return decision
+        holding = order.holding
+        return decision._replace(power_w=order.within_w(holding.held.base_w + holding.response_w), by_loop=True)
 
     def _lane_order(self, decision: Decision, image: Image, battery: BatteryState) -> LaneOrder | None:
         """None where the tick keeps the set-point: no power flows, nobody holds the grid, or the guard stepped in."""

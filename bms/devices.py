@@ -16,6 +16,7 @@ from drivers.insulation.iso165c import Iso165c
 from drivers.inverters.described import DescribedInverter
 from drivers.inverters.described.device import open_device as open_described
 from drivers.inverters.driver import OpenDevice
+from drivers.inverters.own_loop import OwnLoop
 from drivers.inverters.set_points import SetPointWriter
 from drivers.inverters.sunspec import SunSpecInverter
 from drivers.inverters.sunspec.device import open_device as open_sunspec
@@ -84,6 +85,12 @@ def open_set_points(device: InverterDevice, on_done: Callable[[SentPower | None]
     else:
         opened = partial(open_sunspec, reversion_s=device.reversion_s)
     return SetPointWriter(device.open_link(), opened, on_done)
+
+
+def open_own_loop(device: InverterDevice, period_s: float) -> OwnLoop:
+    """The loop inside it, which the site's check has found in its profile."""
+    assert device.description is not None, "the settings were checked"
+    return OwnLoop(device.open_link(), device.description, period_s)
 
 
 def open_meter(device: GridMeterDevice, on_reading: Callable[[MeterReading], None]) -> Meter:

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, ValidationInfo
 from pydantic_core import PydanticCustomError
 
 from bms.site_applications import APPLICATIONS, Application
+from bms.site_converter_loop import ConverterLoop
 from bms.site_fast_lane import FastLane
 from bms.site_faults import FaultSetting
 from bms.site_limits import Balancing, Limits, Precharge
@@ -36,6 +37,7 @@ __all__ = [
     "CanBus",
     "ConfigErrors",
     "Controller",
+    "ConverterLoop",
     "CurrentSensor",
     "FastLane",
     "FaultSetting",
@@ -397,6 +399,9 @@ class SiteSettings(Settings):
     fast_lane: Annotated[
         FastLane | None, about("", "loop from meter to converter between two ticks", "the ticks alone")
     ] = None
+    converter_loop: Annotated[
+        ConverterLoop | None, about("", "smoothing loop inside the converter, used and verified", "the ticks alone")
+    ] = None
 
     def broken_relations(self) -> Iterator[Broken]:
         yield from self._broken_applications()
@@ -407,13 +412,18 @@ class SiteSettings(Settings):
         yield from self.below("balancing.temperature_degc_max", "limits.discharge_temperature_degc_max", equal=True)
 
     def _broken_fast_lane(self) -> Iterator[Broken]:
-        if self.fast_lane is None:
+        name = "fast_lane" if self.fast_lane is not None else "converter_loop"
+        if getattr(self, name) is None:
             return
         if not any(APPLICATIONS[application.kind].holds_grid for application in self.applications):
             holding = ", ".join(kind for kind, application in APPLICATIONS.items() if application.holds_grid)
             wrong = "no application holds the grid's power"
-            yield Broken(("fast_lane",), "a fast lane", wrong, f"one of {holding}", (("applications",),))
+            yield Broken((name,), "a mapping", wrong, f"one of {holding}", (("applications",),))
+        if self.fast_lane is None:
+            return
         yield from self.below("fast_lane.period_s", "controller.control_period_s")
+        if self.converter_loop is not None:
+            yield Broken(("converter_loop",), "a loop", "beside fast_lane", "one of both", (("fast_lane",),))
 
     def _broken_faults(self) -> Iterator[Broken]:
         first: dict[str, int] = {}
@@ -472,13 +482,16 @@ class Site(SiteSettings):
         return lines if self.pv_meter is None else {**lines, "pv_meter": self.pv_meter}
 
     def _shared_lines(self) -> Iterator[Broken]:
-        """The fast lane needs connections of its own."""
-        if self.fast_lane is None:
-            return
-        for name in ("inverter", "grid_meter"):
-            if self._lines()[name].serial is not None:
-                wrong, expected = "the fast lane needs a second connection to it", "a host, or no fast_lane"
-                yield Broken((name, "serial"), "a serial line", wrong, expected, (("fast_lane",),))
+        """What works between two ticks needs connections of its own."""
+        for who, names in (("fast_lane", ("inverter", "grid_meter")), ("converter_loop", ("inverter",))):
+            for name in names if getattr(self, who) is not None else ():
+                if self._lines()[name].serial is not None:
+                    wrong, expected = f"{who} needs a second connection to it", f"a host, or no {who}"
+                    yield Broken((name, "serial"), "a serial line", wrong, expected, ((who,),))
+        profile = self.inverter.description
+        if self.converter_loop is not None and (profile is None or not profile.has_loop):
+            wrong, expected = "the inverter's driver knows no loop inside it", "a profile with one"
+            yield Broken(("converter_loop",), "a mapping", wrong, expected, (("inverter", "profile"),))
 
     def _broken_supply(self) -> Iterator[Broken]:
         if self.inverter.supply == "link" and self.precharge.by == "inverter":

@@ -14,6 +14,7 @@ class Way(StrEnum):
     NONE = ""
     TICKS = "ticks"
     LANE = "fast-lane"
+    CONVERTER = "converter"
     REFUSED = "refused"
 
 

@@ -22,8 +22,8 @@ class InverterCommand:
     power_w: float
     run: bool
     expires_ns: int
-    set_point: bool = True
     reactive_var: float | None = None
+    set_point: bool = True
 
 
 @dataclass(frozen=True, slots=True)

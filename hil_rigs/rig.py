@@ -61,6 +61,12 @@ class PlantSpec(Settings):
     ] = "following"
     converter_supply: Annotated[Literal["aux", "link"], about("", "as in the site file", "as in the site file")] = "aux"
     inverter_power_w: Annotated[float, about("W", "rated power of the converter", gt=0, le=1e9)]
+    inverter_lag_s: Annotated[
+        float, about("s", "lag with which its power follows", "usual for grid-following PCS", gt=0, le=1)
+    ] = 0.03
+    step_s: Annotated[
+        float, about("s", "step of the plant, and of the truth: 10 ms or a whole part of it", ge=0.001, le=0.01)
+    ] = 0.01
     ambient_degc: Annotated[float, about("degC", "temperature around the racks", ge=-40, le=80)]
     fuse_a: Annotated[float, about("A", "rated current of each rack's main fuse", "twice a rack's", gt=0, le=1e5)] = 500
     inverter_profile: Annotated[
@@ -79,6 +85,8 @@ class PlantSpec(Settings):
     ] = 203
 
     def broken_relations(self) -> Iterator[Broken]:
+        if 10_000_000 % round(self.step_s * 1e9):
+            yield Broken(("step_s",), self.step_s, "10 ms are no whole number of it", "0.01, 0.005, 0.002 or 0.001")
         for name, kind in (("inverter_profile", "inverter"), ("meter_profile", "meter")):
             profile = getattr(self, name)
             if profile != SUNSPEC and find_profile(profile).kind != kind:

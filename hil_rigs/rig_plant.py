@@ -24,6 +24,7 @@ def plant_config(rig: RigFile, seed: int, load: LoadSpec | None = None) -> Plant
         load=load_config(load or rig.load),
         grid=grid_config(rig.grid),
         seed=seed,
+        lag_s=plant.inverter_lag_s,
     )
 
 

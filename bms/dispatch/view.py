@@ -85,10 +85,14 @@ class Answer:
 @dataclass(frozen=True, slots=True)
 class HeldGridPower:
     """The grid's power (import positive) that an application holds: `gain` times what is off it goes to the battery, 1
-    = all of it."""
+    = all of it. A loop that finds what to hold by itself filters the load with `filter_time_s` and moves by at most
+    `ramp_w_per_s`; `base_w` (discharge positive) comes on top, which brings the SoC back and keeps a cap."""
 
     grid_power_w: float
     gain: float = 1.0
+    filter_time_s: float = inf
+    ramp_w_per_s: float = inf
+    base_w: float = 0.0
 
 
 NO_ANSWER = Answer()

@@ -30,6 +30,8 @@ class BatteryPower:
     """
 
     def __init__(self, response_time_s: float) -> None:
+        self.follows = True
+        """Set-points say where it goes; without, only readings count (a converter that smooths by itself)."""
         self._response_ns = response_time_s * 1e9
         self._readings: deque[tuple[int, float]] = deque(maxlen=KEEP)
         self._sent: deque[tuple[int, float]] = deque(maxlen=KEEP)
@@ -46,6 +48,9 @@ class BatteryPower:
             self._readings.append((inverter.at_ns, inverter.ac_power_w))
         if inverter is not None and inverter.grid_forming:
             self._sent.clear()  # the load decides its power, not what was sent before
+        if not self.follows:
+            self._sent.clear()
+            return
         if sent is not None:
             self.note(sent)
 

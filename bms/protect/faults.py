@@ -335,6 +335,12 @@ FAULTS: dict[str, FaultKind] = {
             debounce_s=0.5, clear_s=5.0,
         ),
         _row(
+            "converter_loop_mismatch", Level.SYSTEM, Action.WARN,
+            "The smoothing loop inside the converter does not show the parameters that it was told: the ticks smooth.",
+            "Check the converter's firmware against its profile, and whether somebody else sets its loop.",
+            clear_s=5.0,
+        ),
+        _row(
             "controller_stalled", Level.SYSTEM, Action.WARN,
             "The controller stood still; nothing was protected meanwhile but by the devices themselves.",
             "Look at the gateway's log for a pause, a suspend or an overloaded disk.", clear_s=60.0,

@@ -11,7 +11,7 @@ from drivers.config.settings import Broken, Loc, about
 from drivers.config.shipped import Shipped
 from drivers.profiles.parts import FixedRating, Listens, Reverts, Silence, Step
 from drivers.profiles.registers import Register, WordOrder
-from drivers.profiles.roles import DIRECTIONS, RATING, REACTIVE_DIRECTIONS, ROLES, Role
+from drivers.profiles.roles import DIRECTIONS, LOOP, RATING, REACTIVE_DIRECTIONS, ROLES, Role
 from drivers.readings import InverterRating
 
 KINDS = {"inverter": "an inverter", "meter": "a meter"}
@@ -61,6 +61,11 @@ class Profile(Shipped):
         return None if self.limits is None else self.limits.rating
 
     @property
+    def has_loop(self) -> bool:
+        """It can smooth the grid's power by itself."""
+        return self.find("loop-enable") is not None
+
+    @property
     def reverts(self) -> bool:
         """It goes to 0 W by itself when nobody speaks to it any more."""
         return isinstance(self.silence, Reverts | Listens)
@@ -87,6 +92,7 @@ class Profile(Shipped):
     def broken_relations(self) -> Iterator[Broken]:
         yield from self._broken_names()
         yield from self._broken_roles()
+        yield from self._broken_loop()
         yield from self._broken_overlaps()
         if self.kind == "inverter":
             yield from self._broken_sequences()
@@ -131,6 +137,17 @@ class Profile(Shipped):
                 yield Broken(
                     ("registers",), "none", f"no register has role {role}", f"one with role {role}", (("kind",),)
                 )
+
+    def _broken_loop(self) -> Iterator[Broken]:
+        """Told and read back as a whole, and ended by the same silence as a set-point."""
+        for role in LOOP if any(self.find(role) is not None for role in LOOP) else ():
+            found = self.find(role)
+            if found is None:
+                wrong, expected = f"no register has role {role}", "all of a loop's roles, or none"
+                yield Broken(("registers",), "none", wrong, expected, self._each("role"))
+            elif not found.readable:
+                place: Loc = ("registers", self.registers.index(found), "function")
+                yield Broken(place, 0, f"role {role} is read back", "3", self._each("role"))
 
     def _broken_overlaps(self) -> Iterator[Broken]:
         """Two values of the same registers must be of one type: then they are parts of it, told apart by masks."""

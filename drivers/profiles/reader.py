@@ -10,13 +10,14 @@ from drivers.profiles.codec import (
     Registers,
     alarms_of,
     flag_of,
+    raw_of,
     read_plan,
     state_of,
     taken,
     value_of,
 )
 from drivers.profiles.profile import Profile
-from drivers.profiles.roles import RATING, SET_POINTS, Role
+from drivers.profiles.roles import LOOP, RATING, SET_POINTS, Role
 from drivers.readings import InverterState
 
 POLLED: dict[str, tuple[Role, ...]] = {
@@ -44,6 +45,8 @@ def read_plans(profile: Profile) -> dict[str, tuple[Block, ...]]:
     if profile.kind == "inverter":
         plans["each connection"] = RoleReader(profile, RATING).plan
         plans["read back"] = RoleReader(profile, SET_POINTS).plan
+        if profile.has_loop:
+            plans["own loop"] = RoleReader(profile, LOOP).plan
     return plans
 
 
@@ -85,6 +88,11 @@ class RoleValues:
             return register.sign * value_of(register, self._registers, self._order)
         except OutOfBounds as error:
             self._link.reject(str(error))
+
+    def raw(self, role: Role) -> float | None:
+        """As it stands in the register; None where there is none, or absent."""
+        register = self._fields.get(role)
+        return None if register is None else raw_of(register, self._registers, self._order)
 
     def state(self) -> InverterState:
         return state_of(self._fields["state"], self._registers, self._order)

@@ -26,10 +26,17 @@ Role = Literal[
     "command",
     "heartbeat",
     "reversion-time",
+    "loop-enable",
+    "loop-filter-time",
+    "loop-ramp",
+    "loop-gain",
+    "loop-charge-power-max",
+    "loop-discharge-power-max",
 ]
 Unit = Literal[
-    "W", "kW", "MW", "VA", "kVA", "MVA", "var", "kvar", "Mvar", "V", "kV", "mV", "A", "mA", "Hz", "mHz", "s", "ms"
-]
+    "W", "kW", "MW", "VA", "kVA", "MVA", "var", "kvar", "Mvar", "V", "kV", "mV", "A", "mA", "Hz", "mHz", "s", "ms",
+    "W/s", "kW/s", "frac", "%",
+]  # fmt: skip
 Positive = Literal["discharge", "charge", "import", "export", "injected", "absorbed"]
 NEGATIVE: frozenset[Positive | None] = frozenset({"charge", "export", "absorbed"})
 """Directions that are negative inside."""
@@ -53,6 +60,10 @@ IN_SI: dict[Unit, float] = {
     "mHz": 1e-3,
     "s": 1.0,
     "ms": 1e-3,
+    "W/s": 1.0,
+    "kW/s": 1e3,
+    "frac": 1.0,
+    "%": 1e-2,
 }
 POWER: tuple[Unit, ...] = ("W", "kW", "MW")
 APPARENT: tuple[Unit, ...] = ("VA", "kVA", "MVA")
@@ -61,6 +72,8 @@ VOLTAGE: tuple[Unit, ...] = ("V", "kV", "mV")
 CURRENT: tuple[Unit, ...] = ("A", "mA")
 FREQUENCY: tuple[Unit, ...] = ("Hz", "mHz")
 TIME: tuple[Unit, ...] = ("s", "ms")
+RAMP: tuple[Unit, ...] = ("W/s", "kW/s")
+SHARE: tuple[Unit, ...] = ("frac", "%")
 RAW: tuple[Unit, ...] = ()
 
 
@@ -102,7 +115,22 @@ ROLES: dict[Role, RoleKind] = {
     "command": RoleKind(RAW, written=True, many=True),
     "heartbeat": RoleKind(RAW, written=True),
     "reversion-time": RoleKind(TIME, written=True),
+    "loop-enable": RoleKind(RAW, written=True),
+    "loop-filter-time": RoleKind(TIME, written=True),
+    "loop-ramp": RoleKind(RAMP, written=True),
+    "loop-gain": RoleKind(SHARE, written=True),
+    "loop-charge-power-max": RoleKind(POWER, written=True),
+    "loop-discharge-power-max": RoleKind(POWER, written=True),
 }
+LOOP: tuple[Role, ...] = (
+    "loop-filter-time",
+    "loop-ramp",
+    "loop-gain",
+    "loop-charge-power-max",
+    "loop-discharge-power-max",
+    "loop-enable",
+)
+"""A smoothing loop inside the converter, in the order in which it is told: it is enabled last. All or none."""
 FLAGS: tuple[Role, ...] = ("grid-connected", "remote-control")
 DIRECTIONS: dict[str, tuple[Positive, ...]] = {"inverter": ("discharge", "charge"), "meter": ("import", "export")}
 REACTIVE_DIRECTIONS: tuple[Positive, ...] = ("injected", "absorbed")

@@ -6,7 +6,7 @@ from drivers.profiles import Profile
 from drivers.profiles.maps import MANUFACTURER_ALARM
 from drivers.profiles.parts import Listens, Reverts, Step
 from drivers.profiles.registers import Register
-from drivers.profiles.roles import SET_POINTS, Role
+from drivers.profiles.roles import LOOP, SET_POINTS, Role
 from drivers.readings import InverterState
 from hil_rigs.devices.described_registers import HOLDING, INPUT, DescribedRegisters
 from hil_rigs.devices.modbus_frames import DEVICE_FAILURE, ILLEGAL_VALUE, ModbusFault
@@ -100,6 +100,8 @@ class DescribedInverterDevice:
             self._take_set_point(register.role, register.sign * register.si(raw))
         if register.role == "command":
             self._operate(register)
+        if register.role in LOOP:
+            self._tell_loop()
         if register.role == "heartbeat" and changed and isinstance(silence, Listens):
             self._heard = True
             self._silence.restart(silence.time_s)
@@ -118,8 +120,19 @@ class DescribedInverterDevice:
 
     def _fall_silent(self) -> None:
         self._heard, self._power_w, self._reactive_var = False, 0.0, 0.0
-        self._registers.put({"set-point": 0.0, "reactive-set-point": 0.0})
+        self._registers.put({"set-point": 0.0, "reactive-set-point": 0.0, "loop-enable": 0.0})
+        self._tell_loop()
         self._apply()
+
+    def _tell_loop(self) -> None:
+        if not self._profile.has_loop:
+            return
+        loop = self._converter.loop
+        loop.enabled = self._value("loop-enable") != 0.0
+        loop.filter_time_s, loop.ramp_w_per_s = self._value("loop-filter-time"), self._value("loop-ramp")
+        loop.gain = self._value("loop-gain")
+        loop.charge_power_w_max = self._value("loop-charge-power-max")
+        loop.discharge_power_w_max = self._value("loop-discharge-power-max")
 
     def _apply(self) -> None:
         self._converter.set_power(self.set_power_w)

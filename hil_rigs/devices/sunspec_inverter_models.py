@@ -13,6 +13,7 @@ from typing import Protocol
 
 from drivers.sunspec.layout import load_layout
 from hil_rigs.devices.sunspec_map import ServedModel, Values, scale_exponent
+from hil_rigs.plant.smoothing_loop import SmoothingLoop
 
 GRID_VOLTAGE_V = 400.0
 """Nominal, line to line."""
@@ -103,6 +104,9 @@ class Converter(Protocol):
 
     @property
     def ac_voltage_pu(self) -> float: ...
+
+    @property
+    def loop(self) -> SmoothingLoop: ...
 
     def start(self) -> None: ...
 

@@ -64,6 +64,7 @@ class PlantConfig:
     load: LoadConfig = field(default_factory=LoadConfig)
     grid: GridConfig = field(default_factory=GridConfig)
     seed: int = 1
+    lag_s: float = 0.03
 
     def __post_init__(self) -> None:
         if self.racks < 1 or self.cells_in_series < 1:
@@ -91,7 +92,7 @@ def build_plant(config: PlantConfig) -> Plant:
     ]
     cell_nominal_v = float(np.interp(NOMINAL_SOC_FRAC, np.linspace(0, 1, len(parameters.ocv_v)), parameters.ocv_v))
     grid = build_grid(config.grid, np.random.default_rng(grid_seed))
-    link = parameters_for_link(config.cells_in_series * cell_nominal_v, config.rated_power_w)
+    link = parameters_for_link(config.cells_in_series * cell_nominal_v, config.rated_power_w, config.lag_s)
     load = build_load(config.load, np.random.default_rng(load_seed))
     return Plant(racks, ConverterPlant(link, grid.nominal_hz), load, config.ambient_degc, grid=grid)
 

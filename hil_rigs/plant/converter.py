@@ -7,6 +7,7 @@ from math import copysign, exp, sqrt
 
 from hil_rigs.plant.converter_alarm import ConverterAlarm as ConverterAlarm
 from hil_rigs.plant.ride_through import AcTerminals, RideThrough, RideThroughSettings
+from hil_rigs.plant.smoothing_loop import SmoothingLoop
 
 AC_CURRENT_PU_MAX = 1.1
 """Of rated: most that the power stage carries, so full power down to 0.91 pu of grid voltage."""
@@ -55,7 +56,7 @@ class ConverterParameters:
             raise ValueError("apparent power must be at least the rated power, and at least the reactive power")
 
 
-def parameters_for_link(nominal_v: float, rated_power_w: float) -> ConverterParameters:
+def parameters_for_link(nominal_v: float, rated_power_w: float, lag_s: float = 0.03) -> ConverterParameters:
     """A converter that fits a DC link of this nominal voltage: starts from 85 %, runs from 78 to 118 % (an LFP
     string's 2.5 to 3.75 V a cell), full power down to 85 %."""
     return ConverterParameters(
@@ -64,6 +65,7 @@ def parameters_for_link(nominal_v: float, rated_power_w: float) -> ConverterPara
         dc_voltage_v_min=0.78 * nominal_v,
         dc_voltage_v_max=1.18 * nominal_v,
         dc_current_a_max=1.03 * rated_power_w / (0.85 * nominal_v),
+        lag_s=lag_s,
     )
 
 
@@ -112,6 +114,8 @@ class ConverterPlant:
         self.feed_a = 0.0
         self.precharge: LinkPrecharge | None = None
         self.island: Island | None = None
+        self.loop = SmoothingLoop()
+        self._grid_w = 0.0
         self._starting_s = 0.0
         self._ac = AcTerminals(frequency_hz=frequency_hz)
         self._rides = RideThrough(parameters.ride_through, frequency_hz)
@@ -138,8 +142,9 @@ class ConverterPlant:
         """Per unit of nominal, at its AC terminals."""
         return self._ac.voltage_pu
 
-    def meet_grid(self, voltage_pu: float, frequency_hz: float, jump_deg: float = 0.0) -> None:
-        """The grid in the next step."""
+    def meet_grid(self, voltage_pu: float, frequency_hz: float, jump_deg: float = 0.0, power_w: float = 0.0) -> None:
+        """The grid in the next step, and what was drawn from it in the last (import positive)."""
+        self._grid_w = power_w
         self._ac = AcTerminals(voltage_pu, frequency_hz, jump_deg)
 
     def start(self) -> None:
@@ -184,7 +189,7 @@ class ConverterPlant:
         if self.state is ConverterState.STARTING:
             self._advance_start(dt_s)
         if self.state is ConverterState.RUNNING:
-            target_w = self._wanted_w() if self.runaway_w is None else self.runaway_w
+            target_w = self._wanted_w(dt_s) if self.runaway_w is None else self.runaway_w
             follow = 1.0 - exp(-dt_s / self.parameters.lag_s)
             self._deliver(self._limit(self.ac_power_w + follow * (target_w - self.ac_power_w)))
             target_var = self.target_reactive_var or 0.0
@@ -195,9 +200,10 @@ class ConverterPlant:
         if alarm is not None:
             self.trip(alarm)
 
-    def _wanted_w(self) -> float:
+    def _wanted_w(self, dt_s: float) -> float:
         if self.island is None:
-            return self.target_power_w
+            wanted_w = self.loop.wanted_w(self.target_power_w, self._grid_w, self.ac_power_w, dt_s)
+            return min(max(wanted_w, -self.parameters.rated_power_w), self.parameters.rated_power_w)
         cap_w, load_w = self.island.cap_w(), min(self.island.load_w(), self.parameters.rated_power_w)
         return load_w if cap_w is None else min(load_w, cap_w)
 

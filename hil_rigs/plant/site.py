@@ -113,7 +113,7 @@ class Plant:
         island = self.converter.island is not None
         self.grid.step(dt_s, 0.0 if island else self.grid_power_w)
         jump_deg = 0.0 if island else self.grid.jump_deg
-        self.converter.meet_grid(self.voltage_pu, self.measured_hz, jump_deg)
+        self.converter.meet_grid(self.voltage_pu, self.measured_hz, jump_deg, self.grid_power_w)
 
     def _count(self, dt_s: float, ac_power_w: float, dc_power_w: float) -> None:
         energies = self.energies

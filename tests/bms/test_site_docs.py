@@ -12,6 +12,7 @@ from bms.site import (
     BatteryBus,
     CanBus,
     Controller,
+    ConverterLoop,
     CurrentSensor,
     FastLane,
     FaultSetting,
@@ -62,7 +63,8 @@ FLEET_FIELDS = [
 ]
 PAGE = (Path(__file__).parents[2] / "docs" / "site-file.md").read_text(encoding="utf-8")
 MODELS = [Site, Rack, FoxBms, CurrentSensor, InsulationMonitor, CanBus, InverterDevice, GridMeterDevice, BatteryBus,
-          Controller, Limits, Safety, FaultSetting, Precharge, Balancing, Tls, SerialPort, FastLane]  # fmt: skip
+          Controller, Limits, Safety, FaultSetting, Precharge, Balancing, Tls, SerialPort,
+          FastLane, ConverterLoop]  # fmt: skip
 FIELDS = [(model, name, field) for model in MODELS for name, field in model.model_fields.items()]
 
 

@@ -188,7 +188,8 @@ WRONG = [
      "'ac-power', 'reactive-power', 'ac-voltage', 'dc-power', 'dc-voltage', 'dc-current', 'frequency', 'voltage', "
      "'state', 'alarms', 'grid-connected', 'remote-control', 'charge-power-max', 'discharge-power-max', "
      "'apparent-power-max', 'reactive-injected-max', 'reactive-absorbed-max', 'set-point', 'reactive-set-point', "
-     "'command', 'heartbeat', 'reversion-time'"),
+     "'command', 'heartbeat', 'reversion-time', 'loop-enable', 'loop-filter-time', 'loop-ramp', 'loop-gain', "
+     "'loop-charge-power-max', 'loop-discharge-power-max'"),
 ]  # fmt: skip
 
 

@@ -84,7 +84,7 @@ class GridSmoothingApplication:
         given_w = min(max(wish_w, low_w), high_w)
         if given_w != wish_w:
             self._target_w = ahead_w - given_w
-        held = HeldGridPower(self._target_w - (view.pv_power_w or 0.0))
+        held = self._held(view)
         return Answer(low_w, high_w, wish_w, firm=True, reason="SoC band", held=held)
 
     def reset(self) -> None:
@@ -104,6 +104,17 @@ class GridSmoothingApplication:
         step_w = settings.ramp_w_per_s_max * view.dt_s
         wanted_w = min(max(wanted_w, self._target_w - step_w), self._target_w + step_w)
         self._target_w = min(wanted_w, settings.grid_power_w_max)
+
+    def _held(self, view: SiteView) -> HeldGridPower:
+        settings = self._settings
+        base_w = -self._soc_return_w(view.soc_frac)
+        over_w = (self._filtered_w or 0.0) - base_w - settings.grid_power_w_max
+        return HeldGridPower(
+            grid_power_w=self._target_w - (view.pv_power_w or 0.0),
+            filter_time_s=settings.smoothing_time_s,
+            ramp_w_per_s=settings.ramp_w_per_s_max,
+            base_w=base_w + max(over_w, 0.0),
+        )
 
     def _soc_return_w(self, soc_frac: float) -> float:
         """Power that the grid gives (positive) to bring the SoC back; full at 10 % SoC away from the target."""
