@@ -253,7 +253,14 @@ class Controller:
             clipped_by = "limits"
             reason = limits.discharge_reason if wish.power_w > power_w else limits.charge_reason
         return Decision(
-            power_w, battery.run, battery.contactors, self._bleed, clipped_by, reason, hold=protected.forming
+            power_w,
+            battery.run,
+            battery.contactors,
+            self._bleed,
+            clipped_by,
+            reason,
+            hold=protected.forming,
+            reactive_var=wish.reactive_var if battery.power_allowed else None,
         )
 
     def _rack_states(self, image: Image, summary: Summary, battery: BatteryState) -> list[RackState]:
