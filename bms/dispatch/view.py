@@ -39,11 +39,18 @@ class SiteView:
     """Of the converter; bounds active and reactive power together."""
     inputs: Mapping[str, float] = field(default_factory=lambda: NO_INPUTS)
     """What others told the site, by name, as long as it has not expired."""
+    rated_power_w: float = inf
+    """Of the converter's active power, the larger direction."""
 
     @property
     def local_time(self) -> datetime | None:
         """The site's wall clock."""
         return None if self.utc_s is None else datetime.fromtimestamp(self.utc_s, self.zone)
+
+    @property
+    def base_power_w(self) -> float:
+        """What shares of rated active power refer to; infinite = not known."""
+        return min(self.rated_power_w, self.apparent_power_va_max)
 
     def reactive_var_max(self, power_w: float) -> float:
         """Reactive power that is left beside an active power, which goes first."""

@@ -10,7 +10,6 @@ from bms.dispatch.settings import ApplicationSettings
 from hil_rigs.comply.service import Order
 from hil_rigs.grid_spec import GridPoint, GridPoints
 from hil_rigs.run import simulate
-from hil_rigs.signals import SIGNALS
 
 Floats = NDArray[np.float64]
 
@@ -53,13 +52,13 @@ class Course:
 
 @dataclass(frozen=True, slots=True)
 class Driven:
-    """What the plant did, all [n]: battery power (discharge positive), and signals. `faults` of the site itself:
-    that the grid is off its range is the course."""
+    """What the plant did, all [n]: battery power (discharge positive) and reactive power (injected positive).
+    `faults` of the site itself: that the grid is off its range is the course."""
 
     time_s: Floats
     power_w: Floats
+    reactive_var: Floats
     faults: tuple[str, ...]
-    signals: dict[str, Floats]
 
     def over(self, leg: Leg) -> tuple[Floats, Floats]:
         """Time from the leg's start, and power, along it."""
@@ -88,11 +87,11 @@ def drive_points(
         duration_s=duration_s,
         load=order.load,
         adjust=lambda site: site.model_copy(update={"applications": tuple(applications)}),
-        signals=[name for name in ("frequency_hz", "voltage_pu", "reactive_power_var") if name in SIGNALS],
+        signals=["reactive_power_var"],
     )
     return Driven(
         time_s=outcome.curves.time_s,
         power_w=outcome.curves.battery_power_w,
         faults=tuple(trip.fault_id for trip in outcome.trips if not trip.fault_id.startswith("grid_")),
-        signals=dict(outcome.signals),
+        reactive_var=outcome.signals["reactive_power_var"],
     )

@@ -1,5 +1,7 @@
 """Reactive power: the curves of IEEE 1547-2018 (category B), a power factor, a number; volt-watt bounds; priorities."""
 
+from dataclasses import replace
+
 import pytest
 from pydantic import ValidationError
 
@@ -111,3 +113,12 @@ def test_unknown_rating_or_island_asks_for_nothing() -> None:
 def test_curve_that_turns_back_is_refused() -> None:
     with pytest.raises(ValidationError, match="not above the point before"):
         settings("volt-var", volt_var=[{"voltage_pu": 1.0, "var_frac": 0.1}, {"voltage_pu": 0.9, "var_frac": 0.0}])
+
+
+def test_vars_are_shares_of_apparent_power_and_watts_of_active_power() -> None:
+    seen = replace(view(0.92, rated_va=550e3), rated_power_w=500e3)
+    assert wish(settings("volt-var"), seen).reactive_var == pytest.approx(0.44 * 550e3)
+    bounded = settings("none", volt_watt=True, volt_watt_response_time_s=0.0)
+    assert wish(bounded, replace(seen, voltage_pu=1.08), sale_w=500e3).power_w == pytest.approx(250e3)
+    half = wish(settings("watt-var"), replace(seen, battery_power_w=375e3))
+    assert half.reactive_var == pytest.approx(-0.22 * 550e3)

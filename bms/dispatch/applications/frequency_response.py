@@ -138,8 +138,8 @@ class FrequencyResponseApplication:
         settings = self._settings
         if settings.base_power_w is not None:
             return settings.base_power_w
-        rated_va = view.apparent_power_va_max
-        return max(settings.charge_power_w, settings.discharge_power_w) if isinf(rated_va) else rated_va
+        rated_w = view.base_power_w
+        return max(settings.charge_power_w, settings.discharge_power_w) if isinf(rated_w) else rated_w
 
     def _room(self, response_w: float, window: PowerWindow) -> Room:
         if self._product.reserved:

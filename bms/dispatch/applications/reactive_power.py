@@ -22,14 +22,14 @@ class VarPoint(Settings):
     """One point of a volt-var curve."""
 
     voltage_pu: Annotated[float, about("", "per unit of nominal", ge=0.5, le=1.5)]
-    var_frac: Annotated[float, about("", "of the converter's rating, injected positive", ge=-1, le=1)]
+    var_frac: Annotated[float, about("", "of the converter's apparent power, injected positive", ge=-1, le=1)]
 
 
 class WattPoint(Settings):
     """One point of a watt-var curve."""
 
-    power_frac: Annotated[float, about("", "of the converter's rating, discharge positive", ge=-1, le=1)]
-    var_frac: Annotated[float, about("", "of the converter's rating, injected positive", ge=-1, le=1)]
+    power_frac: Annotated[float, about("", "of the converter's active power, discharge positive", ge=-1, le=1)]
+    var_frac: Annotated[float, about("", "of the converter's apparent power, injected positive", ge=-1, le=1)]
 
 
 VOLT_VAR = tuple(
@@ -121,27 +121,25 @@ class ReactivePowerApplication:
             return settings.fixed_var
         if settings.mode == "power-factor":
             wanted_var = self._at_power_factor_var(view.battery_power_w)
-        elif isinf(rated_va):
-            wanted_var = 0.0
         else:
-            wanted_var = self._frac(view, rated_va) * rated_va
+            wanted_var = 0.0 if isinf(rated_va) else self._frac(view) * rated_va
         return self._lag.follow(wanted_var, view.dt_s)
 
-    def _frac(self, view: SiteView, rated_va: float) -> float:
+    def _frac(self, view: SiteView) -> float:
         if self._settings.mode == "volt-var":
             return 0.0 if view.voltage_pu is None else self._volt_var.at(view.voltage_pu)
-        return 0.0 if view.battery_power_w is None else self._watt_var.at(view.battery_power_w / rated_va)
+        return 0.0 if view.battery_power_w is None else self._watt_var.at(view.battery_power_w / view.base_power_w)
 
     def _at_power_factor_var(self, power_w: float | None) -> float:
         sign = 1.0 if self._settings.excitation == "injecting" else -1.0
         return sign * abs(power_w or 0.0) * tan(acos(self._settings.power_factor))
 
     def _power_w_max(self, view: SiteView) -> float:
-        if not self._settings.volt_watt or isinf(view.apparent_power_va_max):
+        if not self._settings.volt_watt or isinf(view.base_power_w):
             return inf
         if view.voltage_pu is not None:
             self._watt_frac = self._watt_lag.follow(self._volt_watt.at(view.voltage_pu), view.dt_s)
-        return self._watt_frac * view.apparent_power_va_max
+        return self._watt_frac * view.base_power_w
 
 
 APPLICATION = ApplicationKind(ReactivePower, ReactivePowerApplication)
