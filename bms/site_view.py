@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 
 from bms.dispatch.view import NO_INPUTS, SiteView
 from bms.estimate.site_power import SitePowers
+from bms.estimate.smoothing_watch import NOT_MEASURED, Smoothed
 from bms.image import Image
 from bms.protect.limits import PowerLimits
 from bms.site import Site
@@ -36,6 +37,7 @@ class SiteViews:
         *,
         islanded: bool,
         inputs: Mapping[str, float] = NO_INPUTS,
+        smoothed: Smoothed = NOT_MEASURED,
     ) -> SiteView:
         rating, meter = image.rating, image.meter
         heard = meter is not None and image.at_ns - meter.at_ns <= self._limits.meter_age_s_max * 1e9
@@ -60,6 +62,7 @@ class SiteViews:
             if rating is not None and rating.known
             else float("inf"),
             inputs=inputs,
+            smoothed=smoothed,
         )
 
 

@@ -61,7 +61,12 @@ COLUMNS = (
     Column("transactions_lost", "int64", "1", "Modbus transactions unanswered or failed since start"),
     Column("asked_by", "string", "", "applications whose power it is, joined by +; null = none asked"),
     Column("unmet", "string", "", "who misses how much of its bounds and who holds it, joined by ;; null = nobody"),
-    Column("smoothing_way", "string", "", "who smooths the grid's power: ticks, fast-lane, converter; null = nobody"),
+    Column(
+        "smoothing_way",
+        "string",
+        "",
+        "who smooths: ticks, fast-lane, converter, refused; null = nobody",
+    ),
     Column("lane_age_ms", "float64", "ms", "a tenth of the fast lane's set-points came later after their reading"),
     Column("lane_jitter_ms", "float64", "ms", "a tenth of the fast lane's readings was further off its period"),
     Column("load_range_w_5s", "float64", "W", "largest range of the load within 5 s over the last 20 s"),
