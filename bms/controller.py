@@ -26,6 +26,7 @@ from bms.north.battery_word import SiteNow
 from bms.protect.faults import MAINTENANCE
 from bms.protect.limits import NOTHING, PowerLimiter, RackState
 from bms.protect.protection import ActiveFault, Protected, Protection
+from bms.protect.safety_inputs import said
 from bms.protect.timing import TimingWatch
 from bms.rack import RackMode
 from bms.record import Recorder
@@ -206,6 +207,8 @@ class Controller:
             own += self._lane.conditions(at_ns)
         if self._loop is not None:
             own += self._loop.conditions(at_ns)
+        if self._wish.refused:
+            own.append(said("smoothing_refused", self._wish.refused))
         protected = self._protection.step(image, summary, dt_s, self._battery.apart, own)
         self._battery.out_of_service = dict.fromkeys(protected.maintained, RackMode.MAINTENANCE)
         battery = self._battery.step(image, summary, protected, dt_s)
@@ -280,6 +283,7 @@ class Controller:
                 elapsed_s,
                 islanded=protected.forming,
                 inputs=self.inputs.at(image.at_ns),
+                smoothed=self._watch.smoothed,
             )
             self._wish = self._dispatch.step(view, self._limits.charge_reason, self._limits.discharge_reason)
         else:
@@ -323,12 +327,16 @@ class Controller:
             return
         holding, delay_s = self._wish.holding, self._tick_delay_s
         alone = holding is None or holding.response_w == 0.0
-        if self._smoothing.way is Way.LANE:
+        if self._lane is not None and self._lane.has_set_point:
             delay_s = lane_delay_s(self.site)
+        elif self._loop is not None and self._loop.works:
+            delay_s = self.site.inverter.response_time_s
         self._watch.see(image.meter.at_ns, powers.load_w, powers.grid_w if alone else None, delay_s)
 
     def _say_smoothing(self, decision: Decision) -> SmoothingNow:
         way = Way.NONE if self._wish.holding is None else Way.TICKS
+        if self._wish.refused and way is Way.NONE:
+            way = Way.REFUSED
         pace = None if self._lane is None else self._lane.pace
         if self._loop is not None and self._loop.works:
             way = Way.CONVERTER

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 from bms.dispatch.view import NO_INPUTS, SiteView
 from bms.estimate.site_power import SitePowers
+from bms.estimate.smoothing_watch import NOT_MEASURED, Smoothed
 from bms.image import Image
 from bms.protect.limits import PowerLimits
 from bms.site import Site
@@ -38,6 +39,7 @@ class SiteViews:
         *,
         islanded: bool,
         inputs: Mapping[str, float] = NO_INPUTS,
+        smoothed: Smoothed = NOT_MEASURED,
     ) -> SiteView:
         rating, meter = image.rating, image.meter
         heard = meter is not None and image.at_ns - meter.at_ns <= self._limits.meter_age_s_max * 1e9
@@ -61,6 +63,7 @@ class SiteViews:
             apparent_power_va_max=_apparent_va(rating),
             inputs=inputs,
             rated_power_w=_rated_w(rating),
+            smoothed=smoothed,
         )
 
 

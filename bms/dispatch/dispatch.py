@@ -51,6 +51,8 @@ class Wish:
     reactive_var: float | None = None
     pv_power_w_max: float | None = None
     holding: Holding | None = None
+    refused: str = ""
+    """Why smoothing holds back, by what the site measures."""
 
 
 NO_WISH = Wish(0.0, 0.0, "", "")
@@ -94,11 +96,14 @@ class _Round:
         self._reactive_var: float | None = None
         self._pv_power_w_max: float | None = None
         self._held: tuple[HeldGridPower, PowerWindow] | None = None
+        self._refused = ""
 
     def take(self, name: str, answer: Answer) -> None:
         """Narrow by one application's answer."""
         self._bound(name, answer)
         self._keep_room(name, answer)
+        if answer.held is not None:
+            self._refused = answer.held.refused
         if answer.request_w is not None:
             if self._request_w is None:
                 self._request_w = answer.request_w
@@ -158,6 +163,7 @@ class _Round:
             reactive_var=reactive_var,
             pv_power_w_max=self._pv_power_w_max,
             holding=self._holding(),
+            refused=self._refused,
         )
 
     def _holding(self) -> Holding | None:

@@ -7,6 +7,8 @@ from math import inf, sqrt
 from types import MappingProxyType
 from typing import Protocol
 
+from bms.estimate.smoothing_watch import NOT_MEASURED, Smoothed
+
 NO_INPUTS: Mapping[str, float] = MappingProxyType({})
 
 
@@ -41,6 +43,8 @@ class SiteView:
     """What others told the site, by name, as long as it has not expired."""
     rated_power_w: float = inf
     """Of the converter's active power, the larger direction."""
+    smoothed: Smoothed = NOT_MEASURED
+    """What smoothing makes of the load here."""
 
     @property
     def local_time(self) -> datetime | None:
@@ -93,13 +97,15 @@ class Answer:
 class HeldGridPower:
     """The grid's power (import positive) that an application holds: `gain` times what is off it goes to the battery, 1
     = all of it. A loop that finds what to hold by itself filters the load with `filter_time_s` and moves by at most
-    `ramp_w_per_s`; `base_w` (discharge positive) comes on top, which brings the SoC back and keeps a cap."""
+    `ramp_w_per_s`; `base_w` (discharge positive) comes on top, which brings the SoC back and keeps a cap. `refused`
+    says why the gain is below 1; with gain 0 nothing is asked for."""
 
     grid_power_w: float
     gain: float = 1.0
     filter_time_s: float = inf
     ramp_w_per_s: float = inf
     base_w: float = 0.0
+    refused: str = ""
 
 
 NO_ANSWER = Answer()

@@ -341,6 +341,12 @@ FAULTS: dict[str, FaultKind] = {
             clear_s=5.0,
         ),
         _row(
+            "smoothing_refused", Level.SYSTEM, Action.WARN,
+            "Smoothing leaves the grid worse than no battery would, by what this site measures: it holds back.",
+            "The loop is too slow for this load: use fast_lane or converter_loop, shorter periods, or smoothing in the "
+            "servers.", clear_s=5.0,
+        ),
+        _row(
             "controller_stalled", Level.SYSTEM, Action.WARN,
             "The controller stood still; nothing was protected meanwhile but by the devices themselves.",
             "Look at the gateway's log for a pause, a suspend or an overloaded disk.", clear_s=60.0,

@@ -66,7 +66,7 @@ COLUMNS = (
     Column("converter_run", "int64", "1", "1 = the converter was told to run, 0 = to stop"),
     Column("contactors", "string", "", "told to each rack: main, precharge, both, open, or - = nothing; with commas"),
     Column("wanted", "int64", "1", "1 = the site is to work, 0 = it was told to stop in order"),
-    Column("smoothing_way", "string", "", "who smooths the grid's power: ticks, fast-lane, converter; null = nobody"),
+    Column("smoothing_way", "string", "", "who smooths: ticks, fast-lane, converter, refused; null = nobody"),
     Column("lane_age_ms", "float64", "ms", "a tenth of the fast lane's set-points came later after their reading"),
     Column("lane_jitter_ms", "float64", "ms", "a tenth of the fast lane's readings was further off its period"),
     Column("load_range_w_5s", "float64", "W", "largest range of the load within 5 s over the last 20 s"),

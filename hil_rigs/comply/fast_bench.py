@@ -17,6 +17,7 @@ from bms.dispatch.applications.grid_smoothing import GridSmoothing
 from bms.dispatch.dispatch import NO_WISH, Dispatch, make_applications
 from bms.dispatch.view import SiteView
 from bms.estimate.site_power import SitePower
+from bms.estimate.smoothing_watch import SmoothingWatch
 from bms.image import Image
 from bms.lane_law import LaneLaw, LaneOrder
 from drivers.readings import InverterReading, InverterState, MeterReading, SentPower
@@ -76,6 +77,15 @@ def run_fast(site: FastSite) -> FastCurves:
     return FastCurves(time_s, site.load_w, site.load_w - battery_w, battery_w, run.soc_frac)
 
 
+def _delay_s(site: FastSite) -> float:
+    """As bms/smoothing_way.py counts it."""
+    if site.smoother is Smoother.LANE:
+        return site.lane_period_s / 2.0 + (READ_NS + WRITE_NS) / 1e9
+    if site.smoother is Smoother.CONVERTER:
+        return site.lag_s
+    return (site.control_period_s + site.meter_period_s) / 2.0 + site.lag_s
+
+
 class _Run:
     def __init__(self, site: FastSite) -> None:
         self._site = site
@@ -84,6 +94,7 @@ class _Run:
         self._power = SitePower(0.5, 1.0, site.lag_s)
         self._power.battery.follows = site.smoother is not Smoother.CONVERTER
         self._law = LaneLaw(site.lag_s, site.lane_period_s, self._power.battery)
+        self._watch, self._delay_s = SmoothingWatch(), _delay_s(site)
         self._loop = SmoothingLoop()
         self._loop.charge_power_w_max = self._loop.discharge_power_w_max = site.power_w_max
         self._wish = NO_WISH
@@ -153,6 +164,8 @@ class _Run:
     def _tick(self) -> None:
         image = Image(self._at_ns, (), self._inverter, None, self._meter, self._sent)
         powers = self._power.see(image)
+        if self._meter is not None:
+            self._watch.see(self._meter.at_ns, powers.load_w, powers.grid_w, self._delay_s)
         if self._at_ns % self._control_ns or powers.load_w is None:
             return
         view = SiteView(
@@ -164,6 +177,7 @@ class _Run:
             charge_power_w_limit=self._site.power_w_max,
             discharge_power_w_limit=self._site.power_w_max,
             energy_capacity_wh=self._site.energy_wh,
+            smoothed=self._watch.smoothed,
         )
         self._wish = self._dispatch.step(view, "power", "power")
         self._act()

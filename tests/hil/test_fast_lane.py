@@ -18,8 +18,9 @@ from bms.site import Site
 from drivers.clock import now_ns
 from drivers.readings import InverterReading
 from hil_rigs.bench import Bench
-from hil_rigs.load_spec import ConstantPower
+from hil_rigs.load_spec import AiTraining, ConstantPower
 from hil_rigs.rig import find_rig, make_site
+from hil_rigs.run import simulate
 from hil_rigs.world import run_virtual
 from tests.hil.live_rig import Live, run_live
 
@@ -273,3 +274,18 @@ def test_lane_that_is_unfit_leaves_smoothing_to_the_ticks() -> None:
         assert rig.active == []
 
     run_live(test, lambda site: site.model_copy(update={"fast_lane": SETTINGS.model_copy(update={"rest_s": 1.0})}))()
+
+
+def test_ticks_that_make_the_grid_worse_are_refused_and_say_so() -> None:
+    """Ticks of 1 s on raw steps of AI training: after 20 s of measuring the battery rests, and the fault says why."""
+    raw = AiTraining(kind="ai-training", rated_power_w=500e3)
+
+    def slow(site: Site) -> Site:
+        return site.model_copy(update={"controller": site.controller.model_copy(update={"control_period_s": 1.0})})
+
+    outcome = simulate(find_rig("demo"), seed=5, duration_s=45.0, load=raw, adjust=slow)
+    (trip,) = outcome.trips
+    assert trip.fault_id == "smoothing_refused"
+    assert trip.detail.startswith("a battery 555 ms late would leave ")
+    assert outcome.recorder.table()["smoothing_way"].to_pylist()[-200] == "refused"
+    assert outcome.end.battery_power_w_max < 5e3
