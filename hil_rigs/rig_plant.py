@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from hil_rigs.load_spec import AiTraining, ConstantPower, LoadSpec
+from hil_rigs.load_spec import AiTraining, ConstantPower, LoadFmu, LoadSpec
 from hil_rigs.plant.ai_load import GpuSmoothing
 from hil_rigs.plant.build import LoadConfig, PlantConfig
 from hil_rigs.rig import RigFile
@@ -32,4 +32,6 @@ def load_config(load: LoadSpec) -> LoadConfig:
         return LoadConfig(kind=load.kind, rated_power_w=load.rated_power_w, scale=load.scale, smoothing=gpu)
     if isinstance(load, ConstantPower):
         return LoadConfig(kind=load.kind, rated_power_w=load.rated_power_w, scale=load.scale)
+    if isinstance(load, LoadFmu):
+        return LoadConfig(kind=load.kind, path=Path(load.path), rated_power_w=load.power_w_max, scale=load.scale)
     return LoadConfig(kind=load.kind, path=Path(load.path), run=load.run, scale=load.scale)
