@@ -118,7 +118,8 @@ BROKEN = [
     (
         "kind: constant",
         "kind: constent",
-        "mine.yaml:5:14: load.kind: unknown choice (got 'constent'), expected one of 'ai-training', 'constant', 'file', 'fmu'",
+        "mine.yaml:5:14: load.kind: unknown choice (got 'constent'), "
+        "expected one of 'ai-training', 'constant', 'file', 'fmu'",
     ),
     (
         "kind: constant, ",
