@@ -43,9 +43,10 @@ def _bad_input() -> tuple[type[Exception], ...]:
     from hil_rigs.identify.runs import IdentifyError
     from hil_rigs.plant.load_file import LoadFileError
     from hil_rigs.run_command import RunError
+    from hil_rigs.validate.solve import MissingExtraError
 
     return (ConfigErrors, RecordError, FaultSyntaxError, UnknownTargetError, LoadFileError, UnknownNameError, RunError,
-            EvaluateError, IdentifyError, LogError, ComplyError)  # fmt: skip
+            EvaluateError, IdentifyError, LogError, ComplyError, MissingExtraError)  # fmt: skip
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -68,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_bench(commands)
     _add_latency(commands)
     _add_balance(commands)
+    _add_validate_plant(commands)
     for name, does, says in (
         ("rigs", _rigs, "list the shipped rigs"),
         ("scenarios", _scenarios, "list the shipped scenarios"),
@@ -227,6 +229,14 @@ def _add_balance(commands: Any) -> None:
     balance.add_argument("--first", metavar="K", type=_seed, default=1, help="first seed (default: 1)")
     _add_json(balance)
     balance.set_defaults(does=_balance)
+
+
+def _add_validate_plant(commands: Any) -> None:
+    validate = commands.add_parser("validate-plant", help="the plant's cells against PyBaMM's",
+                                   description=_validate_plant.__doc__)  # fmt: skip
+    validate.add_argument("--markdown", metavar="FILE", type=Path, help="write the page docs/plant.md anew")
+    _add_json(validate)
+    validate.set_defaults(does=_validate_plant)
 
 
 def _add_latency(commands: Any) -> None:
@@ -404,6 +414,14 @@ def _balance(arguments: argparse.Namespace) -> int:
     from hil_rigs.balancing.command import balance
 
     return balance(arguments)
+
+
+def _validate_plant(arguments: argparse.Namespace) -> int:
+    """Solve one equivalent circuit with the plant's cell and with PyBaMM on common profiles and compare voltage, charge
+    and energy. Exit status 1 when a bound is missed. Needs PyBaMM: pip install 'cellward[validation]'."""
+    from hil_rigs.validate.command import validate_plant
+
+    return validate_plant(arguments)
 
 
 def _latency(arguments: argparse.Namespace) -> int:

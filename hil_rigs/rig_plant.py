@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from hil_rigs.grid_spec import GridPoints, GridSpec, NoiseSpec, SmallNetwork, SteadyGrid
-from hil_rigs.load_spec import AiTraining, ConstantPower, LoadSpec
+from hil_rigs.load_spec import AiTraining, ConstantPower, LoadFmu, LoadSpec
 from hil_rigs.plant.ai_load import GpuSmoothing
 from hil_rigs.plant.build import GridConfig, LoadConfig, PlantConfig
 from hil_rigs.plant.grid import GridNoise, NetworkParameters
@@ -36,6 +36,8 @@ def load_config(load: LoadSpec) -> LoadConfig:
         return LoadConfig(kind=load.kind, rated_power_w=load.rated_power_w, scale=load.scale, smoothing=gpu)
     if isinstance(load, ConstantPower):
         return LoadConfig(kind=load.kind, rated_power_w=load.rated_power_w, scale=load.scale)
+    if isinstance(load, LoadFmu):
+        return LoadConfig(kind=load.kind, path=Path(load.path), rated_power_w=load.power_w_max, scale=load.scale)
     return LoadConfig(kind=load.kind, path=Path(load.path), run=load.run, scale=load.scale)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from hil_rigs.plant.ai_load import AiJitter, AiTrainingLoad, GpuSmoothing
 from hil_rigs.plant.converter import ConverterPlant, parameters_for_link
+from hil_rigs.plant.fmu_load import FmuLoad
 from hil_rigs.plant.grid import Grid, GridNoise, GridProfile, GridSource, Network, NetworkParameters, constant_grid
 from hil_rigs.plant.load import ConstantLoad, Load, load_profile
 from hil_rigs.plant.load_file import read_columns
@@ -23,9 +24,9 @@ NOMINAL_SOC_FRAC = 0.1
 @dataclass(frozen=True, slots=True)
 class LoadConfig:
     """`ai-training` uses `rated_power_w`, `smoothing`, `jitter`; `constant` uses `rated_power_w`; `file` uses `path`
-    and `run`. `scale` multiplies all of them."""
+    and `run`; `fmu` uses `path`, and `rated_power_w` as the most that it may say. `scale` multiplies all of them."""
 
-    kind: Literal["ai-training", "constant", "file"] = "ai-training"
+    kind: Literal["ai-training", "constant", "file", "fmu"] = "ai-training"
     rated_power_w: float = 1.5e6
     scale: float = 1.0
     smoothing: GpuSmoothing | None = None
@@ -118,13 +119,15 @@ def _grid_source(config: GridConfig) -> GridSource:
 
 
 def build_load(config: LoadConfig, rng: np.random.Generator) -> Load:
-    """ValueError if the kind is unknown or a `file` has no path; LoadFileError for what is wrong in the file."""
+    """ValueError if the kind is unknown or one of a file has no path; LoadFileError for what is wrong in the file."""
     if config.kind == "ai-training":
         return AiTrainingLoad(config.rated_power_w * config.scale, rng, config.smoothing, config.jitter)
     if config.kind == "constant":
         return ConstantLoad(config.rated_power_w * config.scale)
-    if config.kind == "file":
+    if config.kind in ("file", "fmu"):
         if config.path is None:
-            raise ValueError("a load of kind file needs a path")
+            raise ValueError(f"a load of kind {config.kind} needs a path")
+        if config.kind == "fmu":
+            return FmuLoad(config.path, config.rated_power_w, config.scale)
         return load_profile(config.path, config.scale, config.run)
-    raise ValueError(f"unknown kind of load {config.kind!r}, expected ai-training, constant or file")
+    raise ValueError(f"unknown kind of load {config.kind!r}, expected ai-training, constant, file or fmu")

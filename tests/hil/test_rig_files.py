@@ -118,12 +118,13 @@ BROKEN = [
     (
         "kind: constant",
         "kind: constent",
-        "mine.yaml:5:14: load.kind: unknown choice (got 'constent'), expected one of 'ai-training', 'constant', 'file'",
+        "mine.yaml:5:14: load.kind: unknown choice (got 'constent'), "
+        "expected one of 'ai-training', 'constant', 'file', 'fmu'",
     ),
     (
         "kind: constant, ",
         "",
-        "mine.yaml:5:1: load.kind: missing (got nothing), expected one of 'ai-training', 'constant', 'file'",
+        "mine.yaml:5:1: load.kind: missing (got nothing), expected one of 'ai-training', 'constant', 'file', 'fmu'",
     ),
     (
         "kind: constant, rated_power_w: 2e3",
