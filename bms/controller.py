@@ -8,8 +8,7 @@ from bms.balance import Balancer
 from bms.battery import Battery, BatteryState
 from bms.decision import Decision
 from bms.devices import Device, open_inverter, open_meter, open_rack
-from bms.dispatch.dispatch import Dispatch, Wish
-from bms.dispatch.view import SiteView
+from bms.dispatch.dispatch import NO_WISH, Dispatch, make_applications
 from bms.estimate.held_current import HeldCurrent
 from bms.estimate.site_power import SitePower, SitePowers
 from bms.estimate.soc import RackSoc, summarise_soc
@@ -24,6 +23,7 @@ from bms.protect.timing import TimingWatch
 from bms.rack import RackMode
 from bms.record import Recorder
 from bms.site import Limits, Site
+from bms.site_view import SiteViews, StoredEnergy
 from bms.state.maintain import ASKED
 from bms.state.memory import SiteMemory, forgetful
 from bms.state.wall_time import WallClock
@@ -40,8 +40,6 @@ LATE_IO_S = 0.005
 
 STOP_WAIT_S = 15.0
 """Longest orderly stop: zero power, converter stop, contactors open."""
-
-NO_WISH = Wish(0.0, 0.0, "", "")
 
 
 class Controller:
@@ -70,7 +68,9 @@ class Controller:
         self._image = ProcessImage([rack.reading for rack in self._racks])
         self._inverter = open_inverter(site.inverter, self._image.put_inverter)
         self._meter = open_meter(site.grid_meter, self._image.put_meter)
+        self._pv_meter = None if site.pv_meter is None else open_meter(site.pv_meter, self._image.put_pv)
         self._cells = [load_cell(rack.cell) for rack in site.racks]
+        self._energy_wh = [rack.cells * cell.energy_wh for cell, rack in zip(self._cells, site.racks, strict=True)]
         limits = site.limits
         self._soc = [RackSoc(load_tables(rack.cell), rack.cells, limits.current_age_s_max) for rack in site.racks]
         self._held = [HeldCurrent(load_tables(rack.cell), rack.cells, limits) for rack in site.racks]
@@ -78,12 +78,18 @@ class Controller:
             Balancer(site.balancing, cell.capacity_ah, rack.cells, rack.cells_per_module)
             for cell, rack in zip(self._cells, site.racks, strict=True)
         ]
-        self._site_power = SitePower(limits.meter_age_s_max, limits.inverter_age_s_max, site.inverter.response_time_s)
+        self._site_power = SitePower(
+            limits.meter_age_s_max,
+            limits.inverter_age_s_max,
+            site.inverter.response_time_s,
+            has_pv=site.pv_meter is not None,
+        )
         self._protection = Protection(site)
         self._timing = TimingWatch(site.controller.protect_period_s, wall_clock)
         self._limiter = PowerLimiter(limits)
         self._battery = Battery(site, rack_resistances_ohm(site, self._cells))
-        self._dispatch = Dispatch(site)
+        self._dispatch = Dispatch(make_applications(site.applications))
+        self._views = SiteViews(site, wall_clock)
         self._guard = Guard(hard_limits(limits, len(site.racks)))
         self._actuators = Actuators(self._inverter, self._racks)
         self._battery_bus = open_battery_bus(site, sum(cell.capacity_ah for cell in self._cells), can_opener)
@@ -92,16 +98,15 @@ class Controller:
         self._limits = NOTHING
         self._bleed: tuple[Flags | None, ...] = (None,) * len(site.racks)
         self._soc_summary = summarise_soc(self._soc, [False] * len(site.racks))
-        self.report = TickReporter(site, recorder, [self._inverter, self._meter], self._memory)
+        modbus = [device for device in (self._inverter, self._meter, self._pv_meter) if device is not None]
+        self.report = TickReporter(site, recorder, modbus, self._memory)
 
     async def run(self) -> None:
         """Drive the site. Returns after an orderly `stop`; cancelled, it leaves the devices to their watchdogs."""
         self._memory.recall(self._soc, self._protection, now_ns())
         async with asyncio.TaskGroup() as tasks:
-            devices: list[Device] = [self._inverter, self._meter, *self._racks]
-            if self._battery_bus is not None:
-                devices.append(self._battery_bus)
-            running = [tasks.create_task(device.run()) for device in devices]
+            maybe: list[Device | None] = [self._inverter, self._meter, self._pv_meter, *self._racks, self._battery_bus]
+            running = [tasks.create_task(device.run()) for device in maybe if device is not None]
             await self._tick_for_ever()
             self._memory.save(self._soc)
             for task in running:
@@ -218,7 +223,10 @@ class Controller:
         self._memory.count(image, elapsed_s)
         self._soc_summary = summarise_soc(self._soc, [mode.online for mode in battery.rack_modes])
         if battery.power_allowed:
-            self._wish = self._wish_now(powers, elapsed_s)
+            view = self._views.view(
+                image, powers, self._limits, self._stored(battery), elapsed_s, islanded=protected.forming
+            )
+            self._wish = self._dispatch.step(view, self._limits.charge_reason, self._limits.discharge_reason)
         else:
             self._dispatch.reset()
             self._wish = NO_WISH
@@ -229,17 +237,10 @@ class Controller:
             )
         )
 
-    def _wish_now(self, powers: SitePowers, elapsed_s: float) -> Wish:
-        view = SiteView(
-            dt_s=elapsed_s,
-            grid_power_w=powers.grid_w,
-            load_power_w=powers.load_w,
-            battery_power_w=powers.battery_w,
-            soc_frac=self._soc_summary.frac_usable,
-            charge_power_w_limit=self._limits.charge_power_w,
-            discharge_power_w_limit=self._limits.discharge_power_w,
-        )
-        return self._dispatch.step(view, self._limits.charge_reason, self._limits.discharge_reason)
+    def _stored(self, battery: BatteryState) -> StoredEnergy:
+        energies_wh = zip(self._energy_wh, battery.rack_modes, strict=True)
+        online_wh = sum([energy_wh for energy_wh, mode in energies_wh if mode.online])
+        return StoredEnergy(self._soc_summary.frac_usable, online_wh)
 
     def _decide(self, battery: BatteryState, protected: Protected) -> Decision:
         """The wish inside today's limits: they may have fallen since the last control tick."""

@@ -19,6 +19,8 @@ class Image:
     """Newest set-point that the converter acknowledged."""
     commanded_power_w: float | None = None
     """Set-point that the previous tick decided."""
+    pv: MeterReading | None = None
+    """Of the meter of the site's PV: generation is negative."""
 
 
 class ProcessImage:
@@ -28,6 +30,7 @@ class ProcessImage:
         self._racks = tuple(racks)
         self._inverter: InverterReading | None = None
         self._meter: MeterReading | None = None
+        self._pv: MeterReading | None = None
 
     def put_inverter(self, reading: InverterReading) -> None:
         self._inverter = reading
@@ -35,8 +38,11 @@ class ProcessImage:
     def put_meter(self, reading: MeterReading) -> None:
         self._meter = reading
 
+    def put_pv(self, reading: MeterReading) -> None:
+        self._pv = reading
+
     def freeze(
         self, now_ns: int, rating: InverterRating | None, sent: SentPower | None, commanded_power_w: float | None
     ) -> Image:
         racks = tuple(read() for read in self._racks)
-        return Image(now_ns, racks, self._inverter, rating, self._meter, sent, commanded_power_w)
+        return Image(now_ns, racks, self._inverter, rating, self._meter, sent, commanded_power_w, self._pv)

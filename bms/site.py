@@ -4,12 +4,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from can.interfaces import VALID_INTERFACES
 from pydantic import AfterValidator, Field, ValidationInfo
 from pydantic_core import PydanticCustomError
 
-from bms.site_applications import Application, GridSmoothing
+from bms.site_applications import Application
 from bms.site_faults import FaultSetting
 from bms.site_limits import Balancing, Limits, Precharge
 from bms.site_links import HOST, READ_ONLY, ModbusDevice, SerialPort, Tls, broken_lines
@@ -38,11 +39,11 @@ __all__ = [
     "FaultSetting",
     "FoxBms",
     "GridMeterDevice",
-    "GridSmoothing",
     "InsulationMonitor",
     "InverterDevice",
     "Limits",
     "Precharge",
+    "PvMeterDevice",
     "Rack",
     "Safety",
     "SerialPort",
@@ -354,6 +355,21 @@ class BatteryBus(LowVoltage):
     ] = "CELLWARD"
 
 
+class PvMeterDevice(GridMeterDevice):
+    """The meter of the site's PV: like every meter it counts what flows towards its device as positive, so generation
+    is negative on the wire."""
+
+
+def known_zone(name: str) -> str:
+    """Validator: a time zone that this machine knows."""
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        context = {"wrong": "no such time zone", "expected": "a name such as Asia/Tokyo"}
+        raise PydanticCustomError(RELATION, "{wrong}", context) from None
+    return name
+
+
 class SiteSettings(Settings):
     """All of a site but its name and devices."""
 
@@ -368,8 +384,13 @@ class SiteSettings(Settings):
     applications: Annotated[
         tuple[Application, ...],
         Field(strict=False),
-        about("", "in order of priority; the first decides, the others may only narrow", max_length=16),
+        about("", "in order of priority: each acts inside what those before it leave", max_length=16),
     ] = ()
+    time_zone: Annotated[
+        str,
+        about("", "of wall-clock times, as Asia/Tokyo", "universal time", min_length=1, max_length=64),
+        AfterValidator(known_zone),
+    ] = "UTC"
 
     def broken_relations(self) -> Iterator[Broken]:
         yield from self._broken_applications()
@@ -388,11 +409,13 @@ class SiteSettings(Settings):
         first: dict[str, int] = {}
         for i, application in enumerate(self.applications):
             path = f"applications.{i}"
-            if (twin := first.setdefault(application.kind, i)) != i:
+            if (twin := first.setdefault(application.kind, i)) != i and not application.several:
                 loc = ("applications", i, "kind")
                 yield _twin(loc, application.kind, f"same kind as applications.{twin}", ("applications", twin))
-            yield from self.below("limits.soc_frac_min", f"{path}.soc_frac_min", equal=True)
-            yield from self.below(f"{path}.soc_frac_max", "limits.soc_frac_max", equal=True)
+            for name in ("soc_frac_min", "soc_frac_max"):
+                if name in type(application).model_fields:
+                    low, high = f"limits.{name}", f"{path}.{name}"
+                    yield from self.below(*((low, high) if name == "soc_frac_min" else (high, low)), equal=True)
 
 
 class Site(SiteSettings):
@@ -404,6 +427,7 @@ class Site(SiteSettings):
     ]
     inverter: Annotated[InverterDevice, about("", "converter")]
     grid_meter: Annotated[GridMeterDevice, about("", "meter at the grid connection")]
+    pv_meter: Annotated[PvMeterDevice | None, about("", "meter of the site's PV", "no PV behind the grid meter")] = None
     battery_bus: Annotated[
         BatteryBus | None, about("", "bus on which a third-party inverter takes this site as its battery")
     ] = None
@@ -417,12 +441,18 @@ class Site(SiteSettings):
         yield from super().broken_relations()
         yield from self._broken_racks()
         yield from self._broken_supply()
-        yield from broken_lines({"inverter": self.inverter, "grid_meter": self.grid_meter})
+        yield from broken_lines(self._lines())
         yield from self._broken_battery_bus()
         yield from self._too_slow()
         yield from self._slow_insulation()
         yield from self.below("inverter.poll_period_s", "limits.inverter_age_s_max")
         yield from self.below("grid_meter.poll_period_s", "limits.meter_age_s_max")
+        if self.pv_meter is not None:
+            yield from self.below("pv_meter.poll_period_s", "limits.meter_age_s_max")
+
+    def _lines(self) -> dict[str, ModbusDevice]:
+        lines: dict[str, ModbusDevice] = {"inverter": self.inverter, "grid_meter": self.grid_meter}
+        return lines if self.pv_meter is None else {**lines, "pv_meter": self.pv_meter}
 
     def _broken_supply(self) -> Iterator[Broken]:
         if self.inverter.supply == "link" and self.precharge.by == "inverter":

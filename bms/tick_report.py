@@ -97,6 +97,8 @@ class TickReporter:
             frames_lost=sum([health.lost + health.rejected for health in monitors]),
             transactions=sum([link.transactions for link in links]),
             transactions_lost=sum([link.timeouts + link.errors for link in links]),
+            asked_by=tick.wish.asked_by or None,
+            unmet="; ".join(map(str, tick.wish.unmet)) or None,
         )
         self.last_row = row
         if self._recorder is not None:

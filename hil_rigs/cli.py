@@ -36,6 +36,7 @@ def _bad_input() -> tuple[type[Exception], ...]:
     from bms.record import RecordError
     from drivers.config.config_yaml import ConfigErrors
     from drivers.config.shipped import UnknownNameError
+    from hil_rigs.comply.command import ComplyError
     from hil_rigs.evaluate.cases import EvaluateError
     from hil_rigs.fault_spec import FaultSyntaxError
     from hil_rigs.faults import UnknownTargetError
@@ -44,7 +45,7 @@ def _bad_input() -> tuple[type[Exception], ...]:
     from hil_rigs.run_command import RunError
 
     return (ConfigErrors, RecordError, FaultSyntaxError, UnknownTargetError, LoadFileError, UnknownNameError, RunError,
-            EvaluateError, IdentifyError, LogError)  # fmt: skip
+            EvaluateError, IdentifyError, LogError, ComplyError)  # fmt: skip
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -59,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_serve(commands)
     _add_run(commands)
     _add_swarm(commands)
+    _add_comply(commands)
     _add_tune(commands)
     _add_identify(commands)
     _add_evaluate(commands)
@@ -83,7 +85,7 @@ def _add_demo(commands: Any) -> None:
     demo.add_argument("--duration", metavar="S", type=_positive, help="end after S seconds (default: Ctrl-C)")
     _add_load(demo)
     demo.add_argument("--record", metavar="FILE", type=Path, default=Path("demo.parquet"),
-                      help="record file (default: demo.parquet)")  # fmt: skip
+                      help="record file, .parquet or .mf4 (default: demo.parquet)")  # fmt: skip
     demo.add_argument("--plain", action="store_true", help="a line a second instead of the live screen")
     demo.add_argument("--seed", metavar="N", type=_seed, default=1, help="seed of the plant (default: 1)")
     _add_fault(demo)
@@ -112,11 +114,13 @@ def _add_run(commands: Any) -> None:
     run.add_argument("--seed", metavar="N", type=_seed, help="seed of everything random (default: the scenario's)")
     run.add_argument("--duration", metavar="S", type=_positive, help="length (default: the scenario's)")
     _add_fault(run)
-    run.add_argument("--record", metavar="FILE", type=Path, help="write the record (.parquet) of one scenario")
+    run.add_argument("--record", metavar="FILE", type=Path, help="write the record (.parquet or .mf4) of one scenario")
     run.add_argument("--jobs", metavar="N", type=_count, default=os.cpu_count() or 1,
                      help="processes, for several scenarios (default: one for each processor)")  # fmt: skip
     run.add_argument("--report", metavar="DIR", type=Path,
                      help="write index.html with curves, junit.xml and all records there")  # fmt: skip
+    run.add_argument("--record-as", choices=("parquet", "mf4"), default="parquet",
+                     help="what the report's records are (default: parquet)")  # fmt: skip
     run.add_argument("--plain", action="store_true", help="no progress bar")
     _add_json(run)
     run.set_defaults(does=_run)
@@ -134,6 +138,19 @@ def _add_swarm(commands: Any) -> None:
     swarm.add_argument("--plain", action="store_true", help="no progress bar")
     _add_json(swarm)
     swarm.set_defaults(does=_swarm)
+
+
+def _add_comply(commands: Any) -> None:
+    comply = commands.add_parser("comply", help="one service against its standard", description=_comply.__doc__)
+    comply.add_argument("service", metavar="SERVICE", nargs="?", help="see --list")
+    comply.add_argument("--list", action="store_true", help="list the services and the rigs of each")
+    comply.add_argument("--rig", metavar="RIG", help="rig to judge it on (default: the first of the service's)")
+    comply.add_argument("--seed", metavar="N", type=_seed, default=1, help="seed of everything random (default: 1)")
+    comply.add_argument("--short", action="store_true", help="shorter spans and fewer cases, the same criteria")
+    comply.add_argument("--report", metavar="DIR", type=Path, help="write index.html with the curves there")
+    _add_load(comply)
+    _add_json(comply)
+    comply.set_defaults(does=_comply)
 
 
 def _add_tune(commands: Any) -> None:
@@ -311,6 +328,14 @@ def _swarm(arguments: argparse.Namespace) -> int:
     from hil_rigs.swarm.command import swarm
 
     return swarm(arguments)
+
+
+def _comply(arguments: argparse.Namespace) -> int:
+    """Judge one service on a rig by its own standard, at the plant's truth: rows of criterion, required and measured.
+    Exit status 1 when a criterion is missed."""
+    from hil_rigs.comply.command import comply
+
+    return comply(arguments)
 
 
 def _tune(arguments: argparse.Namespace) -> int:

@@ -42,6 +42,11 @@ class CellParameters:
     heat_capacity_j_per_k: float
     ocv_v: NDArray[np.float64]
 
+    @property
+    def energy_wh(self) -> float:
+        """From full to empty without losses: capacity times the mean of the curve."""
+        return self.capacity_ah * float(self.ocv_v.mean())
+
 
 def load_cell(name_or_path: str | Path) -> CellParameters:
     """The cell of a YAML file: a path, or the name of a shipped one (`lfp-280ah`); of a file with tables its values at

@@ -1,31 +1,58 @@
 """Runs a site's applications in priority order over the window that the limits leave."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from bms.dispatch.grid_smoothing import GridSmoothingApplication
-from bms.dispatch.view import Application, PowerWindow, SiteView
-from bms.site import Site
+from bms.dispatch.settings import ApplicationSettings
+from bms.dispatch.view import Answer, Application, Edge, PowerWindow, SiteView
+from bms.site_applications import APPLICATIONS
 
-APPLICATIONS: dict[str, Callable[[Any], Application]] = {"grid-smoothing": GridSmoothingApplication}
+LIMITS = "limits"
+"""Who holds the window before any application: the battery's own limits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unmet:
+    """Bounds or a reserve of an application that those before it leave no room for: by how much, and who stands in the
+    way. The power is then as near to it as they allow."""
+
+    application: str
+    by_w: float
+    held_by: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.application} misses {self.by_w:.0f} W, held by {self.held_by}: {self.reason}"
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """Outcome of dispatch: what was asked for, what is left of it after the windows, and who narrowed it."""
+    """Outcome of dispatch: what was asked for and by whom, what is left of it, who narrowed it, and what could not be
+    met. `reactive_var` (injected positive) and `pv_power_w_max` are None where nobody asked for one."""
 
     requested_power_w: float
     power_w: float
     narrowed_by: str
     reason: str
+    asked_by: str = ""
+    unmet: tuple[Unmet, ...] = ()
+    reactive_var: float | None = None
+    pv_power_w_max: float | None = None
+
+
+NO_WISH = Wish(0.0, 0.0, "", "")
+
+
+def make_applications(settings: Sequence[ApplicationSettings]) -> list[Application]:
+    """The applications of a site file, in its order."""
+    return [APPLICATIONS[each.kind].make(each) for each in settings]
 
 
 class Dispatch:
-    """Applications in the order of the site file; the first has the highest priority."""
+    """A stack of applications; the first has the highest priority."""
 
-    def __init__(self, site: Site) -> None:
-        self._applications = [APPLICATIONS[settings.kind](settings) for settings in site.applications]
+    def __init__(self, applications: Sequence[Application]) -> None:
+        self._applications = tuple(applications)
 
     def reset(self) -> None:
         """Power could not flow: applications start from what they see next."""
@@ -33,16 +60,83 @@ class Dispatch:
             application.reset()
 
     def step(self, view: SiteView, charge_reason: str, discharge_reason: str) -> Wish:
-        window = PowerWindow(-view.charge_power_w_limit, view.discharge_power_w_limit, "limits", "")
-        requested_w: float | None = None
+        """Ask every application, each inside what those before it leave."""
+        low = Edge(-view.charge_power_w_limit, LIMITS, charge_reason)
+        whole = _Round(PowerWindow(low, Edge(view.discharge_power_w_limit, LIMITS, discharge_reason)))
         for application in self._applications:
-            window = application.narrow(view, window)
-            if requested_w is None:
-                requested_w = application.requested_power_w
-        power_w = window.nearest_to_zero_w()
-        requested_w = 0.0 if requested_w is None else requested_w
-        reason = window.reason
-        if window.narrowed_by == "limits":
-            reason = discharge_reason if requested_w > power_w else charge_reason
-        clipped = requested_w != power_w
-        return Wish(requested_w, power_w, window.narrowed_by if clipped else "", reason if clipped else "")
+            whole.take(application.name, application.look(view, whole.window))
+        return whole.wish(view)
+
+
+class _Round:
+    """One tick: the window as it narrows, and what was asked on the way."""
+
+    def __init__(self, window: PowerWindow) -> None:
+        self.window = window
+        self._limits = window
+        self._request_w: float | None = None
+        self._response_w = 0.0
+        self._asked_by: list[str] = []
+        self._unmet: list[Unmet] = []
+        self._reactive_var: float | None = None
+        self._pv_power_w_max: float | None = None
+
+    def take(self, name: str, answer: Answer) -> None:
+        """Narrow by one application's answer."""
+        self._bound(name, answer)
+        self._keep_room(name, answer)
+        if answer.request_w is not None:
+            if self._request_w is None:
+                self._request_w = answer.request_w
+                self._asked_by.append(name)
+            if answer.firm:
+                self.window = self.window.to_point(answer.request_w, name, answer.reason)
+        if self._reactive_var is None:
+            self._reactive_var = answer.reactive_var
+        if answer.pv_power_w_max is not None:
+            caps_w = [cap_w for cap_w in (self._pv_power_w_max, answer.pv_power_w_max) if cap_w is not None]
+            self._pv_power_w_max = min(caps_w)
+
+    def _bound(self, name: str, answer: Answer) -> None:
+        before = self.window
+        self.window, missed_w = before.narrowed(answer.power_w_min, answer.power_w_max, name, answer.reason)
+        self._miss(name, missed_w, before.high if answer.power_w_min > before.power_w_max else before.low)
+
+    def _keep_room(self, name: str, answer: Answer) -> None:
+        """The others' power stays so far from the ends that the response has its room between it and them."""
+        if answer.reserve_charge_w or answer.reserve_discharge_w:
+            before = self.window
+            low_w = before.power_w_min + answer.reserve_charge_w
+            high_w = before.power_w_max - answer.reserve_discharge_w
+            self.window, missed_w = before.narrowed(low_w, high_w, name, answer.reason)
+            self._miss(name, missed_w, before.high if answer.reserve_discharge_w else before.low)
+        if answer.response_w:
+            self._response_w += min(max(answer.response_w, -answer.reserve_charge_w), answer.reserve_discharge_w)
+            self._asked_by.append(name)
+
+    def _miss(self, name: str, by_w: float, edge: Edge) -> None:
+        if by_w > 0.0:
+            self._unmet.append(Unmet(name, by_w, edge.by, edge.reason))
+
+    def wish(self, view: SiteView) -> Wish:
+        """What comes of it. The response comes on top of a power inside the window, and both stay inside the limits."""
+        wanted_w = 0.0 if self._request_w is None else self._request_w
+        base_w = self.window.nearest_w(wanted_w)
+        power_w = self._limits.nearest_w(base_w + self._response_w)
+        edge = self.window.edge_at(wanted_w)
+        if not edge.by or power_w == wanted_w + self._response_w:
+            edge = self._limits.edge_at(base_w + self._response_w)
+        reactive_var = self._reactive_var
+        if reactive_var is not None:
+            most_var = view.reactive_var_max(power_w)
+            reactive_var = min(max(reactive_var, -most_var), most_var)
+        return Wish(
+            requested_power_w=wanted_w + self._response_w,
+            power_w=power_w,
+            narrowed_by=edge.by,
+            reason=edge.reason,
+            asked_by="+".join(self._asked_by),
+            unmet=tuple(self._unmet),
+            reactive_var=reactive_var,
+            pv_power_w_max=self._pv_power_w_max,
+        )

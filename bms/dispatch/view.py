@@ -1,54 +1,147 @@
 """What applications see and answer. They know nothing of devices."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, tzinfo
+from math import inf, sqrt
+from types import MappingProxyType
 from typing import Protocol
+
+NO_INPUTS: Mapping[str, float] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
 class SiteView:
     """The site at one control tick. Powers in W: grid positive = import, battery positive = discharge, load positive
-    = consumption; None = not known now."""
+    = consumption, PV positive = generation; None = not known now, or no such device."""
 
     dt_s: float
+    """Since the last control tick."""
     grid_power_w: float | None
     load_power_w: float | None
     battery_power_w: float | None
     soc_frac: float
+    """Of what the cells that bind can give and take."""
     charge_power_w_limit: float
     discharge_power_w_limit: float
+    pv_power_w: float | None = None
+    frequency_hz: float | None = None
+    voltage_pu: float | None = None
+    islanded: bool = False
+    """The converter makes the grid: its power is what the load takes."""
+    utc_s: float | None = None
+    """Wall-clock time, seconds since 1970; None = no clock was set."""
+    zone: tzinfo = UTC
+    """Of the site's wall clock."""
+    energy_capacity_wh: float = 0.0
+    """Between empty and full, of the racks that are connected."""
+    apparent_power_va_max: float = inf
+    """Of the converter; bounds active and reactive power together."""
+    inputs: Mapping[str, float] = field(default_factory=lambda: NO_INPUTS)
+    """What others told the site, by name, as long as it has not expired."""
+
+    @property
+    def local_time(self) -> datetime | None:
+        """The site's wall clock."""
+        return None if self.utc_s is None else datetime.fromtimestamp(self.utc_s, self.zone)
+
+    def reactive_var_max(self, power_w: float) -> float:
+        """Reactive power that is left beside an active power, which goes first."""
+        return sqrt(max(self.apparent_power_va_max**2 - power_w**2, 0.0))
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one application wants at one tick; battery powers in W, discharge positive.
+
+    - `power_w_min`, `power_w_max`: bounds for it and for all that come after it.
+    - `request_w`: the power that it would like. Of all requests the first counts. A `firm` one leaves no choice to
+      those after it, another one is held inside their bounds.
+    - `response_w`: flows on top of what all the others want (a service that answers to frequency, say).
+      `reserve_charge_w` and `reserve_discharge_w` (magnitudes) keep the room in which it will move.
+    - `reactive_var`: positive = injected; the first that asks for one gets it as far as active power leaves room.
+    - `pv_power_w_max`: a cap on the site's PV; the lowest counts.
+    - `reason`: why, in a few words, for people.
+    """
+
+    power_w_min: float = -inf
+    power_w_max: float = inf
+    request_w: float | None = None
+    firm: bool = False
+    response_w: float = 0.0
+    reserve_charge_w: float = 0.0
+    reserve_discharge_w: float = 0.0
+    reactive_var: float | None = None
+    pv_power_w_max: float | None = None
+    reason: str = ""
+
+
+NO_ANSWER = Answer()
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """One end of a window: a power, and who put it there and why."""
+
+    power_w: float
+    by: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class PowerWindow:
-    """Battery powers (discharge positive) that are still open, and who narrowed it last and why."""
+    """Battery powers (discharge positive) that are still open. `low` is never above `high`."""
 
-    power_w_min: float
-    power_w_max: float
-    narrowed_by: str
-    reason: str
+    low: Edge
+    high: Edge
+
+    @property
+    def power_w_min(self) -> float:
+        return self.low.power_w
+
+    @property
+    def power_w_max(self) -> float:
+        return self.high.power_w
+
+    def nearest_w(self, power_w: float) -> float:
+        """The point of the window that is nearest to `power_w`."""
+        return min(max(power_w, self.low.power_w), self.high.power_w)
+
+    def edge_at(self, power_w: float) -> Edge:
+        """Which end holds a power from outside; the power itself, by nobody, from inside."""
+        if power_w > self.high.power_w:
+            return self.high
+        return self.low if power_w < self.low.power_w else Edge(power_w, "", "")
+
+    def narrowed(self, low_w: float, high_w: float, by: str, reason: str) -> tuple["PowerWindow", float]:
+        """What two bounds leave of it, and by how much (W) they cannot be kept: then it is the one point that is
+        nearest to them."""
+        low = self.low if low_w <= self.low.power_w else Edge(low_w, by, reason)
+        high = self.high if high_w >= self.high.power_w else Edge(high_w, by, reason)
+        if low.power_w <= high.power_w:
+            return PowerWindow(low, high), 0.0
+        if low_w > self.high.power_w:
+            return PowerWindow(self.high, self.high), low_w - self.high.power_w
+        if high_w < self.low.power_w:
+            return PowerWindow(self.low, self.low), self.low.power_w - high_w
+        middle = Edge(self.nearest_w((low_w + high_w) / 2.0), by, reason)
+        return PowerWindow(middle, middle), low_w - high_w
 
     def to_point(self, power_w: float, by: str, reason: str) -> "PowerWindow":
-        """Narrow to the point of the window that is nearest to `power_w`."""
-        point_w = min(max(power_w, self.power_w_min), self.power_w_max)
-        if point_w == power_w:
-            return PowerWindow(point_w, point_w, by, reason)
-        return PowerWindow(point_w, point_w, self.narrowed_by, self.reason)
-
-    def nearest_to_zero_w(self) -> float:
-        return min(max(0.0, self.power_w_min), self.power_w_max)
+        """Narrowed to the point of the window that is nearest to `power_w`."""
+        edge = self.edge_at(power_w)
+        point = edge if edge.by else Edge(power_w, by, reason)
+        return PowerWindow(point, point)
 
 
 class Application(Protocol):
-    """One service. `narrow` is called once a control tick, in priority order, and must not widen the window.
-    `requested_power_w` is what it would have liked (None: no wish)."""
+    """One service. `look` is called once a control tick, in priority order."""
 
     @property
     def name(self) -> str: ...
 
-    @property
-    def requested_power_w(self) -> float | None: ...
-
-    def narrow(self, view: SiteView, window: PowerWindow) -> PowerWindow: ...
+    def look(self, view: SiteView, window: PowerWindow) -> Answer:
+        """`window`: what those before it leave."""
 
     def reset(self) -> None:
         """Forget the past: power could not flow for a while."""

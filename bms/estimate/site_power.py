@@ -5,17 +5,20 @@ from dataclasses import dataclass
 from math import exp
 
 from bms.image import Image
+from drivers.readings import MeterReading
 
 KEEP = 32
 
 
 @dataclass(frozen=True, slots=True)
 class SitePowers:
-    """Grid (import +) and battery (discharge +) as last read, load at the meter's time; None = too old."""
+    """Grid (import +), battery (discharge +) and PV (generation +) as last read, load at the grid meter's time; None =
+    too old, or no such device."""
 
     grid_w: float | None
     battery_w: float | None
     load_w: float | None
+    pv_w: float | None = None
 
 
 class SitePower:
@@ -26,7 +29,10 @@ class SitePower:
     100 ms loop oscillates at full power on that.
     """
 
-    def __init__(self, meter_age_s_max: float, inverter_age_s_max: float, response_time_s: float) -> None:
+    def __init__(
+        self, meter_age_s_max: float, inverter_age_s_max: float, response_time_s: float, *, has_pv: bool = False
+    ) -> None:
+        self._has_pv = has_pv
         self._meter_age_ns_max = int(meter_age_s_max * 1e9)
         self._inverter_age_ns_max = int(inverter_age_s_max * 1e9)
         self._response_ns = response_time_s * 1e9
@@ -45,10 +51,11 @@ class SitePower:
         if sent is not None and (not self._sent or self._sent[-1][0] != sent.at_ns):
             self._sent.append((sent.at_ns, sent.power_w))
         grid_w, battery_w = self._grid_w(image), self._battery_w(image.at_ns)
-        load_w = None
-        if grid_w is not None and battery_w is not None and image.meter is not None:
-            load_w = grid_w + self.battery_at_w(image.meter.at_ns)
-        return SitePowers(grid_w, battery_w, load_w)
+        pv_w, load_w = self._pv_w(image), None
+        known = grid_w is not None and battery_w is not None and (pv_w is not None or not self._has_pv)
+        if known and grid_w is not None and image.meter is not None:
+            load_w = grid_w + self.battery_at_w(image.meter.at_ns) + (pv_w or 0.0)
+        return SitePowers(grid_w, battery_w, load_w, pv_w)
 
     def _battery_w(self, now_ns: int) -> float | None:
         """Newest reading of the converter's power, None when too old."""
@@ -57,9 +64,15 @@ class SitePower:
         return self._readings[-1][1]
 
     def _grid_w(self, image: Image) -> float | None:
-        """The meter's power, None when too old."""
-        meter = image.meter
-        if meter is None or meter.power_w != meter.power_w or image.at_ns - meter.at_ns > self._meter_age_ns_max:
+        return self._fresh_w(image.meter, image.at_ns)
+
+    def _pv_w(self, image: Image) -> float | None:
+        metered_w = self._fresh_w(image.pv, image.at_ns)
+        return None if metered_w is None else -metered_w
+
+    def _fresh_w(self, meter: MeterReading | None, now_ns: int) -> float | None:
+        """A meter's power, None when too old."""
+        if meter is None or meter.power_w != meter.power_w or now_ns - meter.at_ns > self._meter_age_ns_max:
             return None
         return meter.power_w
 

@@ -10,7 +10,8 @@ from typing import NamedTuple, Protocol
 
 SCHEMA_VERSION = 1
 """Counts up whenever a column changes its name, type or meaning; new columns at the end do not count."""
-ENDING = ".parquet"
+PARQUET, MDF = ".parquet", ".mf4"
+ENDINGS = (PARQUET, MDF)
 
 
 class RecordError(Exception):
@@ -58,6 +59,8 @@ COLUMNS = (
     Column("frames_lost", "int64", "1", "CAN frames rejected, or missed by their counters, since start"),
     Column("transactions", "int64", "1", "Modbus transactions answered since start"),
     Column("transactions_lost", "int64", "1", "Modbus transactions unanswered or failed since start"),
+    Column("asked_by", "string", "", "applications whose power it is, joined by +; null = none asked"),
+    Column("unmet", "string", "", "who misses how much of its bounds and who holds it, joined by ;; null = nobody"),
 )
 
 
@@ -94,6 +97,8 @@ class TickRow(NamedTuple):
     frames_lost: int
     transactions: int
     transactions_lost: int
+    asked_by: str | None
+    unmet: str | None
 
 
 class Recorder(Protocol):
@@ -112,8 +117,8 @@ class Recorder(Protocol):
 def record_path(path: str | Path) -> Path:
     """`path` if its ending is one that record files have; RecordError otherwise."""
     path = Path(path)
-    if path.suffix != ENDING:
-        raise RecordError(f"{path}: a record file ends in {ENDING} (got {path.suffix or 'no ending'!r})")
+    if path.suffix not in ENDINGS:
+        raise RecordError(f"{path}: a record file ends in {' or '.join(ENDINGS)} (got {path.suffix or 'no ending'!r})")
     return path
 
 

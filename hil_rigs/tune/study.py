@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from bms.site import GridSmoothing
+from bms.dispatch.applications.grid_smoothing import GridSmoothing
 from drivers.config.settings import Broken, Settings, about
 from drivers.config.shipped import Shipped, find
 

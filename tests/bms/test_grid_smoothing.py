@@ -5,9 +5,9 @@ from itertools import pairwise
 
 import pytest
 
+from bms.dispatch.applications.grid_smoothing import GridSmoothing, GridSmoothingApplication
 from bms.dispatch.dispatch import Dispatch
 from bms.dispatch.view import SiteView
-from bms.site import GridSmoothing, Site
 
 SETTINGS = GridSmoothing(
     kind="grid-smoothing", ramp_w_per_s_max=20e3, grid_power_w_max=1.2e6, smoothing_time_s=10.0,
@@ -17,12 +17,12 @@ DT_S = 0.1
 
 
 @pytest.fixture
-def smoothed(site: Site) -> Callable[..., list[float]]:
+def smoothed() -> Callable[..., list[float]]:
     """Grid powers over the time of a load, with a battery that follows every set-point at once."""
 
     def run(load_w: list[float], limit_w: float = 1e6, soc_frac: float = 0.5, **changes: float) -> list[float]:
         settings = SETTINGS.model_copy(update=changes)
-        dispatch = Dispatch(site.model_copy(update={"applications": (settings,)}))
+        dispatch = Dispatch([GridSmoothingApplication(settings)])
         grid_w, battery_w = [], 0.0
         for power_w in load_w:
             view = SiteView(DT_S, power_w - battery_w, power_w, battery_w, soc_frac, limit_w, limit_w)
@@ -70,8 +70,8 @@ def test_power_fades_out_towards_the_edge_of_the_band(smoothed: Callable[..., li
     assert smoothed([600e3] * 10 + [1200e3], soc_frac=0.21, grid_power_w_max=2e6)[-1] == pytest.approx(700e3)
 
 
-def test_pause_starts_again_from_what_the_grid_gets_then(site: Site) -> None:
-    dispatch = Dispatch(site.model_copy(update={"applications": (SETTINGS,)}))
+def test_pause_starts_again_from_what_the_grid_gets_then() -> None:
+    dispatch = Dispatch([GridSmoothingApplication(SETTINGS)])
     dispatch.step(SiteView(DT_S, 600e3, 600e3, 0.0, 0.5, 1e6, 1e6), "", "")
     dispatch.reset()
     wish = dispatch.step(SiteView(DT_S, 1000e3, 1000e3, 0.0, 0.5, 1e6, 1e6), "", "")
@@ -90,14 +90,14 @@ def test_lead_extends_the_slope_of_the_load(smoothed: Callable[..., list[float]]
     assert without[-1] - led[-1] == pytest.approx(1e3)
 
 
-def test_unknown_grid_power_gives_zero_and_a_reason(site: Site) -> None:
-    dispatch = Dispatch(site.model_copy(update={"applications": (SETTINGS,)}))
+def test_unknown_grid_power_gives_zero_and_a_reason() -> None:
+    dispatch = Dispatch([GridSmoothingApplication(SETTINGS)])
     wish = dispatch.step(SiteView(DT_S, None, None, 0.0, 0.5, 1e6, 1e6), "", "")
     assert wish.power_w == 0.0
 
 
-def test_the_limit_that_binds_is_named(site: Site) -> None:
-    dispatch = Dispatch(site.model_copy(update={"applications": (SETTINGS,)}))
+def test_the_limit_that_binds_is_named() -> None:
+    dispatch = Dispatch([GridSmoothingApplication(SETTINGS)])
     dispatch.step(SiteView(DT_S, 600e3, 600e3, 0.0, 0.5, 1e6, 50e3), "cell voltage", "temperature")
     wish = dispatch.step(SiteView(DT_S, 900e3, 900e3, 0.0, 0.5, 1e6, 50e3), "cell voltage", "temperature")
     assert (wish.power_w, wish.narrowed_by, wish.reason) == (50e3, "limits", "temperature")

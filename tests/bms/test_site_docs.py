@@ -15,7 +15,6 @@ from bms.site import (
     FaultSetting,
     FoxBms,
     GridMeterDevice,
-    GridSmoothing,
     InsulationMonitor,
     InverterDevice,
     Limits,
@@ -26,6 +25,7 @@ from bms.site import (
     Site,
     Tls,
 )
+from bms.site_applications import APPLICATIONS
 from bms.site_limits import OTHER_CHEMISTRIES
 from bms.site_mapping import (
     MappedCommand,
@@ -40,13 +40,19 @@ from bms.site_mapping import (
 from drivers.config.config_yaml import parse_strict
 from drivers.config.settings_schema import expected
 
+APPLICATION_PAGE = (Path(__file__).parents[2] / "docs" / "applications.md").read_text(encoding="utf-8")
+APPLICATION_FIELDS = [
+    (kind, name, field)
+    for kind, application in APPLICATIONS.items()
+    for name, field in application.settings.model_fields.items()
+]
 MAPPING_PAGE = (Path(__file__).parents[2] / "docs" / "mapping-file.md").read_text(encoding="utf-8")
 MAPPING_MODELS = [MappingFile, MappedVoltages, MappedTemperatures, MappedCurrent, MappedVoltage, MappedFeedback,
                   MappedCommand, MappedConstant]  # fmt: skip
 MAPPED = [(model, name, field) for model in MAPPING_MODELS for name, field in model.model_fields.items()]
 PAGE = (Path(__file__).parents[2] / "docs" / "site-file.md").read_text(encoding="utf-8")
 MODELS = [Site, Rack, FoxBms, CurrentSensor, InsulationMonitor, CanBus, InverterDevice, GridMeterDevice, BatteryBus,
-          Controller, Limits, Safety, FaultSetting, Precharge, Balancing, GridSmoothing, Tls, SerialPort]  # fmt: skip
+          Controller, Limits, Safety, FaultSetting, Precharge, Balancing, Tls, SerialPort]  # fmt: skip
 FIELDS = [(model, name, field) for model in MODELS for name, field in model.model_fields.items()]
 
 
@@ -77,6 +83,12 @@ def test_setting_is_on_the_page(model: type[BaseModel], name: str, field: FieldI
 )
 def test_setting_of_a_mapping_is_on_its_page(model: type[BaseModel], name: str, field: FieldInfo) -> None:
     assert row(name, field) in MAPPING_PAGE
+
+
+@pytest.mark.parametrize(("kind", "name", "field"), APPLICATION_FIELDS)
+def test_setting_of_an_application_is_in_its_section(kind: str, name: str, field: FieldInfo) -> None:
+    section = APPLICATION_PAGE.split(f"\n## `{kind}`\n")[1].split("\n## ")[0]
+    assert row(name, field) in section
 
 
 @pytest.mark.parametrize("chemistry", sorted(OTHER_CHEMISTRIES))

@@ -6,7 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 import kernels
-from bms.site import CanBus, GridMeterDevice, GridSmoothing, InverterDevice, Limits, Rack, Site, dump_site, load_site
+from bms.dispatch.applications.grid_smoothing import GridSmoothing
+from bms.site import CanBus, GridMeterDevice, InverterDevice, Limits, Rack, Site, dump_site, load_site
 from drivers.config.config_yaml import parse_strict
 
 

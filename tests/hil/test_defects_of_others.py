@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from bms.controller import Controller
-from bms.site import GridSmoothing, Site
+from bms.dispatch.applications.grid_smoothing import GridSmoothing
+from bms.site import Site
 from hil_rigs.bench import Bench
 from hil_rigs.fault_spec import parse_fault
 from hil_rigs.load_spec import ConstantPower

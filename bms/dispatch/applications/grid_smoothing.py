@@ -1,11 +1,58 @@
 """Grid smoothing: the grid sees a slow, capped version of the load and the battery carries the rest."""
 
 import math
+from collections.abc import Iterator
+from typing import Annotated, Literal
 
-from bms.dispatch.view import PowerWindow, SiteView
-from bms.site import GridSmoothing
+from bms.dispatch.applications import ApplicationKind
+from bms.dispatch.settings import ApplicationSettings
+from bms.dispatch.view import Answer, PowerWindow, SiteView
+from drivers.config.settings import Broken, about
 
 SOC_TAPER_FRAC = 0.02
+
+
+class GridSmoothing(ApplicationSettings):
+    """Holds the grid's power to a slow, capped version of the load."""
+
+    kind: Annotated[Literal["grid-smoothing"], about("", "which application this is")]
+    ramp_w_per_s_max: Annotated[float, about("W/s", "fastest change of the grid's power", gt=0, le=1e9)]
+    grid_power_w_max: Annotated[float, about("W", "cap of the grid's power (import)", gt=0, le=1e10)]
+    smoothing_time_s: Annotated[
+        float,
+        about(
+            "s",
+            "time constant of the target that follows the load",
+            "3 to 4 training iterations of 17 s",
+            gt=0,
+            le=86_400,
+        ),
+    ] = 60.0
+    lead_time_s: Annotated[
+        float,
+        about(
+            "s",
+            "delay from measurement to power, over which the load's slope is extended",
+            "none: no prediction",
+            ge=0,
+            le=10,
+        ),
+    ] = 0.0
+    soc_frac_min: Annotated[
+        float, about("frac", "the application discharges no further", "reserve of 15 % over the limit", ge=0, le=1)
+    ] = 0.2
+    soc_frac_max: Annotated[
+        float, about("frac", "the application charges no further", "reserve of 5 % under the limit", ge=0, le=1)
+    ] = 0.9
+    soc_frac_target: Annotated[
+        float, about("frac", "SoC to which it slowly returns", "middle of the band", ge=0, le=1)
+    ] = 0.55
+    soc_return_power_w_max: Annotated[
+        float, about("W", "most power that brings the SoC back", "10 % of a 500 kW converter", ge=0, le=1e9)
+    ] = 50_000.0
+
+    def broken_relations(self) -> Iterator[Broken]:
+        yield from self.in_order("soc_frac_min", "soc_frac_target", "soc_frac_max")
 
 
 class GridSmoothingApplication:
@@ -18,28 +65,29 @@ class GridSmoothingApplication:
     """
 
     def __init__(self, settings: GridSmoothing) -> None:
-        self.name: str = settings.kind
-        self.requested_power_w: float | None = None
+        self.name = settings.kind
         self._settings = settings
         self._filtered_w: float | None = None
         self._target_w = 0.0
         self._load_w = 0.0
         self._slope_w_per_s = 0.0
 
-    def narrow(self, view: SiteView, window: PowerWindow) -> PowerWindow:
+    def look(self, view: SiteView, window: PowerWindow) -> Answer:
         if view.load_power_w is None or view.grid_power_w is None:
             self.reset()
-            return window.to_point(0.0, self.name, "grid power is not known")
+            return Answer(request_w=0.0, firm=True, reason="grid power is not known")
         self._follow(view.load_power_w, view.grid_power_w, view.dt_s)
         self._move_target(view)
         ahead_w = view.load_power_w + self._slope_w_per_s * self._settings.lead_time_s
+        low_w, high_w = self._soc_band(view, window)
         wish_w = ahead_w - self._target_w
-        self.requested_power_w = wish_w
-        return self._give(wish_w, ahead_w, self._soc_window(view, window))
+        given_w = min(max(wish_w, low_w), high_w)
+        if given_w != wish_w:
+            self._target_w = ahead_w - given_w
+        return Answer(low_w, high_w, wish_w, firm=True, reason="SoC band")
 
     def reset(self) -> None:
         self._filtered_w = None
-        self.requested_power_w = None
 
     def _follow(self, load_w: float, grid_w: float, dt_s: float) -> None:
         if self._filtered_w is None:
@@ -62,19 +110,16 @@ class GridSmoothingApplication:
         share = min(max(away_frac / 0.1, -1.0), 1.0)
         return share * self._settings.soc_return_power_w_max
 
-    def _soc_window(self, view: SiteView, window: PowerWindow) -> PowerWindow:
+    def _soc_band(self, view: SiteView, window: PowerWindow) -> tuple[float, float]:
         """Full power inside the band, less and less over its last SOC_TAPER_FRAC: an edge would be a step."""
         low_w, high_w = window.power_w_min, window.power_w_max
         above = (view.soc_frac - self._settings.soc_frac_min) / SOC_TAPER_FRAC
         below = (self._settings.soc_frac_max - view.soc_frac) / SOC_TAPER_FRAC
         if above < 1.0 and high_w > 0.0:
-            return PowerWindow(low_w, high_w * max(above, 0.0), self.name, "SoC band")
+            return low_w, max(high_w * max(above, 0.0), low_w)
         if below < 1.0 and low_w < 0.0:
-            return PowerWindow(low_w * max(below, 0.0), high_w, self.name, "SoC band")
-        return window
+            return min(low_w * max(below, 0.0), high_w), high_w
+        return low_w, high_w
 
-    def _give(self, wish_w: float, ahead_w: float, window: PowerWindow) -> PowerWindow:
-        given = window.to_point(wish_w, self.name, "")
-        if given.power_w_min != wish_w:
-            self._target_w = ahead_w - given.power_w_min
-        return given
+
+APPLICATION = ApplicationKind(GridSmoothing, GridSmoothingApplication)

@@ -1,0 +1,71 @@
+"""Builds what applications see from what the tick knows: the one place that knows both."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from bms.dispatch.view import NO_INPUTS, SiteView
+from bms.estimate.site_power import SitePowers
+from bms.image import Image
+from bms.protect.limits import PowerLimits
+from bms.site import Site
+from bms.state.wall_time import WallClock
+
+
+class StoredEnergy(NamedTuple):
+    """What the connected racks hold between empty and full, and how full they are."""
+
+    soc_frac: float
+    capacity_wh: float
+
+
+class SiteViews:
+    """Makes one view a control tick. Without a `wall_clock` applications see no wall-clock time."""
+
+    def __init__(self, site: Site, wall_clock: WallClock | None) -> None:
+        self._limits, self._nominal_v = site.limits, site.grid_meter.voltage_v_nominal
+        self._zone, self._wall_clock = ZoneInfo(site.time_zone), wall_clock
+
+    def view(
+        self,
+        image: Image,
+        powers: SitePowers,
+        limits: PowerLimits,
+        stored: StoredEnergy,
+        dt_s: float,
+        *,
+        islanded: bool,
+        inputs: Mapping[str, float] = NO_INPUTS,
+    ) -> SiteView:
+        rating, meter = image.rating, image.meter
+        heard = meter is not None and image.at_ns - meter.at_ns <= self._limits.meter_age_s_max * 1e9
+        frequency_hz = meter.frequency_hz if heard and meter is not None else None
+        voltage_v = meter.voltage_v if heard and meter is not None else None
+        return SiteView(
+            dt_s=dt_s,
+            grid_power_w=powers.grid_w,
+            load_power_w=powers.load_w,
+            battery_power_w=powers.battery_w,
+            soc_frac=stored.soc_frac,
+            charge_power_w_limit=limits.charge_power_w,
+            discharge_power_w_limit=limits.discharge_power_w,
+            pv_power_w=powers.pv_w,
+            frequency_hz=_known(frequency_hz),
+            voltage_pu=None if voltage_v is None or self._nominal_v is None else _known(voltage_v / self._nominal_v),
+            islanded=islanded,
+            utc_s=None if self._wall_clock is None else self._wall_clock(),
+            zone=self._zone,
+            energy_capacity_wh=stored.capacity_wh,
+            apparent_power_va_max=_apparent_va(rating.charge_power_w_max, rating.discharge_power_w_max)
+            if rating is not None and rating.known
+            else float("inf"),
+            inputs=inputs,
+        )
+
+
+def _known(value: float | None) -> float | None:
+    return None if value is None or value != value else value
+
+
+def _apparent_va(charge_power_w_max: float, discharge_power_w_max: float) -> float:
+    return max(charge_power_w_max, discharge_power_w_max)

@@ -1,0 +1,1 @@
+"""Services judged by their own standards: `hil comply`."""
