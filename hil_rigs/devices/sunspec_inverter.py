@@ -1,10 +1,12 @@
-"""A simulated storage converter on SunSpec models 1, 701, 702, 704, 713, 714, 715 and 802, as strict as a real one."""
+"""A simulated storage converter on SunSpec models 1, 701, 702, 704 to 706, 711 to 715 and 802, as strict as a real
+one."""
 
 from collections.abc import Callable, Sequence
 
 from drivers.sunspec import Value
 from hil_rigs.devices.modbus_frames import DEVICE_FAILURE, ILLEGAL_VALUE, ModbusFault
 from hil_rigs.devices.reversion import Reversion
+from hil_rigs.devices.sunspec_curves import grid_functions
 from hil_rigs.devices.sunspec_inverter_models import (
     BatterySummary,
     Converter,
@@ -26,11 +28,10 @@ class SunSpecInverterDevice:
 
     Each write that enables WSet restarts the timer of WSetRvrtTms whole seconds (0 = none). On expiry WSet becomes
     WSetRvrt and WSetEna becomes WSetEnaRvrt; a set-point that is not enabled means 0 W. VarSet goes the same way with
-    its own points, and not enabled means the converter's own behaviour; active power always goes first. `grid_forming`
-    is the mode that it reports; `local_control` is a fault hook: somebody at the panel took over, and writes are
-    refused with exception 4. `on_control` is called whenever a write or a reversion has set `set_power_w` or
-    `told_to_run` anew.
-    """
+    its own points, and not enabled means the converter's own behaviour, by its grid functions; active power always goes
+    first. `grid_forming` is the mode that it reports; `local_control` is a fault hook: somebody at the panel took over,
+    and writes are refused with exception 4. `on_control` is called whenever a write or a reversion has set
+    `set_power_w` or `told_to_run` anew."""
 
     def __init__(self, converter: Converter, battery: Callable[[], BatterySummary], serial: str = "1") -> None:
         self.local_control = False
@@ -41,6 +42,7 @@ class SunSpecInverterDevice:
         self._reversion, self._reactive_reversion = Reversion(self._revert), Reversion(self._revert_reactive)
         self._controls = controls_model(self._reversion.remaining_s, self._reactive_reversion.remaining_s)
         self._control = control_model(lambda: self.local_control)
+        self._functions = grid_functions(converter)
         models = [
             common_model("simulated converter", serial),
             measurement_model(converter, self.faults, lambda: self.grid_forming),
@@ -50,6 +52,7 @@ class SunSpecInverterDevice:
             dc_model(converter, self.faults),
             self._control,
             battery_model(battery, converter.rated_power_w),
+            *(function.model for function in self._functions),
         ]
         self._map = SunSpecMap(models, self._check, self._written)
 
@@ -99,10 +102,15 @@ class SunSpecInverterDevice:
         """Stops the reversion timers: the device is switched off."""
         self._reversion.close()
         self._reactive_reversion.close()
+        for function in self._functions:
+            function.close()
 
     def _check(self, model: ServedModel, values: Values) -> None:
         if self.local_control:
             raise ModbusFault(DEVICE_FAILURE)
+        for function in self._functions:
+            if model is function.model:
+                function.check(values)
         bounds = {"WSet": self._converter.rated_power_w, "WSetPct": 100.0, "AlarmReset": 1}
         bounds |= {"VarSet": self._converter.reactive_var_max, "VarSetPct": 100.0}
         bounds |= {f"{name}Rvrt": bounds[name] for name in ("WSet", "WSetPct", "VarSet", "VarSetPct")}
@@ -125,6 +133,9 @@ class SunSpecInverterDevice:
             self._apply_set_point()
         if model is self._control:
             self._operate(names)
+        for function in self._functions:
+            if model is function.model:
+                function.written(names)
 
     def _restart(self, reversion: Reversion, set_point: str) -> None:
         enabled = self._controls.get(f"{set_point}Ena")

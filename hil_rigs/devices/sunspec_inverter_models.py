@@ -13,6 +13,7 @@ from typing import Protocol
 
 from drivers.sunspec.layout import load_layout
 from hil_rigs.devices.sunspec_map import ServedModel, Values, scale_exponent
+from hil_rigs.plant.grid_support import GridSupport
 from hil_rigs.plant.smoothing_loop import SmoothingLoop
 
 GRID_VOLTAGE_V = 400.0
@@ -95,6 +96,9 @@ class Converter(Protocol):
 
     @property
     def dc_voltage_v(self) -> float: ...
+
+    @property
+    def support(self) -> GridSupport: ...
 
     @property
     def reactive_var(self) -> float: ...
@@ -181,7 +185,7 @@ def capacity_model(converter: Converter) -> ServedModel:
     """Model 702: nameplate."""
     layout = load_layout(702)
     rated_power_w, apparent_va = converter.rated_power_w, converter.apparent_power_va
-    modes = ("FIXED_W", "FIXED_VAR")
+    modes = ("FIXED_W", "FIXED_VAR", "VOLT_VAR", "FREQ_WATT", "WATT_VAR", "VOLT_WATT")
     power = ("WMaxRtg", "WChaRteMaxRtg", "WDisChaRteMaxRtg", "WMax", "WChaRteMax", "WDisChaRteMax")
     values: Values = {
         "W_SF": scale_exponent(rated_power_w, "uint16"),

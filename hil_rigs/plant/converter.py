@@ -6,6 +6,7 @@ from enum import StrEnum
 from math import copysign, exp, sqrt
 
 from hil_rigs.plant.converter_alarm import ConverterAlarm as ConverterAlarm
+from hil_rigs.plant.grid_support import GridSupport
 from hil_rigs.plant.ride_through import AcTerminals, RideThrough, RideThroughSettings
 from hil_rigs.plant.smoothing_loop import SmoothingLoop
 
@@ -117,6 +118,7 @@ class ConverterPlant:
         self.loop = SmoothingLoop()
         self._grid_w = 0.0
         self._starting_s = 0.0
+        self.support = GridSupport()
         self._ac = AcTerminals(frequency_hz=frequency_hz)
         self._rides = RideThrough(parameters.ride_through, frequency_hz)
 
@@ -179,7 +181,7 @@ class ConverterPlant:
         self.target_power_w = min(max(power_w, -rated_w), rated_w)
 
     def set_reactive(self, reactive_var: float | None) -> None:
-        """New reactive set-point, injected positive; None = its own behaviour, which is 0 var."""
+        """New reactive set-point, injected positive; None = its own behaviour: what `support` says, else 0 var."""
         self.target_reactive_var = reactive_var
 
     def step(self, dt_s: float) -> None:
@@ -189,16 +191,24 @@ class ConverterPlant:
         if self.state is ConverterState.STARTING:
             self._advance_start(dt_s)
         if self.state is ConverterState.RUNNING:
-            target_w = self._wanted_w(dt_s) if self.runaway_w is None else self.runaway_w
+            target_w = self._supporting_w(dt_s) if self.runaway_w is None else self.runaway_w
             follow = 1.0 - exp(-dt_s / self.parameters.lag_s)
             self._deliver(self._limit(self.ac_power_w + follow * (target_w - self.ac_power_w)))
-            target_var = self.target_reactive_var or 0.0
+            own_var = self.support.reactive_var(self.ac_voltage_pu, self.ac_power_w, dt_s)
+            target_var = own_var if self.target_reactive_var is None else self.target_reactive_var
             self.reactive_var = self._limit_reactive(self.reactive_var + follow * (target_var - self.reactive_var))
 
     def _bear_grid(self, dt_s: float) -> None:
         alarm = self._rides.step(self._ac, dt_s) if self.island is None else None
         if alarm is not None:
             self.trip(alarm)
+
+    def _supporting_w(self, dt_s: float) -> float:
+        """The wish as the functions for the grid move it; an island's load decides alone."""
+        if self.island is not None:
+            return self._wanted_w(dt_s)
+        ac = self.ac_voltage_pu, self.frequency_hz, self.nominal_hz
+        return self.support.active_w(self._wanted_w(dt_s), self.rated_power_w, ac, dt_s)
 
     def _wanted_w(self, dt_s: float) -> float:
         if self.island is None:

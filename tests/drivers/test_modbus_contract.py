@@ -24,6 +24,7 @@ from hil_rigs.devices.modbus_server import ModbusServer, RegisterDevice
 from hil_rigs.devices.sunspec_inverter import SunSpecInverterDevice
 from hil_rigs.devices.sunspec_inverter_models import BatterySummary
 from hil_rigs.devices.sunspec_meter import SunSpecMeterDevice
+from hil_rigs.plant.grid_support import GridSupport
 from hil_rigs.world import current_network, run_virtual
 from tests.drivers.test_sunspec_legacy import CHARGING, DISCHARGING
 from tests.drivers.test_sunspec_legacy import converter as legacy_converter
@@ -44,6 +45,7 @@ class Measured:
     def __init__(self) -> None:
         self.ac_power_w, self.state = POWER_W, "running"
         self.reactive_var = 0.0
+        self.support = GridSupport()
 
     @property
     def dc_power_w(self) -> float:

@@ -17,6 +17,7 @@ from hil_rigs.devices.sunspec_inverter import SunSpecInverterDevice
 from hil_rigs.devices.sunspec_inverter_models import BatterySummary
 from hil_rigs.devices.sunspec_map import scale_exponent
 from hil_rigs.devices.sunspec_meter import SunSpecMeterDevice
+from hil_rigs.plant.grid_support import GridSupport
 from hil_rigs.world import run_virtual
 
 HOST, PORT = "10.0.0.5", 502
@@ -32,6 +33,7 @@ class StandIn:
         self.rated_power_w = rated_power_w
         self.apparent_power_va, self.reactive_var_max = 560e3, 250e3
         self.reactive_var = 0.0
+        self.support = GridSupport()
         self.target_reactive_var: float | None = None
         self.state, self.alarm = "off", None
         self.ac_power_w = self.target_power_w = 0.0
@@ -230,7 +232,7 @@ async def test_what_must_not_be_written_is_refused_and_nothing_changes(converter
     assert refused(device, 40225 + 26, [7]) == 2  # 702 WMax, not offered
     assert refused(device, SET_POINT_AT + 11, [0, 7]) == 2  # WSetRvrtRem
     assert refused(device, 39999, [7]) == 2
-    assert refused(device, 40600, [7]) == 2
+    assert refused(device, 40700, [7]) == 2
     assert refused(device, SET_POINT_AT, [2]) == 3  # no such enable
     assert refused(device, SET_POINT_AT, [1, 1, 0]) == 3  # half of WSet
     assert refused(device, SET_POINT_AT, set_point(500_001)) == 3
@@ -243,9 +245,9 @@ async def test_what_must_not_be_written_is_refused_and_nothing_changes(converter
 
 @device_test
 async def test_reads_end_with_the_map(converter, device):
-    end = device.read(40407 + 64, 2)
+    end = device.read(40659, 2)
     assert end == [0xFFFF, 0]
-    for address, count in ((39999, 1), (40407 + 64, 3)):
+    for address, count in ((39999, 1), (40659, 3)):
         with pytest.raises(ModbusFault) as fault:
             device.read(address, count)
         assert fault.value.code == 2

@@ -13,6 +13,7 @@ from hil_rigs.devices.modbus_server import ModbusServer
 from hil_rigs.devices.sunspec_inverter import SunSpecInverterDevice
 from hil_rigs.devices.sunspec_inverter_models import BatterySummary
 from hil_rigs.devices.sunspec_meter import SunSpecMeterDevice
+from hil_rigs.plant.grid_support import GridSupport
 
 
 class StandIn:
@@ -26,6 +27,7 @@ class StandIn:
         self.state = "running"
         self.ac_power_w = -123_400.0
         self.reactive_var = 0.0
+        self.support = GridSupport()
 
     @property
     def dc_power_w(self) -> float:

@@ -26,6 +26,7 @@ from drivers.meters.sunspec import SunSpecMeter
 from drivers.readings import InverterState
 
 SET_POINT_AT = 40299
+MODELS = [1, 701, 702, 704, 713, 714, 715, 802, 705, 706, 711, 712]
 SERVER = Path(__file__).with_name("serve_sunspec.py")
 
 
@@ -65,8 +66,8 @@ def scaled(device, model_id: int, name: str, group: str | None = None) -> float:
 
 
 def test_pysunspec2_scans_every_model_without_an_error(sunspec):
-    assert [key for key in sunspec.models if isinstance(key, int)] == [1, 701, 702, 704, 713, 714, 715, 802]
-    assert [model.error_info for model in sunspec.model_list] == [""] * 8
+    assert [key for key in sunspec.models if isinstance(key, int)] == MODELS
+    assert [model.error_info for model in sunspec.model_list] == [""] * len(MODELS)
 
 
 def test_pysunspec2_reads_the_values_that_the_plant_has(sunspec):
@@ -111,6 +112,27 @@ def test_reactive_power_written_by_pysunspec2_takes_effect_with_its_sign_and_end
     measurement.read()
     controls.read()
     assert (measurement.Var.cvalue, controls.VarSetEna.cvalue) == (0, 0)
+
+
+def test_curve_written_by_pysunspec2_is_adopted_and_a_wrong_one_is_not(sunspec):
+    volt_var = sunspec.models[705][0]
+    assert (volt_var.NPt.cvalue, volt_var.NCrv.cvalue) == (6, 2)
+    curve = volt_var.Crv[1]
+    curve.ActPt.cvalue, curve.DeptRef.cvalue, curve.RspTms.cvalue = 2, 3, 0
+    for point, (v, var) in zip(curve.Pt, ((95.0, 30.0), (105.0, -30.0)), strict=False):
+        point.V.cvalue, point.Var.cvalue = v, var
+    volt_var.write()
+    volt_var.AdptCrvReq.cvalue = 2
+    volt_var.write()
+    volt_var.read()
+    assert (volt_var.AdptCrvRslt.cvalue, volt_var.Crv[0].ActPt.cvalue) == (1, 2)
+    assert [(point.V.cvalue, point.Var.cvalue) for point in volt_var.Crv[0].Pt][:2] == [(95.0, 30.0), (105.0, -30.0)]
+    volt_var.Crv[1].Pt[1].V.cvalue = 90.0
+    volt_var.write()
+    volt_var.AdptCrvReq.cvalue = 2
+    volt_var.write()
+    volt_var.read()
+    assert (volt_var.AdptCrvRslt.cvalue, volt_var.Crv[0].Pt[1].V.cvalue) == (2, 105.0)
 
 
 def test_pysunspec2_reads_the_meter(served):

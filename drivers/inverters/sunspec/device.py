@@ -128,7 +128,7 @@ async def open_device(link: ModbusLink, reversion_s: int) -> SunSpecDevice | Leg
     if controls.scales["WSet_SF"] is None:
         raise SunSpecError("model 704 has no scale factor WSet_SF: the converter takes no power set-point")
     capacity = await open_model(link, where.find(702)) if 702 in where else None
-    dc = await open_model(link, where.find(714), count_point="NPrt") if 714 in where else None
+    dc = await open_model(link, where.find(714), count_points=("NPrt",)) if 714 in where else None
     measurement = await open_model(link, where.find(701))
     return SunSpecDevice(
         measurement=measurement,
