@@ -11,6 +11,7 @@ from bms.site import (
     CanBus,
     GridMeterDevice,
     InverterDevice,
+    PvMeterDevice,
     Rack,
     Site,
     SiteSettings,
@@ -23,6 +24,7 @@ from drivers.config.shipped import Shipped, find, shipped
 from drivers.profiles import find_profile
 from hil_rigs.grid_spec import GridSpec, SteadyGrid
 from hil_rigs.load_spec import LoadSpec
+from hil_rigs.pv_spec import PvSpec
 
 SUNSPEC = "sunspec"
 PROFILE = {"min_length": 1, "max_length": 500}
@@ -95,6 +97,10 @@ class RigFile(Shipped):
     grid: Annotated[GridSpec, about("", "what the site is connected to", "60 Hz, constant")] = SteadyGrid(
         kind="constant"
     )
+    pv: Annotated[PvSpec | None, about("", "what the site generates", "no PV")] = None
+    start_hour: Annotated[
+        float, about("h", "hour of the day at the start: of the wall clock, the sun and the loads", "noon", ge=0, lt=24)
+    ] = 12.0
     site: Annotated[SiteSettings, about("", "settings for a controller, as in a site file")] = SiteSettings()
 
     @property
@@ -125,11 +131,14 @@ class CanEndpoint:
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """Where a rig's devices are; one bus a rack, in the order of `RigFile.rack_names`."""
+    """Where a rig's devices are; one bus a rack, in the order of `RigFile.rack_names`. A rig with PV has a meter of it
+    and its inverter, both in SunSpec; the meter counts generation negative, as a meter does that looks at a device."""
 
     inverter: ModbusEndpoint
     grid_meter: ModbusEndpoint
     racks: tuple[CanEndpoint, ...]
+    pv_meter: ModbusEndpoint | None = None
+    pv_inverter: ModbusEndpoint | None = None
 
 
 def profile_name(profile: str) -> str:
@@ -151,7 +160,7 @@ def make_site(rig: RigFile, endpoints: Endpoints) -> Site:
     """The site file for a controller of this rig. ValueError if the endpoints do not fit, in one line."""
     if len(endpoints.racks) != rig.plant.racks:
         raise ValueError(f"rig {rig.name} has {rig.plant.racks} racks, got {len(endpoints.racks)} CAN buses")
-    inverter, meter = endpoints.inverter, endpoints.grid_meter
+    inverter, meter, pv = endpoints.inverter, endpoints.grid_meter, endpoints.pv_meter
     try:
         return Site(
             name=rig.name,
@@ -172,6 +181,7 @@ def make_site(rig: RigFile, endpoints: Endpoints) -> Site:
                 voltage_v_nominal=GRID_PHASE_V,
                 **_driver(rig.plant.meter_profile),
             ),
+            pv_meter=None if pv is None else PvMeterDevice(host=pv.host, port=pv.port, unit=pv.unit),
             **{name: getattr(rig.site, name) for name in SiteSettings.model_fields},
         )
     except ValidationError as error:

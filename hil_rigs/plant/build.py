@@ -1,5 +1,6 @@
 """Builds a plant from plain data, so that a rig file can describe one."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -8,30 +9,59 @@ import numpy as np
 
 from hil_rigs.plant.ai_load import AiJitter, AiTrainingLoad, GpuSmoothing
 from hil_rigs.plant.converter import ConverterPlant, parameters_for_link
+from hil_rigs.plant.day import DayLoad
+from hil_rigs.plant.day_loads import factory, home, industry, inference
 from hil_rigs.plant.grid import Grid, GridNoise, GridProfile, GridSource, Network, NetworkParameters, constant_grid
 from hil_rigs.plant.load import ConstantLoad, Load, load_profile
 from hil_rigs.plant.load_file import read_columns
+from hil_rigs.plant.pv import PvPlant
 from hil_rigs.plant.rack import RackPlant
 from hil_rigs.plant.site import Plant
 from hil_rigs.plant.spread import spread_cells
+from hil_rigs.plant.sun import ClearSky, Clouds
 from kernels.parameters import load_cell
 
 NOMINAL_SOC_FRAC = 0.1
 """Where the open-circuit voltage is a cell's nominal voltage, good enough to choose a converter by."""
 
 
+DAY_LOADS: dict[str, Callable[[float, np.random.Generator, float], DayLoad]] = {
+    "ai-inference": inference,
+    "industry": industry,
+    "factory": factory,
+    "home": home,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class LoadConfig:
-    """`ai-training` uses `rated_power_w`, `smoothing`, `jitter`; `constant` uses `rated_power_w`; `file` uses `path`
-    and `run`. `scale` multiplies all of them."""
+    """`ai-training` uses `rated_power_w`, `smoothing`, `jitter`; `file` uses `path` and `run`; all others use
+    `rated_power_w`, and those of a day its second at the start, `start_s`. `scale` multiplies all."""
 
-    kind: Literal["ai-training", "constant", "file"] = "ai-training"
+    kind: Literal["ai-training", "constant", "ai-inference", "industry", "factory", "home", "file"] = "ai-training"
     rated_power_w: float = 1.5e6
     scale: float = 1.0
     smoothing: GpuSmoothing | None = None
     jitter: AiJitter = field(default_factory=AiJitter)
     path: Path | None = None
     run: int | None = None
+    start_s: float = 43_200.0
+
+
+@dataclass(frozen=True, slots=True)
+class PvConfig:
+    """`file` uses `path`, `run` and `scale`; `clear-sky` all others beside `rated_power_w`."""
+
+    kind: Literal["clear-sky", "file"]
+    rated_power_w: float
+    latitude_deg: float = 35.7
+    day_of_year: int = 182
+    performance_frac: float = 0.85
+    clouds: Clouds | None = None
+    start_s: float = 43_200.0
+    path: Path | None = None
+    run: int | None = None
+    scale: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +93,7 @@ class PlantConfig:
     fuse_a: float = 500.0
     load: LoadConfig = field(default_factory=LoadConfig)
     grid: GridConfig = field(default_factory=GridConfig)
+    pv: PvConfig | None = None
     seed: int = 1
 
     def __post_init__(self) -> None:
@@ -75,7 +106,7 @@ class PlantConfig:
 def build_plant(config: PlantConfig) -> Plant:
     """The plant at rest: contactors open, link empty, converter off. Errors of cell and load files pass through."""
     parameters = load_cell(config.cell)
-    load_seed, *rack_seeds, grid_seed = np.random.SeedSequence(config.seed).spawn(2 + config.racks)
+    load_seed, *rack_seeds, grid_seed, pv_seed = np.random.SeedSequence(config.seed).spawn(3 + config.racks)
     racks = [
         RackPlant(
             spread_cells(
@@ -93,7 +124,8 @@ def build_plant(config: PlantConfig) -> Plant:
     grid = build_grid(config.grid, np.random.default_rng(grid_seed))
     link = parameters_for_link(config.cells_in_series * cell_nominal_v, config.rated_power_w)
     load = build_load(config.load, np.random.default_rng(load_seed))
-    return Plant(racks, ConverterPlant(link, grid.nominal_hz), load, config.ambient_degc, grid=grid)
+    pv = None if config.pv is None else build_pv(config.pv, grid.nominal_hz, np.random.default_rng(pv_seed))
+    return Plant(racks, ConverterPlant(link, grid.nominal_hz), load, config.ambient_degc, grid=grid, pv=pv)
 
 
 def build_grid(config: GridConfig, rng: np.random.Generator) -> Grid:
@@ -122,8 +154,29 @@ def build_load(config: LoadConfig, rng: np.random.Generator) -> Load:
         return AiTrainingLoad(config.rated_power_w * config.scale, rng, config.smoothing, config.jitter)
     if config.kind == "constant":
         return ConstantLoad(config.rated_power_w * config.scale)
+    if config.kind in DAY_LOADS:
+        return DAY_LOADS[config.kind](config.rated_power_w * config.scale, rng, config.start_s)
     if config.kind == "file":
         if config.path is None:
             raise ValueError("a load of kind file needs a path")
         return load_profile(config.path, config.scale, config.run)
-    raise ValueError(f"unknown kind of load {config.kind!r}, expected ai-training, constant or file")
+    raise ValueError(f"unknown kind of load {config.kind!r}, expected ai-training, constant, file or a day's")
+
+
+def build_pv(config: PvConfig, nominal_hz: float, rng: np.random.Generator) -> PvPlant:
+    """ValueError if a `file` has no path; LoadFileError for what is wrong in the file."""
+    if config.kind == "clear-sky":
+        source: Load = ClearSky(
+            config.rated_power_w,
+            config.latitude_deg,
+            config.day_of_year,
+            config.start_s,
+            config.performance_frac,
+            config.clouds,
+            rng,
+        )
+    elif config.path is not None:
+        source = load_profile(config.path, config.scale, config.run)
+    else:
+        raise ValueError("PV of kind file needs a path")
+    return PvPlant(source, config.rated_power_w, nominal_hz)
