@@ -52,6 +52,22 @@ class PlantSpec(Settings):
         about("", "name or path of the cell's parameter file", min_length=1, max_length=500),
         AfterValidator(existing_cell),
     ]
+    cells_in_parallel: Annotated[
+        int,
+        about(
+            "",
+            "cells of which the cell file's one is a block: wires, cooling and bleed are so many",
+            "one",
+            ge=1,
+            le=1000,
+        ),
+    ] = 1
+    coulombic_efficiency_frac: Annotated[
+        float, about("frac", "share of a charge that stays in the cells", "no loss", gt=0, le=1)
+    ] = 1.0
+    self_discharge_frac_per_h: Annotated[
+        float, about("frac/h", "share of the capacity that the cells lose in an hour", "no loss", ge=0, le=0.1)
+    ] = 0.0
     soc_frac: Annotated[float, about("frac", "mean SoC at the start", ge=0, le=1)]
     contactor_break_current_a: Annotated[float, about("A", "as in the site file", gt=0, le=10_000)]
     contactors: Annotated[Literal["gateway", "rack"], about("", "as in the site file", "as in the site file")] = (

@@ -15,11 +15,11 @@ from hil_rigs.plant.grid import Grid, GridNoise, GridProfile, GridSource, Networ
 from hil_rigs.plant.load import ConstantLoad, Load, load_profile
 from hil_rigs.plant.load_file import read_columns
 from hil_rigs.plant.pv import PvPlant
-from hil_rigs.plant.rack import RackPlant
+from hil_rigs.plant.rack import BLEED_OHM, WIRING_OHM, ChargeLoss, RackPlant
 from hil_rigs.plant.site import Plant
 from hil_rigs.plant.spread import spread_cells
 from hil_rigs.plant.sun import ClearSky, Clouds
-from kernels.parameters import load_cell
+from kernels.parameters import CellParameters, load_cell
 
 NOMINAL_SOC_FRAC = 0.1
 """Where the open-circuit voltage is a cell's nominal voltage, good enough to choose a converter by."""
@@ -82,11 +82,15 @@ class GridConfig:
 
 @dataclass(frozen=True, slots=True)
 class PlantConfig:
-    """Racks of `cells_in_series` cells on one converter of `rated_power_w`. Same seed, same plant."""
+    """Racks of `cells_in_series` cells on one converter of `rated_power_w`. Same seed, same plant. The cell file's cell
+    is a block of `cells_in_parallel`; of what charges it `coulombic_efficiency_frac` stays."""
 
     racks: int = 2
     cells_in_series: int = 416
     cell: str = "lfp-280ah"
+    cells_in_parallel: int = 1
+    coulombic_efficiency_frac: float = 1.0
+    self_discharge_frac_per_h: float = 0.0
     soc_frac: float = 0.55
     rated_power_w: float = 500e3
     ambient_degc: float = 25.0
@@ -107,25 +111,24 @@ def build_plant(config: PlantConfig) -> Plant:
     """The plant at rest: contactors open, link empty, converter off. Errors of cell and load files pass through."""
     parameters = load_cell(config.cell)
     load_seed, *rack_seeds, grid_seed, pv_seed = np.random.SeedSequence(config.seed).spawn(3 + config.racks)
-    racks = [
-        RackPlant(
-            spread_cells(
-                parameters,
-                config.cells_in_series,
-                config.soc_frac,
-                config.ambient_degc,
-                np.random.default_rng(seed),
-            ),
-            fuse_a=config.fuse_a,
-        )
-        for seed in rack_seeds
-    ]
+    racks = [_rack(config, parameters, np.random.default_rng(seed)) for seed in rack_seeds]
     cell_nominal_v = float(np.interp(NOMINAL_SOC_FRAC, np.linspace(0, 1, len(parameters.ocv_v)), parameters.ocv_v))
     grid = build_grid(config.grid, np.random.default_rng(grid_seed))
     link = parameters_for_link(config.cells_in_series * cell_nominal_v, config.rated_power_w)
     load = build_load(config.load, np.random.default_rng(load_seed))
     pv = None if config.pv is None else build_pv(config.pv, grid.nominal_hz, np.random.default_rng(pv_seed))
     return Plant(racks, ConverterPlant(link, grid.nominal_hz), load, config.ambient_degc, grid=grid, pv=pv)
+
+
+def _rack(config: PlantConfig, cell: CellParameters, rng: np.random.Generator) -> RackPlant:
+    count = config.cells_in_parallel
+    return RackPlant(
+        spread_cells(cell, config.cells_in_series, config.soc_frac, config.ambient_degc, rng, count),
+        wiring_ohm=WIRING_OHM / count,
+        bleed_ohm=BLEED_OHM / count,
+        fuse_a=config.fuse_a,
+        loss=ChargeLoss(config.coulombic_efficiency_frac, config.self_discharge_frac_per_h * cell.capacity_ah),
+    )
 
 
 def build_grid(config: GridConfig, rng: np.random.Generator) -> Grid:

@@ -86,7 +86,7 @@ def test_unknown_rig_is_one_line_with_the_nearest_name() -> None:
     with pytest.raises(UnknownNameError, match=r"^no rig named 'deom': did you mean demo\?$"):
         find_rig("deom")
     with pytest.raises(
-        UnknownNameError, match=r"^no rig named 'zzz': expected a file or one of black-start, charging, demo"
+        UnknownNameError, match=r"^no rig named 'zzz': expected a file or one of black-start, charging, container, demo"
     ):
         find_rig("zzz")
 
