@@ -63,7 +63,7 @@ class Bench:
         self.nodes = [
             RackNode(
                 rack, bus, *shape, rngs[index], self.enclosures[index], partial(self._insulation_kohm, index),
-                self._control(rack),
+                self._control(rack), rig.plant.last_module_cells,
             )
             for index, (rack, bus) in enumerate(zip(self.plant.racks, self.buses.values(), strict=True))
         ]  # fmt: skip

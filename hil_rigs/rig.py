@@ -47,6 +47,9 @@ class PlantSpec(Settings):
     racks: Annotated[int, about("", "racks in parallel", ge=1, le=64)]
     modules_per_rack: Annotated[int, about("", "cell-monitor modules in series", ge=1, le=32)]
     cells_per_module: Annotated[int, about("", "cells in series in each module", ge=1, le=16)]
+    last_module_cells: Annotated[
+        int | None, about("", "cells in series in the last module, where it has fewer", "as the others", ge=1, le=16)
+    ] = None
     cell: Annotated[
         str,
         about("", "name or path of the cell's parameter file", min_length=1, max_length=500),
@@ -95,7 +98,17 @@ class PlantSpec(Settings):
         about("", "SunSpec model of the grid meter: 203 has steps of 10 mHz, 213 shows floats", "the most usual"),
     ] = 203
 
+    @property
+    def cells_per_rack(self) -> int:
+        """Cells in series."""
+        last = self.cells_per_module if self.last_module_cells is None else self.last_module_cells
+        return (self.modules_per_rack - 1) * self.cells_per_module + last
+
     def broken_relations(self) -> Iterator[Broken]:
+        if self.last_module_cells is not None and self.last_module_cells > self.cells_per_module:
+            wrong, others = "more than the others have", (("cells_per_module",),)
+            expected = f"at most {self.cells_per_module}"
+            yield Broken(("last_module_cells",), self.last_module_cells, wrong, expected, others)
         for name, kind in (("inverter_profile", "inverter"), ("meter_profile", "meter")):
             profile = getattr(self, name)
             if profile != SUNSPEC and find_profile(profile).kind != kind:
@@ -220,6 +233,7 @@ def _rack(rig: RigFile, name: str, bus: CanEndpoint) -> Rack:
         name=name,
         modules=plant.modules_per_rack,
         cells_per_module=plant.cells_per_module,
+        last_module_cells=plant.last_module_cells,
         cell=plant.cell,
         can=CanBus(interface=bus.interface, channel=bus.channel, host=bus.host, port=bus.port, bitrate=bus.bitrate),
         contactor_break_current_a=plant.contactor_break_current_a,

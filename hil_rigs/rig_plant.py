@@ -20,7 +20,7 @@ def plant_config(rig: RigFile, seed: int, load: LoadSpec | None = None) -> Plant
     plant = rig.plant
     return PlantConfig(
         racks=plant.racks,
-        cells_in_series=plant.modules_per_rack * plant.cells_per_module,
+        cells_in_series=plant.cells_per_rack,
         cell=plant.cell,
         cells_in_parallel=plant.cells_in_parallel,
         coulombic_efficiency_frac=plant.coulombic_efficiency_frac,
