@@ -138,7 +138,7 @@ def _insulation(rack: Rack, bus: SharedBus) -> Iso165c | None:
 
 
 def _native(rack: Rack, can_opener: CanOpener) -> RackMonitor:
-    return NativeRackMonitor(rack.modules, rack.cells_per_module, rack.can.config, can_opener)
+    return NativeRackMonitor(rack.modules, rack.cells_per_module, rack.can.config, can_opener, rack.last_module_cells)
 
 
 def _foxbms(rack: Rack, can_opener: CanOpener) -> RackMonitor:

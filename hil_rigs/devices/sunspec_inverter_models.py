@@ -6,7 +6,7 @@ leaves its sign open; here it is discharge as well.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import ceil, hypot, sqrt
 from typing import Protocol
@@ -43,6 +43,7 @@ REACTIVE_POINTS = (
     "VarSetRvrtTms",
 )
 REACTIVE_RATINGS = ("VarMaxInjRtg", "VarMaxAbsRtg", "VarMaxInj", "VarMaxAbs")
+STORAGE_MODES = ("FIXED_W", "FIXED_VAR", "VOLT_VAR", "FREQ_WATT", "WATT_VAR", "VOLT_WATT")
 ALARMS = {
     "dc_over_voltage": "DC_OVER_VOLT",
     "ac_over_voltage": "AC_OVER_VOLT",
@@ -65,10 +66,9 @@ class BatterySummary:
     current_a: float
 
 
-class Converter(Protocol):
-    """What the map needs of a converter; power and current positive in discharge, reactive power injected. `state` is a
-    word of model 701's InvSt in lower case, `alarm` a word for why it tripped or None. `set_reactive(None)` leaves it
-    to its own behaviour."""
+class AcSide(Protocol):
+    """What the map needs of anything that feeds the grid; power positive in generation, that is discharge, reactive
+    power injected. `state` is a word of model 701's InvSt in lower case, `alarm` a word for why it tripped or None."""
 
     @property
     def rated_power_w(self) -> float: ...
@@ -89,6 +89,20 @@ class Converter(Protocol):
     def ac_power_w(self) -> float: ...
 
     @property
+    def frequency_hz(self) -> float: ...
+
+    @property
+    def ac_voltage_pu(self) -> float: ...
+
+    @property
+    def reactive_var(self) -> float: ...
+
+
+class Converter(AcSide, Protocol):
+    """What the map needs of a storage converter; power and current positive in discharge. `set_reactive(None)` leaves
+    it to its own behaviour."""
+
+    @property
     def dc_power_w(self) -> float: ...
 
     @property
@@ -99,15 +113,6 @@ class Converter(Protocol):
 
     @property
     def support(self) -> GridSupport: ...
-
-    @property
-    def reactive_var(self) -> float: ...
-
-    @property
-    def frequency_hz(self) -> float: ...
-
-    @property
-    def ac_voltage_pu(self) -> float: ...
 
     @property
     def loop(self) -> SmoothingLoop: ...
@@ -137,7 +142,7 @@ class ReportingFaults:
     dc_voltage_off_v: float = 0.0
 
 
-def measurement_model(converter: Converter, faults: ReportingFaults, forming: Callable[[], bool]) -> ServedModel:
+def measurement_model(converter: AcSide, faults: ReportingFaults, forming: Callable[[], bool]) -> ServedModel:
     """Model 701: AC side and state. Connected means that the grid is there."""
     layout = load_layout(701)
     largest_w = HEADROOM * max(converter.rated_power_w, converter.apparent_power_va)
@@ -181,11 +186,10 @@ def alarm_bits(alarm: str | None) -> int:
     return 0 if alarm is None else 1 << layout.symbol("Alrm", ALARMS.get(alarm, "MANUFACTURER_ALRM"))
 
 
-def capacity_model(converter: Converter) -> ServedModel:
-    """Model 702: nameplate."""
+def capacity_model(converter: AcSide, modes: Sequence[str] = STORAGE_MODES) -> ServedModel:
+    """Model 702: nameplate, and by what its power is controlled."""
     layout = load_layout(702)
     rated_power_w, apparent_va = converter.rated_power_w, converter.apparent_power_va
-    modes = ("FIXED_W", "FIXED_VAR", "VOLT_VAR", "FREQ_WATT", "WATT_VAR", "VOLT_WATT")
     power = ("WMaxRtg", "WChaRteMaxRtg", "WDisChaRteMaxRtg", "WMax", "WChaRteMax", "WDisChaRteMax")
     values: Values = {
         "W_SF": scale_exponent(rated_power_w, "uint16"),
