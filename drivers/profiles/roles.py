@@ -20,8 +20,18 @@ Role = Literal[
     "command",
     "heartbeat",
     "reversion-time",
+    "intertie-closed",
+    "sync-ok",
+    "grid-voltage",
+    "grid-frequency",
+    "site-voltage",
+    "site-frequency",
+    "phase-angle",
+    "blocks-closed",
+    "blocks-command",
+    "sync-command",
 ]
-Unit = Literal["W", "kW", "MW", "V", "kV", "mV", "A", "mA", "Hz", "mHz", "s", "ms"]
+Unit = Literal["W", "kW", "MW", "V", "kV", "mV", "A", "mA", "Hz", "mHz", "s", "ms", "deg"]
 Positive = Literal["discharge", "charge", "import", "export"]
 
 IN_SI: dict[Unit, float] = {
@@ -37,12 +47,14 @@ IN_SI: dict[Unit, float] = {
     "mHz": 1e-3,
     "s": 1.0,
     "ms": 1e-3,
+    "deg": 1.0,
 }
 POWER: tuple[Unit, ...] = ("W", "kW", "MW")
 VOLTAGE: tuple[Unit, ...] = ("V", "kV", "mV")
 CURRENT: tuple[Unit, ...] = ("A", "mA")
 FREQUENCY: tuple[Unit, ...] = ("Hz", "mHz")
 TIME: tuple[Unit, ...] = ("s", "ms")
+ANGLE: tuple[Unit, ...] = ("deg",)
 RAW: tuple[Unit, ...] = ()
 
 
@@ -58,6 +70,7 @@ class RoleKind:
     meter: bool = False
     required: bool = False
     many: bool = False
+    switchgear: bool = False
 
 
 ROLES: dict[Role, RoleKind] = {
@@ -74,9 +87,23 @@ ROLES: dict[Role, RoleKind] = {
     "charge-power-max": RoleKind(POWER),
     "discharge-power-max": RoleKind(POWER),
     "set-point": RoleKind(POWER, signed=True, written=True, required=True),
-    "command": RoleKind(RAW, written=True, many=True),
+    "command": RoleKind(RAW, written=True, many=True, switchgear=True),
     "heartbeat": RoleKind(RAW, written=True),
     "reversion-time": RoleKind(TIME, written=True),
+    "intertie-closed": RoleKind(RAW, required=True, inverter=False, switchgear=True),
+    "sync-ok": RoleKind(RAW, required=True, inverter=False, switchgear=True),
+    "grid-voltage": RoleKind(VOLTAGE, required=True, inverter=False, switchgear=True),
+    "grid-frequency": RoleKind(FREQUENCY, required=True, inverter=False, switchgear=True),
+    "site-voltage": RoleKind(VOLTAGE, required=True, inverter=False, switchgear=True),
+    "site-frequency": RoleKind(FREQUENCY, required=True, inverter=False, switchgear=True),
+    "phase-angle": RoleKind(ANGLE, inverter=False, switchgear=True),
+    "blocks-closed": RoleKind(RAW, inverter=False, switchgear=True),
+    "blocks-command": RoleKind(RAW, written=True, inverter=False, switchgear=True),
+    "sync-command": RoleKind(RAW, written=True, inverter=False, switchgear=True),
 }
-FLAGS: tuple[Role, ...] = ("grid-connected", "remote-control")
-DIRECTIONS: dict[str, tuple[Positive, ...]] = {"inverter": ("discharge", "charge"), "meter": ("import", "export")}
+FLAGS: tuple[Role, ...] = ("grid-connected", "remote-control", "intertie-closed", "sync-ok")
+DIRECTIONS: dict[str, tuple[Positive, ...]] = {
+    "inverter": ("discharge", "charge"),
+    "meter": ("import", "export"),
+    "switchgear": (),
+}

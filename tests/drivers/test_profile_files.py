@@ -35,7 +35,9 @@ def mistakes(text: str) -> list[str]:
 
 
 def test_shipped_profiles_are_right_and_named_like_their_files() -> None:
-    assert [profile.name for profile in shipped_profiles()] == ["meter-input-f32", "pcs-holding-s32", "pcs-input-f32"]
+    assert [profile.name for profile in shipped_profiles()] == [
+        "meter-input-f32", "pcs-holding-s32", "pcs-input-f32", "static-switch"
+    ]  # fmt: skip
 
 
 def test_broken_shipped_profile_is_not_passed_over(tmp_path: Path) -> None:
@@ -171,7 +173,8 @@ WRONG = [
     ("role: command", "role: comand", "p.yaml:9:23: registers.3.role: unknown choice (got 'comand'), expected one of "
      "'ac-power', 'dc-power', 'dc-voltage', 'dc-current', 'frequency', 'voltage', 'state', 'alarms', 'grid-connected', "
      "'remote-control', 'charge-power-max', 'discharge-power-max', 'set-point', 'command', 'heartbeat', "
-     "'reversion-time'"),
+     "'reversion-time', 'intertie-closed', 'sync-ok', 'grid-voltage', 'grid-frequency', 'site-voltage', "
+     "'site-frequency', 'phase-angle', 'blocks-closed', 'blocks-command', 'sync-command'"),
 ]  # fmt: skip
 
 
@@ -206,5 +209,5 @@ def test_profile_check_of_a_wrong_one_ends_with_status_2(tmp_path: Path, capsys:
     out, err = capsys.readouterr()
     assert (out, err) == (
         "",
-        f"{path}:3:7: kind: unknown choice (got 'toaster'), expected one of 'inverter', 'meter'\n",
+        f"{path}:3:7: kind: unknown choice (got 'toaster'), expected one of 'inverter', 'meter', 'switchgear'\n",
     )
