@@ -89,6 +89,8 @@ def served_devices(rig: RigFile, endpoints: Endpoints) -> list[ServedDevice]:
         ("inverter", endpoints.inverter, profile_name(plant.inverter_profile)),
         ("grid-meter", endpoints.grid_meter, profile_name(plant.meter_profile)),
     ]
+    if rig.microgrid is not None and endpoints.switchgear is not None:
+        modbus.append(("intertie", endpoints.switchgear, profile_name(rig.microgrid.profile)))
     return [
         *(
             ServedDevice(name, "modbus tcp", f"{at.host}:{at.port}", f"unit {at.unit} {profile}")

@@ -16,8 +16,11 @@ from bms.site import (
     FoxBms,
     GridMeterDevice,
     InsulationMonitor,
+    IntertieDevice,
     InverterDevice,
+    Island,
     Limits,
+    LoadBlock,
     Precharge,
     Rack,
     Safety,
@@ -52,7 +55,8 @@ MAPPING_MODELS = [MappingFile, MappedVoltages, MappedTemperatures, MappedCurrent
 MAPPED = [(model, name, field) for model in MAPPING_MODELS for name, field in model.model_fields.items()]
 PAGE = (Path(__file__).parents[2] / "docs" / "site-file.md").read_text(encoding="utf-8")
 MODELS = [Site, Rack, FoxBms, CurrentSensor, InsulationMonitor, CanBus, InverterDevice, GridMeterDevice, BatteryBus,
-          Controller, Limits, Safety, FaultSetting, Precharge, Balancing, Tls, SerialPort]  # fmt: skip
+          IntertieDevice, Island, LoadBlock, Controller, Limits, Safety, FaultSetting, Precharge, Balancing, Tls,
+          SerialPort]  # fmt: skip
 FIELDS = [(model, name, field) for model in MODELS for name, field in model.model_fields.items()]
 
 

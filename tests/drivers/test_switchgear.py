@@ -19,7 +19,7 @@ from tests.drivers.test_described_inverter import RawTables
 
 HOST, PORT = "10.0.0.9", 502
 OPEN_OUT_OF_STEP = [0, 0, 3998, 59980, 4012, 60010, 0x10000 - 12345, 0b101]
-"""Open, 399.8 V and 59.98 Hz of the grid, 401.2 V and 60.01 Hz of the site, which is 123.45 deg behind; blocks 0 and 2."""
+"""Open, grid 399.8 V and 59.98 Hz, site 401.2 V and 60.01 Hz and 123.45 deg behind; blocks 0 and 2 closed."""
 
 
 class Wire:
