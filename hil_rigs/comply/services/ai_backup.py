@@ -87,7 +87,7 @@ def _return_rows(order: Order, outcome: Outcome) -> list[Row]:
     battery_w, own = outcome.curves.battery_power_w[at + 20 :], order.rig.site.island
     ramp_w = 0.0 if own is None else own.return_ramp_w_per_s
     slope_w = float(np.abs(battery_w[100:] - battery_w[:-100]).max()) if len(battery_w) > 100 else 0.0
-    wrong = outcome.signals["wrong_closings"][-1]
+    wrong = float(outcome.signals["wrong_closings"][-1])
     return [
         Row("return: joined outside 10 deg, 0.1 Hz, 3 %", "never", f"{wrong:.0f} times", wrong == 0),
         Row("return: grid power in the first 0.1 s", f"<= {STEP_FRAC * rated_w / 1e3:.0f} kW", f"{step_w / 1e3:.1f} kW",

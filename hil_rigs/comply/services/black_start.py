@@ -73,7 +73,7 @@ def _bounds(outcome: Outcome) -> list[Row]:
     low_s = float(signals["critical_low_s"][after].max(initial=0.0)) if after.any() else np.inf
     dead = signals["site_voltage_pu"] < 0.9
     early = int(np.count_nonzero(dead & (signals["load_blocks_closed"] > 0)))
-    wrong, left_wh = signals["wrong_closings"][-1], float(signals["ups_left_wh"].min())
+    wrong, left_wh = float(signals["wrong_closings"][-1]), float(signals["ups_left_wh"].min())
     named = sorted({trip.fault_id for trip in outcome.trips})
     return [
         Row("blocks closed without voltage", "never", f"{early * 10} ms", early == 0),
