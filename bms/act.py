@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 
 from bms.decision import Decision
-from bms.devices import Inverter, RackMonitor
+from bms.devices import Inverter, RackMonitor, Switchgear
+from bms.island import IslandMode, IslandOrders
 from bms.protect.outputs import RackOutputs
-from drivers.commands import BleedCommand, InverterCommand, OutputsCommand, RackCommand
+from drivers.commands import BleedCommand, InverterCommand, OutputsCommand, RackCommand, SwitchgearCommand
 
 INVERTER_EXPIRY_NS = 500_000_000
 """A set-point that is not renewed for this long is no longer refreshed; the converter's reversion follows."""
@@ -13,14 +14,17 @@ INVERTER_EXPIRY_NS = 500_000_000
 CONTACTOR_EXPIRY_NS = 1_000_000_000
 BLEED_EXPIRY_NS = 1_500_000_000
 OUTPUTS_EXPIRY_NS = 1_500_000_000
+SWITCHGEAR_EXPIRY_NS = 500_000_000
 
 
 class Actuators:
     """Sends what changed at once and everything else once a control tick. `sent` is what went out last."""
 
-    def __init__(self, inverter: Inverter, racks: Sequence[RackMonitor]) -> None:
+    def __init__(self, inverter: Inverter, racks: Sequence[RackMonitor], switchgear: Switchgear | None = None) -> None:
         self._inverter = inverter
         self._racks = racks
+        self._switchgear = switchgear
+        self._orders: IslandOrders | None = None
         self.sent: Decision | None = None
         self._command: InverterCommand | None = None
         self._outputs: tuple[RackOutputs, ...] = ()
@@ -59,6 +63,16 @@ class Actuators:
             for rack, wanted in zip(self._racks, outputs, strict=True):
                 rack.outputs(OutputsCommand(*wanted, expires_ns=now_ns + OUTPUTS_EXPIRY_NS))
         self._outputs = outputs
+
+    def switch(self, orders: IslandOrders | None, now_ns: int, *, refresh: bool) -> None:
+        """The switchgear between site and grid. Nothing is told before it was heard and understood, nor while it is
+        silent: it stays as it is."""
+        if self._switchgear is None or orders is None or not orders.intertie_heard:
+            return
+        if orders.mode is not IslandMode.UNKNOWN and (refresh or orders != self._orders):
+            expires_ns = now_ns + SWITCHGEAR_EXPIRY_NS
+            self._switchgear.command(SwitchgearCommand(orders.close, orders.synchronise, orders.blocks, expires_ns))
+            self._orders = orders
 
 
 def _told(decision: Decision) -> tuple[float | None, bool, float | None]:

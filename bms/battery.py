@@ -67,8 +67,8 @@ class BatteryState(NamedTuple):
 
 class Battery:
     """Joins and parts the racks of a site. `wanted` False takes it to open contactors in the safe order;
-    `out_of_service` maps the names of racks that are to stay away to MAINTENANCE or STRIP. `resistance_ohm`: each
-    rack's."""
+    `out_of_service` maps the names of racks that are to stay away to MAINTENANCE or STRIP; unless `converter_allowed`
+    the converter does not start. `resistance_ohm`: each rack's."""
 
     def __init__(self, site: Site, resistance_ohm: Sequence[float]) -> None:
         self._site = site
@@ -85,12 +85,18 @@ class Battery:
         self._closed = [False] * len(site.racks)
         self._by_inverter = site.precharge.by == "inverter"
         self.wanted = True
+        self.converter_allowed = True
         self.out_of_service: dict[str, RackMode] = {}
 
     @property
     def open(self) -> bool:
         """No contactor is connected, and none says that it is closed."""
         return not any(machine.connected for machine in self._machines) and not any(self._closed)
+
+    @property
+    def online(self) -> bool:
+        """A rack carries current, or may."""
+        return bool(self._online())
 
     @property
     def apart(self) -> frozenset[str]:
@@ -243,7 +249,7 @@ class Battery:
     def _may_run(self, image: Image, modes: Sequence[RackMode], leaving: Sequence[bool]) -> bool:
         """Enough racks are online. The first start waits for the others, which join at 0 W beside it later."""
         online = self._online()
-        if self._pause_s > 0.0:
+        if self._pause_s > 0.0 or not self.converter_allowed:
             return False
         if self._by_inverter and self._converter_precharges(modes, leaving):
             return True

@@ -10,7 +10,7 @@ from bms.balance import Balancer
 from bms.battery import Battery, BatteryState
 from bms.converter_loop import ConverterLoop
 from bms.decision import Decision
-from bms.devices import OPENERS, Device, Openers
+from bms.devices import OPENERS, Device, Openers, open_switchgear
 from bms.dispatch.dispatch import NO_WISH, Dispatch, make_applications
 from bms.dispatch.inputs import Inputs
 from bms.estimate.held_current import HeldCurrent
@@ -20,6 +20,8 @@ from bms.estimate.soc import RackSoc, summarise_soc
 from bms.fast_lane import FastLane
 from bms.guard import Guard, HardLimits
 from bms.image import Image, ProcessImage
+from bms.island import IslandMachine, IslandMode, IslandOrders
+from bms.island_inputs import island_inputs
 from bms.lane_law import LaneOrder
 from bms.north.battery_bus import bus_conditions, open_battery_bus
 from bms.north.battery_word import SiteNow
@@ -86,6 +88,11 @@ class Controller:
         self._meter = openers.meter(site.grid_meter, self._image.put_meter)
         self._pv_meter = None if site.pv_meter is None else openers.meter(site.pv_meter, self._image.put_pv)
         self._seen = seen
+        self._switchgear = None
+        self._island: IslandMachine | None = None
+        if site.island is not None and site.intertie is not None:
+            self._switchgear = open_switchgear(site.intertie, self._image.put_switchgear)
+            self._island = IslandMachine(site.island)
         self._cells = [load_cell(rack.cell) for rack in site.racks]
         self._energy_wh = [rack.cells * cell.energy_wh for cell, rack in zip(self._cells, site.racks, strict=True)]
         limits = site.limits
@@ -108,7 +115,7 @@ class Controller:
         self._dispatch = Dispatch(make_applications(site.applications))
         self._views = SiteViews(site, wall_clock)
         self._guard = Guard(hard_limits(limits, len(site.racks)))
-        self._actuators = Actuators(self._inverter, self._racks)
+        self._actuators = Actuators(self._inverter, self._racks, self._switchgear)
         self._lane = self._open_lane()
         loop = site.converter_loop
         self._loop = None if loop is None else ConverterLoop(site, loop)
@@ -122,18 +129,18 @@ class Controller:
         self._soc_summary = summarise_soc(self._soc, [False] * len(site.racks))
         lane: tuple[Device, ...] = () if self._lane is None else self._lane.devices
         lane += () if self._loop is None else (self._loop.device,)
-        modbus = [device for device in (self._inverter, self._meter, self._pv_meter, *lane) if device is not None]
+        links = (self._inverter, self._meter, self._pv_meter, self._switchgear, *lane)
+        modbus = [device for device in links if device is not None]
         self.report = TickReporter(site, recorder, modbus, self._memory)
 
     async def run(self) -> None:
         """Drive the site. Returns after an orderly `stop`; cancelled, it leaves the devices to their watchdogs."""
         self._memory.recall(self._soc, self._protection, now_ns())
         async with asyncio.TaskGroup() as tasks:
-            maybe: list[Device | None] = [self._inverter, self._meter, self._pv_meter, *self._racks, self._battery_bus]
+            modbus: list[Device | None] = [self._inverter, self._meter, self._pv_meter, self._switchgear]
             own_loop = None if self._loop is None else self._loop.device
-            running = [
-                tasks.create_task(device.run()) for device in (*maybe, self._lane, own_loop) if device is not None
-            ]
+            maybe: list[Device | None] = [*modbus, *self._racks, self._battery_bus, own_loop]
+            running = [tasks.create_task(device.run()) for device in (*maybe, self._lane) if device is not None]
             await self._tick_for_ever()
             self._memory.save(self._soc)
             for task in running:
@@ -162,6 +169,8 @@ class Controller:
         self._battery.unlock(target)
         if fault_id == "guard_stop":
             self._guard.reset()
+        if fault_id == "black_start_failed" and self._island is not None:
+            self._island.reset()
         self._memory.was_reset(fault)
 
     async def _tick_for_ever(self) -> None:
@@ -211,11 +220,12 @@ class Controller:
             own.append(said("smoothing_refused", self._wish.refused))
         protected = self._protection.step(image, summary, dt_s, self._battery.apart, own)
         self._battery.out_of_service = dict.fromkeys(protected.maintained, RackMode.MAINTENANCE)
+        orders = self._leave_or_join(image, protected, dt_s)
         battery = self._battery.step(image, summary, protected, dt_s)
         self._limits = self._limiter.step(self._rack_states(image, summary, battery), protected, image.rating, dt_s)
         if control:
             self._control(image, summary, protected, battery, powers)
-        decision = self._guard.step(image, self._decide(battery, protected), dt_s)
+        decision = self._guard.step(image, self._decide(image, battery, protected, dt_s), dt_s)
         if self._lane is not None:
             decision = self._hand_over(self._lane, decision, image, battery)
         if self._loop is not None:
@@ -224,6 +234,7 @@ class Controller:
             self._smoothing = self._say_smoothing(decision)
         self._actuators.apply(decision, at_ns, refresh=control, heard=image.inverter is not None)
         self._actuators.drive(protected.outputs, at_ns, refresh=control)
+        self._actuators.switch(orders, at_ns, refresh=control)
         self._memory.see(image, protected, self._soc)
         self._report_faults(battery, at_ns, protected)
         if control and self._battery_bus is not None:
@@ -244,6 +255,7 @@ class Controller:
                 balance_reason=self._balancers[0].reason,
                 wanted=self._battery.wanted,
                 smoothing=self._smoothing,
+                island="" if orders is None or orders.mode is IslandMode.GRID else orders.mode,
             )
         )
 
@@ -301,16 +313,40 @@ class Controller:
         online_wh = sum([energy_wh for energy_wh, mode in energies_wh if mode.online])
         return StoredEnergy(self._soc_summary.frac_usable, online_wh)
 
-    def _decide(self, battery: BatteryState, protected: Protected) -> Decision:
+    def _leave_or_join(self, image: Image, protected: Protected, dt_s: float) -> IslandOrders | None:
+        """What becomes of intertie and load blocks, and whether the converter may start. None: the site never leaves
+        its grid."""
+        island, settings = self._island, self.site.island
+        if island is None or settings is None:
+            return None
+        inputs = island_inputs(
+            settings, image, self._limits, forming=protected.forming, racks_online=self._battery.online,
+            soc_frac=self._soc_summary.frac_usable,
+        )  # fmt: skip
+        before = island.mode
+        orders = island.step(inputs, dt_s)
+        if orders.mode is IslandMode.RETURNING and before is not orders.mode:
+            self._dispatch.reset()  # applications start from what they see now, not from before the outage
+        for fault_id, detail in island.faults:
+            self._protection.report(fault_id, "intertie", detail, image.at_ns)
+        self._battery.converter_allowed = orders.run
+        return orders
+
+    def _decide(self, image: Image, battery: BatteryState, protected: Protected, dt_s: float) -> Decision:
         """The wish inside today's limits: they may have fallen since the last control tick."""
         wish, limits = self._wish, self._limits
-        power_w = min(max(wish.power_w, -limits.charge_power_w), limits.discharge_power_w)
+        wished_w = wish.power_w
+        if self._island is not None and image.inverter is not None:
+            wished_w = self._island.follow(wished_w, image.inverter.ac_power_w, dt_s)
+        power_w = min(max(wished_w, -limits.charge_power_w), limits.discharge_power_w)
         if not battery.power_allowed:
             power_w = 0.0
         clipped_by, reason = wish.narrowed_by, wish.reason
-        if power_w != wish.power_w:
+        if wished_w != wish.power_w:
+            clipped_by, reason = "island", "the way back to the grid"
+        if power_w != wished_w:
             clipped_by = "limits"
-            reason = limits.discharge_reason if wish.power_w > power_w else limits.charge_reason
+            reason = limits.discharge_reason if wished_w > power_w else limits.charge_reason
         return Decision(
             power_w,
             battery.run,

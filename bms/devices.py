@@ -4,13 +4,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple, Protocol
 
-from bms.site import GridMeterDevice, InverterDevice, Rack
+from bms.site import GridMeterDevice, IntertieDevice, InverterDevice, Rack
 from bms.site_mapping import load_mapping
 from drivers.cell_monitors.dbc import DbcMonitor
 from drivers.cell_monitors.foxbms import FoxBmsMonitor
 from drivers.cell_monitors.native import NativeRackMonitor
 from drivers.cell_monitors.with_sensors import RackWithSensors
-from drivers.commands import BleedCommand, InverterCommand, OutputsCommand, RackCommand
+from drivers.commands import BleedCommand, InverterCommand, OutputsCommand, RackCommand, SwitchgearCommand
 from drivers.current_sensors.ivt_s import IvtSensor
 from drivers.insulation.iso165c import Iso165c
 from drivers.inverters.described import DescribedInverter
@@ -24,7 +24,16 @@ from drivers.links.can import CanOpener
 from drivers.links.shared import SharedBus
 from drivers.meters.described import DescribedMeter
 from drivers.meters.sunspec import SunSpecMeter
-from drivers.readings import InverterRating, InverterReading, LinkHealth, MeterReading, RackReading, SentPower
+from drivers.readings import (
+    InverterRating,
+    InverterReading,
+    LinkHealth,
+    MeterReading,
+    RackReading,
+    SentPower,
+    SwitchgearReading,
+)
+from drivers.switchgear.described import DescribedSwitchgear
 
 
 class Device(Protocol):
@@ -68,6 +77,14 @@ class RackMonitor(Device, Protocol):
     def bleed(self, command: BleedCommand) -> None: ...
 
     def outputs(self, command: OutputsCommand) -> None: ...
+
+
+class Switchgear(Device, Protocol):
+    def command(self, command: SwitchgearCommand) -> None: ...
+
+
+def open_switchgear(device: IntertieDevice, on_reading: Callable[[SwitchgearReading], None]) -> Switchgear:
+    return DescribedSwitchgear(device.open_link(), device.description, on_reading, device.poll_period_s)
 
 
 def open_inverter(device: InverterDevice, on_reading: Callable[[InverterReading], None]) -> Inverter:

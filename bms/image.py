@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from drivers.readings import InverterRating, InverterReading, MeterReading, RackReading, SentPower
+from drivers.readings import InverterRating, InverterReading, MeterReading, RackReading, SentPower, SwitchgearReading
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,8 @@ class Image:
     """Set-point that the previous tick decided."""
     pv: MeterReading | None = None
     """Of the meter of the site's PV: generation is negative."""
+    switchgear: SwitchgearReading | None = None
+    """Between site and grid."""
 
 
 class ProcessImage:
@@ -31,6 +33,7 @@ class ProcessImage:
         self._inverter: InverterReading | None = None
         self._meter: MeterReading | None = None
         self._pv: MeterReading | None = None
+        self._switchgear: SwitchgearReading | None = None
 
     def put_inverter(self, reading: InverterReading) -> None:
         self._inverter = reading
@@ -41,8 +44,13 @@ class ProcessImage:
     def put_pv(self, reading: MeterReading) -> None:
         self._pv = reading
 
+    def put_switchgear(self, reading: SwitchgearReading) -> None:
+        self._switchgear = reading
+
     def freeze(
         self, now_ns: int, rating: InverterRating | None, sent: SentPower | None, commanded_power_w: float | None
     ) -> Image:
         racks = tuple(read() for read in self._racks)
-        return Image(now_ns, racks, self._inverter, rating, self._meter, sent, commanded_power_w, self._pv)
+        return Image(
+            now_ns, racks, self._inverter, rating, self._meter, sent, commanded_power_w, self._pv, self._switchgear
+        )

@@ -14,6 +14,7 @@ from bms.site_applications import APPLICATIONS, Application
 from bms.site_converter_loop import ConverterLoop
 from bms.site_fast_lane import FastLane
 from bms.site_faults import FaultSetting
+from bms.site_island import Island, LoadBlock
 from bms.site_limits import Balancing, Limits, Precharge
 from bms.site_links import HOST, READ_ONLY, ModbusDevice, SerialPort, Tls, broken_lines
 from bms.site_low_voltage import LowVoltage
@@ -44,8 +45,11 @@ __all__ = [
     "FoxBms",
     "GridMeterDevice",
     "InsulationMonitor",
+    "IntertieDevice",
     "InverterDevice",
+    "Island",
     "Limits",
+    "LoadBlock",
     "Precharge",
     "PvMeterDevice",
     "Rack",
@@ -379,6 +383,26 @@ class PvMeterDevice(GridMeterDevice):
     is negative on the wire."""
 
 
+class IntertieDevice(ModbusDevice):
+    """The switchgear between site and grid: static switch or breaker with sync-check, and load contactors."""
+
+    profile: Annotated[
+        ProfileName, about("", "name or path of its profile, see profiles.md", min_length=1, max_length=500)
+    ]
+    poll_period_s: Annotated[
+        float, about("s", "it is read and written this often", "half a control tick", gt=0, le=1)
+    ] = 0.05
+
+    @property
+    def description(self) -> Profile:
+        """The profile that describes it."""
+        return find_profile(self.profile)
+
+    def broken_relations(self) -> Iterator[Broken]:
+        yield from super().broken_relations()
+        yield from broken_profile("profile", self.profile, "switchgear")
+
+
 def known_zone(name: str) -> str:
     """Validator: a time zone that this machine knows."""
     try:
@@ -405,6 +429,9 @@ class SiteSettings(Settings):
         Field(strict=False),
         about("", "in order of priority: each acts inside what those before it leave", max_length=16),
     ] = ()
+    island: Annotated[
+        Island | None, about("", "how the site leaves its grid, lives without it and comes back", "it never leaves it")
+    ] = None
     time_zone: Annotated[
         str,
         about("", "of wall-clock times, as Asia/Tokyo", "universal time", min_length=1, max_length=64),
@@ -471,6 +498,7 @@ class Site(SiteSettings):
     battery_bus: Annotated[
         BatteryBus | None, about("", "bus on which a third-party inverter takes this site as its battery")
     ] = None
+    intertie: Annotated[IntertieDevice | None, about("", "switchgear between site and grid, with `island`")] = None
 
     @property
     def cells(self) -> int:
@@ -486,6 +514,7 @@ class Site(SiteSettings):
         yield from self._shared_lines()
         yield from self._too_slow()
         yield from self._slow_insulation()
+        yield from self._broken_island()
         yield from self.below("inverter.poll_period_s", "limits.inverter_age_s_max")
         yield from self.below("grid_meter.poll_period_s", "limits.meter_age_s_max")
         if self.pv_meter is not None:
@@ -493,7 +522,21 @@ class Site(SiteSettings):
 
     def _lines(self) -> dict[str, ModbusDevice]:
         lines: dict[str, ModbusDevice] = {"inverter": self.inverter, "grid_meter": self.grid_meter}
-        return lines if self.pv_meter is None else {**lines, "pv_meter": self.pv_meter}
+        others = {"pv_meter": self.pv_meter, "intertie": self.intertie}
+        return {**lines, **{name: device for name, device in others.items() if device is not None}}
+
+    def _broken_island(self) -> Iterator[Broken]:
+        if (self.island is None) != (self.intertie is None):
+            missing, there = ("island", "intertie") if self.island is None else ("intertie", "island")
+            yield Broken((missing,), None, f"missing beside {there}", "both or none", ((there,),))
+        if self.island is not None and self.inverter.description is not None:
+            wrong = "a converter of a profile does not say whether it makes the grid"
+            yield Broken(("inverter", "driver"), self.inverter.driver, wrong, "sunspec", (("island",),))
+        if self.island is not None and self.inverter.supply == "link":
+            wrong = "its stopping could not be proven before a dead bus is fed"
+            yield Broken(("inverter", "supply"), self.inverter.supply, wrong, "aux", (("island",),))
+        if self.island is not None and self.intertie is not None:
+            yield from self.below("intertie.poll_period_s", "island.intertie_age_s_max")
 
     def _shared_lines(self) -> Iterator[Broken]:
         """What works between two ticks needs connections of its own."""

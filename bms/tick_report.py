@@ -49,6 +49,8 @@ class TickOutcome(NamedTuple):
     balance_reason: str
     wanted: bool
     smoothing: SmoothingNow = SmoothingNow()
+    island: str = ""
+    """How the site stands to its grid, unless it is on it; empty also where it never leaves it."""
 
 
 class TickReporter:
@@ -80,7 +82,7 @@ class TickReporter:
             self._start_ns = image.at_ns
         row = TickRow(
             time_s=(image.at_ns - self._start_ns) / 1e9,
-            mode=tick.battery.mode,
+            mode=f"{tick.battery.mode}, {tick.island}" if tick.island else tick.battery.mode,
             requested_power_w=tick.wish.requested_power_w,
             sent_power_w=decision.power_w,
             clipped_by=decision.clipped_by or None,

@@ -52,3 +52,15 @@ class BleedCommand:
 
     bleed: Flags
     expires_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchgearCommand:
+    """Wanted state of the switchgear between site and grid: the intertie, the synchroniser that brings the site to the
+    grid's voltage, frequency and phase, and the load blocks (bit n = block n is closed). One that hears nothing stays
+    as it is."""
+
+    close: bool
+    synchronise: bool
+    blocks: int
+    expires_ns: int

@@ -181,3 +181,20 @@ class LinkHealth(NamedTuple):
     timeouts: int
     errors: int
     reconnects: int
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchgearReading:
+    """One poll of the switchgear between site and grid. Voltages as its nominal one is counted; NaN = it does not say.
+    `phase_deg`: by how much the site is ahead of the grid. `blocks_closed`: bit n = the contactor of load block n."""
+
+    at_ns: int
+    intertie_closed: bool
+    sync_ok: bool
+    """Its own sync-check relay would let it close."""
+    grid_voltage_v: float
+    grid_frequency_hz: float
+    site_voltage_v: float
+    site_frequency_hz: float
+    phase_deg: float
+    blocks_closed: int

@@ -12,6 +12,7 @@ from drivers.links.can import CanConfig, CanPort
 from drivers.profiles import find_profile
 from hil_rigs.devices.described_inverter import DescribedInverterDevice
 from hil_rigs.devices.described_meter import DescribedMeterDevice
+from hil_rigs.devices.described_switchgear import DescribedSwitchgearDevice
 from hil_rigs.devices.modbus_server import ModbusServer
 from hil_rigs.devices.rack_control import RackControl
 from hil_rigs.devices.rack_node import SLOT_NS, RackNode
@@ -23,6 +24,7 @@ from hil_rigs.load_spec import LoadSpec
 from hil_rigs.plant.build import build_plant
 from hil_rigs.plant.day import HOUR_S
 from hil_rigs.plant.enclosure import Enclosure, bus_insulation_kohm
+from hil_rigs.plant.microgrid import Microgrid, Ups
 from hil_rigs.plant.rack import RackPlant
 from hil_rigs.rig import SUNSPEC, CanEndpoint, Endpoints, ModbusEndpoint, RigFile
 from hil_rigs.rig_plant import plant_config
@@ -68,6 +70,7 @@ class Bench:
             )
             for index, (rack, bus) in enumerate(zip(self.plant.racks, self.buses.values(), strict=True))
         ]  # fmt: skip
+        self.microgrid = self.plant.microgrid = self._microgrid(seed)
         self.inverter = self._inverter()
         if rig.plant.converter == "forming":
             self.form_island()
@@ -76,17 +79,23 @@ class Bench:
         self.meter_server = ModbusServer(self.meter, UNIT)
         self.pv_inverter, self.pv_meter = self._pv_devices()
         self.pv_servers = [ModbusServer(device, UNIT) for device in (self.pv_meter, self.pv_inverter) if device]
+        self.switchgear_server = self._switchgear()
         self.truth = Truth(self.plant, signals)
         self.clock_error_s = self._fed_s = 0.0
 
-    async def start(self, inverter_port: int = 0, meter_port: int = 0) -> Endpoints:
+    async def start(self, inverter_port: int = 0, meter_port: int = 0, switchgear_port: int = 0) -> Endpoints:
         """Open the Modbus servers and say where everything is; the CAN buses are in this process only."""
         await self.inverter_server.start(HOST, inverter_port)
         await self.meter_server.start(HOST, meter_port)
         for server in self.pv_servers:
             await server.start(HOST, 0)
         pv_meter, pv_inverter = [ModbusEndpoint(HOST, server.port, UNIT) for server in self.pv_servers] or (None, None)
+        switchgear = None
+        if self.switchgear_server is not None:
+            await self.switchgear_server.start(HOST, switchgear_port)
+            switchgear = ModbusEndpoint(HOST, self.switchgear_server.port, UNIT)
         return Endpoints(
+            switchgear=switchgear,
             inverter=ModbusEndpoint(HOST, self.inverter_server.port, UNIT),
             grid_meter=ModbusEndpoint(HOST, self.meter_server.port, UNIT),
             racks=tuple(CanEndpoint("virtual", channel) for channel in self.buses),
@@ -131,6 +140,7 @@ class Bench:
                 self.truth.see()
                 self._show_fuses()
                 self._feed_converter()
+                self._show_switch()
                 done += 1
             slot = (done - 1) // a_slot
             for node in self.nodes if slot != spoken else ():
@@ -148,9 +158,26 @@ class Bench:
             self.plant.converter.stop()
         self.inverter_server.faults.off = self._fed_s < BOOT_S
 
+    def _show_switch(self) -> None:
+        """The switch's auxiliary contact at the converter, and the UPS behind everybody's electronics."""
+        microgrid, converter = self.microgrid, self.plant.converter
+        if microgrid is None:
+            return
+        device = self._sunspec()
+        device.grid_forming = not microgrid.closed
+        if microgrid.closed and device.cap_w is not None:
+            converter.held_power_w = None
+        if not microgrid.aux_alive:
+            converter.stop()
+        for server in (self.inverter_server, self.meter_server, self.switchgear_server):
+            if server is not None and self.rig.plant.converter_supply == "aux":
+                server.faults.off = not microgrid.aux_alive
+
     def close(self) -> None:
         self.inverter_server.close()
         self.meter_server.close()
+        if self.switchgear_server is not None:
+            self.switchgear_server.close()
         self.inverter.close()
         for server in self.pv_servers:
             server.close()
@@ -197,6 +224,20 @@ class Bench:
             lambda: -plant.pv_power_w, lambda: plant.measured_hz, pv.rated_power_w, voltage_pu=lambda: plant.voltage_pu
         )
         return SunSpecPvInverterDevice(pv), meter
+
+    def _microgrid(self, seed: int) -> Microgrid | None:
+        spec = self.rig.microgrid
+        if spec is None:
+            return None
+        return Microgrid(
+            self.plant.grid, self.plant.converter, [block.power_w for block in spec.blocks],
+            np.random.default_rng([seed, 9]), dark=spec.dark, ups=Ups(spec.ups_energy_wh),
+        )  # fmt: skip
+
+    def _switchgear(self) -> ModbusServer | None:
+        if self.microgrid is None or self.rig.microgrid is None:
+            return None
+        return ModbusServer(DescribedSwitchgearDevice(self.microgrid, find_profile(self.rig.microgrid.profile)), UNIT)
 
     def _insulation_kohm(self, index: int) -> float:
         return bus_insulation_kohm(self.enclosures, self.plant.racks, index)

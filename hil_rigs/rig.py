@@ -6,12 +6,16 @@ from math import sqrt
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, ValidationError, ValidationInfo
+from pydantic import AfterValidator, Field, ValidationError, ValidationInfo
 
 from bms.site import (
+    NAME,
     CanBus,
     GridMeterDevice,
+    IntertieDevice,
     InverterDevice,
+    Island,
+    LoadBlock,
     PvMeterDevice,
     Rack,
     Site,
@@ -32,6 +36,8 @@ PROFILE = {"min_length": 1, "max_length": 500}
 FOLDER = Path(__file__).parent / "rigs"
 GRID_PHASE_V = 400.0 / sqrt(3.0)
 """Of the simulated grid."""
+GRID_VOLTAGE_V = 400.0
+"""The same line to line, as the switchgear counts it."""
 
 
 def existing_profile(name: str, info: ValidationInfo) -> str:
@@ -127,6 +133,34 @@ class PlantSpec(Settings):
             yield Broken(("converter",), self.converter, wrong, expected, (("inverter_profile",),))
 
 
+class BlockSpec(Settings):
+    """A load beside the critical one, behind a contactor of its own."""
+
+    name: Annotated[str, about("", "name in sites and messages", **NAME)]
+    power_w: Annotated[float, about("W", "what it takes", gt=0, le=1e9)]
+
+
+class MicrogridSpec(Settings):
+    """A static switch between site and grid. The rig's load is the critical block, bit 0 of the switchgear; the others
+    follow in their order."""
+
+    critical_power_w: Annotated[float, about("W", "most that the critical load takes", gt=0, le=1e9)]
+    blocks: Annotated[
+        tuple[BlockSpec, ...], Field(strict=False), about("", "loads beside the critical one", "none", max_length=15)
+    ] = ()
+    profile: Annotated[
+        str,
+        about("", "a profile's name or path: how the switchgear speaks", "ours", **PROFILE),
+        AfterValidator(known_profile),
+    ] = "static-switch"
+    dark: Annotated[
+        bool, about("", "at the start switch and blocks are open, and nothing has voltage", "on the grid")
+    ] = False
+    ups_energy_wh: Annotated[
+        float, about("Wh", "what feeds the devices' electronics in the dark (3 kW)", "two hours", gt=0, le=1e7)
+    ] = 6000.0
+
+
 class RigFile(Shipped):
     """A rig."""
 
@@ -139,7 +173,16 @@ class RigFile(Shipped):
     start_hour: Annotated[
         float, about("h", "hour of the day at the start: of the wall clock, the sun and the loads", "noon", ge=0, lt=24)
     ] = 12.0
+    microgrid: Annotated[
+        MicrogridSpec | None, about("", "a static switch between site and grid, and load blocks", "none")
+    ] = None
     site: Annotated[SiteSettings, about("", "settings for a controller, as in a site file")] = SiteSettings()
+
+    def broken_relations(self) -> Iterator[Broken]:
+        yield from super().broken_relations()
+        if self.microgrid is not None and self.plant.converter == "forming":
+            wrong = "a static switch tells the converter its mode"
+            yield Broken(("plant", "converter"), self.plant.converter, wrong, "following", (("microgrid",),))
 
     @property
     def rack_names(self) -> tuple[str, ...]:
@@ -177,6 +220,7 @@ class Endpoints:
     racks: tuple[CanEndpoint, ...]
     pv_meter: ModbusEndpoint | None = None
     pv_inverter: ModbusEndpoint | None = None
+    switchgear: ModbusEndpoint | None = None
 
 
 def profile_name(profile: str) -> str:
@@ -220,12 +264,29 @@ def make_site(rig: RigFile, endpoints: Endpoints) -> Site:
                 **_driver(rig.plant.meter_profile),
             ),
             pv_meter=None if pv is None else PvMeterDevice(host=pv.host, port=pv.port, unit=pv.unit),
-            **{name: getattr(rig.site, name) for name in SiteSettings.model_fields},
+            intertie=_intertie(rig, endpoints.switchgear),
+            **{name: getattr(rig.site, name) for name in SiteSettings.model_fields} | _island(rig),
         )
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
         raise ValueError(f"rig {rig.name} makes no valid site: {place}: {in_words(Site, first)}") from None
+
+
+def _intertie(rig: RigFile, at: ModbusEndpoint | None) -> IntertieDevice | None:
+    if rig.microgrid is None or at is None:
+        return None
+    return IntertieDevice(host=at.host, port=at.port, unit=at.unit, profile=rig.microgrid.profile)
+
+
+def _island(rig: RigFile) -> dict[str, Any]:
+    """The rig's own island settings, or the usual ones with its blocks."""
+    if rig.microgrid is None or rig.site.island is not None:
+        return {}
+    blocks = [LoadBlock(name="critical", bit=0, power_w=rig.microgrid.critical_power_w)]
+    blocks += [LoadBlock(name=each.name, bit=n, power_w=each.power_w) for n, each in enumerate(rig.microgrid.blocks, 1)]
+    hz = rig.grid.nominal_hz
+    return {"island": Island(blocks=tuple(blocks), frequency_hz_nominal=hz, voltage_v_nominal=GRID_VOLTAGE_V)}
 
 
 def _driver(profile: str) -> dict[str, Any]:

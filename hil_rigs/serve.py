@@ -91,6 +91,8 @@ def served_devices(rig: RigFile, endpoints: Endpoints) -> list[ServedDevice]:
         ("pv-meter", endpoints.pv_meter, SUNSPEC),
         ("pv-inverter", endpoints.pv_inverter, SUNSPEC),
     ]
+    if rig.microgrid is not None and endpoints.switchgear is not None:
+        modbus.append(("intertie", endpoints.switchgear, profile_name(rig.microgrid.profile)))
     return [
         *(
             ServedDevice(name, "modbus tcp", f"{at.host}:{at.port}", f"unit {at.unit} {profile}")

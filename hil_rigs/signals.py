@@ -96,6 +96,32 @@ SIGNALS: dict[str, Signal] = {
             "reactive_power_var", "var", "reactive power of the converter, injected positive",
             lambda plant: plant.converter.reactive_var,
         ),
+        Signal(
+            "critical_voltage_pu", "", "lowest voltage at the critical load in the step, per unit (behind a switch)",
+            lambda plant: _microgrid(plant, "critical_voltage_pu"),
+        ),
+        Signal(
+            "critical_low_s", "s", "how long without a break the critical load has been below 0.9 pu (behind a switch)",
+            lambda plant: _microgrid(plant, "low_s"),
+        ),
+        Signal(
+            "intertie_closed", "", "1 while the switch to the grid is closed",
+            lambda plant: _microgrid(plant, "closed"),
+        ),
+        Signal(
+            "load_blocks_closed", "", "load blocks that are closed, bit n = block n (behind a switch)",
+            lambda plant: _microgrid(plant, "blocks_closed"),
+        ),
+        Signal(
+            "site_voltage_pu", "", "voltage of the site's bus, per unit (behind a switch)",
+            lambda plant: _microgrid(plant, "site_voltage_pu"),
+        ),
+        Signal(
+            "ups_left_wh", "Wh", "energy left in the UPS of the electronics (behind a switch)",
+            lambda plant: _microgrid(plant, "ups_left_wh"),
+        ),
+        Signal("wrong_closings", "", "how often two sides out of step were joined (behind a switch)",
+               lambda plant: _microgrid(plant, "wrong_closings")),
         Signal("voltage_pu", "", "voltage of the grid per unit of nominal", lambda plant: plant.voltage_pu),
     )
 }  # fmt: skip
@@ -124,6 +150,11 @@ INVARIANT_SIGNALS = frozenset(name for name in SIGNALS if name.startswith("shown
 
 def _connected(plant: Plant) -> list[RackPlant]:
     return [rack for rack in plant.racks if rack.main_closed]
+
+
+def _microgrid(plant: Plant, name: str) -> float:
+    """NaN where there is no switch."""
+    return nan if plant.microgrid is None else float(getattr(plant.microgrid, name))
 
 
 def _told_to_run(plant: Plant) -> bool:

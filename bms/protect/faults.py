@@ -8,6 +8,7 @@ from bms.protect.fault_kind import FaultKind as FaultKind
 from bms.protect.fault_kind import Level as Level
 from bms.protect.fault_kind import row as _row
 from bms.protect.inverter_faults import GRID_FAULTS, INVERTER_FAULTS
+from bms.protect.island_faults import ISLAND_FAULTS
 from bms.protect.monitor_faults import MONITOR_FAULTS
 from bms.protect.safety_faults import SAFETY_FAULTS
 
@@ -375,5 +376,6 @@ FAULTS: dict[str, FaultKind] = {
         *MONITOR_FAULTS,
         *INVERTER_FAULTS,
         *GRID_FAULTS,
+        *ISLAND_FAULTS,
     )
 }  # fmt: skip

@@ -14,13 +14,13 @@ from drivers.profiles.registers import Register, WordOrder
 from drivers.profiles.roles import DIRECTIONS, LOOP, RATING, REACTIVE_DIRECTIONS, ROLES, Role
 from drivers.readings import InverterRating
 
-KINDS = {"inverter": "an inverter", "meter": "a meter"}
+KINDS = {"inverter": "an inverter", "meter": "a meter", "switchgear": "a switchgear"}
 
 
 class Profile(Shipped):
     """A described device."""
 
-    kind: Annotated[Literal["inverter", "meter"], about("", "what it is")]
+    kind: Annotated[Literal["inverter", "meter", "switchgear"], about("", "what it is")]
     source: Annotated[str, about("", "where its registers are documented", min_length=1, max_length=500)]
     word_order: Annotated[
         WordOrder, about("", "which half of two registers comes first: big = the high one", "most")
@@ -38,10 +38,14 @@ class Profile(Shipped):
     limits: Annotated[FixedRating | None, about("", "its nameplate", "read from its registers")] = None
     silence: Annotated[Silence | None, about("", "what an inverter does when nobody speaks to it any more")] = None
     start: Annotated[
-        tuple[Step, ...], Field(strict=False), about("", "writes that start an inverter, in order", max_length=16)
+        tuple[Step, ...],
+        Field(strict=False),
+        about("", "writes that start an inverter or close a switchgear's intertie, in order", max_length=16),
     ] = ()
     stop: Annotated[
-        tuple[Step, ...], Field(strict=False), about("", "writes that stop an inverter, in order", max_length=16)
+        tuple[Step, ...],
+        Field(strict=False),
+        about("", "writes that stop an inverter or open a switchgear's intertie, in order", max_length=16),
     ] = ()
     set_point_when: Annotated[
         Literal["always", "running"], about("", "running: it ignores set-points before it runs", "most")
@@ -98,6 +102,9 @@ class Profile(Shipped):
             yield from self._broken_sequences()
             yield from self._broken_silence()
             yield from self._broken_rating()
+        elif self.kind == "switchgear":
+            yield from self._broken_sequences()
+            yield from self._none_of("limits", "silence")
         else:
             yield from self._broken_meter()
 
@@ -165,7 +172,8 @@ class Profile(Shipped):
         for word in ("start", "stop"):
             steps: tuple[Step, ...] = getattr(self, word)
             if not steps:
-                yield Broken((word,), None, "missing for an inverter", f"the writes that {word} it", (("kind",),))
+                wrong = f"missing for {KINDS[self.kind]}"
+                yield Broken((word,), None, wrong, f"the writes that {word} it", (("kind",),))
             for i, step in enumerate(steps):
                 if step.to not in commands:
                     expected = f"one of {', '.join(commands)}" if commands else "a register with role command"
@@ -213,6 +221,9 @@ class Profile(Shipped):
             yield Broken(("limits",), "limits", "registers say it as well", "one of both", self._each("role"))
 
     def _broken_meter(self) -> Iterator[Broken]:
-        for word in ("limits", "silence", "start", "stop"):
+        yield from self._none_of("limits", "silence", "start", "stop")
+
+    def _none_of(self, *words: str) -> Iterator[Broken]:
+        for word in words:
             if getattr(self, word):
-                yield Broken((word,), word, "a meter has none", "nothing", (("kind",),))
+                yield Broken((word,), word, f"{KINDS[self.kind]} has none", "nothing", (("kind",),))

@@ -35,6 +35,16 @@ POLLED: dict[str, tuple[Role, ...]] = {
         "remote-control",
     ),
     "meter": ("ac-power", "frequency", "voltage"),
+    "switchgear": (
+        "intertie-closed",
+        "sync-ok",
+        "grid-voltage",
+        "grid-frequency",
+        "site-voltage",
+        "site-frequency",
+        "phase-angle",
+        "blocks-closed",
+    ),
 }
 """What every poll reads, by the kind of device."""
 

@@ -32,10 +32,20 @@ Role = Literal[
     "loop-gain",
     "loop-charge-power-max",
     "loop-discharge-power-max",
+    "intertie-closed",
+    "sync-ok",
+    "grid-voltage",
+    "grid-frequency",
+    "site-voltage",
+    "site-frequency",
+    "phase-angle",
+    "blocks-closed",
+    "blocks-command",
+    "sync-command",
 ]
 Unit = Literal[
     "W", "kW", "MW", "VA", "kVA", "MVA", "var", "kvar", "Mvar", "V", "kV", "mV", "A", "mA", "Hz", "mHz", "s", "ms",
-    "W/s", "kW/s", "frac", "%",
+    "W/s", "kW/s", "frac", "%", "deg",
 ]  # fmt: skip
 Positive = Literal["discharge", "charge", "import", "export", "injected", "absorbed"]
 NEGATIVE: frozenset[Positive | None] = frozenset({"charge", "export", "absorbed"})
@@ -64,6 +74,7 @@ IN_SI: dict[Unit, float] = {
     "kW/s": 1e3,
     "frac": 1.0,
     "%": 1e-2,
+    "deg": 1.0,
 }
 POWER: tuple[Unit, ...] = ("W", "kW", "MW")
 APPARENT: tuple[Unit, ...] = ("VA", "kVA", "MVA")
@@ -74,6 +85,7 @@ FREQUENCY: tuple[Unit, ...] = ("Hz", "mHz")
 TIME: tuple[Unit, ...] = ("s", "ms")
 RAMP: tuple[Unit, ...] = ("W/s", "kW/s")
 SHARE: tuple[Unit, ...] = ("frac", "%")
+ANGLE: tuple[Unit, ...] = ("deg",)
 RAW: tuple[Unit, ...] = ()
 
 
@@ -90,6 +102,7 @@ class RoleKind:
     required: bool = False
     many: bool = False
     reactive: bool = False
+    switchgear: bool = False
 
 
 ROLES: dict[Role, RoleKind] = {
@@ -112,7 +125,7 @@ ROLES: dict[Role, RoleKind] = {
     "reactive-absorbed-max": RoleKind(REACTIVE),
     "set-point": RoleKind(POWER, signed=True, written=True, required=True),
     "reactive-set-point": RoleKind(REACTIVE, signed=True, written=True, reactive=True),
-    "command": RoleKind(RAW, written=True, many=True),
+    "command": RoleKind(RAW, written=True, many=True, switchgear=True),
     "heartbeat": RoleKind(RAW, written=True),
     "reversion-time": RoleKind(TIME, written=True),
     "loop-enable": RoleKind(RAW, written=True),
@@ -121,6 +134,16 @@ ROLES: dict[Role, RoleKind] = {
     "loop-gain": RoleKind(SHARE, written=True),
     "loop-charge-power-max": RoleKind(POWER, written=True),
     "loop-discharge-power-max": RoleKind(POWER, written=True),
+    "intertie-closed": RoleKind(RAW, required=True, inverter=False, switchgear=True),
+    "sync-ok": RoleKind(RAW, required=True, inverter=False, switchgear=True),
+    "grid-voltage": RoleKind(VOLTAGE, required=True, inverter=False, switchgear=True),
+    "grid-frequency": RoleKind(FREQUENCY, required=True, inverter=False, switchgear=True),
+    "site-voltage": RoleKind(VOLTAGE, required=True, inverter=False, switchgear=True),
+    "site-frequency": RoleKind(FREQUENCY, required=True, inverter=False, switchgear=True),
+    "phase-angle": RoleKind(ANGLE, inverter=False, switchgear=True),
+    "blocks-closed": RoleKind(RAW, inverter=False, switchgear=True),
+    "blocks-command": RoleKind(RAW, written=True, inverter=False, switchgear=True),
+    "sync-command": RoleKind(RAW, written=True, inverter=False, switchgear=True),
 }
 LOOP: tuple[Role, ...] = (
     "loop-filter-time",
@@ -131,8 +154,12 @@ LOOP: tuple[Role, ...] = (
     "loop-enable",
 )
 """A smoothing loop inside the converter, in the order in which it is told: it is enabled last. All or none."""
-FLAGS: tuple[Role, ...] = ("grid-connected", "remote-control")
-DIRECTIONS: dict[str, tuple[Positive, ...]] = {"inverter": ("discharge", "charge"), "meter": ("import", "export")}
+FLAGS: tuple[Role, ...] = ("grid-connected", "remote-control", "intertie-closed", "sync-ok")
+DIRECTIONS: dict[str, tuple[Positive, ...]] = {
+    "inverter": ("discharge", "charge"),
+    "meter": ("import", "export"),
+    "switchgear": (),
+}
 REACTIVE_DIRECTIONS: tuple[Positive, ...] = ("injected", "absorbed")
 SET_POINTS: tuple[Role, ...] = ("set-point", "reactive-set-point")
 """What is read back now and then."""

@@ -83,10 +83,12 @@ class LinkPrecharge:
 @dataclass(slots=True)
 class Island:
     """What a grid-forming converter serves: `load_w` is what the load wants beyond what PV gives; `cap_w` is a
-    set-point that is enabled all the same and binds it, None = none."""
+    set-point that is enabled all the same and binds it, None = none; `power_w_max` is what a voltage source can give at
+    once, and for a while; None = its rating, with its lag."""
 
     load_w: Callable[[], float]
     cap_w: Callable[[], float | None]
+    power_w_max: Callable[[], float] | None = None
 
 
 class ConverterPlant:
@@ -117,6 +119,7 @@ class ConverterPlant:
         self.island: Island | None = None
         self.loop = SmoothingLoop()
         self._grid_w = 0.0
+        self.held_power_w: float | None = None
         self._starting_s = 0.0
         self.support = GridSupport()
         self._ac = AcTerminals(frequency_hz=frequency_hz)
@@ -173,6 +176,17 @@ class ConverterPlant:
         self.alarm = alarm
         self._deliver(0.0)
 
+    def trip_under_voltage(self) -> None:
+        """Its own grid collapsed under more load than it can carry."""
+        self.trip(ConverterAlarm.AC_UNDER_VOLTAGE)
+
+    def join(self, kick_w: float) -> None:
+        """The grid is at its terminals from now on: it holds its present power instead of a set-point, until
+        `held_power_w` is None again, and what the angle between both drives (`kick_w`) comes on top and decays."""
+        if self.state is ConverterState.RUNNING:
+            self.held_power_w = self.ac_power_w
+            self._deliver(self.ac_power_w + kick_w)
+
     def set_power(self, power_w: float) -> None:
         """New set-point, held within the rated power. ValueError if it is not finite."""
         if not abs(power_w) < float("inf"):
@@ -192,7 +206,8 @@ class ConverterPlant:
             self._advance_start(dt_s)
         if self.state is ConverterState.RUNNING:
             target_w = self._supporting_w(dt_s) if self.runaway_w is None else self.runaway_w
-            follow = 1.0 - exp(-dt_s / self.parameters.lag_s)
+            at_once = self.island is not None and self.island.power_w_max is not None
+            follow = 1.0 if at_once else 1.0 - exp(-dt_s / self.parameters.lag_s)
             self._deliver(self._limit(self.ac_power_w + follow * (target_w - self.ac_power_w)))
             own_var = self.support.reactive_var(self.ac_voltage_pu, self.ac_power_w, dt_s)
             target_var = own_var if self.target_reactive_var is None else self.target_reactive_var
@@ -212,10 +227,11 @@ class ConverterPlant:
 
     def _wanted_w(self, dt_s: float) -> float:
         if self.island is None:
-            wanted_w = self.loop.wanted_w(self.target_power_w, self._grid_w, self.ac_power_w, dt_s)
+            told_w = self.target_power_w if self.held_power_w is None else self.held_power_w
+            wanted_w = self.loop.wanted_w(told_w, self._grid_w, self.ac_power_w, dt_s)
             return min(max(wanted_w, -self.parameters.rated_power_w), self.parameters.rated_power_w)
-        rated_w = self.parameters.rated_power_w
-        cap_w, load_w = self.island.cap_w(), min(max(self.island.load_w(), -rated_w), rated_w)
+        most_w = self.parameters.rated_power_w if self.island.power_w_max is None else self.island.power_w_max()
+        cap_w, load_w = self.island.cap_w(), min(max(self.island.load_w(), -most_w), most_w)
         return load_w if cap_w is None else min(load_w, cap_w)
 
     def settle(self, dc_voltage_v: float, dc_current_a: float) -> None:

@@ -7,6 +7,7 @@ from hil_rigs.plant.converter import ConverterPlant, ConverterState, Island, Lin
 from hil_rigs.plant.dc_bus import DcBus
 from hil_rigs.plant.grid import Grid
 from hil_rigs.plant.load import Load
+from hil_rigs.plant.microgrid import Microgrid
 from hil_rigs.plant.pv import PvPlant
 from hil_rigs.plant.rack import RackPlant
 
@@ -51,6 +52,7 @@ class Plant:
         self.bus = bus or DcBus(racks)
         self.grid = grid or Grid(nominal_hz=converter.nominal_hz)
         self.pv = pv
+        self.microgrid: Microgrid | None = None
         self.energies = Energies()
         self.load_power_w = load.power_w(0.0)
         self.wanted_power_w = self.load_power_w
@@ -84,17 +86,22 @@ class Plant:
     @property
     def frequency_hz(self) -> float:
         """Of the grid, or of the converter's own; 0 where there is none."""
-        return self.grid.frequency_hz if self.converter.island is None else self.converter.nominal_hz
+        return self.grid.frequency_hz if self._sees_grid else self.converter.nominal_hz
 
     @property
     def measured_hz(self) -> float:
         """The same as devices measure it."""
-        return self.grid.measured_hz if self.converter.island is None else self.converter.nominal_hz
+        return self.grid.measured_hz if self._sees_grid else self.converter.nominal_hz
 
     @property
     def voltage_pu(self) -> float:
         """Of the grid, or of the converter's own, per unit of nominal."""
-        return self.grid.voltage_pu if self.converter.island is None else 1.0
+        return self.grid.voltage_pu if self._sees_grid else 1.0
+
+    @property
+    def _sees_grid(self) -> bool:
+        """A meter at the connection sees the grid's side of an intertie whatever that does."""
+        return self.converter.island is None or self.microgrid is not None
 
     def step(self, dt_s: float) -> None:
         """Advance by `dt_s` (counted in whole ns): grid, load, PV, converter, DC bus with the racks' currents, cells.
@@ -111,6 +118,8 @@ class Plant:
         elif not self.grid.there:
             self.load_power_w = 0.0
         self.grid_power_w = self.load_power_w - self.pv_power_w - ac_power_w
+        if self.microgrid is not None:
+            self.load_power_w, self.grid_power_w = self.microgrid.take(ac_power_w)
         self.bus.step(dt_s, dc_power_w, self.converter.feed_a)
         self.converter.settle(self.bus.voltage_v, self.bus.converter_current_a)
         self._count(dt_s, ac_power_w, dc_power_w)
@@ -119,6 +128,10 @@ class Plant:
 
     def _meet_grid(self, dt_s: float) -> None:
         """The grid answers to what the site took in the step before."""
+        if self.microgrid is not None:
+            self.grid.step(dt_s, self.grid_power_w)
+            self.microgrid.step(dt_s, self.wanted_power_w)
+            return
         island = self.converter.island is not None
         self.grid.step(dt_s, 0.0 if island else self.grid_power_w)
         jump_deg = 0.0 if island else self.grid.jump_deg

@@ -19,8 +19,11 @@ from bms.site import (
     FoxBms,
     GridMeterDevice,
     InsulationMonitor,
+    IntertieDevice,
     InverterDevice,
+    Island,
     Limits,
+    LoadBlock,
     Precharge,
     Rack,
     Safety,
@@ -63,8 +66,8 @@ FLEET_FIELDS = [
 ]
 PAGE = (Path(__file__).parents[2] / "docs" / "site-file.md").read_text(encoding="utf-8")
 MODELS = [Site, Rack, FoxBms, CurrentSensor, InsulationMonitor, CanBus, InverterDevice, GridMeterDevice, BatteryBus,
-          Controller, Limits, Safety, FaultSetting, Precharge, Balancing, Tls, SerialPort,
-          FastLane, ConverterLoop]  # fmt: skip
+          IntertieDevice, Island, LoadBlock, Controller, Limits, Safety, FaultSetting, Precharge, Balancing, Tls,
+          SerialPort, FastLane, ConverterLoop]  # fmt: skip
 FIELDS = [(model, name, field) for model in MODELS for name, field in model.model_fields.items()]
 
 

@@ -403,3 +403,26 @@ def test_a_relation_with_a_wrong_value_is_not_judged(tmp_path: Path) -> None:
         "site.yaml:17:30: limits.cell_voltage_v_max: not a number (got 'high'), "
         "expected a number above 0 and at most 10, in V"
     ]
+
+
+ISLAND = """\
+island:
+  frequency_hz_nominal: 60
+  voltage_v_nominal: 400
+  blocks: [{name: hall, bit: 0, power_w: 1e5}, {name: hall, bit: 1, power_w: 1e5}]
+"""
+INTERTIE = "intertie: {host: 127.0.0.1, profile: PROFILE}\n"
+
+
+def test_island_and_intertie_stand_together(tmp_path: Path) -> None:
+    assert errors_of(tmp_path, GOOD + ISLAND.replace("{name: hall, bit: 1", "{name: yard, bit: 1")) == [
+        "site.yaml:21:3: intertie: missing beside island (got nothing), expected both or none"
+    ]
+
+
+def test_blocks_have_names_and_bits_of_their_own_and_the_intertie_is_a_switchgear(tmp_path: Path) -> None:
+    assert errors_of(tmp_path, GOOD + ISLAND + INTERTIE.replace("PROFILE", "meter-input-f32")) == [
+        "site.yaml:23:55: island.blocks.1.name: same name as blocks.0 (got 'hall'), expected one of its own",
+        "site.yaml:24:38: intertie.profile: describes a device of kind meter (got 'meter-input-f32'), expected a "
+        "profile of kind switchgear",
+    ]

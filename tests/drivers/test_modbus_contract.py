@@ -25,6 +25,7 @@ from hil_rigs.devices.sunspec_inverter import SunSpecInverterDevice
 from hil_rigs.devices.sunspec_inverter_models import BatterySummary
 from hil_rigs.devices.sunspec_meter import SunSpecMeterDevice
 from hil_rigs.plant.grid_support import GridSupport
+from hil_rigs.plant.smoothing_loop import SmoothingLoop
 from hil_rigs.world import current_network, run_virtual
 from tests.drivers.test_sunspec_legacy import CHARGING, DISCHARGING
 from tests.drivers.test_sunspec_legacy import converter as legacy_converter
@@ -45,7 +46,7 @@ class Measured:
     def __init__(self) -> None:
         self.ac_power_w, self.state = POWER_W, "running"
         self.reactive_var = 0.0
-        self.support = GridSupport()
+        self.support, self.loop = GridSupport(), SmoothingLoop()
 
     @property
     def dc_power_w(self) -> float:

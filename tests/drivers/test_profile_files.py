@@ -35,7 +35,9 @@ def mistakes(text: str) -> list[str]:
 
 
 def test_shipped_profiles_are_right_and_named_like_their_files() -> None:
-    assert [profile.name for profile in shipped_profiles()] == ["meter-input-f32", "pcs-holding-s32", "pcs-input-f32"]
+    assert [profile.name for profile in shipped_profiles()] == [
+        "meter-input-f32", "pcs-holding-s32", "pcs-input-f32", "static-switch"
+    ]  # fmt: skip
 
 
 def test_broken_shipped_profile_is_not_passed_over(tmp_path: Path) -> None:
@@ -189,7 +191,9 @@ WRONG = [
      "'state', 'alarms', 'grid-connected', 'remote-control', 'charge-power-max', 'discharge-power-max', "
      "'apparent-power-max', 'reactive-injected-max', 'reactive-absorbed-max', 'set-point', 'reactive-set-point', "
      "'command', 'heartbeat', 'reversion-time', 'loop-enable', 'loop-filter-time', 'loop-ramp', 'loop-gain', "
-     "'loop-charge-power-max', 'loop-discharge-power-max'"),
+     "'loop-charge-power-max', 'loop-discharge-power-max', 'intertie-closed', 'sync-ok', 'grid-voltage', "
+     "'grid-frequency', 'site-voltage', 'site-frequency', 'phase-angle', 'blocks-closed', 'blocks-command', "
+     "'sync-command'"),
 ]  # fmt: skip
 
 
@@ -224,5 +228,5 @@ def test_profile_check_of_a_wrong_one_ends_with_status_2(tmp_path: Path, capsys:
     out, err = capsys.readouterr()
     assert (out, err) == (
         "",
-        f"{path}:3:7: kind: unknown choice (got 'toaster'), expected one of 'inverter', 'meter'\n",
+        f"{path}:3:7: kind: unknown choice (got 'toaster'), expected one of 'inverter', 'meter', 'switchgear'\n",
     )

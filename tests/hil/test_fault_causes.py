@@ -8,6 +8,7 @@ from typing import NamedTuple
 import pytest
 
 from bms.protect.faults import FAULTS, LEVELLED, Action
+from bms.protect.island_faults import ISLAND_FAULTS
 from bms.site import Site
 from bms.state.store import Reset
 from hil_rigs.fault_spec import parse_fault
@@ -96,6 +97,7 @@ BY_HAND = {"rack_maintenance", "state_lost"}
 """Somebody takes a rack out of service; something damages the controller's files between two runs."""
 
 ELSEWHERE = {
+    **dict.fromkeys([kind.id for kind in ISLAND_FAULTS], "test_island.py"),
     "cell_voltage_out_of_range": "test_plausibility.py",
     "cell_temperature_out_of_range": "test_plausibility.py",
     "current_sensors_disagree": "test_plausibility.py",

@@ -35,7 +35,8 @@ def parse(text: str) -> RigFile:
 @pytest.mark.parametrize("rig", list_rigs(), ids=lambda rig: rig.name)
 def test_shipped_rig_makes_a_valid_site(rig: RigFile) -> None:
     buses = tuple(CanEndpoint("socketcand", f"can{i}", "127.0.0.1", 29536) for i in range(rig.plant.racks))
-    site = make_site(rig, Endpoints(ENDPOINTS.inverter, ENDPOINTS.grid_meter, buses))
+    switchgear = None if rig.microgrid is None else ModbusEndpoint("127.0.0.1", 5022, 3)
+    site = make_site(rig, Endpoints(ENDPOINTS.inverter, ENDPOINTS.grid_meter, buses, switchgear=switchgear))
     assert parse_strict(dump_site(site), Site, file="site.yaml", folder=Path("/")) == site
 
 

@@ -1,0 +1,1 @@
+"""Switchgear between a site and its grid: intertie with sync-check, and the contactors of load blocks."""

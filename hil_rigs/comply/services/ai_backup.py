@@ -1,0 +1,124 @@
+"""Backup of an AI load behind a static switch: outage and voltage sags, life on the island, return without a bump.
+
+The sags are those of SEMI F47-0706: 0.5 pu for 0.2 s, 0.7 pu for 0.5 s, 0.8 pu for 1 s. A load is unserved below 0.9 pu
+for more than 20 ms, which power supplies bridge (ITI (CBEMA) curve, 2000). IEEE 1547-2018, table 5, bounds what is
+joined: 10 deg, 0.1 Hz, 3 %. How large a step of power at closing may be no standard says: 10 % of the converter's
+rating is the project's own bound. There is no generator: NFPA 110's time for one is not judged.
+"""
+
+import numpy as np
+
+from hil_rigs.comply.service import Chart, Judged, Order, Row, Service
+from hil_rigs.grid_spec import GridPoint, GridPoints
+from hil_rigs.rig import RigFile
+from hil_rigs.run import Outcome, simulate
+
+UNSERVED_S = 0.020
+STEP_FRAC = 0.10
+SAGS = ((0.5, 0.2), (0.7, 0.5), (0.8, 1.0))
+STRIKES_S = 24.0
+"""By then the battery may give its full power."""
+SHORT_S, FULL_S = 4.0, 300.0
+RETURN_S = 32.0
+"""Settle, synchronise, close, ramp, with the rig's settings."""
+SIGNALS = ("critical_low_s", "critical_voltage_pu", "intertie_closed", "load_blocks_closed", "wrong_closings")
+GRID_ALARMS = {"grid_voltage_low", "grid_frequency_low", "grid_frequency_high"}
+
+
+def judge(order: Order) -> Judged:
+    """The deployed controller on the simulated wire; judged at the plant, voltages to the millisecond."""
+    out_s = SHORT_S if order.short else FULL_S
+    outage = _run(order, 0.0, out_s, STRIKES_S + out_s + RETURN_S)
+    rows = [
+        _served(f"outage of {out_s:.0f} s: longest time below 0.9 pu", outage),
+        *_island_rows(outage),
+        *_return_rows(order, outage),
+        _faults(outage),
+    ]
+    for voltage_pu, sag_s in SAGS[:1] if order.short else SAGS:
+        sag = _run(order, voltage_pu, sag_s, STRIKES_S + sag_s + 1.0)
+        rows.append(_served(f"sag to {voltage_pu} pu for {sag_s} s: longest time below 0.9 pu", sag))
+    curves = outage.curves
+    lines = {"grid": curves.grid_power_w, "load": curves.load_power_w, "battery": curves.battery_power_w}
+    critical = {"critical load": outage.signals["critical_voltage_pu"]}
+    return Judged(rows, [Chart("power", "W", curves.time_s, lines), Chart("voltage", "pu", curves.time_s, critical)])
+
+
+def _run(order: Order, voltage_pu: float, sag_s: float, duration_s: float) -> Outcome:
+    rig = sagging(order.rig, voltage_pu, STRIKES_S, STRIKES_S + sag_s)
+    return simulate(rig, seed=order.seed, duration_s=duration_s, load=order.load, signals=SIGNALS)
+
+
+def sagging(rig: RigFile, voltage_pu: float, from_s: float, to_s: float) -> RigFile:
+    """The rig with a grid whose voltage falls to that between both times."""
+    steps = ((from_s, 1.0), (from_s, voltage_pu), (to_s, voltage_pu), (to_s, 1.0))
+    points = tuple(GridPoint(time_s=time_s, voltage_pu=pu) for time_s, pu in steps)
+    grid = GridPoints(kind="points", points=points, nominal_hz=rig.grid.nominal_hz, noise=rig.grid.noise)
+    return rig.model_copy(update={"grid": grid})
+
+
+def _served(criterion: str, outcome: Outcome) -> Row:
+    low_s = float(outcome.signals["critical_low_s"].max())
+    opened = bool((outcome.signals["intertie_closed"] == 0.0).any())
+    return Row(criterion, f"<= {UNSERVED_S * 1e3:.0f} ms, by islanding", f"{low_s * 1e3:.0f} ms",
+               opened and low_s <= UNSERVED_S)  # fmt: skip
+
+
+def _island_rows(outcome: Outcome) -> list[Row]:
+    alone = outcome.signals["intertie_closed"] == 0.0
+    load_w = outcome.curves.load_power_w[alone]
+    seconds = float(np.count_nonzero(alone)) * 0.01
+    low, high = (float(load_w.min()), float(load_w.max())) if len(load_w) else (0.0, 0.0)
+    critical = (outcome.signals["load_blocks_closed"].astype(int) & 1).min() == 1
+    return [
+        Row("island: load that it carried", "varies, critical block never shed",
+            f"{low / 1e3:.0f} to {high / 1e3:.0f} kW for {seconds:.0f} s", bool(critical and high > low > 0.0)),
+    ]  # fmt: skip
+
+
+def _return_rows(order: Order, outcome: Outcome) -> list[Row]:
+    time_s, closed = outcome.curves.time_s, outcome.signals["intertie_closed"] == 1.0
+    joins = np.flatnonzero(closed[1:] & ~closed[:-1]) + 1
+    if len(joins) == 0:
+        return [Row("return: intertie closed again", "yes", "no", False)]
+    at, rated_w = int(joins[0]), order.rig.plant.inverter_power_w
+    first = (time_s >= time_s[at]) & (time_s < time_s[at] + 0.1)
+    curves, own = outcome.curves, order.rig.site.island
+    step_w = float(np.abs(curves.battery_power_w[first] - curves.load_power_w[at - 1]).max())
+    battery_w = curves.battery_power_w[at + 20 :]
+    ramp_w = 0.0 if own is None else own.return_ramp_w_per_s
+    slope_w = float(np.abs(battery_w[100:] - battery_w[:-100]).max()) if len(battery_w) > 100 else 0.0
+    wrong = float(outcome.signals["wrong_closings"][-1])
+    return [
+        Row("return: joined outside 10 deg, 0.1 Hz, 3 %", "never", f"{wrong:.0f} times", wrong == 0),
+        Row("return: step of the grid's power in 0.1 s, less the load's own", f"<= {STEP_FRAC * rated_w / 1e3:.0f} kW",
+            f"{step_w / 1e3:.1f} kW", step_w <= STEP_FRAC * rated_w),
+        Row("return: battery power handed back in any 1 s", f"<= {1.1 * ramp_w / 1e3:.0f} kW",
+            f"{slope_w / 1e3:.1f} kW", slope_w <= 1.1 * ramp_w),
+        Row("return: done", "battery at what is wanted, all blocks closed",
+            f"battery {outcome.curves.battery_power_w[-1] / 1e3:.1f} kW, blocks {_blocks(outcome)}",
+            _done(order, outcome)),
+    ]  # fmt: skip
+
+
+def _blocks(outcome: Outcome) -> str:
+    return f"{int(outcome.signals['load_blocks_closed'][-1]):b}"
+
+
+def _done(order: Order, outcome: Outcome) -> bool:
+    microgrid = order.rig.microgrid
+    blocks = 1 if microgrid is None else 1 + len(microgrid.blocks)
+    return _blocks(outcome) == "1" * blocks and abs(float(outcome.curves.battery_power_w[-1])) < 1e3
+
+
+def _faults(outcome: Outcome) -> Row:
+    named = sorted({trip.fault_id for trip in outcome.trips})
+    return Row("faults named", "the grid's only", ", ".join(named) or "none", set(named) <= GRID_ALARMS)
+
+
+SERVICE = Service(
+    "ai-backup",
+    "an AI load behind a static switch through outage and sags, and back without a bump",
+    ("microgrid",),
+    judge,
+)
