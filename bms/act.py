@@ -29,10 +29,14 @@ class Actuators:
         """`heard`: the converter spoke. Before, nothing is known that it should do: it may be making the grid."""
         sent = self.sent
         if heard and (refresh or sent is None or _told(decision) != _told(sent)):
-            expires_ns = now_ns + INVERTER_EXPIRY_NS
-            command = InverterCommand(decision.power_w, decision.run, expires_ns, set_point=not decision.by_lane)
-            self._command = command
-            self._inverter.command(command)
+            self._command = InverterCommand(
+                decision.power_w,
+                decision.run,
+                now_ns + INVERTER_EXPIRY_NS,
+                set_point=not decision.by_lane,
+                reactive_var=decision.reactive_var,
+            )
+            self._inverter.command(self._command)
         changed = sent is None or decision.hold != sent.hold
         for index, rack in enumerate(self._racks):
             wanted = decision.contactors[index]
@@ -57,6 +61,6 @@ class Actuators:
         self._outputs = outputs
 
 
-def _told(decision: Decision) -> tuple[float | None, bool]:
+def _told(decision: Decision) -> tuple[float | None, bool, float | None]:
     """What a converter's driver must hear at once when it changes; what the lane writes is none of its business."""
-    return None if decision.by_lane else decision.power_w, decision.run
+    return None if decision.by_lane else decision.power_w, decision.run, decision.reactive_var

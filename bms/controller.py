@@ -10,8 +10,9 @@ from bms.balance import Balancer
 from bms.battery import Battery, BatteryState
 from bms.converter_loop import ConverterLoop
 from bms.decision import Decision
-from bms.devices import Device, open_inverter, open_meter, open_rack
+from bms.devices import OPENERS, Device, Openers
 from bms.dispatch.dispatch import NO_WISH, Dispatch, make_applications
+from bms.dispatch.inputs import Inputs
 from bms.estimate.held_current import HeldCurrent
 from bms.estimate.site_power import SitePower, SitePowers
 from bms.estimate.smoothing_watch import SmoothingWatch
@@ -57,7 +58,8 @@ class Controller:
     """Runs a site until cancelled or `stop` is called; owns the drivers' tasks.
 
     `perf_clock` measures how long ticks take (a constant in virtual time); `on_trip` hears of every fault once;
-    without `memory` every start is the first.
+    without `memory` every start is the first. `openers` make the drivers; `seen`, if given, is asked for the image of
+    each tick instead of them.
     """
 
     def __init__(
@@ -70,16 +72,20 @@ class Controller:
         on_trip: Callable[[ActiveFault], None],
         memory: SiteMemory | None = None,
         wall_clock: WallClock | None = None,
+        openers: Openers = OPENERS,
+        seen: Callable[[int], Image] | None = None,
     ) -> None:
         self.site = site
+        self.inputs = Inputs()
         self._perf_clock = perf_clock
         self._on_trip = on_trip
         self._memory = memory or forgetful(site)
-        self._racks = [open_rack(rack, can_opener) for rack in site.racks]
+        self._racks = [openers.rack(rack, can_opener) for rack in site.racks]
         self._image = ProcessImage([rack.reading for rack in self._racks])
-        self._inverter = open_inverter(site.inverter, self._image.put_inverter)
-        self._meter = open_meter(site.grid_meter, self._image.put_meter)
-        self._pv_meter = None if site.pv_meter is None else open_meter(site.pv_meter, self._image.put_pv)
+        self._inverter = openers.inverter(site.inverter, self._image.put_inverter)
+        self._meter = openers.meter(site.grid_meter, self._image.put_meter)
+        self._pv_meter = None if site.pv_meter is None else openers.meter(site.pv_meter, self._image.put_pv)
+        self._seen = seen
         self._cells = [load_cell(rack.cell) for rack in site.racks]
         self._energy_wh = [rack.cells * cell.energy_wh for cell, rack in zip(self._cells, site.racks, strict=True)]
         limits = site.limits
@@ -236,11 +242,14 @@ class Controller:
                 decision=decision,
                 soc=self._soc_summary,
                 balance_reason=self._balancers[0].reason,
+                wanted=self._battery.wanted,
                 smoothing=self._smoothing,
             )
         )
 
     def _freeze(self, at_ns: int) -> Image:
+        if self._seen is not None:
+            return self._seen(at_ns)
         decided = self._actuators.sent
         image = self._image.freeze(
             at_ns, self._inverter.rating, self._inverter.sent, decided.power_w if decided is not None else None
@@ -267,9 +276,15 @@ class Controller:
         self._soc_summary = summarise_soc(self._soc, [mode.online for mode in battery.rack_modes])
         if battery.power_allowed:
             view = self._views.view(
-                image, powers, self._limits, self._stored(battery), elapsed_s,
-                islanded=protected.forming, smoothed=self._watch.smoothed,
-            )  # fmt: skip
+                image,
+                powers,
+                self._limits,
+                self._stored(battery),
+                elapsed_s,
+                islanded=protected.forming,
+                inputs=self.inputs.at(image.at_ns),
+                smoothed=self._watch.smoothed,
+            )
             self._wish = self._dispatch.step(view, self._limits.charge_reason, self._limits.discharge_reason)
         else:
             self._dispatch.reset()
@@ -297,7 +312,14 @@ class Controller:
             clipped_by = "limits"
             reason = limits.discharge_reason if wish.power_w > power_w else limits.charge_reason
         return Decision(
-            power_w, battery.run, battery.contactors, self._bleed, clipped_by, reason, hold=protected.forming
+            power_w,
+            battery.run,
+            battery.contactors,
+            self._bleed,
+            clipped_by,
+            reason,
+            hold=protected.forming,
+            reactive_var=wish.reactive_var if battery.power_allowed else None,
         )
 
     def _watch_smoothing(self, image: Image, powers: SitePowers) -> None:

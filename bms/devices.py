@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from bms.site import GridMeterDevice, InverterDevice, Rack
 from bms.site_mapping import load_mapping
@@ -112,6 +112,17 @@ def open_rack(rack: Rack, can_opener: CanOpener) -> RackMonitor:
     return RackWithSensors(monitors[rack.monitor](rack, bus), _current_sensor(rack, bus), _insulation(rack, bus))
 
 
+class Openers(NamedTuple):
+    """What makes a site's drivers."""
+
+    rack: Callable[[Rack, CanOpener], RackMonitor]
+    inverter: Callable[[InverterDevice, Callable[[InverterReading], None]], Inverter]
+    meter: Callable[[GridMeterDevice, Callable[[MeterReading], None]], Device]
+
+
+OPENERS = Openers(open_rack, open_inverter, open_meter)
+
+
 def _current_sensor(rack: Rack, bus: SharedBus) -> IvtSensor | None:
     sensor = rack.current_sensor
     if sensor is None:
@@ -127,7 +138,7 @@ def _insulation(rack: Rack, bus: SharedBus) -> Iso165c | None:
 
 
 def _native(rack: Rack, can_opener: CanOpener) -> RackMonitor:
-    return NativeRackMonitor(rack.modules, rack.cells_per_module, rack.can.config, can_opener)
+    return NativeRackMonitor(rack.modules, rack.cells_per_module, rack.can.config, can_opener, rack.last_module_cells)
 
 
 def _foxbms(rack: Rack, can_opener: CanOpener) -> RackMonitor:

@@ -58,6 +58,7 @@ __all__ = [
     "existing_cell",
     "known_profile",
     "load_site",
+    "site_settings",
 ]
 
 CONTACTOR_WATCHDOG_S = 4
@@ -171,6 +172,9 @@ class Rack(Settings):
     name: Annotated[str, about("", "name in faults, records and pages", **NAME)]
     modules: Annotated[int, about("", "cell-monitor modules in series", ge=1, le=32)]
     cells_per_module: Annotated[int, about("", "cells in series in each module", ge=1, le=16)]
+    last_module_cells: Annotated[
+        int | None, about("", "cells in series in the last module, where it has fewer", "as the others", ge=1, le=16)
+    ] = None
     cell: Annotated[
         str,
         about("", "name or path of the cell's parameter file", min_length=1, max_length=500),
@@ -218,6 +222,7 @@ class Rack(Settings):
     ] = NATIVE
 
     def broken_relations(self) -> Iterator[Broken]:
+        yield from self._broken_last_module()
         yield from self._broken_mapping()
         sensors = self.modules * self.foxbms.sensors_per_module
         if self.monitor == "foxbms" and sensors > SENSORS_MAX:
@@ -229,6 +234,15 @@ class Rack(Settings):
             if (twin := first.setdefault(name, i)) != i:
                 wrong = f"same input as safety_inputs.{twin}"
                 yield _twin(("safety_inputs", i), name, wrong, ("safety_inputs", twin))
+
+    def _broken_last_module(self) -> Iterator[Broken]:
+        last = self.last_module_cells
+        if last is not None and last > self.cells_per_module:
+            wrong, others = "more than the others have", (("cells_per_module",),)
+            yield Broken(("last_module_cells",), last, wrong, f"at most {self.cells_per_module}", others)
+        if last is not None and self.monitor == "foxbms":
+            wrong = "not for a foxbms monitor, whose modules are all alike"
+            yield Broken(("last_module_cells",), last, wrong, "nothing", (("monitor",),))
 
     def _broken_mapping(self) -> Iterator[Broken]:
         if (self.monitor == "dbc") != (self.mapping is not None):
@@ -242,7 +256,8 @@ class Rack(Settings):
     @property
     def cells(self) -> int:
         """Cells in series."""
-        return self.modules * self.cells_per_module
+        last = self.cells_per_module if self.last_module_cells is None else self.last_module_cells
+        return (self.modules - 1) * self.cells_per_module + last
 
 
 class InverterDevice(ModbusDevice):
@@ -561,6 +576,11 @@ def _twin(loc: Loc, got: object, wrong: str, other: Loc) -> Broken:
 def load_site(path: str | Path) -> Site:
     """The site in a file; ConfigErrors with every mistake, one a line (see load_strict)."""
     return load_strict(path, Site)
+
+
+def site_settings(site: Site) -> str:
+    """One line of JSON with every setting, for the metadata of a record."""
+    return site.model_dump_json(exclude_none=True)
 
 
 def dump_site(site: Site) -> str:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bms.battery import BatteryState
-from bms.decision import Decision
+from bms.decision import Contactors, Decision
 from bms.devices import Device
 from bms.dispatch.dispatch import Wish
 from bms.estimate.site_power import SitePowers
@@ -16,6 +16,7 @@ from bms.image import Image
 from bms.protect.limits import PowerLimits
 from bms.protect.protection import ActiveFault
 from bms.record import Recorder, TickRow
+from bms.record.readings import ReadingsTaker
 from bms.site import Site
 from bms.smoothing_way import SmoothingNow
 from bms.state.memory import SiteMemory
@@ -24,6 +25,13 @@ from bms.summary import Summary
 
 RECENT_TICKS = 512
 """Ticks over which the status gives percentiles."""
+
+CONTACTOR_WORDS = {
+    Contactors(False, False): "open",
+    Contactors(True, False): "main",
+    Contactors(False, True): "precharge",
+    Contactors(True, True): "both",
+}
 
 
 class TickOutcome(NamedTuple):
@@ -39,6 +47,7 @@ class TickOutcome(NamedTuple):
     decision: Decision
     soc: SocSummary
     balance_reason: str
+    wanted: bool
     smoothing: SmoothingNow = SmoothingNow()
 
 
@@ -51,6 +60,7 @@ class TickReporter:
         self._recorder = recorder
         self._modbus = modbus
         self._start_ns: int | None = None
+        self._taker = ReadingsTaker(len(site.racks))
         self._tick_ms: deque[float] = deque(maxlen=RECENT_TICKS)
         self._tick: TickOutcome | None = None
         self.overruns = 0
@@ -101,6 +111,9 @@ class TickReporter:
             transactions_lost=sum([link.timeouts + link.errors for link in links]),
             asked_by=tick.wish.asked_by or None,
             unmet="; ".join(map(str, tick.wish.unmet)) or None,
+            converter_run=int(decision.run),
+            contactors=",".join([_word(wanted) for wanted in decision.contactors]),
+            wanted=int(tick.wanted),
             smoothing_way=tick.smoothing.way or None,
             lane_age_ms=tick.smoothing.lane_age_s * 1e3,
             lane_jitter_ms=tick.smoothing.lane_jitter_s * 1e3,
@@ -109,7 +122,7 @@ class TickReporter:
         )
         self.last_row = row
         if self._recorder is not None:
-            self._recorder.add(row)
+            self._recorder.add(row, self._taker.take(image, tick.summary, self._start_ns))
 
     def status(self) -> Status | None:
         """The newest tick in short; None before the first."""
@@ -158,6 +171,10 @@ class TickReporter:
             load_range_w_5s=row.load_range_w_5s,
             grid_range_w_5s=row.grid_range_w_5s,
         )
+
+
+def _word(wanted: Contactors | None) -> str:
+    return "-" if wanted is None else CONTACTOR_WORDS[wanted]
 
 
 def _number(power_w: float | None) -> float:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import sqrt
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,6 +12,7 @@ from bms.site import (
     CanBus,
     GridMeterDevice,
     InverterDevice,
+    PvMeterDevice,
     Rack,
     Site,
     SiteSettings,
@@ -23,11 +25,12 @@ from drivers.config.shipped import Shipped, find, shipped
 from drivers.profiles import find_profile
 from hil_rigs.grid_spec import GridSpec, SteadyGrid
 from hil_rigs.load_spec import LoadSpec
+from hil_rigs.pv_spec import PvSpec
 
 SUNSPEC = "sunspec"
 PROFILE = {"min_length": 1, "max_length": 500}
 FOLDER = Path(__file__).parent / "rigs"
-GRID_PHASE_V = 231.0
+GRID_PHASE_V = 400.0 / sqrt(3.0)
 """Of the simulated grid."""
 
 
@@ -45,11 +48,30 @@ class PlantSpec(Settings):
     racks: Annotated[int, about("", "racks in parallel", ge=1, le=64)]
     modules_per_rack: Annotated[int, about("", "cell-monitor modules in series", ge=1, le=32)]
     cells_per_module: Annotated[int, about("", "cells in series in each module", ge=1, le=16)]
+    last_module_cells: Annotated[
+        int | None, about("", "cells in series in the last module, where it has fewer", "as the others", ge=1, le=16)
+    ] = None
     cell: Annotated[
         str,
         about("", "name or path of the cell's parameter file", min_length=1, max_length=500),
         AfterValidator(existing_cell),
     ]
+    cells_in_parallel: Annotated[
+        int,
+        about(
+            "",
+            "cells of which the cell file's one is a block: wires, cooling and bleed are so many",
+            "one",
+            ge=1,
+            le=1000,
+        ),
+    ] = 1
+    coulombic_efficiency_frac: Annotated[
+        float, about("frac", "share of a charge that stays in the cells", "no loss", gt=0, le=1)
+    ] = 1.0
+    self_discharge_frac_per_h: Annotated[
+        float, about("frac/h", "share of the capacity that the cells lose in an hour", "no loss", ge=0, le=0.1)
+    ] = 0.0
     soc_frac: Annotated[float, about("frac", "mean SoC at the start", ge=0, le=1)]
     contactor_break_current_a: Annotated[float, about("A", "as in the site file", gt=0, le=10_000)]
     contactors: Annotated[Literal["gateway", "rack"], about("", "as in the site file", "as in the site file")] = (
@@ -83,9 +105,19 @@ class PlantSpec(Settings):
         about("", "SunSpec model of the grid meter: 203 has steps of 10 mHz, 213 shows floats", "the most usual"),
     ] = 203
 
+    @property
+    def cells_per_rack(self) -> int:
+        """Cells in series."""
+        last = self.cells_per_module if self.last_module_cells is None else self.last_module_cells
+        return (self.modules_per_rack - 1) * self.cells_per_module + last
+
     def broken_relations(self) -> Iterator[Broken]:
         if 10_000_000 % round(self.step_s * 1e9):
             yield Broken(("step_s",), self.step_s, "10 ms are no whole number of it", "0.01, 0.005, 0.002 or 0.001")
+        if self.last_module_cells is not None and self.last_module_cells > self.cells_per_module:
+            wrong, others = "more than the others have", (("cells_per_module",),)
+            expected = f"at most {self.cells_per_module}"
+            yield Broken(("last_module_cells",), self.last_module_cells, wrong, expected, others)
         for name, kind in (("inverter_profile", "inverter"), ("meter_profile", "meter")):
             profile = getattr(self, name)
             if profile != SUNSPEC and find_profile(profile).kind != kind:
@@ -103,6 +135,10 @@ class RigFile(Shipped):
     grid: Annotated[GridSpec, about("", "what the site is connected to", "60 Hz, constant")] = SteadyGrid(
         kind="constant"
     )
+    pv: Annotated[PvSpec | None, about("", "what the site generates", "no PV")] = None
+    start_hour: Annotated[
+        float, about("h", "hour of the day at the start: of the wall clock, the sun and the loads", "noon", ge=0, lt=24)
+    ] = 12.0
     site: Annotated[SiteSettings, about("", "settings for a controller, as in a site file")] = SiteSettings()
 
     @property
@@ -133,11 +169,14 @@ class CanEndpoint:
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """Where a rig's devices are; one bus a rack, in the order of `RigFile.rack_names`."""
+    """Where a rig's devices are; one bus a rack, in the order of `RigFile.rack_names`. A rig with PV has a meter of it
+    and its inverter, both in SunSpec; the meter counts generation negative, as a meter does that looks at a device."""
 
     inverter: ModbusEndpoint
     grid_meter: ModbusEndpoint
     racks: tuple[CanEndpoint, ...]
+    pv_meter: ModbusEndpoint | None = None
+    pv_inverter: ModbusEndpoint | None = None
 
 
 def profile_name(profile: str) -> str:
@@ -159,7 +198,7 @@ def make_site(rig: RigFile, endpoints: Endpoints) -> Site:
     """The site file for a controller of this rig. ValueError if the endpoints do not fit, in one line."""
     if len(endpoints.racks) != rig.plant.racks:
         raise ValueError(f"rig {rig.name} has {rig.plant.racks} racks, got {len(endpoints.racks)} CAN buses")
-    inverter, meter = endpoints.inverter, endpoints.grid_meter
+    inverter, meter, pv = endpoints.inverter, endpoints.grid_meter, endpoints.pv_meter
     try:
         return Site(
             name=rig.name,
@@ -180,6 +219,7 @@ def make_site(rig: RigFile, endpoints: Endpoints) -> Site:
                 voltage_v_nominal=GRID_PHASE_V,
                 **_driver(rig.plant.meter_profile),
             ),
+            pv_meter=None if pv is None else PvMeterDevice(host=pv.host, port=pv.port, unit=pv.unit),
             **{name: getattr(rig.site, name) for name in SiteSettings.model_fields},
         )
     except ValidationError as error:
@@ -202,6 +242,7 @@ def _rack(rig: RigFile, name: str, bus: CanEndpoint) -> Rack:
         name=name,
         modules=plant.modules_per_rack,
         cells_per_module=plant.cells_per_module,
+        last_module_cells=plant.last_module_cells,
         cell=plant.cell,
         can=CanBus(interface=bus.interface, channel=bus.channel, host=bus.host, port=bus.port, bitrate=bus.bitrate),
         contactor_break_current_a=plant.contactor_break_current_a,

@@ -120,6 +120,8 @@ class _Round:
 
     def _bound(self, name: str, answer: Answer) -> None:
         before = self.window
+        self._miss(name, answer.lacks_charge_w, before.low)
+        self._miss(name, answer.lacks_discharge_w, before.high)
         self.window, missed_w = before.narrowed(answer.power_w_min, answer.power_w_max, name, answer.reason)
         self._miss(name, missed_w, before.high if answer.power_w_min > before.power_w_max else before.low)
 

@@ -41,6 +41,8 @@ class SiteView:
     """Of the converter; bounds active and reactive power together."""
     inputs: Mapping[str, float] = field(default_factory=lambda: NO_INPUTS)
     """What others told the site, by name, as long as it has not expired."""
+    rated_power_w: float = inf
+    """Of the converter's active power, the larger direction."""
     smoothed: Smoothed = NOT_MEASURED
     """What smoothing makes of the load here."""
 
@@ -48,6 +50,11 @@ class SiteView:
     def local_time(self) -> datetime | None:
         """The site's wall clock."""
         return None if self.utc_s is None else datetime.fromtimestamp(self.utc_s, self.zone)
+
+    @property
+    def base_power_w(self) -> float:
+        """What shares of rated active power refer to; infinite = not known."""
+        return min(self.rated_power_w, self.apparent_power_va_max)
 
     def reactive_var_max(self, power_w: float) -> float:
         """Reactive power that is left beside an active power, which goes first."""
@@ -63,6 +70,8 @@ class Answer:
       those after it, another one is held inside their bounds.
     - `response_w`: flows on top of what all the others want (a service that answers to frequency, say).
       `reserve_charge_w` and `reserve_discharge_w` (magnitudes) keep the room in which it will move.
+    - `lacks_charge_w`, `lacks_discharge_w`: reserve that it should have but that the limits leave no room for; it is
+      named as unmet, and nobody's power moves for it.
     - `reactive_var`: positive = injected; the first that asks for one gets it as far as active power leaves room.
     - `pv_power_w_max`: a cap on the site's PV; the lowest counts.
     - `reason`: why, in a few words, for people.
@@ -79,6 +88,8 @@ class Answer:
     reactive_var: float | None = None
     pv_power_w_max: float | None = None
     reason: str = ""
+    lacks_charge_w: float = 0.0
+    lacks_discharge_w: float = 0.0
     held: "HeldGridPower | None" = None
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import exp
 
 from bms.image import Image
-from drivers.readings import MeterReading, SentPower
+from drivers.readings import InverterReading, MeterReading, SentPower
 
 KEEP = 128
 
@@ -22,7 +22,7 @@ class SitePowers:
 
 
 class BatteryPower:
-    """Knows the battery's power at any recent time: the last reading before it, moved on by the set-points that went
+    """Knows a converter's power at any recent time: the last reading before it, moved on by the set-points that went
     onto the wire since, which the converter follows with a first-order lag of `response_time_s`.
 
     Adding a grid power to a battery power of another moment would feed the battery's own steps back as load: a
@@ -41,9 +41,8 @@ class BatteryPower:
         """Time and power of the newest reading."""
         return self._readings[-1] if self._readings else None
 
-    def see(self, image: Image) -> None:
-        """Take this image's reading of the converter, and the set-point that its driver sent."""
-        inverter = image.inverter
+    def see(self, inverter: InverterReading | None, sent: SentPower | None) -> None:
+        """Take the converter's newest reading and the newest set-point that it acknowledged."""
         newest_ns = self._readings[-1][0] if self._readings else None
         if inverter is not None and inverter.at_ns != newest_ns and inverter.ac_power_w == inverter.ac_power_w:
             self._readings.append((inverter.at_ns, inverter.ac_power_w))
@@ -52,8 +51,8 @@ class BatteryPower:
         if not self.follows:
             self._sent.clear()
             return
-        if image.sent is not None:
-            self.note(image.sent)
+        if sent is not None:
+            self.note(sent)
 
     def note(self, sent: SentPower) -> None:
         """A set-point that was acknowledged; one that is not newer than the last is known already."""
@@ -61,7 +60,7 @@ class BatteryPower:
             self._sent.append((sent.at_ns, sent.power_w))
 
     def at_w(self, at_ns: int) -> float:
-        """The battery's power at a recent time; ValueError before the first reading."""
+        """The power at a recent time; ValueError before the first reading."""
         if not self._readings:
             raise ValueError("no reading of the converter yet")
         since_ns, power_w = next(
@@ -105,7 +104,7 @@ class SitePower:
 
     def see(self, image: Image) -> SitePowers:
         """Take this image's readings; call it every tick."""
-        self.battery.see(image)
+        self.battery.see(image.inverter, image.sent)
         grid_w, battery_w = self._grid_w(image), self._battery_w(image.at_ns)
         pv_w, load_w = self._pv_w(image), None
         known = grid_w is not None and battery_w is not None and (pv_w is not None or not self._has_pv)

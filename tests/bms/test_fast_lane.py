@@ -5,7 +5,6 @@ import pytest
 from bms.dispatch.dispatch import Dispatch, Holding
 from bms.dispatch.view import Answer, HeldGridPower, PowerWindow, SiteView
 from bms.estimate.site_power import BatteryPower
-from bms.image import Image
 from bms.lane_law import LaneLaw, LaneOrder
 from bms.lane_pace import LanePace
 from bms.site import Site
@@ -19,7 +18,7 @@ def law(lead_s: float = 0.0, battery_w: float = 0.0) -> LaneLaw:
     """A lane of 10 ms beside a battery that was read at 0 ms and has not been told anything since."""
     battery = BatteryPower(0.03)
     reading = InverterReading(0, InverterState.RUNNING, battery_w, NAN, NAN, NAN, NAN, True, True, 0)
-    battery.see(Image(0, (), reading, None, None))
+    battery.see(reading, None)
     return LaneLaw(lead_s, 0.01, battery)
 
 

@@ -12,7 +12,6 @@ from bms.dispatch.dispatch import Holding
 from bms.dispatch.view import HeldGridPower
 from bms.estimate.site_power import BatteryPower
 from bms.fast_lane import FastLane
-from bms.image import Image
 from bms.lane_law import LaneOrder
 from bms.site import FastLane as FastLaneSettings
 from bms.site import Site
@@ -53,7 +52,7 @@ class Lane:
         bench.inverter.on_control = self._note
 
     def _read(self, reading: InverterReading) -> None:
-        self.battery.see(Image(now_ns(), (), reading, None, None))
+        self.battery.see(reading, None)
 
     def _note(self) -> None:
         self.told.append((asyncio.get_running_loop().time(), self.bench.inverter.set_power_w))
