@@ -145,8 +145,7 @@ def test_job_that_is_withdrawn_is_forgotten() -> None:
 
 
 def repeated(jitter_frac: float, seconds: float = 150.0) -> LearnedPeriod:
-    """A load of 10 s: down within 0.5 s, low until 3 s, up within 0.5 s; every other period is longer by twice the
-    jitter."""
+    """A load of 10 s: down within 0.5 s, low until 3 s, up within 0.5 s; every other period is longer by 2 jitters."""
     learned, time_s, start_s, period_s = LearnedPeriod(), 0.0, 0.0, 10.0 * (1.0 - jitter_frac)
     while time_s < seconds:
         if time_s - start_s >= period_s:

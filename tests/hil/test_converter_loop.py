@@ -74,16 +74,16 @@ def test_parameter_that_reads_back_otherwise_is_named_and_the_ticks_smooth(on_ri
         honest = device.write
 
         def deaf(address: int, values: list[int]) -> None:
-            honest(address, [500] if address == 2104 else values)
+            honest(address, [50] if address == 2104 else values)
 
         device.write = deaf  # type: ignore[method-assign]
-        device.write(2104, [500])
+        device.write(2104, [50])
         await rig.pass_s(4.0)
         assert rig.active == ["converter_loop_mismatch"]
         assert rig.controller is not None
         status = rig.controller.report.status()
         assert status is not None
-        assert "loop-gain shows 500, told 1000" in status.faults[0]
+        assert "loop-gain shows 50, told 100" in status.faults[0]
         assert (way(rig), loop_of(rig).enabled) == ("ticks", False)
         device.write = honest  # type: ignore[method-assign]
         await rig.pass_s(10.0)
