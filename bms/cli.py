@@ -30,7 +30,7 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="run the controller of a site", description=_run.__doc__)
     run.add_argument("site", metavar="SITE", type=Path, help="site file (YAML), see docs/site-file.md")
     run.add_argument("--duration", metavar="S", type=_positive, help="stop in order after S seconds")
-    run.add_argument("--record", metavar="FILE", type=Path, help="write a record, one row a tick (.parquet)")
+    run.add_argument("--record", metavar="FILE", type=Path, help="write a record, one row a tick (.parquet or .mf4)")
     run.add_argument("--state", metavar="DIR", type=Path,
                      help="folder of what survives a restart (default: that of SITE); see docs/state.md")  # fmt: skip
     run.add_argument("--plain", action="store_true", help="a line a second instead of the live screen")

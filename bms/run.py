@@ -98,7 +98,8 @@ async def _recorder(path: Path | None, site: Site) -> AsyncIterator[ProcessRecor
     if path is None:
         yield None
         return
-    async with ProcessRecorder(path, {"site": site.name, "clock_start_ns": str(now_ns())}) as recorder:
+    started = {"clock_start_ns": str(now_ns()), "started_unix_ns": str(time.time_ns())}
+    async with ProcessRecorder(path, {"site": site.name, **started}) as recorder:
         yield recorder
 
 

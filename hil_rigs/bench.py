@@ -161,10 +161,14 @@ class Bench:
 
     def _meter(self) -> SunSpecMeterDevice | DescribedMeterDevice:
         profile = self.rig.plant.meter_profile
-        measured = lambda: self.plant.grid_power_w, lambda: self.plant.frequency_hz
+        plant = self.plant
+        measured = lambda: plant.grid_power_w, lambda: plant.measured_hz
         if profile == SUNSPEC:
-            return SunSpecMeterDevice(*measured, self._grid_power_w_max())
-        return DescribedMeterDevice(*measured, find_profile(profile))
+            return SunSpecMeterDevice(
+                *measured, self._grid_power_w_max(), voltage_pu=lambda: plant.voltage_pu,
+                model_id=self.rig.plant.meter_model,
+            )  # fmt: skip
+        return DescribedMeterDevice(*measured, find_profile(profile), lambda: plant.voltage_pu)
 
     def _insulation_kohm(self, index: int) -> float:
         return bus_insulation_kohm(self.enclosures, self.plant.racks, index)

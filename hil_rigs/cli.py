@@ -81,7 +81,7 @@ def _add_demo(commands: Any) -> None:
     demo.add_argument("--duration", metavar="S", type=_positive, help="end after S seconds (default: Ctrl-C)")
     _add_load(demo)
     demo.add_argument("--record", metavar="FILE", type=Path, default=Path("demo.parquet"),
-                      help="record file (default: demo.parquet)")  # fmt: skip
+                      help="record file, .parquet or .mf4 (default: demo.parquet)")  # fmt: skip
     demo.add_argument("--plain", action="store_true", help="a line a second instead of the live screen")
     demo.add_argument("--seed", metavar="N", type=_seed, default=1, help="seed of the plant (default: 1)")
     _add_fault(demo)
@@ -110,11 +110,13 @@ def _add_run(commands: Any) -> None:
     run.add_argument("--seed", metavar="N", type=_seed, help="seed of everything random (default: the scenario's)")
     run.add_argument("--duration", metavar="S", type=_positive, help="length (default: the scenario's)")
     _add_fault(run)
-    run.add_argument("--record", metavar="FILE", type=Path, help="write the record (.parquet) of one scenario")
+    run.add_argument("--record", metavar="FILE", type=Path, help="write the record (.parquet or .mf4) of one scenario")
     run.add_argument("--jobs", metavar="N", type=_count, default=os.cpu_count() or 1,
                      help="processes, for several scenarios (default: one for each processor)")  # fmt: skip
     run.add_argument("--report", metavar="DIR", type=Path,
                      help="write index.html with curves, junit.xml and all records there")  # fmt: skip
+    run.add_argument("--record-as", choices=("parquet", "mf4"), default="parquet",
+                     help="what the report's records are (default: parquet)")  # fmt: skip
     run.add_argument("--plain", action="store_true", help="no progress bar")
     _add_json(run)
     run.set_defaults(does=_run)

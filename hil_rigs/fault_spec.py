@@ -192,8 +192,12 @@ FaultName = Literal[
     "inverter-trips",
     "inverter-runs-away",
     "inverter-dc-voltage",
-    "grid-frequency",
+    "meter-frequency",
     "grid-voltage",
+    "grid-dip",
+    "grid-outage",
+    "grid-frequency",
+    "grid-phase-jump",
 ]
 
 _TARGET = re.compile(r"([a-z][a-z0-9-]{0,31})(?:/([1-9][0-9]{0,3}))?")

@@ -21,6 +21,7 @@ from drivers.config.config_yaml import in_words
 from drivers.config.settings import Broken, Settings, about
 from drivers.config.shipped import Shipped, find, shipped
 from drivers.profiles import find_profile
+from hil_rigs.grid_spec import GridSpec, SteadyGrid
 from hil_rigs.load_spec import LoadSpec
 
 SUNSPEC = "sunspec"
@@ -71,6 +72,10 @@ class PlantSpec(Settings):
         about("", "sunspec, or a profile's name or path: how the grid meter speaks", "SunSpec", **PROFILE),
         AfterValidator(existing_profile),
     ] = SUNSPEC
+    meter_model: Annotated[
+        Literal[203, 213],
+        about("", "SunSpec model of the grid meter: 203 has steps of 10 mHz, 213 shows floats", "the most usual"),
+    ] = 203
 
     def broken_relations(self) -> Iterator[Broken]:
         for name, kind in (("inverter_profile", "inverter"), ("meter_profile", "meter")):
@@ -87,6 +92,9 @@ class RigFile(Shipped):
 
     plant: Annotated[PlantSpec, about("", "what is simulated")]
     load: Annotated[LoadSpec, about("", "what the site consumes")]
+    grid: Annotated[GridSpec, about("", "what the site is connected to", "60 Hz, constant")] = SteadyGrid(
+        kind="constant"
+    )
     site: Annotated[SiteSettings, about("", "settings for a controller, as in a site file")] = SiteSettings()
 
     @property
@@ -160,6 +168,7 @@ def make_site(rig: RigFile, endpoints: Endpoints) -> Site:
                 host=meter.host,
                 port=meter.port,
                 unit=meter.unit,
+                frequency_hz_nominal=rig.grid.nominal_hz,
                 voltage_v_nominal=GRID_PHASE_V,
                 **_driver(rig.plant.meter_profile),
             ),

@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+from hil_rigs.grid_spec import GridPoints, GridSpec, NoiseSpec, SmallNetwork, SteadyGrid
 from hil_rigs.load_spec import AiTraining, ConstantPower, LoadSpec
 from hil_rigs.plant.ai_load import GpuSmoothing
-from hil_rigs.plant.build import LoadConfig, PlantConfig
+from hil_rigs.plant.build import GridConfig, LoadConfig, PlantConfig
+from hil_rigs.plant.grid import GridNoise, NetworkParameters
 from hil_rigs.rig import RigFile
 
 
@@ -20,6 +22,7 @@ def plant_config(rig: RigFile, seed: int, load: LoadSpec | None = None) -> Plant
         ambient_degc=plant.ambient_degc,
         fuse_a=plant.fuse_a,
         load=load_config(load or rig.load),
+        grid=grid_config(rig.grid),
         seed=seed,
     )
 
@@ -33,3 +36,29 @@ def load_config(load: LoadSpec) -> LoadConfig:
     if isinstance(load, ConstantPower):
         return LoadConfig(kind=load.kind, rated_power_w=load.rated_power_w, scale=load.scale)
     return LoadConfig(kind=load.kind, path=Path(load.path), run=load.run, scale=load.scale)
+
+
+def grid_config(grid: GridSpec) -> GridConfig:
+    """What `build_grid` takes."""
+    nominal_hz, noise = float(grid.nominal_hz), _noise(grid.noise)
+    if isinstance(grid, SteadyGrid):
+        return GridConfig(grid.kind, nominal_hz, grid.frequency_hz, grid.voltage_pu, noise=noise)
+    if isinstance(grid, GridPoints):
+        points = tuple((at.time_s, at.frequency_hz or nominal_hz, at.voltage_pu) for at in grid.points)
+        return GridConfig(grid.kind, nominal_hz, points=points, noise=noise)
+    if isinstance(grid, SmallNetwork):
+        network = NetworkParameters(
+            base_power_w=grid.base_power_w,
+            inertia_s=grid.inertia_s,
+            damping_pu=grid.damping_pu,
+            droop_frac=grid.droop_frac,
+            governor_time_s=grid.governor_time_s,
+            voltage_drop_pu=grid.voltage_drop_pu,
+            load_steps=tuple((step.time_s, step.power_w) for step in grid.load_steps),
+        )
+        return GridConfig(grid.kind, nominal_hz, network=network, noise=noise)
+    return GridConfig(grid.kind, nominal_hz, path=Path(grid.path), run=grid.run, noise=noise)
+
+
+def _noise(noise: NoiseSpec | None) -> GridNoise | None:
+    return None if noise is None else GridNoise(noise.frequency_hz_sigma, noise.voltage_pu_sigma, noise.time_s)

@@ -69,7 +69,7 @@ def _job(named: str, scenario: Scenario, arguments: argparse.Namespace) -> Job:
         locate(rig, fault)
     record = arguments.record
     if arguments.report is not None:
-        record = arguments.report / f"{scenario.name}.parquet"
+        record = arguments.report / f"{scenario.name}.{arguments.record_as}"
     return Job(
         named=named,
         scenario=scenario,

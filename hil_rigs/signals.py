@@ -90,7 +90,8 @@ SIGNALS: dict[str, Signal] = {
             "shown_current_a", "A", "largest current that a connected rack's sensor shows, magnitude",
             lambda plant: max((abs(rack.measured_current_a()) for rack in _connected(plant)), default=nan),
         ),
-        Signal("frequency_hz", "Hz", "frequency of the grid", lambda plant: plant.frequency_hz),
+        Signal("frequency_hz", "Hz", "frequency of the grid, 0 without one", lambda plant: plant.frequency_hz),
+        Signal("voltage_pu", "", "voltage of the grid per unit of nominal", lambda plant: plant.voltage_pu),
     )
 }  # fmt: skip
 

@@ -81,11 +81,27 @@ SURROUNDING_KINDS: tuple[FaultKind, ...] = (
         value=100.0, value_min=-2000.0, value_max=2000.0, unit="V",
     ),
     FaultKind(
-        "grid-frequency", "the meter shows VALUE Hz", "", "grid_frequency_high",
+        "meter-frequency", "the meter shows VALUE Hz", "", "grid_frequency_high",
         value=61.0, value_min=0.0, value_max=100.0, unit="Hz",
     ),
     FaultKind(
         "grid-voltage", "the meter shows VALUE V on its phases", "", "grid_voltage_low",
         value=180.0, value_min=0.0, value_max=3000.0, unit="V",
+    ),
+    FaultKind(
+        "grid-dip", "the grid's voltage falls to VALUE of nominal for 1 s", "", "grid_voltage_low",
+        value=0.6, value_min=0.0, value_max=1.0, unit="pu",
+    ),
+    FaultKind(
+        "grid-outage", "the grid is gone for VALUE s: the load is dark, the converter trips after 2 s", "",
+        "grid_voltage_low", value=5.0, value_min=0.02, value_max=1e6, unit="s",
+    ),
+    FaultKind(
+        "grid-frequency", "the grid's frequency goes by VALUE Hz", "", "grid_frequency_high",
+        value=1.0, value_min=-10.0, value_max=10.0, unit="Hz",
+    ),
+    FaultKind(
+        "grid-phase-jump", "the grid's phase jumps by VALUE degrees; the converter bears 20", "", "inverter_fault",
+        value=40.0, value_min=-180.0, value_max=180.0, unit="deg",
     ),
 )  # fmt: skip

@@ -27,6 +27,7 @@ INPUTS = (
 """By the number that safety-input-missing takes, from 1."""
 
 VENTING_DROP_V = 0.1
+DIP_S = 1.0
 
 
 def _set(name: str, value: bool) -> Injector:
@@ -113,12 +114,28 @@ def _inverter_dc_voltage(bench: Bench, _: int, __: int, off_v: float) -> None:
     bench.inverter.faults.dc_voltage_off_v = off_v
 
 
-def _grid_frequency(bench: Bench, _: int, __: int, frequency_hz: float) -> None:
+def _meter_frequency(bench: Bench, _: int, __: int, frequency_hz: float) -> None:
     bench.meter.shown_frequency_hz = frequency_hz
 
 
 def _grid_voltage(bench: Bench, _: int, __: int, voltage_v: float) -> None:
-    bench.meter.show_voltage(voltage_v)
+    bench.meter.shown_phase_v = voltage_v
+
+
+def _grid_dip(bench: Bench, _: int, __: int, voltage_pu: float) -> None:
+    bench.plant.grid.dip(voltage_pu, DIP_S)
+
+
+def _grid_outage(bench: Bench, _: int, __: int, duration_s: float) -> None:
+    bench.plant.grid.dip(0.0, duration_s)
+
+
+def _grid_frequency(bench: Bench, _: int, __: int, by_hz: float) -> None:
+    bench.plant.grid.shift_frequency(by_hz)
+
+
+def _grid_phase_jump(bench: Bench, _: int, __: int, by_deg: float) -> None:
+    bench.plant.grid.jump_phase(by_deg)
 
 
 SURROUNDING_INJECTORS: dict[str, Injector] = {
@@ -149,6 +166,10 @@ SURROUNDING_INJECTORS: dict[str, Injector] = {
     "inverter-trips": _inverter_trips,
     "inverter-runs-away": _inverter_runs_away,
     "inverter-dc-voltage": _inverter_dc_voltage,
-    "grid-frequency": _grid_frequency,
+    "meter-frequency": _meter_frequency,
     "grid-voltage": _grid_voltage,
+    "grid-dip": _grid_dip,
+    "grid-outage": _grid_outage,
+    "grid-frequency": _grid_frequency,
+    "grid-phase-jump": _grid_phase_jump,
 }

@@ -1,14 +1,15 @@
-"""Record files on disk: Parquet when finished, an Arrow stream beside it (FILE.part) while one is being written."""
+"""Record files on disk: Parquet or MDF when finished, an Arrow stream beside it (FILE.part) while one is being
+written."""
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bms.record.schema import COLUMNS, SCHEMA_VERSION, RecordError, record_path, versioned
+from bms.record.schema import COLUMNS, MDF, SCHEMA_VERSION, RecordError, record_path, versioned
 
 GROUP_ROWS = 65_536
 """Rows of a Parquet row group: fixed, so that the bytes do not depend on how rows came in batches."""
@@ -31,16 +32,26 @@ def record_batch(rows: Sequence[Sequence[Any]], schema: Any) -> Any:
     )
 
 
-def write_parquet(batches: Iterable[Any], path: Path, schema: Any) -> None:
-    """Writes `path` in one go: it appears whole or not at all. Same rows and metadata, same bytes. OSError."""
+def write_record(batches: Callable[[], Iterable[Any]], path: Path, schema: Any) -> None:
+    """Writes `path` in one go, in the format of its ending: it appears whole or not at all. `batches` gives the rows
+    whenever it is asked. Same rows and metadata, same bytes. OSError."""
     unfinished = path.with_name(path.name + ".tmp")
     try:
-        with pq.ParquetWriter(unfinished, schema, compression="zstd", compression_level=3) as writer:
-            for group in _groups(batches, schema):
-                writer.write_table(group, row_group_size=GROUP_ROWS)
+        if path.suffix == MDF:
+            from bms.record.mdf import write_mdf  # half a second, which other records need not wait for
+
+            write_mdf(lambda: _groups(batches(), schema), unfinished, schema)
+        else:
+            _write_parquet(_groups(batches(), schema), unfinished, schema)
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def _write_parquet(groups: Iterable[Any], path: Path, schema: Any) -> None:
+    with pq.ParquetWriter(path, schema, compression="zstd", compression_level=3) as writer:
+        for group in groups:
+            writer.write_table(group, row_group_size=GROUP_ROWS)
 
 
 def read_record(path: str | Path) -> Any:
@@ -51,7 +62,7 @@ def read_record(path: str | Path) -> Any:
         table = _finished(path) if path.exists() else _unfinished(part_of(path))
     except FileNotFoundError:
         raise RecordError(f"{path}: there is no such record file, nor a {part_of(path).name}") from None
-    except (OSError, pa.ArrowInvalid) as error:
+    except (OSError, ValueError) as error:  # pyarrow.ArrowInvalid is a ValueError
         raise RecordError(f"{path}: no record file ({str(error).splitlines()[0]})") from error
     if not _is_record(table.schema):
         raise RecordError(f"{path}: no record file of schema version {SCHEMA_VERSION}")
@@ -64,6 +75,10 @@ def _is_record(schema: Any) -> bool:
 
 
 def _finished(path: Path) -> Any:
+    if path.suffix == MDF:
+        from bms.record.mdf import read_mdf
+
+        return read_mdf(path, arrow_schema({}))
     with pq.ParquetFile(path) as file:
         return file.read()
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from bms.record.files import arrow_schema, record_batch, write_parquet
+from bms.record.files import arrow_schema, record_batch, write_record
 from bms.record.schema import RecordError, TickRow, record_path
 
 BATCH_ROWS = 1024
@@ -50,10 +50,10 @@ class MemoryRecorder:
         return pa.Table.from_batches(self._all_batches(), self._schema)
 
     def write(self, path: str | Path) -> None:
-        """Writes the rows so far as Parquet, over a file that may be there; the same rows give the same bytes."""
+        """Writes the rows so far, over a file that may be there; the same rows give the same bytes."""
         path = record_path(path)
         try:
-            write_parquet(self._all_batches(), path, self._schema)
+            write_record(self._all_batches, path, self._schema)
         except OSError as error:
             raise RecordError(f"{path}: cannot write the record: {error.strerror or error}") from error
 

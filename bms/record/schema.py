@@ -10,7 +10,8 @@ from typing import NamedTuple, Protocol
 
 SCHEMA_VERSION = 1
 """Counts up whenever a column changes its name, type or meaning; new columns at the end do not count."""
-ENDING = ".parquet"
+PARQUET, MDF = ".parquet", ".mf4"
+ENDINGS = (PARQUET, MDF)
 
 
 class RecordError(Exception):
@@ -116,8 +117,8 @@ class Recorder(Protocol):
 def record_path(path: str | Path) -> Path:
     """`path` if its ending is one that record files have; RecordError otherwise."""
     path = Path(path)
-    if path.suffix != ENDING:
-        raise RecordError(f"{path}: a record file ends in {ENDING} (got {path.suffix or 'no ending'!r})")
+    if path.suffix not in ENDINGS:
+        raise RecordError(f"{path}: a record file ends in {' or '.join(ENDINGS)} (got {path.suffix or 'no ending'!r})")
     return path
 
 

@@ -1,10 +1,10 @@
 """The process that writes a record file: python -m bms.record.writer FILE. It outlives a killed controller.
 
 Standard input: one line of metadata (a JSON object), then one line a row (a JSON array in the order of the columns).
-Rows are appended to FILE.part twice a second; at the end of input FILE is written from it and FILE.part removed. A
-record that has the name already is kept as run.1.parquet. Standard output says "ready" once the files can be
-written; errors are one line on standard error, status 2 before that, 1 after. Ends at the end of input only: SIGINT
-and SIGTERM, which reach a whole process group, are ignored.
+Rows are appended to FILE.part twice a second; at the end of input FILE is written from it (Parquet or MDF by its
+ending) and FILE.part removed. A record that has the name already is kept as run.1.parquet. Standard output says "ready"
+once the files can be written; errors are one line on standard error, status 2 before that, 1 after. Ends at the end of
+input only: SIGINT and SIGTERM, which reach a whole process group, are ignored.
 """
 
 import contextlib
@@ -16,11 +16,11 @@ import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 
-from bms.record.files import arrow_schema, keep_earlier, part_of, read_part, record_batch, write_parquet
+from bms.record.files import arrow_schema, keep_earlier, part_of, read_part, record_batch, write_record
 from bms.record.schema import RecordError, record_path
 
 GATHER_MS = 500
@@ -34,7 +34,7 @@ def main(argv: list[str]) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     if len(argv) != 2:
-        return _fail(2, "usage: python -m bms.record.writer FILE.parquet")
+        return _fail(2, "usage: python -m bms.record.writer FILE")
     try:
         path = record_path(argv[1])
         part = _claim(path)
@@ -98,8 +98,13 @@ def _fill(part: BinaryIO, source: int) -> bool:
 
 def _finish(path: Path) -> None:
     with pa.OSFile(str(part_of(path))) as part:
-        schema, batches = read_part(part)
-        write_parquet(batches, path, schema)
+        schema, _ = read_part(part)
+
+        def batches() -> Iterator[Any]:
+            part.seek(0)
+            return read_part(part)[1]
+
+        write_record(batches, path, schema)
 
 
 def _chained(first: list[bytes], batches: Iterator[list[bytes]]) -> Iterator[list[bytes]]:

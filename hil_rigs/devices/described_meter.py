@@ -10,15 +10,21 @@ from hil_rigs.devices.sunspec_inverter_models import GRID_VOLTAGE_V
 
 
 class DescribedMeterDevice:
-    """Registers of one meter, for a ModbusServer; read-only. `shown_frequency_hz`, unless None, is what it shows
-    instead of the grid's."""
+    """Registers of one meter, for a ModbusServer; read-only. `voltage_pu` is per unit of the nominal 400 V.
+    `shown_frequency_hz` and `shown_phase_v`, unless None, are what it shows instead of the grid's."""
 
-    def __init__(self, power_w: Callable[[], float], frequency_hz: Callable[[], float], profile: Profile) -> None:
+    def __init__(
+        self,
+        power_w: Callable[[], float],
+        frequency_hz: Callable[[], float],
+        profile: Profile,
+        voltage_pu: Callable[[], float] = lambda: 1.0,
+    ) -> None:
         if profile.kind != "meter":
             raise ValueError(f"profile {profile.name} describes an {profile.kind}, expected a meter")
-        self._power_w, self._frequency_hz = power_w, frequency_hz
+        self._power_w, self._frequency_hz, self._voltage_pu = power_w, frequency_hz, voltage_pu
         self.shown_frequency_hz: float | None = None
-        self._phase_v = GRID_VOLTAGE_V / sqrt(3.0)
+        self.shown_phase_v: float | None = None
         self._registers = DescribedRegisters(profile)
 
     def read(self, address: int, count: int) -> list[int]:
@@ -33,10 +39,7 @@ class DescribedMeterDevice:
     def write(self, address: int, values: list[int]) -> None:
         raise ModbusFault(ILLEGAL_ADDRESS)
 
-    def show_voltage(self, phase_v: float) -> None:
-        """The same on all phases, from now on."""
-        self._phase_v = phase_v
-
     def _show(self) -> None:
         frequency_hz = self._frequency_hz() if self.shown_frequency_hz is None else self.shown_frequency_hz
-        self._registers.put({"ac-power": self._power_w(), "frequency": frequency_hz, "voltage": self._phase_v})
+        phase_v = self._voltage_pu() * GRID_VOLTAGE_V / sqrt(3.0) if self.shown_phase_v is None else self.shown_phase_v
+        self._registers.put({"ac-power": self._power_w(), "frequency": frequency_hz, "voltage": phase_v})

@@ -15,7 +15,7 @@ from drivers.sunspec.layout import load_layout
 from hil_rigs.devices.sunspec_map import ServedModel, Values, scale_exponent
 
 GRID_VOLTAGE_V = 400.0
-"""Line to line; the simulated grid has no voltage of its own."""
+"""Nominal, line to line."""
 HEADROOM = 1.2
 """Measured power and current may be that much above the rating before their registers saturate."""
 DC_VOLTAGE_V_MAX = 2000.0
@@ -29,7 +29,13 @@ SET_POINT_POINTS = (
     "WSetEnaRvrt",
     "WSetRvrtTms",
 )
-ALARMS = {"dc_over_voltage": "DC_OVER_VOLT"}
+ALARMS = {
+    "dc_over_voltage": "DC_OVER_VOLT",
+    "ac_over_voltage": "AC_OVER_VOLT",
+    "ac_under_voltage": "AC_UNDER_VOLT",
+    "over_frequency": "OVER_FREQUENCY",
+    "under_frequency": "UNDER_FREQUENCY",
+}
 """The converter's words for which model 701 has a bit; all others are its MANUFACTURER_ALRM."""
 
 
@@ -72,6 +78,9 @@ class Converter(Protocol):
 
     @property
     def frequency_hz(self) -> float: ...
+
+    @property
+    def ac_voltage_pu(self) -> float: ...
 
     def start(self) -> None: ...
 
@@ -125,7 +134,7 @@ def measurement_model(converter: Converter, faults: ReportingFaults, forming: Ca
             "VA": abs(converter.ac_power_w),
             "Var": 0.0,
             "A": _phase_current_a(abs(converter.ac_power_w)),
-            "LLV": GRID_VOLTAGE_V,
+            "LLV": converter.ac_voltage_pu * GRID_VOLTAGE_V,
             "Hz": converter.frequency_hz,
         }
 

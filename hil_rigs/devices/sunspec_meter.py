@@ -1,4 +1,4 @@
-"""A simulated three-phase meter on SunSpec models 1 and 203."""
+"""A simulated three-phase meter on SunSpec model 1 and 203 (integers) or 213 (floats)."""
 
 from collections.abc import Callable
 from math import sqrt
@@ -8,12 +8,15 @@ from hil_rigs.devices.sunspec_inverter_models import GRID_VOLTAGE_V, common_mode
 from hil_rigs.devices.sunspec_map import ServedModel, SunSpecMap, Values, scale_exponent
 
 HEADROOM = 1.2
+INTEGERS, FLOATS = 203, 213
+"""In 16 bits the frequency of 203 has steps of 10 mHz at best; 213 shows what it is."""
 
 
 class SunSpecMeterDevice:
-    """Registers of one meter, for a ModbusServer; read-only. W is positive in import, in steps of the finest power of
-    ten that carries 1.2 times `power_w_max` in 16 bits (1.5 MW: 100 W). `shown_frequency_hz`, unless None, is
-    what it shows instead of the grid's."""
+    """Registers of one meter, for a ModbusServer; read-only. W is positive in import; in model 203 in steps of the
+    finest power of ten that carries 1.2 times `power_w_max` in 16 bits (1.5 MW: 100 W). `voltage_pu` is per unit of
+    the nominal 400 V. `shown_frequency_hz` and `shown_phase_v`, unless None, are what it shows instead of the
+    grid's."""
 
     def __init__(
         self,
@@ -21,21 +24,25 @@ class SunSpecMeterDevice:
         frequency_hz: Callable[[], float],
         power_w_max: float,
         serial: str = "1",
+        voltage_pu: Callable[[], float] = lambda: 1.0,
+        model_id: int = INTEGERS,
     ) -> None:
-        self._power_w, self._frequency_hz = power_w, frequency_hz
+        self._power_w, self._frequency_hz, self._voltage_pu = power_w, frequency_hz, voltage_pu
         self.shown_frequency_hz: float | None = None
+        self.shown_phase_v: float | None = None
+        line = "PhVph" if model_id == INTEGERS else "PPVph"
+        self._line_names = "PPV", f"{line}AB", f"{line}BC", f"{line}CA"
         largest_w = HEADROOM * power_w_max
-        fixed: Values = {
+        scales: Values = {
             "A_SF": scale_exponent(largest_w / (sqrt(3.0) * GRID_VOLTAGE_V), "int16"),
             "V_SF": -1,
             "Hz_SF": -2,
             "W_SF": scale_exponent(largest_w, "int16"),
             "TotWh_SF": 0,
-            "Evt": 0,
         }
-        self._model = ServedModel(load_layout(203), fixed, live=self._live)
-        self.show_voltage(GRID_VOLTAGE_V / sqrt(3.0))
-        self._map = SunSpecMap([common_model("simulated meter", serial), self._model])
+        fixed = {"Evt": 0, **(scales if model_id == INTEGERS else {})}
+        model = ServedModel(load_layout(model_id), fixed, live=self._live)
+        self._map = SunSpecMap([common_model("simulated meter", serial), model])
 
     def read(self, address: int, count: int) -> list[int]:
         return self._map.read(address, count)
@@ -43,19 +50,15 @@ class SunSpecMeterDevice:
     def write(self, address: int, values: list[int]) -> None:
         self._map.write(address, values)
 
-    def show_voltage(self, phase_v: float) -> None:
-        """The same on all phases, from now on."""
-        self._model.put(
-            {
-                **dict.fromkeys(("PhV", "PhVphA", "PhVphB", "PhVphC"), phase_v),
-                **dict.fromkeys(("PPV", "PhVphAB", "PhVphBC", "PhVphCA"), phase_v * sqrt(3.0)),
-            }
-        )
-
     def _live(self) -> Values:
-        power_w = self._power_w()
+        power_w, voltage_pu = self._power_w(), self._voltage_pu()
+        phase_v = self.shown_phase_v
+        if phase_v is None:
+            phase_v = voltage_pu * GRID_VOLTAGE_V / sqrt(3.0)
         return {
             "W": power_w,
             "Hz": self._frequency_hz() if self.shown_frequency_hz is None else self.shown_frequency_hz,
+            **dict.fromkeys(("PhV", "PhVphA", "PhVphB", "PhVphC"), phase_v),
+            **dict.fromkeys(self._line_names, phase_v * sqrt(3.0)),
             **dict.fromkeys(("A", "AphA", "AphB", "AphC"), abs(power_w) / (sqrt(3.0) * GRID_VOLTAGE_V)),
         }

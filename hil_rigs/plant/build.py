@@ -8,7 +8,9 @@ import numpy as np
 
 from hil_rigs.plant.ai_load import AiJitter, AiTrainingLoad, GpuSmoothing
 from hil_rigs.plant.converter import ConverterPlant, parameters_for_link
+from hil_rigs.plant.grid import Grid, GridNoise, GridProfile, GridSource, Network, NetworkParameters, constant_grid
 from hil_rigs.plant.load import ConstantLoad, Load, load_profile
+from hil_rigs.plant.load_file import read_columns
 from hil_rigs.plant.rack import RackPlant
 from hil_rigs.plant.site import Plant
 from hil_rigs.plant.spread import spread_cells
@@ -33,6 +35,22 @@ class LoadConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class GridConfig:
+    """`constant` uses `frequency_hz` (None = nominal) and `voltage_pu`; `points` uses `points` (time s, Hz, pu); `file`
+    uses `path` and `run`; `network` uses `network`. All may have `noise`."""
+
+    kind: Literal["constant", "points", "file", "network"] = "constant"
+    nominal_hz: float = 60.0
+    frequency_hz: float | None = None
+    voltage_pu: float = 1.0
+    points: tuple[tuple[float, float, float], ...] = ()
+    path: Path | None = None
+    run: int | None = None
+    network: NetworkParameters | None = None
+    noise: GridNoise | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class PlantConfig:
     """Racks of `cells_in_series` cells on one converter of `rated_power_w`. Same seed, same plant."""
 
@@ -44,6 +62,7 @@ class PlantConfig:
     ambient_degc: float = 25.0
     fuse_a: float = 500.0
     load: LoadConfig = field(default_factory=LoadConfig)
+    grid: GridConfig = field(default_factory=GridConfig)
     seed: int = 1
 
     def __post_init__(self) -> None:
@@ -56,7 +75,7 @@ class PlantConfig:
 def build_plant(config: PlantConfig) -> Plant:
     """The plant at rest: contactors open, link empty, converter off. Errors of cell and load files pass through."""
     parameters = load_cell(config.cell)
-    load_seed, *rack_seeds = np.random.SeedSequence(config.seed).spawn(1 + config.racks)
+    load_seed, *rack_seeds, grid_seed = np.random.SeedSequence(config.seed).spawn(2 + config.racks)
     racks = [
         RackPlant(
             spread_cells(
@@ -71,8 +90,30 @@ def build_plant(config: PlantConfig) -> Plant:
         for seed in rack_seeds
     ]
     cell_nominal_v = float(np.interp(NOMINAL_SOC_FRAC, np.linspace(0, 1, len(parameters.ocv_v)), parameters.ocv_v))
-    converter = ConverterPlant(parameters_for_link(config.cells_in_series * cell_nominal_v, config.rated_power_w))
-    return Plant(racks, converter, build_load(config.load, np.random.default_rng(load_seed)), config.ambient_degc)
+    grid = build_grid(config.grid, np.random.default_rng(grid_seed))
+    link = parameters_for_link(config.cells_in_series * cell_nominal_v, config.rated_power_w)
+    load = build_load(config.load, np.random.default_rng(load_seed))
+    return Plant(racks, ConverterPlant(link, grid.nominal_hz), load, config.ambient_degc, grid=grid)
+
+
+def build_grid(config: GridConfig, rng: np.random.Generator) -> Grid:
+    """ValueError if something that the kind uses is missing; LoadFileError for what is wrong in a file."""
+    return Grid(_grid_source(config), config.nominal_hz, config.noise, rng)
+
+
+def _grid_source(config: GridConfig) -> GridSource:
+    if config.kind == "constant":
+        return constant_grid(config.frequency_hz or config.nominal_hz, config.voltage_pu)
+    if config.kind == "points":
+        time_s, frequency_hz, voltage_pu = np.array(config.points, np.float64).reshape(-1, 3).T
+        return GridProfile(time_s, frequency_hz, voltage_pu)
+    if config.kind == "file" and config.path is not None:
+        columns = read_columns(config.path, ("frequency_hz",), config.run, optional=("voltage_pu",))
+        time_s = columns["time_s"] - columns["time_s"][0]
+        return GridProfile(time_s, columns["frequency_hz"], columns.get("voltage_pu", np.ones(len(time_s))))
+    if config.kind == "network" and config.network is not None:
+        return Network(config.network, config.nominal_hz)
+    raise ValueError(f"a grid of kind {config.kind} needs {'a path' if config.kind == 'file' else 'its parameters'}")
 
 
 def build_load(config: LoadConfig, rng: np.random.Generator) -> Load:

@@ -1,10 +1,15 @@
 """A grid-following converter between the DC link and the grid: states, limits, lag and losses."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from math import exp
 
+from hil_rigs.plant.converter_alarm import ConverterAlarm as ConverterAlarm
+from hil_rigs.plant.ride_through import AcTerminals, RideThrough, RideThroughSettings
+
+AC_CURRENT_PU_MAX = 1.1
+"""Of rated: most that the power stage carries, so full power down to 0.91 pu of grid voltage."""
 FEED_A_MAX, FEED_A_PER_V = 10.0, 1.0
 """A converter that precharges the DC link from its AC side: highest current, and how it tapers near the target."""
 
@@ -16,14 +21,6 @@ class ConverterState(StrEnum):
     STARTING = "starting"
     RUNNING = "running"
     FAULT = "fault"
-
-
-class ConverterAlarm(StrEnum):
-    """Why it went to FAULT."""
-
-    DC_UNDER_VOLTAGE = "dc_under_voltage"
-    DC_OVER_VOLTAGE = "dc_over_voltage"
-    POWER_STAGE = "power_stage"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +36,7 @@ class ConverterParameters:
     start_s: float = 1.0
     efficiency_frac: float = 0.985
     standby_loss_w: float = 1500.0
+    ride_through: RideThroughSettings = field(default_factory=RideThroughSettings)
 
     def __post_init__(self) -> None:
         if not 0 < self.dc_voltage_v_min <= self.dc_voltage_v_start_min < self.dc_voltage_v_max:
@@ -84,14 +82,15 @@ class Island:
 class ConverterPlant:
     """Follows a power set-point (W at the AC terminals, discharge positive) while RUNNING.
 
-    `step` moves power and state on, then the DC bus is solved for `dc_power_w`, then `settle` takes the outcome.
+    `meet_grid` says what grid there is; `step` moves power and state on, then the DC bus is solved for `dc_power_w`,
+    then `settle` takes the outcome. It trips for its ride-through settings, and without grid voltage delivers nothing.
     `runaway_w` is a fault hook: that power instead of the set-point, until stopped; only DC limits bind it. With an
     `island` it makes that one's grid: the load decides its power. With `precharge` it feeds the link while STARTING,
     with `feed_a`, and RUNs only once a rack is connected."""
 
     def __init__(self, parameters: ConverterParameters, frequency_hz: float = 60.0) -> None:
         self.parameters = parameters
-        self.frequency_hz = frequency_hz
+        self.nominal_hz = frequency_hz
         self.state = ConverterState.OFF
         self.alarm: ConverterAlarm | None = None
         self.target_power_w = 0.0
@@ -104,10 +103,26 @@ class ConverterPlant:
         self.precharge: LinkPrecharge | None = None
         self.island: Island | None = None
         self._starting_s = 0.0
+        self._ac = AcTerminals(frequency_hz=frequency_hz)
+        self._rides = RideThrough(parameters.ride_through, frequency_hz)
 
     @property
     def rated_power_w(self) -> float:
         return self.parameters.rated_power_w
+
+    @property
+    def frequency_hz(self) -> float:
+        """As it measures it; 0 without a grid."""
+        return self._ac.frequency_hz
+
+    @property
+    def ac_voltage_pu(self) -> float:
+        """Per unit of nominal, at its AC terminals."""
+        return self._ac.voltage_pu
+
+    def meet_grid(self, voltage_pu: float, frequency_hz: float, jump_deg: float = 0.0) -> None:
+        """The grid in the next step."""
+        self._ac = AcTerminals(voltage_pu, frequency_hz, jump_deg)
 
     def start(self) -> None:
         """Begin to start; without effect in any state but OFF. Waits in STARTING until the DC link is there."""
@@ -142,12 +157,19 @@ class ConverterPlant:
 
     def step(self, dt_s: float) -> None:
         self._feed()
+        if self.state is ConverterState.RUNNING:
+            self._bear_grid(dt_s)
         if self.state is ConverterState.STARTING:
             self._advance_start(dt_s)
         if self.state is ConverterState.RUNNING:
             target_w = self._wanted_w() if self.runaway_w is None else self.runaway_w
             follow = 1.0 - exp(-dt_s / self.parameters.lag_s)
             self._deliver(self._limit(self.ac_power_w + follow * (target_w - self.ac_power_w)))
+
+    def _bear_grid(self, dt_s: float) -> None:
+        alarm = self._rides.step(self._ac, dt_s) if self.island is None else None
+        if alarm is not None:
+            self.trip(alarm)
 
     def _wanted_w(self) -> float:
         if self.island is None:
@@ -169,6 +191,7 @@ class ConverterPlant:
         """Precharge from the AC side: a current into the link, tapered near its target."""
         precharge, was_a = self.precharge, self.feed_a
         feeds = precharge is not None and self.state is ConverterState.STARTING and not precharge.connected()
+        feeds = feeds and self._ac.voltage_pu > self.parameters.ride_through.cease_pu
         if precharge is None or not feeds or precharge.broken:
             self.feed_a = 0.0
         else:
@@ -181,12 +204,20 @@ class ConverterPlant:
             self._starting_s = 0.0
             return
         link_there = self.parameters.dc_voltage_v_start_min <= self.dc_voltage_v <= self.parameters.dc_voltage_v_max
-        self._starting_s = self._starting_s + dt_s if link_there else 0.0
+        grid_there = self.island is not None or self._rides.ready(self._ac)
+        self._starting_s = self._starting_s + dt_s if link_there and grid_there else 0.0
         if self._starting_s >= self.parameters.start_s - 1e-9:
             self.state = ConverterState.RUNNING
+            self._rides.reset()
 
     def _limit(self, ac_power_w: float) -> float:
-        """AC power within what the DC current limit allows at the present link voltage."""
+        """AC power within what the DC current limit allows at the present link voltage, and the AC one in a sag."""
+        voltage_pu = self._ac.voltage_pu
+        if voltage_pu < self.parameters.ride_through.cease_pu:
+            return 0.0
+        if voltage_pu * AC_CURRENT_PU_MAX < 1.0:
+            sagging_w = AC_CURRENT_PU_MAX * voltage_pu * self.parameters.rated_power_w
+            ac_power_w = min(max(ac_power_w, -sagging_w), sagging_w)
         dc_power_w = self.parameters.dc_current_a_max * self.dc_voltage_v
         discharge_w = max(dc_power_w - self.parameters.standby_loss_w, 0.0) * self.parameters.efficiency_frac
         charge_w = (dc_power_w + self.parameters.standby_loss_w) / self.parameters.efficiency_frac

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from hil_rigs.plant.converter import ConverterPlant, Island, LinkPrecharge
 from hil_rigs.plant.dc_bus import DcBus
+from hil_rigs.plant.grid import Grid
 from hil_rigs.plant.load import Load
 from hil_rigs.plant.rack import RackPlant
 
@@ -27,9 +28,9 @@ class Energies:
 
 class Plant:
     """Advances everything together. `time_s` counts from 0; `grid_power_w` (import positive) = load - battery.
-    `wanted_power_w` is what the load would take: an island's `load_power_w` is what it gets.
+    `wanted_power_w` is what the load would take: `load_power_w` is what it gets from an island, and without a grid.
 
-    Without a `bus` the racks share a link of the usual capacitance."""
+    Without a `bus` the racks share a link of the usual capacitance, without a `grid` it is the nominal one."""
 
     def __init__(
         self,
@@ -38,12 +39,14 @@ class Plant:
         load: Load,
         ambient_degc: float = 25.0,
         bus: DcBus | None = None,
+        grid: Grid | None = None,
     ) -> None:
         self.racks = tuple(racks)
         self.converter = converter
         self.load = load
         self.ambient_degc = ambient_degc
         self.bus = bus or DcBus(racks)
+        self.grid = grid or Grid(nominal_hz=converter.nominal_hz)
         self.energies = Energies()
         self.load_power_w = load.power_w(0.0)
         self.wanted_power_w = self.load_power_w
@@ -71,25 +74,46 @@ class Plant:
 
     @property
     def frequency_hz(self) -> float:
-        return self.converter.frequency_hz
+        """Of the grid, or of the converter's own; 0 where there is none."""
+        return self.grid.frequency_hz if self.converter.island is None else self.converter.nominal_hz
+
+    @property
+    def measured_hz(self) -> float:
+        """The same as devices measure it."""
+        return self.grid.measured_hz if self.converter.island is None else self.converter.nominal_hz
+
+    @property
+    def voltage_pu(self) -> float:
+        """Of the grid, or of the converter's own, per unit of nominal."""
+        return self.grid.voltage_pu if self.converter.island is None else 1.0
 
     def step(self, dt_s: float) -> None:
-        """Advance by `dt_s` (counted in whole ns): load, converter, DC bus with the racks' currents, cells.
+        """Advance by `dt_s` (counted in whole ns): grid, load, converter, DC bus with the racks' currents, cells.
         Powers and currents are then those of this step, voltages those at its end. ValueError if not positive."""
         if not dt_s > 0:
             raise ValueError(f"a step must be longer than 0 s, got {dt_s}")
         self._time_ns += round(dt_s * 1e9)
         self.wanted_power_w = self.load_power_w = self.load.power_w(self._time_ns / 1e9)
+        self._meet_grid(dt_s)
         self.converter.step(dt_s)
         ac_power_w, dc_power_w = self.converter.ac_power_w, self.converter.dc_power_w
         if self.converter.island is not None:
             self.load_power_w = max(ac_power_w, 0.0)  # what is not served is dark
+        elif not self.grid.there:
+            self.load_power_w = 0.0
         self.grid_power_w = self.load_power_w - ac_power_w
         self.bus.step(dt_s, dc_power_w, self.converter.feed_a)
         self.converter.settle(self.bus.voltage_v, self.bus.converter_current_a)
         self._count(dt_s, ac_power_w, dc_power_w)
         for rack in self.racks:
             rack.step(dt_s, self.ambient_degc)
+
+    def _meet_grid(self, dt_s: float) -> None:
+        """The grid answers to what the site took in the step before."""
+        island = self.converter.island is not None
+        self.grid.step(dt_s, 0.0 if island else self.grid_power_w)
+        jump_deg = 0.0 if island else self.grid.jump_deg
+        self.converter.meet_grid(self.voltage_pu, self.measured_hz, jump_deg)
 
     def _count(self, dt_s: float, ac_power_w: float, dc_power_w: float) -> None:
         energies = self.energies

@@ -96,7 +96,7 @@ def _section(result: Result) -> Iterator[str]:
         yield f"<tr><td>{cells}<td>{_word(v.passed)}</tr>"
     yield "</table>"
     yield from _events(result)
-    link = "" if result.error else f" · <a href='{scenario.name}.parquet'>record</a>"
+    link = "" if result.error or job.record is None else f" · <a href='{job.record.name}'>record</a>"
     yield f"<p><code>{escape(job.replay)}</code>{link}</p>"
     yield f"<script type='application/json'>{_charts(result)}</script></details>"
 

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from bms.record import ProcessRecorder, RecordError, TickRow
-from bms.record.files import read_record, write_parquet
+from bms.record.files import read_record, write_record
 from bms.record.memory import MemoryRecorder
 from bms.record.schema import COLUMNS
 
@@ -93,25 +93,32 @@ def test_the_file_is_zstd_parquet_that_any_reader_opens(tmp_path):
     assert {group.column(i).compression for i in range(group.num_columns)} == {"ZSTD"}
 
 
-def test_equal_runs_give_equal_bytes(tmp_path):
-    for name in ("a.parquet", "b.parquet"):
-        recorded(70_000, {"seed": "1", "site": "demo"}).write(tmp_path / name)
-    recorded(70_000, {"site": "demo", "seed": "1"}).write(tmp_path / "c.parquet")
-    recorded(70_000, {"site": "demo", "seed": "2"}).write(tmp_path / "d.parquet")
-    first = (tmp_path / "a.parquet").read_bytes()
-    assert (tmp_path / "b.parquet").read_bytes() == first
-    assert (tmp_path / "c.parquet").read_bytes() == first
-    assert (tmp_path / "d.parquet").read_bytes() != first
+@pytest.mark.parametrize("ending", [".parquet", ".mf4"])
+def test_equal_runs_give_equal_bytes(tmp_path, ending):
+    for name in ("a", "b"):
+        recorded(5000, {"seed": "1", "site": "demo"}).write(tmp_path / (name + ending))
+    recorded(5000, {"site": "demo", "seed": "1"}).write(tmp_path / ("c" + ending))
+    recorded(5000, {"site": "demo", "seed": "2"}).write(tmp_path / ("d" + ending))
+    first = (tmp_path / ("a" + ending)).read_bytes()
+    assert (tmp_path / ("b" + ending)).read_bytes() == first
+    assert (tmp_path / ("c" + ending)).read_bytes() == first
+    assert (tmp_path / ("d" + ending)).read_bytes() != first
 
 
-def test_bytes_do_not_depend_on_how_rows_came_in_batches(tmp_path):
+@pytest.mark.parametrize("ending", [".parquet", ".mf4"])
+def test_bytes_do_not_depend_on_how_rows_came_in_batches(tmp_path, ending):
     table = recorded(70_000).table().combine_chunks()
     for size in (999, 4096, 70_000):
-        write_parquet(table.to_batches(max_chunksize=size), tmp_path / f"{size}.parquet", table.schema)
-    first = (tmp_path / "999.parquet").read_bytes()
-    assert (tmp_path / "4096.parquet").read_bytes() == first
-    assert (tmp_path / "70000.parquet").read_bytes() == first
-    metadata = pq.ParquetFile(tmp_path / "999.parquet").metadata
+        batches = table.to_batches(max_chunksize=size)
+        write_record(lambda batches=batches: batches, tmp_path / f"{size}{ending}", table.schema)
+    first = (tmp_path / f"999{ending}").read_bytes()
+    assert (tmp_path / f"4096{ending}").read_bytes() == first
+    assert (tmp_path / f"70000{ending}").read_bytes() == first
+
+
+def test_row_groups_of_parquet_have_a_fixed_length(tmp_path):
+    recorded(70_000).write(tmp_path / "run.parquet")
+    metadata = pq.ParquetFile(tmp_path / "run.parquet").metadata
     assert [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)] == [65_536, 4_464]
 
 
@@ -120,9 +127,10 @@ def test_rows_stay_in_order_across_batches():
     assert table.column("frames").to_pylist() == list(range(2500))
 
 
-def test_an_empty_record_has_its_columns(tmp_path):
-    MemoryRecorder().write(tmp_path / "run.parquet")
-    assert read_record(tmp_path / "run.parquet").column_names == [column.name for column in COLUMNS]
+@pytest.mark.parametrize("name", ["run.parquet", "run.mf4"])
+def test_an_empty_record_has_its_columns(tmp_path, name):
+    MemoryRecorder().write(tmp_path / name)
+    assert read_record(tmp_path / name).column_names == [column.name for column in COLUMNS]
 
 
 def test_a_full_recorder_drops_counts_and_says_so():
@@ -142,10 +150,10 @@ def test_a_failed_write_leaves_the_earlier_file(tmp_path):
     assert read_record(tmp_path / "run.parquet").num_rows == 3
 
 
-@pytest.mark.parametrize(("name", "got"), [("run.mf4", "'.mf4'"), ("run.csv", "'.csv'"), ("run", "no ending")])
-def test_unknown_endings_are_refused_and_the_known_one_is_named(tmp_path, name, got):
+@pytest.mark.parametrize(("name", "got"), [("run.mdf", "'.mdf'"), ("run.csv", "'.csv'"), ("run", "no ending")])
+def test_unknown_endings_are_refused_and_the_known_ones_are_named(tmp_path, name, got):
     for use in (ProcessRecorder, read_record, MemoryRecorder().write):
-        with pytest.raises(RecordError, match=r"a record file ends in \.parquet") as error:
+        with pytest.raises(RecordError, match=r"a record file ends in \.parquet or \.mf4") as error:
             use(tmp_path / name)
         assert got in str(error.value)
         assert "\n" not in str(error.value)
@@ -154,9 +162,11 @@ def test_unknown_endings_are_refused_and_the_known_one_is_named(tmp_path, name, 
 def test_a_missing_record_and_a_foreign_file_are_named(tmp_path):
     with pytest.raises(RecordError, match=r"none\.parquet: there is no such record file"):
         read_record(tmp_path / "none.parquet")
-    (tmp_path / "text.parquet").write_text("not at all")
-    with pytest.raises(RecordError, match=r"text\.parquet: no record file"):
-        read_record(tmp_path / "text.parquet")
+    for name in ("text.parquet", "text.mf4"):
+        (tmp_path / name).write_text("not at all")
+        with pytest.raises(RecordError, match=rf"{name}: no record file") as error:
+            read_record(tmp_path / name)
+        assert "\n" not in str(error.value)
 
 
 def test_parquet_of_other_columns_is_no_record(tmp_path):
@@ -165,20 +175,22 @@ def test_parquet_of_other_columns_is_no_record(tmp_path):
         read_record(tmp_path / "other.parquet")
 
 
-def test_a_leftover_part_is_read_up_to_where_the_kill_cut_it(tmp_path):
-    path = tmp_path / "run.parquet"
+@pytest.mark.parametrize("name", ["run.parquet", "run.mf4"])
+def test_a_leftover_part_is_read_up_to_where_the_kill_cut_it(tmp_path, name):
+    path = tmp_path / name
+    part_path = tmp_path / (name + ".part")
     schema = MemoryRecorder({"site": "demo"}).table().schema
     with pa.OSFile(str(path) + ".part", "wb") as part, pa.ipc.new_stream(part, schema) as stream:
         for batch in recorded(5000).table().to_batches():
             stream.write_batch(batch.replace_schema_metadata(schema.metadata))
-    whole = (tmp_path / "run.parquet.part").read_bytes()
+    whole = part_path.read_bytes()
     assert read_record(path).num_rows == 5000
     for kept in (0.9, 0.5, 0.01):
-        (tmp_path / "run.parquet.part").write_bytes(whole[: int(len(whole) * kept)])
+        part_path.write_bytes(whole[: int(len(whole) * kept)])
         count = read_record(path).num_rows
         assert count == 1024 * (count // 1024)
         assert kept * 5000 - 1100 < count < kept * 5000
-    (tmp_path / "run.parquet.part").write_bytes(b"")
+    part_path.write_bytes(b"")
     assert read_record(path).num_rows == 0
 
 
@@ -188,7 +200,7 @@ def test_the_controllers_side_needs_no_pyarrow():
 
 
 def test_the_writer_says_what_is_wrong_in_one_line(tmp_path):
-    for name, expected in (("run.mf4", "ends in .parquet"), ("none/run.parquet", "No such file or directory")):
+    for name, expected in (("run.csv", "ends in .parquet or .mf4"), ("none/run.parquet", "No such file or directory")):
         done = subprocess.run(
             [sys.executable, "-m", "bms.record.writer", str(tmp_path / name)],
             input=b"", capture_output=True, check=False,
@@ -199,13 +211,14 @@ def test_the_writer_says_what_is_wrong_in_one_line(tmp_path):
         assert expected in done.stderr.decode()
 
 
-def test_the_writer_drops_an_unfinished_last_line(tmp_path):
+@pytest.mark.parametrize("name", ["run.parquet", "run.mf4"])
+def test_the_writer_drops_an_unfinished_last_line(tmp_path, name):
     values = [getattr(ROW, column.name) for column in COLUMNS]
     lines = "\n".join(["{}", json.dumps(values), json.dumps(values)[:40]])
-    command = [sys.executable, "-m", "bms.record.writer", str(tmp_path / "run.parquet")]
+    command = [sys.executable, "-m", "bms.record.writer", str(tmp_path / name)]
     subprocess.run(command, input=lines.encode(), check=True, stdout=subprocess.DEVNULL)
-    assert read_record(tmp_path / "run.parquet").num_rows == 1
-    assert [path.name for path in tmp_path.iterdir()] == ["run.parquet"]
+    assert read_record(tmp_path / name).num_rows == 1
+    assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
 def test_manual_lists_every_column_as_the_schema_has_it() -> None:

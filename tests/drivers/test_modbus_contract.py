@@ -38,7 +38,7 @@ Reading = InverterReading | MeterReading
 class Measured:
     """What stands behind a device: a converter that runs and follows at once, or a feeder with a meter."""
 
-    rated_power_w, dc_voltage_v, frequency_hz, alarm = 500e3, 1350.0, 60.0, None
+    rated_power_w, dc_voltage_v, frequency_hz, ac_voltage_pu, alarm = 500e3, 1350.0, 60.0, 1.0, None
 
     def __init__(self) -> None:
         self.ac_power_w, self.state = POWER_W, "running"

@@ -32,7 +32,7 @@ class StandIn:
         self.rated_power_w = rated_power_w
         self.state, self.alarm = "off", None
         self.ac_power_w = self.target_power_w = 0.0
-        self.dc_voltage_v, self.frequency_hz = 1350.0, 60.0
+        self.dc_voltage_v, self.frequency_hz, self.ac_voltage_pu = 1350.0, 60.0, 1.0
 
     @property
     def dc_power_w(self) -> float:

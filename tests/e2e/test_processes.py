@@ -118,14 +118,14 @@ def wait_for_zero(rig: Rig) -> None:
 
 
 def test_demo_runs_and_sums_up(tmp_path: Path, started: list[Process]) -> None:
-    demo = Process(*HIL, "demo", "--plain", "--duration", "30", "--record", str(tmp_path / "demo.parquet"))
+    demo = Process(*HIL, "demo", "--plain", "--duration", "30", "--record", str(tmp_path / "demo.mf4"))
     started.append(demo)
     assert demo.status(within_s=90.0) == 0
     text = "\n".join(demo.lines)
     assert "stopped: converter off at 0 W; rack-1 open, rack-2 open" in text
     for words in ("without battery", "with battery", "range in any 5 s", "overruns", "lost"):
         assert words in text
-    assert read_record(tmp_path / "demo.parquet").num_rows > 1000
+    assert read_record(tmp_path / "demo.mf4").num_rows > 1000
 
 
 def test_interrupted_demo_leaves_no_process(tmp_path: Path, started: list[Process]) -> None:
@@ -169,7 +169,7 @@ def processes_mentioning(word: str) -> list[str]:
         ([*HIL, "run", "ai-smoothing", "--fault", "cell-overvoltge@3"], "did you mean cell-overvoltage?"),
         ([*HIL, "serve", "dmo"], "did you mean demo?"),
         ([*HIL, "demo", "--load", "nowhere.csv"], "nowhere.csv"),
-        ([*HIL, "demo", "--record", "demo.csv"], "ends in .parquet"),
+        ([*HIL, "demo", "--record", "demo.csv"], "ends in .parquet or .mf4"),
         ([*HIL, "tune", "ai"], "no study named"),
         ([*HIL, "run", "overcurrent", "--seed", "-1"], "expected a whole number from 0, got '-1'"),
         ([*HIL, "run", "ai-smoothing", "--duration", "12"], "--duration 12: ai-smoothing is judged from 60 s on"),
@@ -190,7 +190,7 @@ def test_bad_input_is_status_2_and_one_clear_line(command: list[str], said: str)
 @pytest.mark.parametrize(
     ("record", "why"),
     [
-        ("run", "a record file ends in .parquet (got 'no ending')"),
+        ("run", "a record file ends in .parquet or .mf4 (got 'no ending')"),
         ("/nowhere/run.parquet", "cannot be written: No such file or directory"),
         ("/dev/null/run.parquet", "cannot be written: Not a directory"),
         ("/proc/run.parquet", "cannot be written: "),

@@ -55,9 +55,11 @@ def controller(tmp_path):
     root = str(Path(__file__).resolve().parents[2])
     started: list[subprocess.Popen[str]] = []
 
-    def start(count: int, ending: str, size_max: int = 0) -> tuple[subprocess.Popen[str], int]:
+    def start(
+        count: int, ending: str, size_max: int = 0, name: str = "run.parquet"
+    ) -> tuple[subprocess.Popen[str], int]:
         process = subprocess.Popen(
-            [sys.executable, str(tmp_path / "controller.py"), str(tmp_path / "run.parquet"), str(count), ending,
+            [sys.executable, str(tmp_path / "controller.py"), str(tmp_path / name), str(count), ending,
              str(size_max)],
             stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": root},
         )  # fmt: skip
@@ -82,24 +84,26 @@ def frames(path: Path) -> list[int]:
     return read_record(path).column("frames").to_pylist()
 
 
-def test_killing_the_controller_keeps_every_row_that_was_handed_over(controller, tmp_path):
-    process, _ = controller(1000, "kill")
+@pytest.mark.parametrize("name", ["run.parquet", "run.mf4"])
+def test_killing_the_controller_keeps_every_row_that_was_handed_over(controller, tmp_path, name):
+    process, _ = controller(1000, "kill", name=name)
     assert process.wait() == -signal.SIGKILL
-    until((tmp_path / "run.parquet").exists)
-    until(lambda: not (tmp_path / "run.parquet.part").exists())
-    assert frames(tmp_path / "run.parquet") == list(range(1000))
-    assert read_record(tmp_path / "run.parquet").schema.metadata[b"site"] == b"demo"
+    until((tmp_path / name).exists)
+    until(lambda: not (tmp_path / f"{name}.part").exists())
+    assert frames(tmp_path / name) == list(range(1000))
+    assert read_record(tmp_path / name).schema.metadata[b"site"] == b"demo"
 
 
-def test_killing_both_leaves_a_part_that_can_be_read(controller, tmp_path):
-    process, writer_pid = controller(300, "wait")
-    part = tmp_path / "run.parquet.part"
+@pytest.mark.parametrize("name", ["run.parquet", "run.mf4"])
+def test_killing_both_leaves_a_part_that_can_be_read(controller, tmp_path, name):
+    process, writer_pid = controller(300, "wait", name=name)
+    part = tmp_path / f"{name}.part"
     until(lambda: part.stat().st_size > 10_000)
     os.kill(writer_pid, signal.SIGSTOP)
     process.kill()
     os.kill(writer_pid, signal.SIGKILL)
-    assert frames(tmp_path / "run.parquet") == list(range(300))
-    assert not (tmp_path / "run.parquet").exists()
+    assert frames(tmp_path / name) == list(range(300))
+    assert not (tmp_path / name).exists()
 
 
 def test_a_row_that_comes_in_two_pieces_is_one_row(tmp_path):

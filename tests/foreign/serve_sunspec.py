@@ -18,7 +18,7 @@ from hil_rigs.devices.sunspec_meter import SunSpecMeterDevice
 class StandIn:
     rated_power_w = 500e3
     dc_voltage_v = 1350.0
-    frequency_hz = 59.98
+    frequency_hz, ac_voltage_pu = 59.98, 1.0
     alarm = None
 
     def __init__(self) -> None:

@@ -62,8 +62,7 @@ class Live:
         self.bench.inverter.local_control, self.bench.plant.converter.runaway_w = False, None
         for rack in self.bench.plant.racks:
             rack.temperature_bias_degc[:] = 0.0
-        self.bench.meter.shown_frequency_hz = None
-        self.bench.meter.show_voltage(231.0)
+        self.bench.meter.shown_frequency_hz = self.bench.meter.shown_phase_v = None
 
     async def pass_s(self, duration_s: float) -> None:
         await asyncio.sleep(duration_s)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from asammdf import MDF
 
 from hil_rigs.cli import main
 
@@ -76,6 +77,15 @@ def test_page_has_verdicts_and_curves_and_fetches_nothing(report: tuple[int, Pat
 def test_every_run_leaves_its_record(report: tuple[int, Path]) -> None:
     assert {path.name for path in report[1].glob("*.parquet")} == {"lost.parquet", "quiet.parquet"}
     assert pq.read_metadata(report[1] / "quiet.parquet").metadata[b"scenario"] == b"quiet"
+
+
+def test_records_of_a_report_are_mdf_where_that_is_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "one.yaml").write_text(QUIET.replace("quiet", "one").replace("duration_s: 7", "duration_s: 6.5"))
+    words = ["run", str(tmp_path / "one.yaml"), "--plain", "--report", str(tmp_path / "report"), "--record-as", "mf4"]
+    assert main(words) == 0
+    with MDF(tmp_path / "report" / "one.mf4") as mdf:
+        assert set(mdf.get("mode").samples) >= {b"running"}
+    assert "<a href='one.mf4'>record</a>" in (tmp_path / "report" / "index.html").read_text()
 
 
 def test_json_of_several_is_one_document(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

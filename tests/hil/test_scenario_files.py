@@ -78,6 +78,14 @@ SHIPPED = [
     ("inverter-trips", ("inverter_fault", "inverter_manufacturer_alarm"), "open"),
     ("inverter-runs-away", ("inverter_not_following", "inverter_runs_away"), "open"),
     ("inverter-says-off", ("inverter_power_while_stopped", "inverter_ground_fault"), "open"),
+    ("grid-dip", ("grid_voltage_low",), "running"),
+    (
+        "grid-outage",
+        ("grid_voltage_low", "grid_frequency_low", "inverter_fault", "inverter_ac_under_voltage"),
+        "open",
+    ),
+    ("grid-frequency", ("grid_frequency_high",), "running"),
+    ("grid-phase-jump", ("inverter_fault", "inverter_manufacturer_alarm"), "open"),
 ]
 
 

@@ -4,10 +4,15 @@ import asyncio
 import math
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from asammdf import MDF
 
 from bms.controller import Controller
 from bms.protect.faults import FAULTS, Action
+from bms.record.files import read_record
 from hil_rigs.bench import Bench
 from hil_rigs.fault_spec import FAULT_KINDS, FaultSpec, parse_fault
 from hil_rigs.faults import UnknownTargetError
@@ -93,6 +98,25 @@ def test_same_seed_gives_the_same_bytes_and_another_does_not(tmp_path: Path) -> 
 
     assert record("a", 1) == record("b", 1)
     assert record("a", 1) != record("c", 2)
+
+
+def test_a_run_is_the_same_as_parquet_and_as_mdf(tmp_path: Path) -> None:
+    fault = parse_fault("cell-overvoltage@8")
+    recorder = simulate(find_rig("demo"), seed=1, duration_s=9, faults=[fault]).recorder
+    for name in ("run.parquet", "run.mf4"):
+        recorder.write(tmp_path / name)
+    told, read = pq.read_table(tmp_path / "run.parquet"), read_record(tmp_path / "run.mf4")
+    assert read.schema.equals(told.schema, check_metadata=True)
+    assert told.num_rows > 450
+    assert len(set(told["faults"].to_pylist())) > 1
+    for name in told.column_names:
+        if pa.types.is_string(told.schema.field(name).type):
+            assert read[name].to_pylist() == told[name].to_pylist()
+        else:
+            np.testing.assert_array_equal(read[name].to_numpy(), told[name].to_numpy(), strict=True)
+    with MDF(tmp_path / "run.mf4") as mdf:
+        np.testing.assert_array_equal(mdf.get("battery_power_w").samples, told["battery_power_w"].to_numpy())
+        assert [text.decode() for text in mdf.get("mode").samples] == told["mode"].to_pylist()
 
 
 def test_unknown_target_is_refused_before_anything_runs() -> None:
