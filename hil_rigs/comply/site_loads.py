@@ -49,6 +49,34 @@ def factory_load(days: int, step_s: float, peak_w: float, rng: np.random.Generat
     return power_w * (1.0 + 0.03 * wander(count, step_s, 300.0, rng))
 
 
+def household_load(days: int, step_s: float, mean_w: float, rng: np.random.Generator) -> Floats:
+    """Homes from midnight on: a base load, mornings and evenings, and appliances that come and go in steps."""
+    count = int(days * DAY_S / step_s) + 1
+    hour = np.arange(count) * step_s / 3600.0 % 24.0
+    busy = np.exp(-0.5 * ((hour - 7.5) / 1.0) ** 2) + 1.5 * np.exp(-0.5 * ((hour - 19.5) / 1.8) ** 2)
+    power_w = mean_w * (0.4 + 0.9 * busy)
+    for size in (1.5, 1.0, 0.6, 0.6):
+        power_w += size * mean_w * _on_and_off(count, step_s, rng) * (busy > 0.2)
+    return np.asarray(np.maximum(power_w * (1.0 + 0.1 * wander(count, step_s, 60.0, rng)), 0.0), np.float64)
+
+
+def pv_power(days: int, step_s: float, rated_w: float, rng: np.random.Generator) -> Floats:
+    """PV from midnight on, days of 14 hours: each day as cloudy as it likes, clouds that take up to 80 % in half a
+    minute, as a PV plant of some hectares sees them."""
+    count = int(days * DAY_S / step_s) + 1
+    time_s = np.arange(count) * step_s
+    sun = np.maximum(np.sin((time_s / 3600.0 % 24.0 - 5.0) / 14.0 * math.pi), 0.0) ** 1.2
+    clear, place, cloud = np.ones(count), 0, False
+    while place < count:
+        cloudy = 0.2 + 0.8 * ((time_s[place] // DAY_S * 0.618) % 1.0)
+        length = int(rng.exponential(180.0 * cloudy if cloud else 240.0 / cloudy) / step_s) + 1
+        clear[place : place + length] = 1.0 - rng.uniform(0.3, 0.8) if cloud else 1.0
+        place, cloud = place + length, not cloud
+    edge = max(1, round(30.0 / step_s))
+    smooth = np.convolve(np.pad(clear, (edge, edge), mode="edge"), np.ones(edge) / edge, mode="same")[edge:-edge]
+    return np.asarray(rated_w * 0.95 * sun * smooth, np.float64)
+
+
 def wander(count: int, step_s: float, time_constant_s: float, rng: np.random.Generator) -> Floats:
     """An Ornstein-Uhlenbeck process of variance 1."""
     keep = math.exp(-step_s / time_constant_s)

@@ -5,6 +5,9 @@ from pathlib import Path
 import pytest
 
 from bms.site import ConfigErrors, load_site
+from bms.site_applications import APPLICATIONS
+
+KINDS = "one of " + ", ".join(map(repr, APPLICATIONS))
 
 GOOD = """\
 name: demo
@@ -114,12 +117,12 @@ VALUES = [
     (
         "kind: grid-smoothing",
         "kind: peak-shaving",
-        "site.yaml:19:12: applications.0.kind: unknown choice (got 'peak-shaving'), expected 'grid-smoothing'",
+        f"site.yaml:19:12: applications.0.kind: unknown choice (got 'peak-shaving'), expected {KINDS}",
     ),
     (
         "kind: grid-smoothing, ",
         "",
-        "site.yaml:19:5: applications.0.kind: missing (got nothing), expected 'grid-smoothing'",
+        f"site.yaml:19:5: applications.0.kind: missing (got nothing), expected {KINDS}",
     ),
     (
         "limits: {soc_frac_min: 0.1}",

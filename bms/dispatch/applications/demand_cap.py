@@ -6,11 +6,12 @@ from typing import Annotated, Literal
 
 from bms.dispatch.applications import ApplicationKind
 from bms.dispatch.forecast import DailyProfile
+from bms.dispatch.net_load import net_load_w
 from bms.dispatch.settings import ApplicationSettings
+from bms.dispatch.taper import taper
 from bms.dispatch.view import Answer, PowerWindow, SiteView
 from drivers.config.settings import about
 
-SOC_TAPER_FRAC = 0.01
 SOC_HYSTERESIS_FRAC = 0.01
 WANDER_FRAC = 0.03
 """How far a load strays within 5 minutes before anything was learnt, in shares of the contract."""
@@ -133,15 +134,15 @@ class DemandCapApplication:
     def look(self, view: SiteView, window: PowerWindow) -> Answer:
         settings = self._settings
         self._count(view)
-        net_w = _net_w(view)
+        net_w = net_load_w(view)
         if net_w is None:
             return Answer(power_w_min=0.0, reason="grid power is not known")
         if view.local_time is not None:
             self._profile.see(view.local_time, net_w, view.dt_s)
         need_w = self._need_w(view, net_w)
-        most_w = window.power_w_max * _share(view.soc_frac - settings.soc_frac_min)
+        most_w = window.power_w_max * taper(view.soc_frac - settings.soc_frac_min)
         floor_w = self._floor_w(need_w, most_w)
-        kept_w = window.power_w_max * _share(view.soc_frac - settings.soc_frac_kept)
+        kept_w = window.power_w_max * taper(view.soc_frac - settings.soc_frac_kept)
         return Answer(
             power_w_min=floor_w,
             power_w_max=max(kept_w, floor_w, 0.0),
@@ -238,20 +239,6 @@ class DemandCapApplication:
         sure_w = expected_w + SURE_SIGMAS * self._profile.sigma_w(now, left_s)
         fresh = max(1.0 - left_s / 120.0, 0.0)
         return sure_w + fresh * (net_w - sure_w)
-
-
-def _net_w(view: SiteView) -> float | None:
-    """What the grid would give without the battery."""
-    if view.load_power_w is not None:
-        return view.load_power_w - (view.pv_power_w or 0.0)
-    if view.grid_power_w is None or view.battery_power_w is None:
-        return None
-    return view.grid_power_w + view.battery_power_w
-
-
-def _share(above_frac: float) -> float:
-    """Of the power, just above the end of a SoC band: an edge would be a step."""
-    return min(max(above_frac / SOC_TAPER_FRAC, 0.0), 1.0)
 
 
 APPLICATION = ApplicationKind(DemandCap, DemandCapApplication)
