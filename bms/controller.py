@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from bms.act import Actuators
+from bms.background import AT_ONCE, Background
 from bms.balance import Balancer
 from bms.battery import Battery, BatteryState
 from bms.decision import Decision
@@ -46,7 +47,7 @@ class Controller:
     """Runs a site until cancelled or `stop` is called; owns the drivers' tasks.
 
     `perf_clock` measures how long ticks take (a constant in virtual time); `on_trip` hears of every fault once;
-    without `memory` every start is the first.
+    without `memory` every start is the first; `background` runs what applications have to do beside the ticks.
     """
 
     def __init__(
@@ -59,9 +60,11 @@ class Controller:
         on_trip: Callable[[ActiveFault], None],
         memory: SiteMemory | None = None,
         wall_clock: WallClock | None = None,
+        background: Background = AT_ONCE,
     ) -> None:
         self.site = site
         self._perf_clock = perf_clock
+        self._background = background
         self._on_trip = on_trip
         self._memory = memory or forgetful(site)
         self._racks = [open_rack(rack, can_opener) for rack in site.racks]
@@ -227,6 +230,7 @@ class Controller:
                 image, powers, self._limits, self._stored(battery), elapsed_s, islanded=protected.forming
             )
             self._wish = self._dispatch.step(view, self._limits.charge_reason, self._limits.discharge_reason)
+            self._background.start(self._wish.work)
         else:
             self._dispatch.reset()
             self._wish = NO_WISH

@@ -1,6 +1,6 @@
 """Runs a site's applications in priority order over the window that the limits leave."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bms.dispatch.settings import ApplicationSettings
@@ -28,7 +28,8 @@ class Unmet:
 @dataclass(frozen=True, slots=True)
 class Wish:
     """Outcome of dispatch: what was asked for and by whom, what is left of it, who narrowed it, and what could not be
-    met. `reactive_var` (injected positive) and `pv_power_w_max` are None where nobody asked for one."""
+    met. `reactive_var` (injected positive) and `pv_power_w_max` are None where nobody asked for one. `work` is to be
+    run beside the ticks."""
 
     requested_power_w: float
     power_w: float
@@ -38,6 +39,7 @@ class Wish:
     unmet: tuple[Unmet, ...] = ()
     reactive_var: float | None = None
     pv_power_w_max: float | None = None
+    work: tuple[Callable[[], None], ...] = ()
 
 
 NO_WISH = Wish(0.0, 0.0, "", "")
@@ -80,11 +82,14 @@ class _Round:
         self._unmet: list[Unmet] = []
         self._reactive_var: float | None = None
         self._pv_power_w_max: float | None = None
+        self._work: list[Callable[[], None]] = []
 
     def take(self, name: str, answer: Answer) -> None:
         """Narrow by one application's answer."""
         self._bound(name, answer)
         self._keep_room(name, answer)
+        if answer.work is not None:
+            self._work.append(answer.work)
         if answer.request_w is not None:
             if self._request_w is None:
                 self._request_w = answer.request_w
@@ -139,4 +144,5 @@ class _Round:
             unmet=tuple(self._unmet),
             reactive_var=reactive_var,
             pv_power_w_max=self._pv_power_w_max,
+            work=tuple(self._work),
         )

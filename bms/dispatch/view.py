@@ -1,6 +1,6 @@
 """What applications see and answer. They know nothing of devices."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from math import inf, sqrt
@@ -62,6 +62,8 @@ class Answer:
     - `reactive_var`: positive = injected; the first that asks for one gets it as far as active power leaves room.
     - `pv_power_w_max`: a cap on the site's PV; the lowest counts.
     - `reason`: why, in a few words, for people.
+    - `work`: what takes longer than a tick may. It is run once beside the ticks, after this one, and leaves what it
+      finds in the application.
     """
 
     power_w_min: float = -inf
@@ -74,6 +76,7 @@ class Answer:
     reactive_var: float | None = None
     pv_power_w_max: float | None = None
     reason: str = ""
+    work: Callable[[], None] | None = None
 
 
 NO_ANSWER = Answer()

@@ -1,7 +1,7 @@
 """Self-consumption of a home's PV over a week, against a battery that knew everything beforehand.
 
 Self-consumption is the share of the PV's energy that is not exported, self-sufficiency the share of the load's energy
-that is not imported (definitions of VDI 4655 and of the usual storage inspections). Both are compared with those of a
+that is not imported. Both are compared with those of a
 linear program with perfect foresight over the same week, the same battery and SoC band and the same SoC at the end.
 
 Bench without wires at 10 s; the ideal battery plans means over 5 minutes, inside which it may net for nothing.
