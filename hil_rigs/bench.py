@@ -18,8 +18,10 @@ from hil_rigs.devices.rack_node import SLOT_NS, RackNode
 from hil_rigs.devices.sunspec_inverter import SunSpecInverterDevice
 from hil_rigs.devices.sunspec_inverter_models import BatterySummary
 from hil_rigs.devices.sunspec_meter import SunSpecMeterDevice
+from hil_rigs.devices.sunspec_pv_inverter import SunSpecPvInverterDevice
 from hil_rigs.load_spec import LoadSpec
 from hil_rigs.plant.build import build_plant
+from hil_rigs.plant.day import HOUR_S
 from hil_rigs.plant.enclosure import Enclosure, bus_insulation_kohm
 from hil_rigs.plant.rack import RackPlant
 from hil_rigs.rig import SUNSPEC, CanEndpoint, Endpoints, ModbusEndpoint, RigFile
@@ -38,8 +40,8 @@ CATCH_UP_STEPS_MAX = 100
 FED_FRAC, BOOT_S = 0.5, 3.0
 """A converter that the DC link feeds lives above this share of the racks' voltage, and answers so long after."""
 
-NOON_S = 1_782_907_200.0
-"""12:00 UTC on 1 July 2026: when every rig's day starts."""
+MIDNIGHT_S = 1_782_864_000.0
+"""0:00 UTC on 1 July 2026: every rig's day."""
 
 
 class Bench:
@@ -71,6 +73,8 @@ class Bench:
         self.meter = self._meter()
         self.inverter_server = ModbusServer(self.inverter, UNIT)
         self.meter_server = ModbusServer(self.meter, UNIT)
+        self.pv_inverter, self.pv_meter = self._pv_devices()
+        self.pv_servers = [ModbusServer(device, UNIT) for device in (self.pv_meter, self.pv_inverter) if device]
         self.truth = Truth(self.plant, signals)
         self.clock_error_s = self._fed_s = 0.0
 
@@ -78,10 +82,15 @@ class Bench:
         """Open the Modbus servers and say where everything is; the CAN buses are in this process only."""
         await self.inverter_server.start(HOST, inverter_port)
         await self.meter_server.start(HOST, meter_port)
+        for server in self.pv_servers:
+            await server.start(HOST, 0)
+        pv_meter, pv_inverter = [ModbusEndpoint(HOST, server.port, UNIT) for server in self.pv_servers] or (None, None)
         return Endpoints(
             inverter=ModbusEndpoint(HOST, self.inverter_server.port, UNIT),
             grid_meter=ModbusEndpoint(HOST, self.meter_server.port, UNIT),
             racks=tuple(CanEndpoint("virtual", channel) for channel in self.buses),
+            pv_meter=pv_meter,
+            pv_inverter=pv_inverter,
         )
 
     def form_island(self) -> None:
@@ -103,7 +112,8 @@ class Bench:
 
     def wall_clock(self) -> float:
         """Seconds since 1970 as the rig's time server says."""
-        return NOON_S + asyncio.get_running_loop().time() + self.clock_error_s
+        start_s = MIDNIGHT_S + self.rig.start_hour * HOUR_S
+        return start_s + asyncio.get_running_loop().time() + self.clock_error_s
 
     async def run(self) -> None:
         """Advance the plant and let the racks' nodes speak, every 10 ms on absolute deadlines, until cancelled."""
@@ -137,6 +147,10 @@ class Bench:
         self.inverter_server.close()
         self.meter_server.close()
         self.inverter.close()
+        for server in self.pv_servers:
+            server.close()
+        if self.pv_inverter is not None:
+            self.pv_inverter.close()
 
     async def open_can(self, config: CanConfig, on_batch: Callable[[FrameBatch], None]) -> CanPort:
         """A CanOpener onto the buses of this process; ConnectionError for a channel that does not exist."""
@@ -170,12 +184,22 @@ class Bench:
             )  # fmt: skip
         return DescribedMeterDevice(*measured, find_profile(profile), lambda: plant.voltage_pu)
 
+    def _pv_devices(self) -> tuple[SunSpecPvInverterDevice | None, SunSpecMeterDevice | None]:
+        plant, pv = self.plant, self.plant.pv
+        if pv is None:
+            return None, None
+        meter = SunSpecMeterDevice(
+            lambda: -plant.pv_power_w, lambda: plant.measured_hz, pv.rated_power_w, voltage_pu=lambda: plant.voltage_pu
+        )
+        return SunSpecPvInverterDevice(pv), meter
+
     def _insulation_kohm(self, index: int) -> float:
         return bus_insulation_kohm(self.enclosures, self.plant.racks, index)
 
     def _grid_power_w_max(self) -> float:
-        """The meter's range: the load's peak with the converter charging at its rating."""
-        return self.plant.load.power_w_max + self.plant.converter.rated_power_w
+        """The meter's range: the load's peak with the converter charging at its rating, or export of all there is."""
+        pv_w = 0.0 if self.plant.pv is None else self.plant.pv.rated_power_w
+        return max(self.plant.load.power_w_max, pv_w) + self.plant.converter.rated_power_w
 
     def _battery(self) -> BatterySummary:
         racks, cell = self.plant.racks, self.cell

@@ -56,8 +56,8 @@ def compared(truth: pa.Table, rows: pa.Table) -> tuple[Comparison, float] | None
     chosen = (time_s >= settled_s) & (time_s <= ended_s)
     if chosen.sum() < 2:
         return None
-    load_w, grid_w = truth["load_power_w"].to_numpy(), truth["grid_power_w"].to_numpy()
-    return compare(time_s[chosen], load_w[chosen], grid_w[chosen]), settled_s
+    load_w, pv_w, grid_w = (truth[f"{of}_power_w"].to_numpy()[chosen] for of in ("load", "pv", "grid"))
+    return compare(time_s[chosen], load_w - pv_w, grid_w), settled_s
 
 
 def settled_at_s(rows: pa.Table) -> float | None:

@@ -85,11 +85,11 @@ def _no_power_after_a_stop(outcome: Outcome) -> Verdict:
 
 
 def _energy_accounted(outcome: Outcome) -> Verdict:
-    """Load = grid + battery over the whole run, and no part of the battery gives more than it took."""
+    """Load = grid + PV + battery over the whole run, and no part of the battery gives more than it took."""
     energies = outcome.end.energies
-    through = energies.load_j + energies.discharged_j + energies.charged_j + energies.grid_import_j
+    through = energies.load_j + energies.discharged_j + energies.charged_j + energies.grid_import_j + energies.pv_j
     gap_j = energies.load_j - (energies.grid_import_j - energies.grid_export_j)
-    gap_j -= energies.discharged_j - energies.charged_j
+    gap_j -= energies.discharged_j - energies.charged_j + energies.pv_j
     gap_frac = abs(gap_j) / max(through, 1.0)
     gains = max(energies.discharged_j - energies.dc_out_j, energies.dc_in_j - energies.charged_j) / max(through, 1.0)
     worst = max(gap_frac, gains)

@@ -34,6 +34,38 @@ class ConstantPower(Settings):
     scale: Annotated[float, SCALE] = 1.0
 
 
+class AiInference(Settings):
+    """Servers that answer requests: the users' day, with bursts within seconds."""
+
+    kind: Annotated[Literal["ai-inference"], about("", "which load this is")]
+    rated_power_w: Annotated[float, RATED_POWER]
+    scale: Annotated[float, SCALE] = 1.0
+
+
+class Industry(Settings):
+    """Machines that start and stop by themselves, most of them from 6 to 22 h."""
+
+    kind: Annotated[Literal["industry"], about("", "which load this is")]
+    rated_power_w: Annotated[float, RATED_POWER]
+    scale: Annotated[float, SCALE] = 1.0
+
+
+class Factory(Settings):
+    """Two shifts with breaks: motors that are switched on directly, presses, and the rest."""
+
+    kind: Annotated[Literal["factory"], about("", "which load this is")]
+    rated_power_w: Annotated[float, RATED_POWER]
+    scale: Annotated[float, SCALE] = 1.0
+
+
+class Home(Settings):
+    """Appliances of a household; `rated_power_w` sizes it against one of 8 kW."""
+
+    kind: Annotated[Literal["home"], about("", "which load this is")]
+    rated_power_w: Annotated[float, RATED_POWER]
+    scale: Annotated[float, SCALE] = 1.0
+
+
 class LoadFile(Settings):
     """A recording: CSV or Parquet with `time_s, power_w`, consumption positive."""
 
@@ -45,4 +77,6 @@ class LoadFile(Settings):
     scale: Annotated[float, SCALE] = 1.0
 
 
-LoadSpec = Annotated[AiTraining | ConstantPower | LoadFile, Field(discriminator="kind")]
+LoadSpec = Annotated[
+    AiTraining | ConstantPower | AiInference | Industry | Factory | Home | LoadFile, Field(discriminator="kind")
+]

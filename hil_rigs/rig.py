@@ -11,6 +11,7 @@ from bms.site import (
     CanBus,
     GridMeterDevice,
     InverterDevice,
+    PvMeterDevice,
     Rack,
     Site,
     SiteSettings,
@@ -23,6 +24,7 @@ from drivers.config.shipped import Shipped, find, shipped
 from drivers.profiles import find_profile
 from hil_rigs.grid_spec import GridSpec, SteadyGrid
 from hil_rigs.load_spec import LoadSpec
+from hil_rigs.pv_spec import PvSpec
 
 SUNSPEC = "sunspec"
 PROFILE = {"min_length": 1, "max_length": 500}
@@ -50,6 +52,22 @@ class PlantSpec(Settings):
         about("", "name or path of the cell's parameter file", min_length=1, max_length=500),
         AfterValidator(existing_cell),
     ]
+    cells_in_parallel: Annotated[
+        int,
+        about(
+            "",
+            "cells of which the cell file's one is a block: wires, cooling and bleed are so many",
+            "one",
+            ge=1,
+            le=1000,
+        ),
+    ] = 1
+    coulombic_efficiency_frac: Annotated[
+        float, about("frac", "share of a charge that stays in the cells", "no loss", gt=0, le=1)
+    ] = 1.0
+    self_discharge_frac_per_h: Annotated[
+        float, about("frac/h", "share of the capacity that the cells lose in an hour", "no loss", ge=0, le=0.1)
+    ] = 0.0
     soc_frac: Annotated[float, about("frac", "mean SoC at the start", ge=0, le=1)]
     contactor_break_current_a: Annotated[float, about("A", "as in the site file", gt=0, le=10_000)]
     contactors: Annotated[Literal["gateway", "rack"], about("", "as in the site file", "as in the site file")] = (
@@ -95,6 +113,10 @@ class RigFile(Shipped):
     grid: Annotated[GridSpec, about("", "what the site is connected to", "60 Hz, constant")] = SteadyGrid(
         kind="constant"
     )
+    pv: Annotated[PvSpec | None, about("", "what the site generates", "no PV")] = None
+    start_hour: Annotated[
+        float, about("h", "hour of the day at the start: of the wall clock, the sun and the loads", "noon", ge=0, lt=24)
+    ] = 12.0
     site: Annotated[SiteSettings, about("", "settings for a controller, as in a site file")] = SiteSettings()
 
     @property
@@ -125,11 +147,14 @@ class CanEndpoint:
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """Where a rig's devices are; one bus a rack, in the order of `RigFile.rack_names`."""
+    """Where a rig's devices are; one bus a rack, in the order of `RigFile.rack_names`. A rig with PV has a meter of it
+    and its inverter, both in SunSpec; the meter counts generation negative, as a meter does that looks at a device."""
 
     inverter: ModbusEndpoint
     grid_meter: ModbusEndpoint
     racks: tuple[CanEndpoint, ...]
+    pv_meter: ModbusEndpoint | None = None
+    pv_inverter: ModbusEndpoint | None = None
 
 
 def profile_name(profile: str) -> str:
@@ -151,7 +176,7 @@ def make_site(rig: RigFile, endpoints: Endpoints) -> Site:
     """The site file for a controller of this rig. ValueError if the endpoints do not fit, in one line."""
     if len(endpoints.racks) != rig.plant.racks:
         raise ValueError(f"rig {rig.name} has {rig.plant.racks} racks, got {len(endpoints.racks)} CAN buses")
-    inverter, meter = endpoints.inverter, endpoints.grid_meter
+    inverter, meter, pv = endpoints.inverter, endpoints.grid_meter, endpoints.pv_meter
     try:
         return Site(
             name=rig.name,
@@ -172,6 +197,7 @@ def make_site(rig: RigFile, endpoints: Endpoints) -> Site:
                 voltage_v_nominal=GRID_PHASE_V,
                 **_driver(rig.plant.meter_profile),
             ),
+            pv_meter=None if pv is None else PvMeterDevice(host=pv.host, port=pv.port, unit=pv.unit),
             **{name: getattr(rig.site, name) for name in SiteSettings.model_fields},
         )
     except ValidationError as error:

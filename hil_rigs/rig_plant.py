@@ -3,11 +3,16 @@
 from pathlib import Path
 
 from hil_rigs.grid_spec import GridPoints, GridSpec, NoiseSpec, SmallNetwork, SteadyGrid
-from hil_rigs.load_spec import AiTraining, ConstantPower, LoadSpec
+from hil_rigs.load_spec import AiTraining, LoadFile, LoadSpec
 from hil_rigs.plant.ai_load import GpuSmoothing
-from hil_rigs.plant.build import GridConfig, LoadConfig, PlantConfig
+from hil_rigs.plant.build import GridConfig, LoadConfig, PlantConfig, PvConfig
+from hil_rigs.plant.day import HOUR_S
 from hil_rigs.plant.grid import GridNoise, NetworkParameters
+from hil_rigs.plant.sun import Clouds
+from hil_rigs.pv_spec import ClearSkyPv, PvSpec
 from hil_rigs.rig import RigFile
+
+NOON_S = 12 * HOUR_S
 
 
 def plant_config(rig: RigFile, seed: int, load: LoadSpec | None = None) -> PlantConfig:
@@ -17,25 +22,45 @@ def plant_config(rig: RigFile, seed: int, load: LoadSpec | None = None) -> Plant
         racks=plant.racks,
         cells_in_series=plant.modules_per_rack * plant.cells_per_module,
         cell=plant.cell,
+        cells_in_parallel=plant.cells_in_parallel,
+        coulombic_efficiency_frac=plant.coulombic_efficiency_frac,
+        self_discharge_frac_per_h=plant.self_discharge_frac_per_h,
         soc_frac=plant.soc_frac,
         rated_power_w=plant.inverter_power_w,
         ambient_degc=plant.ambient_degc,
         fuse_a=plant.fuse_a,
-        load=load_config(load or rig.load),
+        load=load_config(load or rig.load, rig.start_hour * HOUR_S),
+        pv=None if rig.pv is None else pv_config(rig.pv, rig.start_hour * HOUR_S),
         grid=grid_config(rig.grid),
         seed=seed,
     )
 
 
-def load_config(load: LoadSpec) -> LoadConfig:
-    """What `build_load` takes."""
+def load_config(load: LoadSpec, start_s: float = NOON_S) -> LoadConfig:
+    """What `build_load` takes; the run starts at `start_s` of the day."""
     if isinstance(load, AiTraining):
         smoothing = load.smoothing
         gpu = GpuSmoothing(smoothing.floor_frac, smoothing.ramp_frac_per_s) if smoothing else None
         return LoadConfig(kind=load.kind, rated_power_w=load.rated_power_w, scale=load.scale, smoothing=gpu)
-    if isinstance(load, ConstantPower):
-        return LoadConfig(kind=load.kind, rated_power_w=load.rated_power_w, scale=load.scale)
-    return LoadConfig(kind=load.kind, path=Path(load.path), run=load.run, scale=load.scale)
+    if isinstance(load, LoadFile):
+        return LoadConfig(kind=load.kind, path=Path(load.path), run=load.run, scale=load.scale)
+    return LoadConfig(kind=load.kind, rated_power_w=load.rated_power_w, scale=load.scale, start_s=start_s)
+
+
+def pv_config(pv: PvSpec, start_s: float) -> PvConfig:
+    """What `build_pv` takes; the run starts at `start_s` of the day."""
+    if isinstance(pv, ClearSkyPv):
+        clouds = None if pv.clouds is None else Clouds(**pv.clouds.model_dump())
+        return PvConfig(
+            kind=pv.kind,
+            rated_power_w=pv.rated_power_w,
+            latitude_deg=pv.latitude_deg,
+            day_of_year=pv.day_of_year,
+            performance_frac=pv.performance_frac,
+            clouds=clouds,
+            start_s=start_s,
+        )
+    return PvConfig(pv.kind, pv.rated_power_w, path=Path(pv.path), run=pv.run, scale=pv.scale)
 
 
 def grid_config(grid: GridSpec) -> GridConfig:

@@ -22,7 +22,7 @@ from hil_rigs.fault_spec import FaultSpec, parse_fault
 from hil_rigs.faults import inject, locate
 from hil_rigs.load_spec import LoadFile, LoadSpec
 from hil_rigs.plant.load_file import LoadFileError
-from hil_rigs.rig import CanEndpoint, Endpoints, RigFile, find_rig, make_site, profile_name
+from hil_rigs.rig import SUNSPEC, CanEndpoint, Endpoints, RigFile, find_rig, make_site, profile_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +88,14 @@ def served_devices(rig: RigFile, endpoints: Endpoints) -> list[ServedDevice]:
     modbus = [
         ("inverter", endpoints.inverter, profile_name(plant.inverter_profile)),
         ("grid-meter", endpoints.grid_meter, profile_name(plant.meter_profile)),
+        ("pv-meter", endpoints.pv_meter, SUNSPEC),
+        ("pv-inverter", endpoints.pv_inverter, SUNSPEC),
     ]
     return [
         *(
             ServedDevice(name, "modbus tcp", f"{at.host}:{at.port}", f"unit {at.unit} {profile}")
             for name, at, profile in modbus
+            if at is not None
         ),
         *(
             ServedDevice(name, f"can {at.interface}", f"{at.host}:{at.port}", f"{at.channel} {DBC_PATH}")

@@ -26,8 +26,9 @@ SIGNALS: dict[str, Signal] = {
         Signal("load_power_w", "W", "consumption", lambda plant: plant.load_power_w),
         Signal(
             "battery_power_w", "W", "AC power of the converter, discharge positive",
-            lambda plant: plant.load_power_w - plant.grid_power_w,
+            lambda plant: plant.load_power_w - plant.pv_power_w - plant.grid_power_w,
         ),
+        Signal("pv_power_w", "W", "generation of the PV", lambda plant: plant.pv_power_w),
         Signal(
             "power_command_w", "W", "set-point in the converter's registers, 0 while it is told to stop",
             lambda plant: plant.converter.target_power_w if _told_to_run(plant) else 0.0,
@@ -109,8 +110,8 @@ CHARTS = (
 
 DRAWN = frozenset(name for *_, names in CHARTS for name in names)
 
-POWERS = ("grid_power_w", "load_power_w")
-"""Always sampled; the battery's power is their difference."""
+POWERS = ("grid_power_w", "load_power_w", "pv_power_w")
+"""Always sampled; the battery's power is the rest: load - pv - grid."""
 
 
 INVARIANT_SIGNALS = frozenset(name for name in SIGNALS if name.startswith("shown_"))

@@ -19,12 +19,13 @@ SAMPLES_MAX = 10_000_000
 
 @dataclass(frozen=True, slots=True)
 class TrueCurves:
-    """Powers at the plant's own steps: `time_s`, `load_power_w`, `grid_power_w`, `battery_power_w`, all [n]."""
+    """Powers at the plant's own steps beside `time_s`, all [n]."""
 
     time_s: Floats
     load_power_w: Floats
     grid_power_w: Floats
     battery_power_w: Floats
+    pv_power_w: Floats
 
 
 class Truth:
@@ -32,7 +33,7 @@ class Truth:
 
     def __init__(self, plant: Plant, signals: Collection[str] = ()) -> None:
         self._plant = plant
-        self._time_s, self._load_w, self._grid_w = array("d"), array("d"), array("d")
+        self._time_s, self._load_w, self._grid_w, self._pv_w = array("d"), array("d"), array("d"), array("d")
         self._signals = [(signal, array("d")) for signal in sampled(set(signals) - set(POWERS))]
         self._closed: set[int] = set()
         self.opened_again = False
@@ -47,19 +48,20 @@ class Truth:
             self._time_s.append(plant.time_s)
             self._load_w.append(plant.load_power_w)
             self._grid_w.append(plant.grid_power_w)
+            self._pv_w.append(plant.pv_power_w)
             for signal, values in self._signals:
                 values.append(signal.value(plant))
 
     def curves(self, until_s: float = math.inf) -> TrueCurves:
         """All samples taken up to `until_s`."""
         count = bisect_right(self._time_s, until_s)
-        load_w, grid_w = np.array(self._load_w[:count]), np.array(self._grid_w[:count])
-        return TrueCurves(np.array(self._time_s[:count]), load_w, grid_w, load_w - grid_w)
+        load_w, grid_w, pv_w = (np.array(each[:count]) for each in (self._load_w, self._grid_w, self._pv_w))
+        return TrueCurves(np.array(self._time_s[:count]), load_w, grid_w, load_w - pv_w - grid_w, pv_w)
 
     def signals(self, until_s: float = math.inf) -> dict[str, Floats]:
         """Every signal sampled, by name, as long as the curves up to `until_s`."""
         count = bisect_right(self._time_s, until_s)
-        powers = {"grid_power_w": self._grid_w, "load_power_w": self._load_w}
+        powers = {"grid_power_w": self._grid_w, "load_power_w": self._load_w, "pv_power_w": self._pv_w}
         sampled = powers | {signal.name: values for signal, values in self._signals}
         return {name: np.array(values[:count]) for name, values in sampled.items()}
 

@@ -51,9 +51,9 @@ class BatterySummary:
     current_a: float
 
 
-class Converter(Protocol):
-    """What the map needs of a converter; power and current positive in discharge. `state` is a word of model 701's
-    InvSt in lower case, `alarm` a word for why it tripped or None."""
+class AcSide(Protocol):
+    """What the map needs of anything that feeds the grid; power positive in generation, that is discharge. `state` is a
+    word of model 701's InvSt in lower case, `alarm` a word for why it tripped or None."""
 
     @property
     def rated_power_w(self) -> float: ...
@@ -68,6 +68,16 @@ class Converter(Protocol):
     def ac_power_w(self) -> float: ...
 
     @property
+    def frequency_hz(self) -> float: ...
+
+    @property
+    def ac_voltage_pu(self) -> float: ...
+
+
+class Converter(AcSide, Protocol):
+    """What the map needs of a storage converter; power and current positive in discharge."""
+
+    @property
     def dc_power_w(self) -> float: ...
 
     @property
@@ -75,12 +85,6 @@ class Converter(Protocol):
 
     @property
     def dc_voltage_v(self) -> float: ...
-
-    @property
-    def frequency_hz(self) -> float: ...
-
-    @property
-    def ac_voltage_pu(self) -> float: ...
 
     def start(self) -> None: ...
 
@@ -105,7 +109,7 @@ class ReportingFaults:
     dc_voltage_off_v: float = 0.0
 
 
-def measurement_model(converter: Converter, faults: ReportingFaults, forming: Callable[[], bool]) -> ServedModel:
+def measurement_model(converter: AcSide, faults: ReportingFaults, forming: Callable[[], bool]) -> ServedModel:
     """Model 701: AC side and state. Connected means that the grid is there."""
     layout = load_layout(701)
     largest_w = HEADROOM * converter.rated_power_w
@@ -147,8 +151,8 @@ def alarm_bits(alarm: str | None) -> int:
     return 0 if alarm is None else 1 << layout.symbol("Alrm", ALARMS.get(alarm, "MANUFACTURER_ALRM"))
 
 
-def capacity_model(rated_power_w: float) -> ServedModel:
-    """Model 702: nameplate."""
+def capacity_model(rated_power_w: float, control: str = "FIXED_W") -> ServedModel:
+    """Model 702: nameplate, and by what its power is controlled."""
     layout = load_layout(702)
     exponent = scale_exponent(rated_power_w, "uint16")
     power = ("WMaxRtg", "WChaRteMaxRtg", "WDisChaRteMaxRtg", "WMax", "WChaRteMax", "WDisChaRteMax")
@@ -157,7 +161,7 @@ def capacity_model(rated_power_w: float) -> ServedModel:
         "V_SF": 0,
         **dict.fromkeys(power, rated_power_w),
         "VNomRtg": GRID_VOLTAGE_V,
-        "CtrlModes": 1 << layout.symbol("CtrlModes", "FIXED_W"),
+        "CtrlModes": 1 << layout.symbol("CtrlModes", control),
     }
     return ServedModel(layout, values)
 

@@ -1,5 +1,6 @@
 """Builds a plant from plain data, so that a rig file can describe one."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -8,30 +9,59 @@ import numpy as np
 
 from hil_rigs.plant.ai_load import AiJitter, AiTrainingLoad, GpuSmoothing
 from hil_rigs.plant.converter import ConverterPlant, parameters_for_link
+from hil_rigs.plant.day import DayLoad
+from hil_rigs.plant.day_loads import factory, home, industry, inference
 from hil_rigs.plant.grid import Grid, GridNoise, GridProfile, GridSource, Network, NetworkParameters, constant_grid
 from hil_rigs.plant.load import ConstantLoad, Load, load_profile
 from hil_rigs.plant.load_file import read_columns
-from hil_rigs.plant.rack import RackPlant
+from hil_rigs.plant.pv import PvPlant
+from hil_rigs.plant.rack import BLEED_OHM, WIRING_OHM, ChargeLoss, RackPlant
 from hil_rigs.plant.site import Plant
 from hil_rigs.plant.spread import spread_cells
-from kernels.parameters import load_cell
+from hil_rigs.plant.sun import ClearSky, Clouds
+from kernels.parameters import CellParameters, load_cell
 
 NOMINAL_SOC_FRAC = 0.1
 """Where the open-circuit voltage is a cell's nominal voltage, good enough to choose a converter by."""
 
 
+DAY_LOADS: dict[str, Callable[[float, np.random.Generator, float], DayLoad]] = {
+    "ai-inference": inference,
+    "industry": industry,
+    "factory": factory,
+    "home": home,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class LoadConfig:
-    """`ai-training` uses `rated_power_w`, `smoothing`, `jitter`; `constant` uses `rated_power_w`; `file` uses `path`
-    and `run`. `scale` multiplies all of them."""
+    """`ai-training` uses `rated_power_w`, `smoothing`, `jitter`; `file` uses `path` and `run`; all others use
+    `rated_power_w`, and those of a day its second at the start, `start_s`. `scale` multiplies all."""
 
-    kind: Literal["ai-training", "constant", "file"] = "ai-training"
+    kind: Literal["ai-training", "constant", "ai-inference", "industry", "factory", "home", "file"] = "ai-training"
     rated_power_w: float = 1.5e6
     scale: float = 1.0
     smoothing: GpuSmoothing | None = None
     jitter: AiJitter = field(default_factory=AiJitter)
     path: Path | None = None
     run: int | None = None
+    start_s: float = 43_200.0
+
+
+@dataclass(frozen=True, slots=True)
+class PvConfig:
+    """`file` uses `path`, `run` and `scale`; `clear-sky` all others beside `rated_power_w`."""
+
+    kind: Literal["clear-sky", "file"]
+    rated_power_w: float
+    latitude_deg: float = 35.7
+    day_of_year: int = 182
+    performance_frac: float = 0.85
+    clouds: Clouds | None = None
+    start_s: float = 43_200.0
+    path: Path | None = None
+    run: int | None = None
+    scale: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +82,22 @@ class GridConfig:
 
 @dataclass(frozen=True, slots=True)
 class PlantConfig:
-    """Racks of `cells_in_series` cells on one converter of `rated_power_w`. Same seed, same plant."""
+    """Racks of `cells_in_series` cells on one converter of `rated_power_w`. Same seed, same plant. The cell file's cell
+    is a block of `cells_in_parallel`; of what charges it `coulombic_efficiency_frac` stays."""
 
     racks: int = 2
     cells_in_series: int = 416
     cell: str = "lfp-280ah"
+    cells_in_parallel: int = 1
+    coulombic_efficiency_frac: float = 1.0
+    self_discharge_frac_per_h: float = 0.0
     soc_frac: float = 0.55
     rated_power_w: float = 500e3
     ambient_degc: float = 25.0
     fuse_a: float = 500.0
     load: LoadConfig = field(default_factory=LoadConfig)
     grid: GridConfig = field(default_factory=GridConfig)
+    pv: PvConfig | None = None
     seed: int = 1
 
     def __post_init__(self) -> None:
@@ -75,25 +110,25 @@ class PlantConfig:
 def build_plant(config: PlantConfig) -> Plant:
     """The plant at rest: contactors open, link empty, converter off. Errors of cell and load files pass through."""
     parameters = load_cell(config.cell)
-    load_seed, *rack_seeds, grid_seed = np.random.SeedSequence(config.seed).spawn(2 + config.racks)
-    racks = [
-        RackPlant(
-            spread_cells(
-                parameters,
-                config.cells_in_series,
-                config.soc_frac,
-                config.ambient_degc,
-                np.random.default_rng(seed),
-            ),
-            fuse_a=config.fuse_a,
-        )
-        for seed in rack_seeds
-    ]
+    load_seed, *rack_seeds, grid_seed, pv_seed = np.random.SeedSequence(config.seed).spawn(3 + config.racks)
+    racks = [_rack(config, parameters, np.random.default_rng(seed)) for seed in rack_seeds]
     cell_nominal_v = float(np.interp(NOMINAL_SOC_FRAC, np.linspace(0, 1, len(parameters.ocv_v)), parameters.ocv_v))
     grid = build_grid(config.grid, np.random.default_rng(grid_seed))
     link = parameters_for_link(config.cells_in_series * cell_nominal_v, config.rated_power_w)
     load = build_load(config.load, np.random.default_rng(load_seed))
-    return Plant(racks, ConverterPlant(link, grid.nominal_hz), load, config.ambient_degc, grid=grid)
+    pv = None if config.pv is None else build_pv(config.pv, grid.nominal_hz, np.random.default_rng(pv_seed))
+    return Plant(racks, ConverterPlant(link, grid.nominal_hz), load, config.ambient_degc, grid=grid, pv=pv)
+
+
+def _rack(config: PlantConfig, cell: CellParameters, rng: np.random.Generator) -> RackPlant:
+    count = config.cells_in_parallel
+    return RackPlant(
+        spread_cells(cell, config.cells_in_series, config.soc_frac, config.ambient_degc, rng, count),
+        wiring_ohm=WIRING_OHM / count,
+        bleed_ohm=BLEED_OHM / count,
+        fuse_a=config.fuse_a,
+        loss=ChargeLoss(config.coulombic_efficiency_frac, config.self_discharge_frac_per_h * cell.capacity_ah),
+    )
 
 
 def build_grid(config: GridConfig, rng: np.random.Generator) -> Grid:
@@ -122,8 +157,29 @@ def build_load(config: LoadConfig, rng: np.random.Generator) -> Load:
         return AiTrainingLoad(config.rated_power_w * config.scale, rng, config.smoothing, config.jitter)
     if config.kind == "constant":
         return ConstantLoad(config.rated_power_w * config.scale)
+    if config.kind in DAY_LOADS:
+        return DAY_LOADS[config.kind](config.rated_power_w * config.scale, rng, config.start_s)
     if config.kind == "file":
         if config.path is None:
             raise ValueError("a load of kind file needs a path")
         return load_profile(config.path, config.scale, config.run)
-    raise ValueError(f"unknown kind of load {config.kind!r}, expected ai-training, constant or file")
+    raise ValueError(f"unknown kind of load {config.kind!r}, expected ai-training, constant, file or a day's")
+
+
+def build_pv(config: PvConfig, nominal_hz: float, rng: np.random.Generator) -> PvPlant:
+    """ValueError if a `file` has no path; LoadFileError for what is wrong in the file."""
+    if config.kind == "clear-sky":
+        source: Load = ClearSky(
+            config.rated_power_w,
+            config.latitude_deg,
+            config.day_of_year,
+            config.start_s,
+            config.performance_frac,
+            config.clouds,
+            rng,
+        )
+    elif config.path is not None:
+        source = load_profile(config.path, config.scale, config.run)
+    else:
+        raise ValueError("PV of kind file needs a path")
+    return PvPlant(source, config.rated_power_w, nominal_hz)

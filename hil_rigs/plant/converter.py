@@ -72,8 +72,8 @@ class LinkPrecharge:
 
 @dataclass(slots=True)
 class Island:
-    """What a grid-forming converter serves: `load_w` is what the load wants; `cap_w` is a set-point that is enabled all
-    the same and binds it, None = none."""
+    """What a grid-forming converter serves: `load_w` is what the load wants beyond what PV gives; `cap_w` is a
+    set-point that is enabled all the same and binds it, None = none."""
 
     load_w: Callable[[], float]
     cap_w: Callable[[], float | None]
@@ -174,7 +174,8 @@ class ConverterPlant:
     def _wanted_w(self) -> float:
         if self.island is None:
             return self.target_power_w
-        cap_w, load_w = self.island.cap_w(), min(self.island.load_w(), self.parameters.rated_power_w)
+        rated_w = self.parameters.rated_power_w
+        cap_w, load_w = self.island.cap_w(), min(max(self.island.load_w(), -rated_w), rated_w)
         return load_w if cap_w is None else min(load_w, cap_w)
 
     def settle(self, dc_voltage_v: float, dc_current_a: float) -> None:

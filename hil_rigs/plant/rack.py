@@ -1,5 +1,7 @@
 """A rack as it really is: cells, contactors with their defects, bleed resistors, and what its sensors make of it."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,8 +14,26 @@ Flags = NDArray[np.uint8]
 SENSE_WIRE_OHM = 0.25
 """Of one sense wire with its contacts, which a cell's bleed current flows through too."""
 
+WIRING_OHM, BLEED_OHM = 0.004, 33.0
+"""Of a rack's cables with fuse and contactor, and of one cell's bleed resistor."""
+
 LOAD_CURRENT_A = 1.0
 """Opening above this current counts as opening under load."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChargeLoss:
+    """Charge that cells lose: of every charge all but `efficiency_frac`, and `self_discharge_a` for ever."""
+
+    efficiency_frac: float = 1.0
+    self_discharge_a: float = 0.0
+
+    def __bool__(self) -> bool:
+        return self.efficiency_frac < 1.0 or self.self_discharge_a > 0.0
+
+    def current_a(self, current_a: float) -> float:
+        """Inside a cell, beside `current_a` (discharge positive) at its terminals."""
+        return self.self_discharge_a + (1.0 - self.efficiency_frac) * max(-current_a, 0.0)
 
 
 class Contactor:
@@ -49,13 +69,15 @@ class RackPlant:
     def __init__(
         self,
         cells: CellPack,
-        wiring_ohm: float = 0.004,
+        wiring_ohm: float = WIRING_OHM,
         precharge_ohm: float = 15.0,
-        bleed_ohm: float = 33.0,
+        bleed_ohm: float = BLEED_OHM,
         fuse_a: float = 500.0,
+        loss: ChargeLoss | None = None,
     ) -> None:
         self.cells = cells
         self.fuse = Fuse(fuse_a)
+        self._loss = loss or ChargeLoss()
         self.main = Contactor()
         self.precharge = Contactor()
         self.emf_v: float = cells.emf_v
@@ -109,10 +131,13 @@ class RackPlant:
         self.main.command(main, self.current_a if main_carries else 0.0)
 
     def step(self, dt_s: float, ambient_degc: float) -> None:
-        """Advance the cells at the present current, those that bleed by their resistor's current more."""
-        cells = self.cells
+        """Advance the cells at the present current, those that bleed by their resistor's current more, and all by what
+        they lose."""
+        cells, beside_a = self.cells, self._bleed_current_a()
         self.fuse.step(self.current_a, dt_s)
-        cells.step(self.current_a, self._bleed_current_a(), ambient_degc, dt_s)
+        if self._loss:
+            beside_a = beside_a + self._loss.current_a(self.current_a)
+        cells.step(self.current_a, beside_a, ambient_degc, dt_s)
         self.emf_v, self.resistance_ohm = cells.emf_v, cells.resistance_ohm
 
     def measured_voltage_v(self) -> Floats:

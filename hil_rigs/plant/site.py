@@ -1,12 +1,13 @@
-"""The whole plant: racks on a DC link, a converter, a load and the grid connection that covers the rest."""
+"""The whole plant: racks on a DC link, a converter, a load, PV and the grid connection that covers the rest."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from hil_rigs.plant.converter import ConverterPlant, Island, LinkPrecharge
+from hil_rigs.plant.converter import ConverterPlant, ConverterState, Island, LinkPrecharge
 from hil_rigs.plant.dc_bus import DcBus
 from hil_rigs.plant.grid import Grid
 from hil_rigs.plant.load import Load
+from hil_rigs.plant.pv import PvPlant
 from hil_rigs.plant.rack import RackPlant
 
 
@@ -24,10 +25,11 @@ class Energies:
     dc_in_j: float = 0.0
     racks_out_j: float = 0.0
     racks_in_j: float = 0.0
+    pv_j: float = 0.0
 
 
 class Plant:
-    """Advances everything together. `time_s` counts from 0; `grid_power_w` (import positive) = load - battery.
+    """Advances everything together. `time_s` counts from 0; `grid_power_w` (import positive) = load - pv - battery.
     `wanted_power_w` is what the load would take: `load_power_w` is what it gets from an island, and without a grid.
 
     Without a `bus` the racks share a link of the usual capacitance, without a `grid` it is the nominal one."""
@@ -40,6 +42,7 @@ class Plant:
         ambient_degc: float = 25.0,
         bus: DcBus | None = None,
         grid: Grid | None = None,
+        pv: PvPlant | None = None,
     ) -> None:
         self.racks = tuple(racks)
         self.converter = converter
@@ -47,15 +50,16 @@ class Plant:
         self.ambient_degc = ambient_degc
         self.bus = bus or DcBus(racks)
         self.grid = grid or Grid(nominal_hz=converter.nominal_hz)
+        self.pv = pv
         self.energies = Energies()
         self.load_power_w = load.power_w(0.0)
         self.wanted_power_w = self.load_power_w
-        self.grid_power_w = self.load_power_w
+        self.grid_power_w = self.load_power_w - self.pv_power_w
         self._time_ns = 0
 
     def form_island(self, cap_w: Callable[[], float | None]) -> None:
         """From now on there is no grid but the converter's own; `cap_w`: a set-point that it is given all the same."""
-        self.converter.island = Island(load_w=lambda: self.wanted_power_w, cap_w=cap_w)
+        self.converter.island = Island(load_w=lambda: self.wanted_power_w - self.pv_power_w, cap_w=cap_w)
 
     def join_grid(self) -> None:
         """The grid is there again, and the converter follows it."""
@@ -67,6 +71,11 @@ class Plant:
             target_v=lambda: sum(rack.voltage_v for rack in self.racks) / len(self.racks),
             connected=lambda: any(rack.main_closed for rack in self.racks),
         )
+
+    @property
+    def pv_power_w(self) -> float:
+        """Generation; 0 without PV."""
+        return 0.0 if self.pv is None else self.pv.ac_power_w
 
     @property
     def time_s(self) -> float:
@@ -88,7 +97,7 @@ class Plant:
         return self.grid.voltage_pu if self.converter.island is None else 1.0
 
     def step(self, dt_s: float) -> None:
-        """Advance by `dt_s` (counted in whole ns): grid, load, converter, DC bus with the racks' currents, cells.
+        """Advance by `dt_s` (counted in whole ns): grid, load, PV, converter, DC bus with the racks' currents, cells.
         Powers and currents are then those of this step, voltages those at its end. ValueError if not positive."""
         if not dt_s > 0:
             raise ValueError(f"a step must be longer than 0 s, got {dt_s}")
@@ -98,10 +107,10 @@ class Plant:
         self.converter.step(dt_s)
         ac_power_w, dc_power_w = self.converter.ac_power_w, self.converter.dc_power_w
         if self.converter.island is not None:
-            self.load_power_w = max(ac_power_w, 0.0)  # what is not served is dark
+            self._serve_island(ac_power_w)
         elif not self.grid.there:
             self.load_power_w = 0.0
-        self.grid_power_w = self.load_power_w - ac_power_w
+        self.grid_power_w = self.load_power_w - self.pv_power_w - ac_power_w
         self.bus.step(dt_s, dc_power_w, self.converter.feed_a)
         self.converter.settle(self.bus.voltage_v, self.bus.converter_current_a)
         self._count(dt_s, ac_power_w, dc_power_w)
@@ -114,11 +123,22 @@ class Plant:
         self.grid.step(dt_s, 0.0 if island else self.grid_power_w)
         jump_deg = 0.0 if island else self.grid.jump_deg
         self.converter.meet_grid(self.voltage_pu, self.measured_hz, jump_deg)
+        if self.pv is not None:
+            dark = island and self.converter.state is not ConverterState.RUNNING
+            self.pv.meet_grid(*((0.0, 0.0) if dark else (self.voltage_pu, self.measured_hz, jump_deg)))
+            self.pv.step(self.time_s, dt_s)
+
+    def _serve_island(self, ac_power_w: float) -> None:
+        """What is not served is dark; PV that neither load nor converter takes is held back by the frequency."""
+        if self.pv is not None:
+            self.pv.ac_power_w = min(self.pv.ac_power_w, max(self.wanted_power_w - ac_power_w, 0.0))
+        self.load_power_w = max(ac_power_w + self.pv_power_w, 0.0)
 
     def _count(self, dt_s: float, ac_power_w: float, dc_power_w: float) -> None:
         energies = self.energies
         racks_w = self.bus.racks_power_w
         energies.load_j += self.load_power_w * dt_s
+        energies.pv_j += self.pv_power_w * dt_s
         if self.grid_power_w > 0:
             energies.grid_import_j += self.grid_power_w * dt_s
         else:

@@ -21,9 +21,15 @@ COOLING_W_PER_K = 1.5
 
 
 def spread_cells(
-    parameters: CellParameters, cells: int, soc_frac: float, temperature_degc: float, rng: np.random.Generator
+    parameters: CellParameters,
+    cells: int,
+    soc_frac: float,
+    temperature_degc: float,
+    rng: np.random.Generator,
+    in_parallel: int = 1,
 ) -> CellPack:
-    """A pack of `cells` in series around the given parameters, SoC and temperature; same generator, same pack."""
+    """A pack of `cells` in series around the given parameters, SoC and temperature; same generator, same pack. Each is
+    a block of `in_parallel`, which the parameters include and the cooling does not."""
     rc_ohm = parameters.rc_resistance_ohm * _around_one(cells, RESISTANCE_SIGMA, rng)
     return CellPack(
         ocv_v=disturbed_ocv(parameters.ocv_v, rng),
@@ -34,7 +40,7 @@ def spread_cells(
         soc_frac=np.clip(soc_frac + SOC_SIGMA_FRAC * _bounded_normal(cells, rng), 0.0, 1.0),
         hysteresis_v=parameters.hysteresis_v,
         heat_capacity_j_per_k=parameters.heat_capacity_j_per_k,
-        cooling_w_per_k=COOLING_W_PER_K,
+        cooling_w_per_k=COOLING_W_PER_K * in_parallel,
         temperature_degc=temperature_degc + TEMPERATURE_SIGMA_K * _bounded_normal(cells, rng),
     )
 

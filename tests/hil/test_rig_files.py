@@ -86,7 +86,7 @@ def test_unknown_rig_is_one_line_with_the_nearest_name() -> None:
     with pytest.raises(UnknownNameError, match=r"^no rig named 'deom': did you mean demo\?$"):
         find_rig("deom")
     with pytest.raises(
-        UnknownNameError, match=r"^no rig named 'zzz': expected a file or one of black-start, charging, demo"
+        UnknownNameError, match=r"^no rig named 'zzz': expected a file or one of black-start, charging, container, demo"
     ):
         find_rig("zzz")
 
@@ -114,16 +114,18 @@ def test_load_file_is_looked_for_beside_the_rig_file() -> None:
     assert load.model_dump() == {"kind": "file", "path": "/rigs/load.csv", "run": None, "scale": 1.0}
 
 
+LOADS = "'ai-training', 'constant', 'ai-inference', 'industry', 'factory', 'home', 'file'"
+
 BROKEN = [
     (
         "kind: constant",
         "kind: constent",
-        "mine.yaml:5:14: load.kind: unknown choice (got 'constent'), expected one of 'ai-training', 'constant', 'file'",
+        f"mine.yaml:5:14: load.kind: unknown choice (got 'constent'), expected one of {LOADS}",
     ),
     (
         "kind: constant, ",
         "",
-        "mine.yaml:5:1: load.kind: missing (got nothing), expected one of 'ai-training', 'constant', 'file'",
+        f"mine.yaml:5:1: load.kind: missing (got nothing), expected one of {LOADS}",
     ),
     (
         "kind: constant, rated_power_w: 2e3",

@@ -1,0 +1,75 @@
+"""Every shipped rig comes alive with the controller, and stops safely."""
+
+import numpy as np
+import pytest
+
+from hil_rigs.invariants import invariants
+from hil_rigs.plant.build import PlantConfig, build_plant
+from hil_rigs.plant.rack import ChargeLoss, RackPlant
+from hil_rigs.rig import RigFile, find_rig, list_rigs
+from hil_rigs.rig_plant import plant_config
+from hil_rigs.run import simulate
+from hil_rigs.signals import INVARIANT_SIGNALS
+from kernels.parameters import load_cell
+
+LONG_S = 4.0
+
+
+@pytest.mark.parametrize("rig", list_rigs(), ids=lambda rig: rig.name)
+def test_shipped_rig_runs_without_a_fault_and_stops_safely(rig: RigFile) -> None:
+    outcome = simulate(rig, seed=1, duration_s=LONG_S, signals=INVARIANT_SIGNALS)
+    assert outcome.trips == ()
+    assert any(outcome.end.contactors_closed)
+    assert outcome.end.stopped_safely
+    assert [verdict for verdict in invariants(rig, outcome) if not verdict.passed] == []
+
+
+def test_container_holds_its_cells_at_their_nominal_voltage() -> None:
+    """13 x 416 cells of 314 Ah and 3.2 V."""
+    plant = find_rig("container").plant
+    cells = plant.racks * plant.modules_per_rack * plant.cells_per_module
+    assert cells * load_cell(plant.cell).capacity_ah * 3.2 == pytest.approx(5.434e6, rel=1e-3)
+
+
+def lossy(efficiency_frac: float, self_discharge_a: float) -> RackPlant:
+    rack = build_plant(PlantConfig(racks=1, cells_in_series=4, cell="zinc-200ah", soc_frac=0.5)).racks[0]
+    return RackPlant(rack.cells, loss=ChargeLoss(efficiency_frac, self_discharge_a))
+
+
+def moved_ah(rack: RackPlant, current_a: float, hours: float) -> float:
+    """Charge that went into the mean cell."""
+    capacity_ah = load_cell("zinc-200ah").capacity_ah
+    before = rack.cells.soc_frac.copy()
+    rack.current_a = current_a
+    for _ in range(round(hours * 360.0)):
+        rack.step(10.0, 25.0)
+    return float(np.mean(rack.cells.soc_frac - before)) * capacity_ah
+
+
+def test_part_of_every_charge_is_lost_and_none_of_a_discharge() -> None:
+    assert moved_ah(lossy(0.93, 0.0), -40.0, 1.0) == pytest.approx(37.2, rel=0.02)
+    assert moved_ah(lossy(0.93, 0.0), 40.0, 1.0) == pytest.approx(-40.0, rel=0.02)
+
+
+def test_cells_at_rest_lose_what_the_rig_says() -> None:
+    """0.2 % of 200 Ah in an hour."""
+    config = plant_config(find_rig("zinc"), seed=1)
+    assert config.self_discharge_frac_per_h == 0.002
+    assert moved_ah(lossy(0.93, 0.4), 0.0, 10.0) == pytest.approx(-4.0, rel=0.02)
+    assert moved_ah(lossy(1.0, 0.0), 0.0, 10.0) == 0.0
+
+
+def test_block_of_cells_in_parallel_is_as_many_cells() -> None:
+    """52 of them at 52 times the current: voltage and warming of one."""
+    single, block = (
+        build_plant(PlantConfig(racks=1, cells_in_series=8, cell=cell, cells_in_parallel=count, seed=3)).racks[0]
+        for cell, count in (("lfp-314ah", 1), ("lfp-314ah-52p", 52))
+    )
+    single.current_a, block.current_a = 150.0, 52 * 150.0
+    for _ in range(360):
+        single.step(10.0, 25.0)
+        block.step(10.0, 25.0)
+    assert block.cells.voltage_v == pytest.approx(single.cells.voltage_v, abs=2e-4)
+    assert block.cells.soc_frac == pytest.approx(single.cells.soc_frac)
+    assert block.cells.temperature_degc == pytest.approx(single.cells.temperature_degc, abs=0.05)
+    assert block.cells.temperature_degc.mean() > 26.0
