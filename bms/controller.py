@@ -1,6 +1,7 @@
 """The controller: one tick reads as image -> protect -> battery -> dispatch -> guard -> act -> record. Start here."""
 
 import asyncio
+import math
 from collections.abc import Callable, Sequence
 
 from bms.act import Actuators
@@ -8,7 +9,7 @@ from bms.background import AT_ONCE, Background
 from bms.balance import Balancer
 from bms.battery import Battery, BatteryState
 from bms.decision import Decision
-from bms.devices import Device, open_inverter, open_meter, open_rack
+from bms.devices import Device, open_inverter, open_meter, open_pv_inverter, open_rack
 from bms.dispatch.dispatch import NO_WISH, Dispatch, make_applications
 from bms.estimate.held_current import HeldCurrent
 from bms.estimate.site_power import SitePower, SitePowers
@@ -31,6 +32,7 @@ from bms.state.wall_time import WallClock
 from bms.summary import Summary, summarise
 from bms.tick_report import TickOutcome, TickReporter
 from drivers.clock import now_ns
+from drivers.commands import PvCommand
 from drivers.links.can import CanOpener
 from drivers.pace import Pace
 from drivers.readings import Flags
@@ -38,6 +40,9 @@ from kernels.parameters import CellParameters, load_cell, load_tables
 
 COUNTED_PERIODS_MAX = 2.0
 LATE_IO_S = 0.005
+
+PV_EXPIRY_NS = 1_000_000_000
+"""A PV limit that is not renewed for this long is no longer written; its inverter's reversion follows."""
 
 STOP_WAIT_S = 15.0
 """Longest orderly stop: zero power, converter stop, contactors open."""
@@ -72,6 +77,7 @@ class Controller:
         self._inverter = open_inverter(site.inverter, self._image.put_inverter)
         self._meter = open_meter(site.grid_meter, self._image.put_meter)
         self._pv_meter = None if site.pv_meter is None else open_meter(site.pv_meter, self._image.put_pv)
+        self._pv_inverter = None if site.pv_inverter is None else open_pv_inverter(site.pv_inverter)
         self._cells = [load_cell(rack.cell) for rack in site.racks]
         self._energy_wh = [rack.cells * cell.energy_wh for cell, rack in zip(self._cells, site.racks, strict=True)]
         limits = site.limits
@@ -101,14 +107,17 @@ class Controller:
         self._limits = NOTHING
         self._bleed: tuple[Flags | None, ...] = (None,) * len(site.racks)
         self._soc_summary = summarise_soc(self._soc, [False] * len(site.racks))
-        modbus = [device for device in (self._inverter, self._meter, self._pv_meter) if device is not None]
+        both = self._pv_meter, self._pv_inverter
+        modbus = [self._inverter, self._meter, *(device for device in both if device is not None)]
         self.report = TickReporter(site, recorder, modbus, self._memory)
 
     async def run(self) -> None:
         """Drive the site. Returns after an orderly `stop`; cancelled, it leaves the devices to their watchdogs."""
         self._memory.recall(self._soc, self._protection, now_ns())
         async with asyncio.TaskGroup() as tasks:
-            maybe: list[Device | None] = [self._inverter, self._meter, self._pv_meter, *self._racks, self._battery_bus]
+            maybe: list[Device | None] = [
+                self._inverter, self._meter, self._pv_meter, self._pv_inverter, *self._racks, self._battery_bus
+            ]  # fmt: skip
             running = [tasks.create_task(device.run()) for device in maybe if device is not None]
             await self._tick_for_ever()
             self._memory.save(self._soc)
@@ -231,6 +240,7 @@ class Controller:
             )
             self._wish = self._dispatch.step(view, self._limits.charge_reason, self._limits.discharge_reason)
             self._background.start(self._wish.work)
+            self._limit_pv(image.at_ns)
         else:
             self._dispatch.reset()
             self._wish = NO_WISH
@@ -240,6 +250,12 @@ class Controller:
                 self._balancers, self.site.racks, image.racks, summary.racks, self._soc, strict=True
             )
         )
+
+    def _limit_pv(self, at_ns: int) -> None:
+        """While power cannot flow nobody says how much PV is too much: its inverter's own reversion answers that."""
+        if self._pv_inverter is not None:
+            cap_w = self._wish.pv_power_w_max
+            self._pv_inverter.command(PvCommand(math.inf if cap_w is None else cap_w, at_ns + PV_EXPIRY_NS))
 
     def _stored(self, battery: BatteryState) -> StoredEnergy:
         energies_wh = zip(self._energy_wh, battery.rack_modes, strict=True)

@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from typing import Protocol
 
-from bms.site import GridMeterDevice, InverterDevice, Rack
+from bms.site import GridMeterDevice, InverterDevice, PvInverterDevice, Rack
 from bms.site_mapping import load_mapping
 from drivers.cell_monitors.dbc import DbcMonitor
 from drivers.cell_monitors.foxbms import FoxBmsMonitor
 from drivers.cell_monitors.native import NativeRackMonitor
 from drivers.cell_monitors.with_sensors import RackWithSensors
-from drivers.commands import BleedCommand, InverterCommand, OutputsCommand, RackCommand
+from drivers.commands import BleedCommand, InverterCommand, OutputsCommand, PvCommand, RackCommand
 from drivers.current_sensors.ivt_s import IvtSensor
 from drivers.insulation.iso165c import Iso165c
 from drivers.inverters.described import DescribedInverter
@@ -18,6 +18,7 @@ from drivers.links.can import CanOpener
 from drivers.links.shared import SharedBus
 from drivers.meters.described import DescribedMeter
 from drivers.meters.sunspec import SunSpecMeter
+from drivers.pv_inverters.sunspec import SunSpecPvInverter
 from drivers.readings import InverterRating, InverterReading, LinkHealth, MeterReading, RackReading, SentPower
 
 
@@ -44,6 +45,10 @@ class Inverter(Device, Protocol):
     def command(self, command: InverterCommand) -> None: ...
 
 
+class PvInverter(Device, Protocol):
+    def command(self, command: PvCommand) -> None: ...
+
+
 class RackMonitor(Device, Protocol):
     def reading(self) -> RackReading: ...
 
@@ -67,6 +72,10 @@ def open_meter(device: GridMeterDevice, on_reading: Callable[[MeterReading], Non
     if device.description is not None:
         return DescribedMeter(link, device.description, on_reading, poll_period_s=device.poll_period_s)
     return SunSpecMeter(link, on_reading, poll_period_s=device.poll_period_s)
+
+
+def open_pv_inverter(device: PvInverterDevice) -> PvInverter:
+    return SunSpecPvInverter(device.open_link(), device.write_period_s, device.reversion_s, device.revert_frac)
 
 
 def open_rack(rack: Rack, can_opener: CanOpener) -> RackMonitor:

@@ -43,6 +43,7 @@ __all__ = [
     "InverterDevice",
     "Limits",
     "Precharge",
+    "PvInverterDevice",
     "PvMeterDevice",
     "Rack",
     "Safety",
@@ -360,6 +361,25 @@ class PvMeterDevice(GridMeterDevice):
     is negative on the wire."""
 
 
+class PvInverterDevice(ModbusDevice):
+    """The inverter of the site's PV, which can be told to give less (SunSpec models 704 or 123)."""
+
+    write_period_s: Annotated[float, about("s", "its limit is written this often", CHOICE, gt=0, le=10)] = 0.2
+    reversion_s: Annotated[
+        int, about("s", "a limit that nobody renews ends by itself after this", "several lost writes", ge=1, le=300)
+    ] = 10
+    revert_frac: Annotated[
+        float,
+        about("frac", "what it may give then, in shares of rated; the older models give all", "safe", ge=0, le=1),
+    ] = 0.0
+
+    def broken_relations(self) -> Iterator[Broken]:
+        yield from super().broken_relations()
+        if self.write_period_s > self.reversion_s / 2:
+            wrong, expected = "too slow to refresh reversion_s", f"at most {self.reversion_s / 2:g}"
+            yield Broken(("write_period_s",), self.write_period_s, wrong, expected, (("reversion_s",),))
+
+
 def known_zone(name: str) -> str:
     """Validator: a time zone that this machine knows."""
     try:
@@ -428,6 +448,9 @@ class Site(SiteSettings):
     inverter: Annotated[InverterDevice, about("", "converter")]
     grid_meter: Annotated[GridMeterDevice, about("", "meter at the grid connection")]
     pv_meter: Annotated[PvMeterDevice | None, about("", "meter of the site's PV", "no PV behind the grid meter")] = None
+    pv_inverter: Annotated[
+        PvInverterDevice | None, about("", "inverter of the site's PV, where its power can be limited", "not limited")
+    ] = None
     battery_bus: Annotated[
         BatteryBus | None, about("", "bus on which a third-party inverter takes this site as its battery")
     ] = None
@@ -452,7 +475,8 @@ class Site(SiteSettings):
 
     def _lines(self) -> dict[str, ModbusDevice]:
         lines: dict[str, ModbusDevice] = {"inverter": self.inverter, "grid_meter": self.grid_meter}
-        return lines if self.pv_meter is None else {**lines, "pv_meter": self.pv_meter}
+        maybe = {"pv_meter": self.pv_meter, "pv_inverter": self.pv_inverter}
+        return lines | {name: device for name, device in maybe.items() if device is not None}
 
     def _broken_supply(self) -> Iterator[Broken]:
         if self.inverter.supply == "link" and self.precharge.by == "inverter":

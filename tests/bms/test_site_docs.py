@@ -19,6 +19,7 @@ from bms.site import (
     InverterDevice,
     Limits,
     Precharge,
+    PvInverterDevice,
     Rack,
     Safety,
     SerialPort,
@@ -51,7 +52,8 @@ MAPPING_MODELS = [MappingFile, MappedVoltages, MappedTemperatures, MappedCurrent
                   MappedCommand, MappedConstant]  # fmt: skip
 MAPPED = [(model, name, field) for model in MAPPING_MODELS for name, field in model.model_fields.items()]
 PAGE = (Path(__file__).parents[2] / "docs" / "site-file.md").read_text(encoding="utf-8")
-MODELS = [Site, Rack, FoxBms, CurrentSensor, InsulationMonitor, CanBus, InverterDevice, GridMeterDevice, BatteryBus,
+MODELS = [Site, Rack, FoxBms, CurrentSensor, InsulationMonitor, CanBus, InverterDevice, GridMeterDevice,
+          PvInverterDevice, BatteryBus,
           Controller, Limits, Safety, FaultSetting, Precharge, Balancing, Tls, SerialPort]  # fmt: skip
 FIELDS = [(model, name, field) for model in MODELS for name, field in model.model_fields.items()]
 
