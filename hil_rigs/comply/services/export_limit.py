@@ -6,6 +6,7 @@ the plant's own steps; above means more than 1 % of rated PV over the limit, the
 Simulated wire: the battery is nearly full on purpose in the second half of the cases, so that PV has to be curtailed.
 """
 
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -36,7 +37,7 @@ def judge(order: Order) -> Judged:
             load = order.load or _dropping(Path(folder), rated_w)
             outcome = simulate(
                 order.rig, seed=order.seed, duration_s=SHORT_S if order.short else FULL_S, load=load,
-                adjust=lambda site, settings=settings: _with(site, settings),
+                adjust=partial(_with, settings),
             )  # fmt: skip
         curves = outcome.curves
         chosen = curves.time_s >= SETTLE_S
@@ -67,7 +68,7 @@ def longest(held: np.ndarray[tuple[int], np.dtype[np.bool_]], time_s: Floats) ->
     return best_s
 
 
-def _with(site: Site, settings: ExportLimit) -> Site:
+def _with(settings: ExportLimit, site: Site) -> Site:
     return site.model_copy(update={"applications": (settings,)})
 
 
