@@ -3,7 +3,7 @@
 Required: exports above the limit end within 5 s (ENA EREC G100 for export limitation schemes, Great Britain). Judged at
 the plant's own steps; above means more than 1 % of rated PV over the limit, the accuracy of a class 1 meter.
 
-Simulated wire: the battery is nearly full on purpose in the second half of the cases, so that PV has to be curtailed.
+Simulated wire: the battery counts as full in every second case, so that PV has to be curtailed.
 """
 
 from functools import partial
@@ -20,8 +20,8 @@ from hil_rigs.run import simulate
 from hil_rigs.truth import Floats
 
 OVER_S, OVER_FRAC = 5.0, 0.01
-SETTLE_S, FULL_S, SHORT_S = 30.0, 600.0, 75.0
-DROP_S = 45.0
+SETTLE_S, FULL_S, SHORT_S = 25.0, 600.0, 46.0
+DROP_S = 35.0
 
 
 def judge(order: Order) -> Judged:

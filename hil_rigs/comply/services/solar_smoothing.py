@@ -13,7 +13,7 @@ from hil_rigs.run import simulate
 from hil_rigs.truth import Floats
 
 RAMP_FRAC_PER_MIN, WINDOW_S = 0.1, 60.0
-SETTLE_S, FULL_S, SHORT_S = 30.0, 1800.0, 150.0
+SETTLE_S, FULL_S, SHORT_S = 30.0, 1800.0, 105.0
 
 
 def judge(order: Order) -> Judged:
