@@ -22,13 +22,21 @@ class Actuators:
         self._inverter = inverter
         self._racks = racks
         self.sent: Decision | None = None
+        self._command: InverterCommand | None = None
         self._outputs: tuple[RackOutputs, ...] = ()
 
     def apply(self, decision: Decision, now_ns: int, *, refresh: bool, heard: bool) -> None:
         """`heard`: the converter spoke. Before, nothing is known that it should do: it may be making the grid."""
         sent = self.sent
-        if heard and (refresh or sent is None or (decision.power_w, decision.run) != (sent.power_w, sent.run)):
-            self._inverter.command(InverterCommand(decision.power_w, decision.run, now_ns + INVERTER_EXPIRY_NS))
+        if heard and (refresh or sent is None or _told(decision) != _told(sent)):
+            self._command = InverterCommand(
+                decision.power_w,
+                decision.run,
+                now_ns + INVERTER_EXPIRY_NS,
+                set_point=not decision.by_lane,
+                reactive_var=decision.reactive_var,
+            )
+            self._inverter.command(self._command)
         changed = sent is None or decision.hold != sent.hold
         for index, rack in enumerate(self._racks):
             wanted = decision.contactors[index]
@@ -40,9 +48,19 @@ class Actuators:
                 rack.bleed(BleedCommand(bleed, now_ns + BLEED_EXPIRY_NS))
         self.sent = decision
 
+    def repeat(self) -> None:
+        """The converter's newest command once more: somebody else's set-point may have overtaken it."""
+        if self._command is not None:
+            self._inverter.command(self._command)
+
     def drive(self, outputs: tuple[RackOutputs, ...], now_ns: int, *, refresh: bool) -> None:
         """The racks' outputs beside the contactors."""
         if refresh or outputs != self._outputs:
             for rack, wanted in zip(self._racks, outputs, strict=True):
                 rack.outputs(OutputsCommand(*wanted, expires_ns=now_ns + OUTPUTS_EXPIRY_NS))
         self._outputs = outputs
+
+
+def _told(decision: Decision) -> tuple[float | None, bool, float | None]:
+    """What a converter's driver must hear at once when it changes; what the lane writes is none of its business."""
+    return None if decision.by_lane else decision.power_w, decision.run, decision.reactive_var

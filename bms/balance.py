@@ -6,7 +6,7 @@ import numpy as np
 
 from bms.estimate.soc import RackSoc
 from bms.site import Balancing
-from bms.summary import RackSummary
+from bms.summary import RackSummary, median_of
 from drivers.readings import Flags, Floats, RackReading
 from kernels.balance import StringBalancer
 from kernels.balance_model import BleedLimits
@@ -38,7 +38,7 @@ class Balancer:
         self._by_soc = _chooser(settings, settings.on_above_frac, settings.off_above_frac, cells, cells_per_module)
         self._by_voltage = _chooser(settings, settings.on_above_v, settings.off_above_v, cells, cells_per_module)
         self._exact = np.zeros((1, cells), np.float32)
-        self._level: Floats = np.zeros(cells)
+        self._level = np.zeros((1, cells), np.float32)
         self.reason = "no reading yet"
 
     def choose(self, reading: RackReading, summary: RackSummary, soc: RackSoc, faulted: bool, dt_s: float) -> Flags:
@@ -51,14 +51,10 @@ class Balancer:
         by_soc = not self.reason and float(soc.difference_sigma_frac.max()) < SIGMA_FRAC_MAX
         by_voltage = not self.reason and not by_soc
         # Both are asked: each follows how much the resistors were on.
-        chosen = self._chosen(self._by_soc, reading, _surely_above(soc) if by_soc else self._level, dt_s)
-        chosen |= self._chosen(self._by_voltage, reading, _above_median(reading) if by_voltage else self._level, dt_s)
-        return chosen
-
-    def _chosen(self, chooser: StringBalancer, reading: RackReading, height: Floats, dt_s: float) -> Flags:
-        voltage_v, temperature_degc = reading.voltage_v[None], reading.temperature_degc[None]
-        given = height.astype(np.float32)[None], self._exact, voltage_v, temperature_degc, reading.bleeding[None]
-        chosen: Flags = chooser.choose(*given, dt_s)[0].copy()
+        soc_height = _surely_above(soc).astype(np.float32)[None] if by_soc else self._level
+        voltage_height = _above_median(reading).astype(np.float32)[None] if by_voltage else self._level
+        given = self._exact, reading.voltage_v[None], reading.temperature_degc[None], reading.bleeding[None], dt_s
+        chosen: Flags = self._by_soc.choose(soc_height, *given)[0] | self._by_voltage.choose(voltage_height, *given)[0]
         return chosen
 
     def _follow(self, current_a: float, dt_s: float) -> None:
@@ -104,4 +100,4 @@ def _surely_above(soc: RackSoc) -> Floats:
 
 def _above_median(reading: RackReading) -> Floats:
     """Not above the lowest: a single weak cell must not make all others bleed."""
-    return np.maximum(reading.voltage_v, float(np.median(reading.voltage_v)))
+    return np.maximum(reading.voltage_v, median_of(reading.voltage_v))

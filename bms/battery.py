@@ -96,7 +96,7 @@ class Battery:
     def apart(self) -> frozenset[str]:
         """Names of the racks that are not connected to the DC link, also by their own word."""
         racks = zip(self._names, self._machines, strict=True)
-        return frozenset(name for name, machine in racks if not machine.may_carry)
+        return frozenset([name for name, machine in racks if not machine.may_carry])
 
     def unlock(self, rack: str) -> None:
         """A latched fault of this rack was reset."""
@@ -106,19 +106,13 @@ class Battery:
         self._closed = [rack.main_closed is True for rack in image.racks]
         self._running_s += dt_s
         leaving = [self._must_open(index, image, protected) for index in range(len(self._machines))]
-        stop = any(must and machine.connected for must, machine in zip(leaving, self._machines, strict=True))
+        stop = any(leaving) and any(self._machines[index].connected for index, must in enumerate(leaving) if must)
         self._count(stop, leaving, protected, dt_s)
         joining = None if stop else self._next_to_join(image, leaving)
         for index, machine in enumerate(self._machines):
             may_open = leaving[index] and self._may_open(index, image, summary, protected, leaving)
             machine.step(self._inputs(index, image, summary, protected, index == joining, may_open), dt_s)
         return self._state(image, protected, stop, leaving, dt_s)
-
-    def _unproven(self) -> list[int]:
-        """Racks that were told to open, and nobody can say whether they did."""
-        opening = [number for number, machine in enumerate(self._machines) if machine.mode is RackMode.OPENING]
-        machines = self._machines
-        return [number for number in opening if machines[number].in_mode_s > machines[number].way.open_s + UNPROVEN_S]
 
     def _must_open(self, index: int, image: Image, protected: Protected) -> bool:
         name = self._names[index]
@@ -156,7 +150,7 @@ class Battery:
     def _count(self, stop: bool, leaving: Sequence[bool], protected: Protected, dt_s: float) -> None:
         self._stop_ticks = self._stop_ticks + 1 if stop else 0
         self._stopping_s = self._stopping_s + dt_s if stop else 0.0
-        faulted = protected.opens or bool(protected.open_racks - self.apart)
+        faulted = protected.opens or (bool(protected.open_racks) and not protected.open_racks <= self.apart)
         self._pause_s = REJOIN_S_MIN if faulted and stop else max(self._pause_s - dt_s, 0.0)
         for index, rejoin in enumerate(self._rejoins):
             own = protected.opens or self._names[index] in protected.open_racks
@@ -206,7 +200,7 @@ class Battery:
     def _next_to_join(self, image: Image, leaving: Sequence[bool]) -> int | None:
         """One rack at a time, as soon as all that can are ready; beside a running converter as soon as it is."""
         modes = [machine.mode for machine in self._machines]
-        if any(mode.joining for mode in modes) or not self._converter_answers(image):
+        if RackMode.STANDBY not in modes or any(mode.joining for mode in modes) or not self._converter_answers(image):
             return None
         can = [index for index, gone in enumerate(leaving) if not gone and not self._rejoins[index].held]
         candidates = [index for index in can if modes[index] is RackMode.STANDBY]
@@ -231,7 +225,7 @@ class Battery:
     def _state(
         self, image: Image, protected: Protected, stop: bool, leaving: Sequence[bool], dt_s: float
     ) -> BatteryState:
-        modes = tuple(machine.mode for machine in self._machines)
+        modes = tuple([machine.mode for machine in self._machines])
         under_way = any(mode.joining for mode in modes)
         island = protected.forming and any(rack.main_closed is not False for rack in image.racks)
         may_run = island or self._may_run(image, modes, leaving)
@@ -240,7 +234,7 @@ class Battery:
         return BatteryState(
             mode=self._mode(modes, protected, stop, working),
             rack_modes=modes,
-            contactors=tuple(machine.contactors for machine in self._machines),
+            contactors=tuple([machine.contactors for machine in self._machines]),
             run=self._run,
             power_allowed=self._run and working and not under_way,
             faults=(*self._found(), *self._unequal(image), *self._not_known()),
@@ -279,9 +273,13 @@ class Battery:
         return [(machine.fault[0], name, machine.fault[1]) for name, machine in named if machine.fault is not None]
 
     def _not_known(self) -> list[tuple[str, str, str]]:
+        """Racks that were told to open, and nobody can say whether they did."""
         told = "told to open {:.1f} s ago, and does not say that it did"
-        racks = ((self._names[index], self._machines[index].in_mode_s) for index in self._unproven())
-        return [("contactor_unproven", name, told.format(seconds)) for name, seconds in racks]
+        return [
+            ("contactor_unproven", name, told.format(machine.in_mode_s))
+            for name, machine in zip(self._names, self._machines, strict=True)
+            if machine.mode is RackMode.OPENING and machine.in_mode_s > machine.way.open_s + UNPROVEN_S
+        ]
 
     def _unequal(self, image: Image) -> list[tuple[str, str, str]]:
         """Racks that stand by and do not fit beside those online for a minute: somebody may have to equalise them."""

@@ -28,7 +28,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     run = commands.add_parser("run", help="run the controller of a site", description=_run.__doc__)
-    run.add_argument("site", metavar="SITE", type=Path, help="site file (YAML), see docs/site-file.md")
+    run.add_argument(
+        "site",
+        metavar="SITE",
+        type=Path,
+        help="site file (YAML), see docs/site-file.md, or a fleet file, see docs/fleet.md",
+    )
     run.add_argument("--duration", metavar="S", type=_positive, help="stop in order after S seconds")
     run.add_argument("--record", metavar="FILE", type=Path, help="write a record, one row a tick (.parquet or .mf4)")
     run.add_argument("--state", metavar="DIR", type=Path,
@@ -145,6 +150,7 @@ def _run(arguments: argparse.Namespace) -> int:
     """Connect to the site's devices, close contactors and run its applications until Ctrl-C: then 0 W, converter
     stopped, contactors open. SoC, counters and latched faults are those of the run before; exit status 1 when a fault
     tripped or is still latched."""
+    from bms.fleet.run import is_fleet, load_fleet, run_fleet
     from bms.record import RecordError
     from bms.run import run_site
     from bms.site import load_site
@@ -152,6 +158,9 @@ def _run(arguments: argparse.Namespace) -> int:
     from drivers.config.config_yaml import ConfigErrors
 
     try:
+        if is_fleet(arguments.site):
+            fleet = load_fleet(arguments.site)
+            return run_fleet(fleet, duration_s=arguments.duration, record=arguments.record, as_json=arguments.json)
         site = load_site(arguments.site)
         return run_site(
             site,
@@ -175,11 +184,14 @@ def _show(arguments: argparse.Namespace) -> str:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    """Check a site file and print all errors at once, each with file, line and column."""
+    """Check a site or fleet file and print all errors at once, each with file, line and column."""
+    from bms.fleet.run import is_fleet
     from bms.profile_check import KEEPS_ON
     from bms.site import load_site
     from drivers.config.config_yaml import ConfigErrors
 
+    if is_fleet(arguments.site):
+        return _check_fleet(arguments)
     try:
         site = load_site(arguments.site)
     except ConfigErrors as errors:
@@ -194,6 +206,25 @@ def _check(arguments: argparse.Namespace) -> int:
         print(json.dumps({"ok": True, "errors": [], "warnings": warnings}))
     else:
         print(f"{arguments.site}: fine ({site.name}: {len(site.racks)} racks, {cells} cells)", *warnings, sep="\n")
+    return 0
+
+
+def _check_fleet(arguments: argparse.Namespace) -> int:
+    from bms.fleet.run import load_fleet
+    from drivers.config.config_yaml import ConfigErrors
+
+    try:
+        fleet = load_fleet(arguments.site)
+    except ConfigErrors as errors:
+        if arguments.json:
+            print(json.dumps({"ok": False, "errors": str(errors).splitlines()}))
+        else:
+            print(errors, file=sys.stderr)
+        return 2
+    if arguments.json:
+        print(json.dumps({"ok": True, "errors": [], "warnings": []}))
+    else:
+        print(f"{arguments.site}: fine ({fleet.name}: {len(fleet.units)} units)")
     return 0
 
 

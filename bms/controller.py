@@ -3,29 +3,37 @@
 import asyncio
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from bms.act import Actuators
 from bms.background import AT_ONCE, Background
 from bms.balance import Balancer
 from bms.battery import Battery, BatteryState
+from bms.converter_loop import ConverterLoop
 from bms.decision import Decision
-from bms.devices import Device, open_inverter, open_meter, open_pv_inverter, open_rack
+from bms.devices import OPENERS, Device, Openers
 from bms.dispatch.dispatch import NO_WISH, Dispatch, make_applications
+from bms.dispatch.inputs import Inputs
 from bms.estimate.held_current import HeldCurrent
 from bms.estimate.site_power import SitePower, SitePowers
+from bms.estimate.smoothing_watch import SmoothingWatch
 from bms.estimate.soc import RackSoc, summarise_soc
+from bms.fast_lane import FastLane
 from bms.guard import Guard, HardLimits
 from bms.image import Image, ProcessImage
+from bms.lane_law import LaneOrder
 from bms.north.battery_bus import bus_conditions, open_battery_bus
 from bms.north.battery_word import SiteNow
 from bms.protect.faults import MAINTENANCE
 from bms.protect.limits import NOTHING, PowerLimiter, RackState
 from bms.protect.protection import ActiveFault, Protected, Protection
+from bms.protect.safety_inputs import said
 from bms.protect.timing import TimingWatch
 from bms.rack import RackMode
 from bms.record import Recorder
 from bms.site import Limits, Site
 from bms.site_view import SiteViews, StoredEnergy
+from bms.smoothing_way import SmoothingNow, Way, lane_delay_s, tick_delay_s
 from bms.state.maintain import ASKED
 from bms.state.memory import SiteMemory, forgetful
 from bms.state.wall_time import WallClock
@@ -44,6 +52,9 @@ LATE_IO_S = 0.005
 PV_EXPIRY_NS = 1_000_000_000
 """A PV limit that is not renewed for this long is no longer written; its inverter's reversion follows."""
 
+LANE_TICKS = 2
+"""An order to the fast lane outlives one missed tick."""
+
 STOP_WAIT_S = 15.0
 """Longest orderly stop: zero power, converter stop, contactors open."""
 
@@ -53,6 +64,7 @@ class Controller:
 
     `perf_clock` measures how long ticks take (a constant in virtual time); `on_trip` hears of every fault once;
     without `memory` every start is the first; `background` runs what applications have to do beside the ticks.
+    `openers` make the drivers; `seen`, if given, is asked for the image of each tick instead of them.
     """
 
     def __init__(
@@ -66,18 +78,22 @@ class Controller:
         memory: SiteMemory | None = None,
         wall_clock: WallClock | None = None,
         background: Background = AT_ONCE,
+        openers: Openers = OPENERS,
+        seen: Callable[[int], Image] | None = None,
     ) -> None:
         self.site = site
+        self.inputs = Inputs()
         self._perf_clock = perf_clock
         self._background = background
         self._on_trip = on_trip
         self._memory = memory or forgetful(site)
-        self._racks = [open_rack(rack, can_opener) for rack in site.racks]
+        self._racks = [openers.rack(rack, can_opener) for rack in site.racks]
         self._image = ProcessImage([rack.reading for rack in self._racks])
-        self._inverter = open_inverter(site.inverter, self._image.put_inverter)
-        self._meter = open_meter(site.grid_meter, self._image.put_meter)
-        self._pv_meter = None if site.pv_meter is None else open_meter(site.pv_meter, self._image.put_pv)
-        self._pv_inverter = None if site.pv_inverter is None else open_pv_inverter(site.pv_inverter)
+        self._inverter = openers.inverter(site.inverter, self._image.put_inverter)
+        self._meter = openers.meter(site.grid_meter, self._image.put_meter)
+        self._pv_meter = None if site.pv_meter is None else openers.meter(site.pv_meter, self._image.put_pv)
+        self._pv_inverter = None if site.pv_inverter is None else openers.pv_inverter(site.pv_inverter)
+        self._seen = seen
         self._cells = [load_cell(rack.cell) for rack in site.racks]
         self._energy_wh = [rack.cells * cell.energy_wh for cell, rack in zip(self._cells, site.racks, strict=True)]
         limits = site.limits
@@ -101,14 +117,21 @@ class Controller:
         self._views = SiteViews(site, wall_clock)
         self._guard = Guard(hard_limits(limits, len(site.racks)))
         self._actuators = Actuators(self._inverter, self._racks)
+        self._lane = self._open_lane()
+        loop = site.converter_loop
+        self._loop = None if loop is None else ConverterLoop(site, loop)
+        self._watch, self._tick_delay_s = SmoothingWatch(), tick_delay_s(site)
+        self._smoothing = SmoothingNow()
         self._battery_bus = open_battery_bus(site, sum(cell.capacity_ah for cell in self._cells), can_opener)
         self._wish = NO_WISH
         self._controlled_ns: int | None = None
         self._limits = NOTHING
         self._bleed: tuple[Flags | None, ...] = (None,) * len(site.racks)
         self._soc_summary = summarise_soc(self._soc, [False] * len(site.racks))
-        both = self._pv_meter, self._pv_inverter
-        modbus = [self._inverter, self._meter, *(device for device in both if device is not None)]
+        lane: tuple[Device, ...] = () if self._lane is None else self._lane.devices
+        lane += () if self._loop is None else (self._loop.device,)
+        pv = self._pv_meter, self._pv_inverter
+        modbus = [device for device in (self._inverter, self._meter, *pv, *lane) if device is not None]
         self.report = TickReporter(site, recorder, modbus, self._memory)
 
     async def run(self) -> None:
@@ -118,7 +141,10 @@ class Controller:
             maybe: list[Device | None] = [
                 self._inverter, self._meter, self._pv_meter, self._pv_inverter, *self._racks, self._battery_bus
             ]  # fmt: skip
-            running = [tasks.create_task(device.run()) for device in maybe if device is not None]
+            own_loop = None if self._loop is None else self._loop.device
+            running = [
+                tasks.create_task(device.run()) for device in (*maybe, self._lane, own_loop) if device is not None
+            ]
             await self._tick_for_ever()
             self._memory.save(self._soc)
             for task in running:
@@ -186,7 +212,14 @@ class Controller:
         image = self._freeze(at_ns)
         summary = summarise(image)
         powers = self._site_power.see(image)
+        self._watch_smoothing(image, powers)
         own = [*self._timing.conditions(at_ns, overruns), *bus_conditions(self._battery_bus)]
+        if self._lane is not None:
+            own += self._lane.conditions(at_ns)
+        if self._loop is not None:
+            own += self._loop.conditions(at_ns)
+        if self._wish.refused:
+            own.append(said("smoothing_refused", self._wish.refused))
         protected = self._protection.step(image, summary, dt_s, self._battery.apart, own)
         self._battery.out_of_service = dict.fromkeys(protected.maintained, RackMode.MAINTENANCE)
         battery = self._battery.step(image, summary, protected, dt_s)
@@ -194,6 +227,12 @@ class Controller:
         if control:
             self._control(image, summary, protected, battery, powers)
         decision = self._guard.step(image, self._decide(battery, protected), dt_s)
+        if self._lane is not None:
+            decision = self._hand_over(self._lane, decision, image, battery)
+        if self._loop is not None:
+            decision = self._leave_to(self._loop, decision, image, battery)
+        if control:
+            self._smoothing = self._say_smoothing(decision)
         self._actuators.apply(decision, at_ns, refresh=control, heard=image.inverter is not None)
         self._actuators.drive(protected.outputs, at_ns, refresh=control)
         self._memory.see(image, protected, self._soc)
@@ -214,14 +253,26 @@ class Controller:
                 decision=decision,
                 soc=self._soc_summary,
                 balance_reason=self._balancers[0].reason,
+                wanted=self._battery.wanted,
+                smoothing=self._smoothing,
             )
         )
 
     def _freeze(self, at_ns: int) -> Image:
+        if self._seen is not None:
+            return self._seen(at_ns)
         decided = self._actuators.sent
-        return self._image.freeze(
+        image = self._image.freeze(
             at_ns, self._inverter.rating, self._inverter.sent, decided.power_w if decided is not None else None
         )
+        if decided is not None and decided.by_loop:
+            return replace(image, commanded_power_w=None)  # its own loop moves it off its set-point
+        if decided is None or not decided.by_lane or image.inverter is None:
+            return image
+        # The lane's set-points move faster than the converter is read: what counts is the one that it followed then.
+        followed_ns = image.inverter.at_ns - round(self.site.inverter.response_time_s * 1e9)
+        told_w = self._site_power.battery.told_w(followed_ns)
+        return image if told_w is None else replace(image, commanded_power_w=told_w)
 
     def _control(
         self, image: Image, summary: Summary, protected: Protected, battery: BatteryState, powers: SitePowers
@@ -236,7 +287,14 @@ class Controller:
         self._soc_summary = summarise_soc(self._soc, [mode.online for mode in battery.rack_modes])
         if battery.power_allowed:
             view = self._views.view(
-                image, powers, self._limits, self._stored(battery), elapsed_s, islanded=protected.forming
+                image,
+                powers,
+                self._limits,
+                self._stored(battery),
+                elapsed_s,
+                islanded=protected.forming,
+                inputs=self.inputs.at(image.at_ns),
+                smoothed=self._watch.smoothed,
             )
             self._wish = self._dispatch.step(view, self._limits.charge_reason, self._limits.discharge_reason)
             self._background.start(self._wish.work)
@@ -273,8 +331,78 @@ class Controller:
             clipped_by = "limits"
             reason = limits.discharge_reason if wish.power_w > power_w else limits.charge_reason
         return Decision(
-            power_w, battery.run, battery.contactors, self._bleed, clipped_by, reason, hold=protected.forming
+            power_w,
+            battery.run,
+            battery.contactors,
+            self._bleed,
+            clipped_by,
+            reason,
+            hold=protected.forming,
+            reactive_var=wish.reactive_var if battery.power_allowed else None,
         )
+
+    def _watch_smoothing(self, image: Image, powers: SitePowers) -> None:
+        if image.meter is None:
+            return
+        holding, delay_s = self._wish.holding, self._tick_delay_s
+        alone = holding is None or holding.response_w == 0.0
+        if self._lane is not None and self._lane.has_set_point:
+            delay_s = lane_delay_s(self.site)
+        elif self._loop is not None and self._loop.works:
+            delay_s = self.site.inverter.response_time_s
+        self._watch.see(image.meter.at_ns, powers.load_w, powers.grid_w if alone else None, delay_s)
+
+    def _say_smoothing(self, decision: Decision) -> SmoothingNow:
+        way = Way.NONE if self._wish.holding is None else Way.TICKS
+        if self._wish.refused and way is Way.NONE:
+            way = Way.REFUSED
+        pace = None if self._lane is None else self._lane.pace
+        if self._loop is not None and self._loop.works:
+            way = Way.CONVERTER
+        return SmoothingNow(
+            way=Way.LANE if decision.by_lane else way,
+            lane_age_s=math.nan if pace is None else pace.age_s,
+            lane_jitter_s=math.nan if pace is None else pace.jitter_s,
+            measured=self._watch.smoothed,
+        )
+
+    def _open_lane(self) -> FastLane | None:
+        settings = self.site.fast_lane
+        if settings is None:
+            return None
+        return FastLane(self.site, settings, self._site_power.battery, self._actuators.repeat)
+
+    def _hand_over(self, lane: FastLane, decision: Decision, image: Image, battery: BatteryState) -> Decision:
+        """The set-point to the fast lane where that may have it, inside what limits and guard allow in this tick."""
+        order = self._lane_order(decision, image, battery)
+        if not lane.has_set_point and not self._inverter.set_point_free:
+            order = None
+        if not lane.allow(order):
+            return decision
+        power_w = lane.power_w if lane.power_w == lane.power_w else decision.power_w
+        return decision._replace(power_w=power_w, by_lane=True)
+
+    def _leave_to(self, loop: ConverterLoop, decision: Decision, image: Image, battery: BatteryState) -> Decision:
+        """What the converter's own loop must not do itself, as long as it is on or may be."""
+        order = self._lane_order(decision, image, battery)
+        by_loop = loop.step(order, image.at_ns)
+        self._site_power.battery.follows = not by_loop
+        if order is None or not by_loop:
+            return decision
+        holding = order.holding
+        return decision._replace(power_w=order.within_w(holding.held.base_w + holding.response_w), by_loop=True)
+
+    def _lane_order(self, decision: Decision, image: Image, battery: BatteryState) -> LaneOrder | None:
+        """None where the tick keeps the set-point: no power flows, nobody holds the grid, or the guard stepped in."""
+        holding, limits = self._wish.holding, self._limits
+        if holding is None or not (battery.power_allowed and decision.run) or decision.hold:
+            return None
+        guard_w = self._guard.window_w(image, decision)
+        low_w, high_w = max(-limits.charge_power_w, guard_w[0]), min(limits.discharge_power_w, guard_w[1])
+        if decision.clipped_by == "guard" or low_w >= high_w:
+            return None
+        expires_ns = image.at_ns + round(LANE_TICKS * self.site.controller.protect_period_s * 1e9)
+        return LaneOrder(holding, low_w, high_w, expires_ns)
 
     def _rack_states(self, image: Image, summary: Summary, battery: BatteryState) -> list[RackState]:
         return [

@@ -1,7 +1,8 @@
 """The devices of a site: which driver class serves which word of the site file, and what every driver offers."""
 
 from collections.abc import Callable
-from typing import Protocol
+from functools import partial
+from typing import NamedTuple, Protocol
 
 from bms.site import GridMeterDevice, InverterDevice, PvInverterDevice, Rack
 from bms.site_mapping import load_mapping
@@ -13,7 +14,12 @@ from drivers.commands import BleedCommand, InverterCommand, OutputsCommand, PvCo
 from drivers.current_sensors.ivt_s import IvtSensor
 from drivers.insulation.iso165c import Iso165c
 from drivers.inverters.described import DescribedInverter
+from drivers.inverters.described.device import open_device as open_described
+from drivers.inverters.driver import OpenDevice
+from drivers.inverters.own_loop import OwnLoop
+from drivers.inverters.set_points import SetPointWriter
 from drivers.inverters.sunspec import SunSpecInverter
+from drivers.inverters.sunspec.device import open_device as open_sunspec
 from drivers.links.can import CanOpener
 from drivers.links.shared import SharedBus
 from drivers.meters.described import DescribedMeter
@@ -39,6 +45,10 @@ class Inverter(Device, Protocol):
     def sent(self) -> SentPower | None: ...
 
     @property
+    def set_point_free(self) -> bool:
+        """Somebody else may write set-points, over a connection of their own, while commands are without one."""
+
+    @property
     def silence(self) -> str | None:
         """Why nothing takes it to 0 W when nobody speaks to it any more; None = it goes there by itself."""
 
@@ -47,6 +57,12 @@ class Inverter(Device, Protocol):
 
 class PvInverter(Device, Protocol):
     def command(self, command: PvCommand) -> None: ...
+
+
+class Meter(Device, Protocol):
+    @property
+    def fault(self) -> str | None:
+        """Why there is no working session with it, one line; None while there is one."""
 
 
 class RackMonitor(Device, Protocol):
@@ -67,7 +83,22 @@ def open_inverter(device: InverterDevice, on_reading: Callable[[InverterReading]
     return SunSpecInverter(link, on_reading, period_s, reversion_s)
 
 
-def open_meter(device: GridMeterDevice, on_reading: Callable[[MeterReading], None]) -> Device:
+def open_set_points(device: InverterDevice, on_done: Callable[[SentPower | None], None]) -> SetPointWriter:
+    """A second writer of its set-points, see SetPointWriter."""
+    if device.description is not None:
+        opened: OpenDevice = partial(open_described, profile=device.description, reversion_s=device.reversion_s)
+    else:
+        opened = partial(open_sunspec, reversion_s=device.reversion_s)
+    return SetPointWriter(device.open_link(), opened, on_done)
+
+
+def open_own_loop(device: InverterDevice, period_s: float) -> OwnLoop:
+    """The loop inside it, which the site's check has found in its profile."""
+    assert device.description is not None, "the settings were checked"
+    return OwnLoop(device.open_link(), device.description, period_s)
+
+
+def open_meter(device: GridMeterDevice, on_reading: Callable[[MeterReading], None]) -> Meter:
     link = device.open_link()
     if device.description is not None:
         return DescribedMeter(link, device.description, on_reading, poll_period_s=device.poll_period_s)
@@ -90,6 +121,18 @@ def open_rack(rack: Rack, can_opener: CanOpener) -> RackMonitor:
     return RackWithSensors(monitors[rack.monitor](rack, bus), _current_sensor(rack, bus), _insulation(rack, bus))
 
 
+class Openers(NamedTuple):
+    """What makes a site's drivers."""
+
+    rack: Callable[[Rack, CanOpener], RackMonitor]
+    inverter: Callable[[InverterDevice, Callable[[InverterReading], None]], Inverter]
+    meter: Callable[[GridMeterDevice, Callable[[MeterReading], None]], Device]
+    pv_inverter: Callable[[PvInverterDevice], PvInverter]
+
+
+OPENERS = Openers(open_rack, open_inverter, open_meter, open_pv_inverter)
+
+
 def _current_sensor(rack: Rack, bus: SharedBus) -> IvtSensor | None:
     sensor = rack.current_sensor
     if sensor is None:
@@ -105,7 +148,7 @@ def _insulation(rack: Rack, bus: SharedBus) -> Iso165c | None:
 
 
 def _native(rack: Rack, can_opener: CanOpener) -> RackMonitor:
-    return NativeRackMonitor(rack.modules, rack.cells_per_module, rack.can.config, can_opener)
+    return NativeRackMonitor(rack.modules, rack.cells_per_module, rack.can.config, can_opener, rack.last_module_cells)
 
 
 def _foxbms(rack: Rack, can_opener: CanOpener) -> RackMonitor:

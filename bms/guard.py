@@ -1,7 +1,8 @@
 """The last word: recomputes from the raw image whether a decision may go out, sharing no code with the limits."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from bms.decision import Contactors, Decision
 from bms.image import Image
@@ -49,6 +50,23 @@ class HardLimits:
     """Beyond, a value is no cell's: it ends no island."""
 
 
+class _Extremes(NamedTuple):
+    """Of a rack's cells; NaN where one cell has no value."""
+
+    voltage_v_min: float
+    voltage_v_max: float
+    degc_min: float
+    degc_max: float
+
+
+class _Rack(NamedTuple):
+    """One that is, or may be, connected."""
+
+    number: int
+    reading: RackReading
+    cells: _Extremes
+
+
 class Guard:
     """Narrows decisions, never widens them. `stopped` stays once it had to stop the battery itself."""
 
@@ -65,7 +83,8 @@ class Guard:
     def step(self, image: Image, wish: Decision, dt_s: float) -> Decision:
         """The decision that may be sent, narrowed where the raw image demands it."""
         forming = _forming(image)
-        reason = self._crossed_forming(image, wish) if forming else self._crossed(image, wish)
+        racks = [] if forming else [_Rack(number, rack, _extremes(rack)) for number, rack in _connected(image, wish)]
+        reason = self._crossed_forming(image, wish) if forming else self._crossed(racks, image.at_ns)
         active = wish.run or any(wanted is not None and wanted.main_closed for wanted in wish.contactors)
         self._crossed_s = self._crossed_s + dt_s if reason and active else 0.0
         if self._crossed_s > STOP_AFTER_S and not self.stopped:
@@ -75,51 +94,58 @@ class Guard:
             return wish._replace(
                 power_w=0.0, run=False, contactors=opened, clipped_by="guard", clip_reason=self.stopped
             )
-        return wish if forming else self._narrow(image, wish, reason)
+        return wish if forming else self._narrow(image, racks, wish, reason)
 
-    def _narrow(self, image: Image, wish: Decision, reason: str) -> Decision:
-        low_w, high_w = self._window(image, wish, reason)
+    def window_w(self, image: Image, wish: Decision) -> tuple[float, float]:
+        """Lowest and highest power (discharge positive) that would pass now, for who moves it until the next step."""
+        if self.stopped:
+            return 0.0, 0.0
+        racks = [_Rack(number, rack, _extremes(rack)) for number, rack in _connected(image, wish)]
+        return self._window(image, racks, wish, self._crossed(racks, image.at_ns))
+
+    def _narrow(self, image: Image, racks: Sequence[_Rack], wish: Decision, reason: str) -> Decision:
+        low_w, high_w = self._window(image, racks, wish, reason)
         power_w = wish.power_w
         if low_w <= power_w <= high_w:
             return wish
         narrowed_w = min(max(power_w, low_w), high_w) if power_w == power_w else 0.0
         return wish._replace(power_w=narrowed_w, clipped_by="guard", clip_reason=reason or "power window")
 
-    def _window(self, image: Image, wish: Decision, reason: str) -> tuple[float, float]:
+    def _window(self, image: Image, racks: Sequence[_Rack], wish: Decision, reason: str) -> tuple[float, float]:
         if reason or not wish.run or image.rating is None or not image.rating.known:
             return 0.0, 0.0
         low_w, high_w = -image.rating.charge_power_w_max, image.rating.discharge_power_w_max
-        for _, rack in _connected(image, wish):
-            if not self._may_charge(rack):
+        for rack in racks:
+            if not self._may_charge(rack.cells):
                 low_w = 0.0
-            if not self._may_discharge(rack):
+            if not self._may_discharge(rack.cells):
                 high_w = 0.0
         return low_w, high_w
 
-    def _may_charge(self, rack: RackReading) -> bool:
-        limits, degc = self._limits, rack.temperature_degc
+    def _may_charge(self, cells: _Extremes) -> bool:
+        limits = self._limits
         return (
-            _highest(rack.voltage_v) < limits.cell_voltage_v_max
-            and _highest(degc) <= limits.charge_temperature_degc_max
-            and _lowest(degc) >= limits.charge_temperature_degc_min
+            cells.voltage_v_max < limits.cell_voltage_v_max
+            and cells.degc_max <= limits.charge_temperature_degc_max
+            and cells.degc_min >= limits.charge_temperature_degc_min
         )
 
-    def _may_discharge(self, rack: RackReading) -> bool:
-        limits, degc = self._limits, rack.temperature_degc
+    def _may_discharge(self, cells: _Extremes) -> bool:
+        limits = self._limits
         return (
-            _lowest(rack.voltage_v) > limits.cell_voltage_v_min
-            and _highest(degc) <= limits.discharge_temperature_degc_max
-            and _lowest(degc) >= limits.discharge_temperature_degc_min
+            cells.voltage_v_min > limits.cell_voltage_v_min
+            and cells.degc_max <= limits.discharge_temperature_degc_max
+            and cells.degc_min >= limits.discharge_temperature_degc_min
         )
 
-    def _crossed(self, image: Image, wish: Decision) -> str:
+    def _crossed(self, racks: Sequence[_Rack], now_ns: int) -> str:
         """The first hard limit that is crossed by a rack that is, or may be, connected; empty when none."""
         total_a = 0.0
-        for number, rack in _connected(image, wish):
-            reason = self._rack_crossed(rack, image.at_ns)
+        for rack in racks:
+            reason = self._rack_crossed(rack.reading, now_ns) or self._flow_crossed(rack)
             if reason:
-                return f"rack {number}: {reason}"
-            total_a += rack.current_a
+                return f"rack {rack.number}: {reason}"
+            total_a += rack.reading.current_a
         limits = self._limits
         if not -limits.pack_charge_current_a_max <= total_a <= limits.pack_discharge_current_a_max:
             return "current of all racks above maximum"
@@ -171,16 +197,16 @@ class Guard:
             return "current too old"
         if not -limits.charge_current_a_max <= rack.current_a <= limits.discharge_current_a_max:
             return "current above maximum"
-        return self._flow_crossed(rack)
+        return ""
 
-    def _flow_crossed(self, rack: RackReading) -> str:
+    def _flow_crossed(self, rack: _Rack) -> str:
         """Too hot for anything, or a current in a direction that the cells forbid."""
-        limits = self._limits
-        if not _highest(rack.temperature_degc) <= limits.discharge_temperature_degc_max:
+        limits, current_a = self._limits, rack.reading.current_a
+        if not rack.cells.degc_max <= limits.discharge_temperature_degc_max:
             return "temperature above maximum"
-        if rack.current_a < -FLOWING_FRAC * limits.charge_current_a_max and not self._may_charge(rack):
+        if current_a < -FLOWING_FRAC * limits.charge_current_a_max and not self._may_charge(rack.cells):
             return "charged beyond a cell's limits"
-        if rack.current_a > FLOWING_FRAC * limits.discharge_current_a_max and not self._may_discharge(rack):
+        if current_a > FLOWING_FRAC * limits.discharge_current_a_max and not self._may_discharge(rack.cells):
             return "discharged beyond a cell's limits"
         return ""
 
@@ -197,6 +223,11 @@ def _connected(image: Image, wish: Decision) -> Iterator[tuple[int, RackReading]
         commanded = wanted is not None and wanted.main_closed
         if rack.main_closed or (rack.main_closed is None and commanded):
             yield number, rack
+
+
+def _extremes(rack: RackReading) -> _Extremes:
+    voltage_v, degc = rack.voltage_v, rack.temperature_degc
+    return _Extremes(_lowest(voltage_v), _highest(voltage_v), _lowest(degc), _highest(degc))
 
 
 def _lowest(values: Floats | Times) -> float:

@@ -27,7 +27,13 @@ class RackMode(StrEnum):
     """FOUND_CLOSED: its feedback says closed although nobody here closed it, as after a restart under load. LINK: the
     converter precharges the DC link, the rack's contactors are open. REQUESTED: the rack's own BMS was asked to connect
     it, and precharges and closes by itself. DERATED: online, while a fault of its own narrows what it may carry.
-    MAINTENANCE and STRIP: out of service."""
+    MAINTENANCE and STRIP: out of service.
+
+    `online`: carries current. `connected`: the contactors are, or may still be, connected to the DC link."""
+
+    online: bool
+    joining: bool
+    connected: bool
 
     OFF = "off"
     FOUND_CLOSED = "found closed"
@@ -43,19 +49,10 @@ class RackMode(StrEnum):
     MAINTENANCE = "maintenance"
     STRIP = "strip"
 
-    @property
-    def online(self) -> bool:
-        """Carries current."""
-        return self in (RackMode.ONLINE, RackMode.DERATED)
-
-    @property
-    def joining(self) -> bool:
-        return self in (RackMode.PRECHARGE, RackMode.LINK, RackMode.REQUESTED, RackMode.CLOSING)
-
-    @property
-    def connected(self) -> bool:
-        """The contactors are, or may still be, connected to the DC link."""
-        return self.online or self.joining or self in (RackMode.FOUND_CLOSED, RackMode.OPENING)
+    def __init__(self, word: str) -> None:
+        self.online = word in ("online", "derated")
+        self.joining = word in ("precharge", "link precharge", "requested", "closing")
+        self.connected = self.online or self.joining or word in ("found closed", "opening")
 
 
 class RackInputs(NamedTuple):

@@ -21,7 +21,7 @@ from bms.north.child import ChildSink
 from bms.north.screen import plain_line
 from bms.protect.protection import ActiveFault
 from bms.record import ProcessRecorder
-from bms.site import Site
+from bms.site import Site, site_settings
 from bms.state.memory import SiteMemory
 from bms.state.process import ProcessStore
 from bms.state.saved import find_state
@@ -101,7 +101,7 @@ async def _recorder(path: Path | None, site: Site) -> AsyncIterator[ProcessRecor
         yield None
         return
     started = {"clock_start_ns": str(now_ns()), "started_unix_ns": str(time.time_ns())}
-    async with ProcessRecorder(path, {"site": site.name, **started}) as recorder:
+    async with ProcessRecorder(path, {"site": site.name, "site_settings": site_settings(site), **started}) as recorder:
         yield recorder
 
 

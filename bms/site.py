@@ -10,7 +10,9 @@ from can.interfaces import VALID_INTERFACES
 from pydantic import AfterValidator, Field, ValidationInfo
 from pydantic_core import PydanticCustomError
 
-from bms.site_applications import Application
+from bms.site_applications import APPLICATIONS, Application
+from bms.site_converter_loop import ConverterLoop
+from bms.site_fast_lane import FastLane
 from bms.site_faults import FaultSetting
 from bms.site_limits import Balancing, Limits, Precharge
 from bms.site_links import HOST, READ_ONLY, ModbusDevice, SerialPort, Tls, broken_lines
@@ -35,7 +37,9 @@ __all__ = [
     "CanBus",
     "ConfigErrors",
     "Controller",
+    "ConverterLoop",
     "CurrentSensor",
+    "FastLane",
     "FaultSetting",
     "FoxBms",
     "GridMeterDevice",
@@ -55,6 +59,7 @@ __all__ = [
     "existing_cell",
     "known_profile",
     "load_site",
+    "site_settings",
 ]
 
 CONTACTOR_WATCHDOG_S = 4
@@ -168,6 +173,9 @@ class Rack(Settings):
     name: Annotated[str, about("", "name in faults, records and pages", **NAME)]
     modules: Annotated[int, about("", "cell-monitor modules in series", ge=1, le=32)]
     cells_per_module: Annotated[int, about("", "cells in series in each module", ge=1, le=16)]
+    last_module_cells: Annotated[
+        int | None, about("", "cells in series in the last module, where it has fewer", "as the others", ge=1, le=16)
+    ] = None
     cell: Annotated[
         str,
         about("", "name or path of the cell's parameter file", min_length=1, max_length=500),
@@ -215,6 +223,7 @@ class Rack(Settings):
     ] = NATIVE
 
     def broken_relations(self) -> Iterator[Broken]:
+        yield from self._broken_last_module()
         yield from self._broken_mapping()
         sensors = self.modules * self.foxbms.sensors_per_module
         if self.monitor == "foxbms" and sensors > SENSORS_MAX:
@@ -226,6 +235,15 @@ class Rack(Settings):
             if (twin := first.setdefault(name, i)) != i:
                 wrong = f"same input as safety_inputs.{twin}"
                 yield _twin(("safety_inputs", i), name, wrong, ("safety_inputs", twin))
+
+    def _broken_last_module(self) -> Iterator[Broken]:
+        last = self.last_module_cells
+        if last is not None and last > self.cells_per_module:
+            wrong, others = "more than the others have", (("cells_per_module",),)
+            yield Broken(("last_module_cells",), last, wrong, f"at most {self.cells_per_module}", others)
+        if last is not None and self.monitor == "foxbms":
+            wrong = "not for a foxbms monitor, whose modules are all alike"
+            yield Broken(("last_module_cells",), last, wrong, "nothing", (("monitor",),))
 
     def _broken_mapping(self) -> Iterator[Broken]:
         if (self.monitor == "dbc") != (self.mapping is not None):
@@ -239,7 +257,8 @@ class Rack(Settings):
     @property
     def cells(self) -> int:
         """Cells in series."""
-        return self.modules * self.cells_per_module
+        last = self.cells_per_module if self.last_module_cells is None else self.last_module_cells
+        return (self.modules - 1) * self.cells_per_module + last
 
 
 class InverterDevice(ModbusDevice):
@@ -411,13 +430,34 @@ class SiteSettings(Settings):
         about("", "of wall-clock times, as Asia/Tokyo", "universal time", min_length=1, max_length=64),
         AfterValidator(known_zone),
     ] = "UTC"
+    fast_lane: Annotated[
+        FastLane | None, about("", "loop from meter to converter between two ticks", "the ticks alone")
+    ] = None
+    converter_loop: Annotated[
+        ConverterLoop | None, about("", "smoothing loop inside the converter, used and verified", "the ticks alone")
+    ] = None
 
     def broken_relations(self) -> Iterator[Broken]:
         yield from self._broken_applications()
+        yield from self._broken_fast_lane()
         yield from self._broken_faults()
         yield from self.below("controller.protect_period_s", "limits.current_age_s_max")
         yield from self.below("balancing.voltage_v_min", "limits.cell_voltage_v_max_operating")
         yield from self.below("balancing.temperature_degc_max", "limits.discharge_temperature_degc_max", equal=True)
+
+    def _broken_fast_lane(self) -> Iterator[Broken]:
+        name = "fast_lane" if self.fast_lane is not None else "converter_loop"
+        if getattr(self, name) is None:
+            return
+        if not any(APPLICATIONS[application.kind].holds_grid for application in self.applications):
+            holding = ", ".join(kind for kind, application in APPLICATIONS.items() if application.holds_grid)
+            wrong = "no application holds the grid's power"
+            yield Broken((name,), "a mapping", wrong, f"one of {holding}", (("applications",),))
+        if self.fast_lane is None:
+            return
+        yield from self.below("fast_lane.period_s", "controller.control_period_s")
+        if self.converter_loop is not None:
+            yield Broken(("converter_loop",), "a loop", "beside fast_lane", "one of both", (("fast_lane",),))
 
     def _broken_faults(self) -> Iterator[Broken]:
         first: dict[str, int] = {}
@@ -466,6 +506,7 @@ class Site(SiteSettings):
         yield from self._broken_supply()
         yield from broken_lines(self._lines())
         yield from self._broken_battery_bus()
+        yield from self._shared_lines()
         yield from self._too_slow()
         yield from self._slow_insulation()
         yield from self.below("inverter.poll_period_s", "limits.inverter_age_s_max")
@@ -477,6 +518,18 @@ class Site(SiteSettings):
         lines: dict[str, ModbusDevice] = {"inverter": self.inverter, "grid_meter": self.grid_meter}
         maybe = {"pv_meter": self.pv_meter, "pv_inverter": self.pv_inverter}
         return lines | {name: device for name, device in maybe.items() if device is not None}
+
+    def _shared_lines(self) -> Iterator[Broken]:
+        """What works between two ticks needs connections of its own."""
+        for who, names in (("fast_lane", ("inverter", "grid_meter")), ("converter_loop", ("inverter",))):
+            for name in names if getattr(self, who) is not None else ():
+                if self._lines()[name].serial is not None:
+                    wrong, expected = f"{who} needs a second connection to it", f"a host, or no {who}"
+                    yield Broken((name, "serial"), "a serial line", wrong, expected, ((who,),))
+        profile = self.inverter.description
+        if self.converter_loop is not None and (profile is None or not profile.has_loop):
+            wrong, expected = "the inverter's driver knows no loop inside it", "a profile with one"
+            yield Broken(("converter_loop",), "a mapping", wrong, expected, (("inverter", "profile"),))
 
     def _broken_supply(self) -> Iterator[Broken]:
         if self.inverter.supply == "link" and self.precharge.by == "inverter":
@@ -547,6 +600,11 @@ def _twin(loc: Loc, got: object, wrong: str, other: Loc) -> Broken:
 def load_site(path: str | Path) -> Site:
     """The site in a file; ConfigErrors with every mistake, one a line (see load_strict)."""
     return load_strict(path, Site)
+
+
+def site_settings(site: Site) -> str:
+    """One line of JSON with every setting, for the metadata of a record."""
+    return site.model_dump_json(exclude_none=True)
 
 
 def dump_site(site: Site) -> str:

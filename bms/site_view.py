@@ -1,15 +1,18 @@
 """Builds what applications see from what the tick knows: the one place that knows both."""
 
 from collections.abc import Mapping
+from math import inf
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from bms.dispatch.view import NO_INPUTS, SiteView
 from bms.estimate.site_power import SitePowers
+from bms.estimate.smoothing_watch import NOT_MEASURED, Smoothed
 from bms.image import Image
 from bms.protect.limits import PowerLimits
 from bms.site import Site
 from bms.state.wall_time import WallClock
+from drivers.readings import InverterRating
 
 
 class StoredEnergy(NamedTuple):
@@ -36,6 +39,7 @@ class SiteViews:
         *,
         islanded: bool,
         inputs: Mapping[str, float] = NO_INPUTS,
+        smoothed: Smoothed = NOT_MEASURED,
     ) -> SiteView:
         rating, meter = image.rating, image.meter
         heard = meter is not None and image.at_ns - meter.at_ns <= self._limits.meter_age_s_max * 1e9
@@ -56,10 +60,10 @@ class SiteViews:
             utc_s=None if self._wall_clock is None else self._wall_clock(),
             zone=self._zone,
             energy_capacity_wh=stored.capacity_wh,
-            apparent_power_va_max=_apparent_va(rating.charge_power_w_max, rating.discharge_power_w_max)
-            if rating is not None and rating.known
-            else float("inf"),
+            apparent_power_va_max=_apparent_va(rating),
             inputs=inputs,
+            rated_power_w=_rated_w(rating),
+            smoothed=smoothed,
         )
 
 
@@ -67,5 +71,13 @@ def _known(value: float | None) -> float | None:
     return None if value is None or value != value else value
 
 
-def _apparent_va(charge_power_w_max: float, discharge_power_w_max: float) -> float:
-    return max(charge_power_w_max, discharge_power_w_max)
+def _rated_w(rating: InverterRating | None) -> float:
+    if rating is None or not rating.known:
+        return inf
+    return max(rating.charge_power_w_max, rating.discharge_power_w_max)
+
+
+def _apparent_va(rating: InverterRating | None) -> float:
+    """As the nameplate says; a converter that does not say takes no more than its active power."""
+    apparent_va = None if rating is None else _known(rating.apparent_power_va_max)
+    return _rated_w(rating) if apparent_va is None else apparent_va

@@ -42,3 +42,9 @@ class Status:
     frames_lost: int
     transactions: int
     transactions_lost: int
+    smoothing_way: str = ""
+    """Who smooths the grid's power; empty = nobody."""
+    lane_age_ms: float = float("nan")
+    lane_jitter_ms: float = float("nan")
+    load_range_w_5s: float = float("nan")
+    grid_range_w_5s: float = float("nan")

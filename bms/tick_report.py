@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bms.battery import BatteryState
-from bms.decision import Decision
+from bms.decision import Contactors, Decision
 from bms.devices import Device
 from bms.dispatch.dispatch import Wish
 from bms.estimate.site_power import SitePowers
@@ -16,13 +16,22 @@ from bms.image import Image
 from bms.protect.limits import PowerLimits
 from bms.protect.protection import ActiveFault
 from bms.record import Recorder, TickRow
+from bms.record.readings import ReadingsTaker
 from bms.site import Site
+from bms.smoothing_way import SmoothingNow
 from bms.state.memory import SiteMemory
 from bms.status import Status
 from bms.summary import Summary
 
 RECENT_TICKS = 512
 """Ticks over which the status gives percentiles."""
+
+CONTACTOR_WORDS = {
+    Contactors(False, False): "open",
+    Contactors(True, False): "main",
+    Contactors(False, True): "precharge",
+    Contactors(True, True): "both",
+}
 
 
 class TickOutcome(NamedTuple):
@@ -38,6 +47,8 @@ class TickOutcome(NamedTuple):
     decision: Decision
     soc: SocSummary
     balance_reason: str
+    wanted: bool
+    smoothing: SmoothingNow = SmoothingNow()
 
 
 class TickReporter:
@@ -49,6 +60,7 @@ class TickReporter:
         self._recorder = recorder
         self._modbus = modbus
         self._start_ns: int | None = None
+        self._taker = ReadingsTaker(len(site.racks))
         self._tick_ms: deque[float] = deque(maxlen=RECENT_TICKS)
         self._tick: TickOutcome | None = None
         self.overruns = 0
@@ -99,10 +111,18 @@ class TickReporter:
             transactions_lost=sum([link.timeouts + link.errors for link in links]),
             asked_by=tick.wish.asked_by or None,
             unmet="; ".join(map(str, tick.wish.unmet)) or None,
+            converter_run=int(decision.run),
+            contactors=",".join([_word(wanted) for wanted in decision.contactors]),
+            wanted=int(tick.wanted),
+            smoothing_way=tick.smoothing.way or None,
+            lane_age_ms=tick.smoothing.lane_age_s * 1e3,
+            lane_jitter_ms=tick.smoothing.lane_jitter_s * 1e3,
+            load_range_w_5s=tick.smoothing.measured.load_w,
+            grid_range_w_5s=tick.smoothing.measured.grid_w,
         )
         self.last_row = row
         if self._recorder is not None:
-            self._recorder.add(row)
+            self._recorder.add(row, self._taker.take(image, tick.summary, self._start_ns))
 
     def status(self) -> Status | None:
         """The newest tick in short; None before the first."""
@@ -145,7 +165,16 @@ class TickReporter:
             frames_lost=row.frames_lost,
             transactions=row.transactions,
             transactions_lost=row.transactions_lost,
+            smoothing_way=row.smoothing_way or "",
+            lane_age_ms=row.lane_age_ms,
+            lane_jitter_ms=row.lane_jitter_ms,
+            load_range_w_5s=row.load_range_w_5s,
+            grid_range_w_5s=row.grid_range_w_5s,
         )
+
+
+def _word(wanted: Contactors | None) -> str:
+    return "-" if wanted is None else CONTACTOR_WORDS[wanted]
 
 
 def _number(power_w: float | None) -> float:

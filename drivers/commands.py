@@ -1,5 +1,11 @@
 """What devices are told, as types. Every command expires: a driver stops refreshing it then, and the device's own
-watchdog does the rest."""
+watchdog does the rest.
+
+Sign of reactive power, here and in every reading: positive = injected into the grid (over-excited, as a capacitor),
+negative = absorbed (under-excited), whichever way active power flows. That is "injecting" and "absorbing" of IEEE
+1547-2018, clause 5.3, and the sign of SunSpec: model 701 counts TotVarhInj in quadrants 1 and 2, where W is positive in
+generation.
+"""
 
 from dataclasses import dataclass
 
@@ -9,11 +15,15 @@ from drivers.safety import CoolingRequest
 
 @dataclass(frozen=True, slots=True)
 class InverterCommand:
-    """Active power at the AC terminals (discharge positive) while running; `run` False stops the converter."""
+    """Active power at the AC terminals (discharge positive) while running; `run` False stops the converter. Without
+    `set_point` somebody else writes the power now, and the driver does all the rest. `reactive_var` (injected
+    positive) gives way to active power; None = whatever the converter does of its own."""
 
     power_w: float
     run: bool
     expires_ns: int
+    reactive_var: float | None = None
+    set_point: bool = True
 
 
 @dataclass(frozen=True, slots=True)

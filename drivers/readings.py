@@ -53,10 +53,15 @@ class RackOwnFault(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class InverterRating:
-    """Nameplate of a converter; magnitudes."""
+    """Nameplate of a converter; magnitudes, NaN = it does not say. `ac_voltage_v` is the nominal voltage of the kind
+    that `InverterReading.ac_voltage_v` is."""
 
     charge_power_w_max: float
     discharge_power_w_max: float
+    apparent_power_va_max: float = nan
+    reactive_injected_var_max: float = nan
+    reactive_absorbed_var_max: float = nan
+    ac_voltage_v: float = nan
 
     @property
     def known(self) -> bool:
@@ -71,6 +76,16 @@ class InverterRating:
             power_w = min(power_w, self.discharge_power_w_max)
         return power_w
 
+    def clamped_var(self, reactive_var: float) -> float:
+        """`reactive_var` (injected positive) within the nameplate, where that is known."""
+        limits = (self.reactive_absorbed_var_max, self.reactive_injected_var_max)
+        absorbed_var, injected_var = [self.apparent_power_va_max if isnan(limit) else limit for limit in limits]
+        if not isnan(absorbed_var):
+            reactive_var = max(reactive_var, -absorbed_var)
+        if not isnan(injected_var):
+            reactive_var = min(reactive_var, injected_var)
+        return reactive_var
+
 
 @dataclass(frozen=True, slots=True)
 class SentPower:
@@ -82,7 +97,8 @@ class SentPower:
 
 @dataclass(frozen=True, slots=True)
 class InverterReading:
-    """One poll of a converter. Power and current are positive in discharge. NaN = the device does not say."""
+    """One poll of a converter. Power and current are positive in discharge, reactive power injected. NaN = the device
+    does not say. `ac_voltage_v` is the mean of its phases: line to line, of a single-phase one against neutral."""
 
     at_ns: int
     state: InverterState
@@ -96,6 +112,8 @@ class InverterReading:
     alarm_bits: int
     grid_forming: bool = False
     """It makes the grid (island) instead of following one, or will once it runs."""
+    ac_reactive_var: float = nan
+    ac_voltage_v: float = nan
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ from kernels.parameters import load_cell
 HOST = "127.0.0.1"
 UNIT = 1
 STEP_NS = SLOT_NS
+"""The racks' nodes speak in slots; a plant's step is one, or a whole part of it (`plant.step_s`)."""
 CATCH_UP_STEPS_MAX = 100
 """A rig that was held up (a stopped process) makes up for at most this many steps and drops the rest."""
 
@@ -63,7 +64,7 @@ class Bench:
         self.nodes = [
             RackNode(
                 rack, bus, *shape, rngs[index], self.enclosures[index], partial(self._insulation_kohm, index),
-                self._control(rack),
+                self._control(rack), rig.plant.last_module_cells,
             )
             for index, (rack, bus) in enumerate(zip(self.plant.racks, self.buses.values(), strict=True))
         ]  # fmt: skip
@@ -116,29 +117,33 @@ class Bench:
         return start_s + asyncio.get_running_loop().time() + self.clock_error_s
 
     async def run(self) -> None:
-        """Advance the plant and let the racks' nodes speak, every 10 ms on absolute deadlines, until cancelled."""
+        """Advance the plant, and every 10 ms let the racks' nodes speak, on absolute deadlines, until cancelled."""
         loop = asyncio.get_running_loop()
+        step_ns = round(self.rig.plant.step_s * 1e9)
+        a_slot, spoken = STEP_NS // step_ns, -1
         start_ns, done = loop_ns(loop), 0
         while True:
             now = loop_ns(loop)
-            due = (now - start_ns) // STEP_NS + 1
-            done = max(done, due - CATCH_UP_STEPS_MAX)
+            due = (now - start_ns) // step_ns + 1
+            done = max(done, due - CATCH_UP_STEPS_MAX * a_slot)
             while done < due:
-                self.plant.step(STEP_NS / 1e9)
+                self.plant.step(step_ns / 1e9)
                 self.truth.see()
                 self._show_fuses()
                 self._feed_converter()
                 done += 1
-            for node in self.nodes:
-                node.step(done - 1, now)
-            await asyncio.sleep((start_ns + done * STEP_NS) / 1e9 - loop.time())
+            slot = (done - 1) // a_slot
+            for node in self.nodes if slot != spoken else ():
+                node.step(slot, now)
+            spoken = slot
+            await asyncio.sleep((start_ns + done * step_ns) / 1e9 - loop.time())
 
     def _feed_converter(self) -> None:
         """Electronics that the DC link feeds: dead without it, and silent while they boot."""
         if self.rig.plant.converter_supply == "aux":
             return
         fed = self.plant.bus.voltage_v > FED_FRAC * self.plant.racks[0].voltage_v
-        self._fed_s = self._fed_s + STEP_NS / 1e9 if fed else 0.0
+        self._fed_s = self._fed_s + self.rig.plant.step_s if fed else 0.0
         if not fed:
             self.plant.converter.stop()
         self.inverter_server.faults.off = self._fed_s < BOOT_S

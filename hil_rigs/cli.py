@@ -9,21 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bms.estimate.log import LogError
 from bms.install import require_siblings
-from bms.record import RecordError
-from drivers.config.config_yaml import ConfigErrors
-from drivers.config.shipped import UnknownNameError
-from hil_rigs.comply.command import ComplyError
-from hil_rigs.evaluate.cases import EvaluateError
-from hil_rigs.fault_spec import FaultSyntaxError
-from hil_rigs.faults import UnknownTargetError
-from hil_rigs.identify.runs import IdentifyError
-from hil_rigs.plant.load_file import LoadFileError
-from hil_rigs.run_command import RunError
-
-BAD_INPUT = (ConfigErrors, RecordError, FaultSyntaxError, UnknownTargetError, LoadFileError, UnknownNameError,
-             RunError, EvaluateError, IdentifyError, LogError, ComplyError)  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -32,16 +18,35 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     try:
         status: int = arguments.does(arguments)
-    except BAD_INPUT as error:
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 1
+    except _bad_input() as error:
         print(error, file=sys.stderr)
         return 2
     except OSError as error:
         print(f"{error.filename or 'output'}: {error.strerror}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 1
     return status
+
+
+def _bad_input() -> tuple[type[Exception], ...]:
+    """Asked for once something went wrong: these come with packages, SciPy among them, that most commands never use."""
+    from bms.estimate.log import LogError
+    from bms.record import RecordError
+    from drivers.config.config_yaml import ConfigErrors
+    from drivers.config.shipped import UnknownNameError
+    from hil_rigs.comply.command import ComplyError
+    from hil_rigs.evaluate.cases import EvaluateError
+    from hil_rigs.fault_spec import FaultSyntaxError
+    from hil_rigs.faults import UnknownTargetError
+    from hil_rigs.identify.runs import IdentifyError
+    from hil_rigs.plant.load_file import LoadFileError
+    from hil_rigs.run_command import RunError
+    from hil_rigs.validate.solve import MissingExtraError
+
+    return (ConfigErrors, RecordError, FaultSyntaxError, UnknownTargetError, LoadFileError, UnknownNameError, RunError,
+            EvaluateError, IdentifyError, LogError, ComplyError, MissingExtraError)  # fmt: skip
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -57,12 +62,14 @@ def _parser() -> argparse.ArgumentParser:
     _add_run(commands)
     _add_swarm(commands)
     _add_comply(commands)
+    _add_replay(commands)
     _add_tune(commands)
     _add_identify(commands)
     _add_evaluate(commands)
     _add_bench(commands)
     _add_latency(commands)
     _add_balance(commands)
+    _add_validate_plant(commands)
     for name, does, says in (
         ("rigs", _rigs, "list the shipped rigs"),
         ("scenarios", _scenarios, "list the shipped scenarios"),
@@ -149,6 +156,21 @@ def _add_comply(commands: Any) -> None:
     comply.set_defaults(does=_comply)
 
 
+def _add_replay(commands: Any) -> None:
+    replay = commands.add_parser("replay", help="a record through today's controller: what it decides otherwise",
+                                 description=_replay.__doc__)  # fmt: skip
+    replay.add_argument("record", metavar="RECORD", type=Path, help="record file (.parquet)")
+    replay.add_argument("--site", metavar="SITE", type=Path,
+                        help="site file to control it with (default: the settings of then)")  # fmt: skip
+    replay.add_argument("--from", dest="from_s", metavar="S", type=_positive, default=0.0,
+                        help="differences of the first S seconds do not count (default: all do)")  # fmt: skip
+    replay.add_argument("--tolerance", metavar="PERCENT", type=_positive, default=0.2,
+                        help="powers so much of the converter's rating apart are the same (default: 0.2)")  # fmt: skip
+    replay.add_argument("--plain", action="store_true", help="no progress bar")
+    _add_json(replay)
+    replay.set_defaults(does=_replay)
+
+
 def _add_tune(commands: Any) -> None:
     tune = commands.add_parser("tune", help="search an application's best settings in virtual time",
                                description=_tune.__doc__)  # fmt: skip
@@ -207,6 +229,14 @@ def _add_balance(commands: Any) -> None:
     balance.add_argument("--first", metavar="K", type=_seed, default=1, help="first seed (default: 1)")
     _add_json(balance)
     balance.set_defaults(does=_balance)
+
+
+def _add_validate_plant(commands: Any) -> None:
+    validate = commands.add_parser("validate-plant", help="the plant's cells against PyBaMM's",
+                                   description=_validate_plant.__doc__)  # fmt: skip
+    validate.add_argument("--markdown", metavar="FILE", type=Path, help="write the page docs/plant.md anew")
+    _add_json(validate)
+    validate.set_defaults(does=_validate_plant)
 
 
 def _add_latency(commands: Any) -> None:
@@ -334,6 +364,15 @@ def _comply(arguments: argparse.Namespace) -> int:
     return comply(arguments)
 
 
+def _replay(arguments: argparse.Namespace) -> int:
+    """Give the readings of a record to the controller once more, tick by tick, and compare what it decides with what
+    was decided then: power, converter, contactors, faults, limits. Exit status 1 when something differs. What the
+    controller commands changes nothing in the readings."""
+    from hil_rigs.replay.command import replay
+
+    return replay(arguments)
+
+
 def _tune(arguments: argparse.Namespace) -> int:
     """Search the best settings of an application (Optuna) in virtual time, over a few seeds a trial; print the best
     trials and the fragment of a site file to deploy. Ctrl-C keeps what is done."""
@@ -375,6 +414,14 @@ def _balance(arguments: argparse.Namespace) -> int:
     from hil_rigs.balancing.command import balance
 
     return balance(arguments)
+
+
+def _validate_plant(arguments: argparse.Namespace) -> int:
+    """Solve one equivalent circuit with the plant's cell and with PyBaMM on common profiles and compare voltage, charge
+    and energy. Exit status 1 when a bound is missed. Needs PyBaMM: pip install 'cellward[validation]'."""
+    from hil_rigs.validate.command import validate_plant
+
+    return validate_plant(arguments)
 
 
 def _latency(arguments: argparse.Namespace) -> int:

@@ -33,7 +33,7 @@ def locate(rig: RigFile, fault: FaultSpec) -> tuple[int, int]:
     plant, names = rig.plant, rig.rack_names
     if fault.rack is not None and fault.rack not in names:
         raise UnknownTargetError(f"fault {fault.kind}: no rack {fault.rack!r}, expected one of {', '.join(names)}")
-    count = {"cell": plant.modules_per_rack * plant.cells_per_module, "module": plant.modules_per_rack}
+    count = {"cell": plant.cells_per_rack, "module": plant.modules_per_rack}
     most = count.get(fault.about.strikes, 1)
     if fault.number > most:
         raise UnknownTargetError(f"fault {fault.kind}: no {fault.about.strikes} {fault.number}, a rack has {most}")

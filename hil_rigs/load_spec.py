@@ -77,6 +77,19 @@ class LoadFile(Settings):
     scale: Annotated[float, SCALE] = 1.0
 
 
+class LoadFmu(Settings):
+    """A model of another tool: an FMU for co-simulation (FMI 2.0) with an output `power_w`, consumption positive. Needs
+    FMPy: pip install 'cellward[fmu]'."""
+
+    kind: Annotated[Literal["fmu"], about("", "which load this is")]
+    path: Annotated[
+        str, about("", "the FMU, relative to this file", min_length=1, max_length=500), AfterValidator(beside_the_file)
+    ]
+    power_w_max: Annotated[float, about("W", "largest magnitude that it ever says", gt=0, le=1e10)]
+    scale: Annotated[float, SCALE] = 1.0
+
+
 LoadSpec = Annotated[
-    AiTraining | ConstantPower | AiInference | Industry | Factory | Home | LoadFile, Field(discriminator="kind")
+    AiTraining | ConstantPower | AiInference | Industry | Factory | Home | LoadFile | LoadFmu,
+    Field(discriminator="kind"),
 ]

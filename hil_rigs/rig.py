@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import sqrt
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -30,7 +31,7 @@ from hil_rigs.pv_spec import PvSpec
 SUNSPEC = "sunspec"
 PROFILE = {"min_length": 1, "max_length": 500}
 FOLDER = Path(__file__).parent / "rigs"
-GRID_PHASE_V = 231.0
+GRID_PHASE_V = 400.0 / sqrt(3.0)
 """Of the simulated grid."""
 
 
@@ -48,6 +49,9 @@ class PlantSpec(Settings):
     racks: Annotated[int, about("", "racks in parallel", ge=1, le=64)]
     modules_per_rack: Annotated[int, about("", "cell-monitor modules in series", ge=1, le=32)]
     cells_per_module: Annotated[int, about("", "cells in series in each module", ge=1, le=16)]
+    last_module_cells: Annotated[
+        int | None, about("", "cells in series in the last module, where it has fewer", "as the others", ge=1, le=16)
+    ] = None
     cell: Annotated[
         str,
         about("", "name or path of the cell's parameter file", min_length=1, max_length=500),
@@ -79,6 +83,12 @@ class PlantSpec(Settings):
     ] = "following"
     converter_supply: Annotated[Literal["aux", "link"], about("", "as in the site file", "as in the site file")] = "aux"
     inverter_power_w: Annotated[float, about("W", "rated power of the converter", gt=0, le=1e9)]
+    inverter_lag_s: Annotated[
+        float, about("s", "lag with which its power follows", "usual for grid-following PCS", gt=0, le=1)
+    ] = 0.03
+    step_s: Annotated[
+        float, about("s", "step of the plant, and of the truth: 10 ms or a whole part of it", ge=0.001, le=0.01)
+    ] = 0.01
     ambient_degc: Annotated[float, about("degC", "temperature around the racks", ge=-40, le=80)]
     fuse_a: Annotated[float, about("A", "rated current of each rack's main fuse", "twice a rack's", gt=0, le=1e5)] = 500
     inverter_profile: Annotated[
@@ -96,7 +106,19 @@ class PlantSpec(Settings):
         about("", "SunSpec model of the grid meter: 203 has steps of 10 mHz, 213 shows floats", "the most usual"),
     ] = 203
 
+    @property
+    def cells_per_rack(self) -> int:
+        """Cells in series."""
+        last = self.cells_per_module if self.last_module_cells is None else self.last_module_cells
+        return (self.modules_per_rack - 1) * self.cells_per_module + last
+
     def broken_relations(self) -> Iterator[Broken]:
+        if 10_000_000 % round(self.step_s * 1e9):
+            yield Broken(("step_s",), self.step_s, "10 ms are no whole number of it", "0.01, 0.005, 0.002 or 0.001")
+        if self.last_module_cells is not None and self.last_module_cells > self.cells_per_module:
+            wrong, others = "more than the others have", (("cells_per_module",),)
+            expected = f"at most {self.cells_per_module}"
+            yield Broken(("last_module_cells",), self.last_module_cells, wrong, expected, others)
         for name, kind in (("inverter_profile", "inverter"), ("meter_profile", "meter")):
             profile = getattr(self, name)
             if profile != SUNSPEC and find_profile(profile).kind != kind:
@@ -225,6 +247,7 @@ def _rack(rig: RigFile, name: str, bus: CanEndpoint) -> Rack:
         name=name,
         modules=plant.modules_per_rack,
         cells_per_module=plant.cells_per_module,
+        last_module_cells=plant.last_module_cells,
         cell=plant.cell,
         can=CanBus(interface=bus.interface, channel=bus.channel, host=bus.host, port=bus.port, bitrate=bus.bitrate),
         contactor_break_current_a=plant.contactor_break_current_a,

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from hil_rigs.grid_spec import GridPoints, GridSpec, NoiseSpec, SmallNetwork, SteadyGrid
-from hil_rigs.load_spec import AiTraining, LoadFile, LoadSpec
+from hil_rigs.load_spec import AiTraining, LoadFile, LoadFmu, LoadSpec
 from hil_rigs.plant.ai_load import GpuSmoothing
 from hil_rigs.plant.build import GridConfig, LoadConfig, PlantConfig, PvConfig
 from hil_rigs.plant.day import HOUR_S
@@ -20,7 +20,7 @@ def plant_config(rig: RigFile, seed: int, load: LoadSpec | None = None) -> Plant
     plant = rig.plant
     return PlantConfig(
         racks=plant.racks,
-        cells_in_series=plant.modules_per_rack * plant.cells_per_module,
+        cells_in_series=plant.cells_per_rack,
         cell=plant.cell,
         cells_in_parallel=plant.cells_in_parallel,
         coulombic_efficiency_frac=plant.coulombic_efficiency_frac,
@@ -33,6 +33,7 @@ def plant_config(rig: RigFile, seed: int, load: LoadSpec | None = None) -> Plant
         pv=None if rig.pv is None else pv_config(rig.pv, rig.start_hour * HOUR_S),
         grid=grid_config(rig.grid),
         seed=seed,
+        lag_s=plant.inverter_lag_s,
     )
 
 
@@ -44,6 +45,8 @@ def load_config(load: LoadSpec, start_s: float = NOON_S) -> LoadConfig:
         return LoadConfig(kind=load.kind, rated_power_w=load.rated_power_w, scale=load.scale, smoothing=gpu)
     if isinstance(load, LoadFile):
         return LoadConfig(kind=load.kind, path=Path(load.path), run=load.run, scale=load.scale)
+    if isinstance(load, LoadFmu):
+        return LoadConfig(kind=load.kind, path=Path(load.path), rated_power_w=load.power_w_max, scale=load.scale)
     return LoadConfig(kind=load.kind, rated_power_w=load.rated_power_w, scale=load.scale, start_s=start_s)
 
 

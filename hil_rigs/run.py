@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from bms.controller import Controller
 from bms.protect.protection import ActiveFault
 from bms.record.memory import MemoryRecorder
-from bms.site import Site
+from bms.site import Site, site_settings
 from drivers.clock import now_ns
 from hil_rigs.bench import Bench
 from hil_rigs.fault_spec import FaultSpec
@@ -96,7 +96,8 @@ async def _simulate(
         locate(rig, fault)
     site = make_site(rig, await bench.start())
     site = adjust(site) if adjust else site
-    recorder = MemoryRecorder({"rig": rig.name, "seed": str(seed), **record})
+    known = {"rig": rig.name, "seed": str(seed), "site_settings": site_settings(site)}
+    recorder = MemoryRecorder(known | {"started_unix_ns": str(round(bench.wall_clock() * 1e9)), **record})
     start_ns = now_ns()
     trips: list[Trip] = []
 

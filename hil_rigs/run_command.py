@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -15,7 +16,9 @@ from bms.record.schema import new_record_path, require_writable
 from hil_rigs.campaign import Job, Result, play, play_all, scenarios_of
 from hil_rigs.fault_spec import parse_fault
 from hil_rigs.faults import locate
+from hil_rigs.plant.build import build_load
 from hil_rigs.rig import find_rig
+from hil_rigs.rig_plant import load_config
 from hil_rigs.scenario import Scenario
 
 
@@ -65,6 +68,7 @@ def _job(named: str, scenario: Scenario, arguments: argparse.Namespace) -> Job:
         raise RunError(f"--duration {duration_s:g}: {scenario.name} is judged from {settle_s:g} s on, give more")
     given = tuple(parse_fault(text) for text in arguments.fault)
     rig = find_rig(scenario.rig)
+    build_load(load_config(scenario.load or rig.load), np.random.default_rng(0))  # its file's mistakes before anything
     for fault in (*scenario.faults, *given):
         locate(rig, fault)
     record = arguments.record

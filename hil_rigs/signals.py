@@ -92,6 +92,10 @@ SIGNALS: dict[str, Signal] = {
             lambda plant: max((abs(rack.measured_current_a()) for rack in _connected(plant)), default=nan),
         ),
         Signal("frequency_hz", "Hz", "frequency of the grid, 0 without one", lambda plant: plant.frequency_hz),
+        Signal(
+            "reactive_power_var", "var", "reactive power of the converter, injected positive",
+            lambda plant: plant.converter.reactive_var,
+        ),
         Signal("voltage_pu", "", "voltage of the grid per unit of nominal", lambda plant: plant.voltage_pu),
     )
 }  # fmt: skip

@@ -13,6 +13,11 @@ from kernels.workers import Workers, positive_count
 
 __all__ = ["StringBalancer", "choose_bleed", "variants"]
 
+ctypedef fused Given:
+    float
+    double
+    uint8_t
+
 
 cdef extern from "balance.h" nogil:
     enum:
@@ -196,18 +201,19 @@ cdef class StringBalancer:
         del kept
         return self.chosen
 
-    cdef _take(self, int place, name, given):
-        """Remembers where an input lies; one whose rows have gaps between cells is copied."""
+    cdef _take(self, int place, name, const Given[:, :] given):
+        """Remembers where an input lies; one whose rows have gaps between cells is copied, and the copy returned."""
+        cdef const Given[:, :] whole = given
         if given.shape[0] != self.strings or given.shape[1] != self.cells:
             raise ValueError(
                 f"{name}: got {given.shape[0]} x {given.shape[1]} values, expected {self.strings} x {self.cells}"
             )
-        array = np.asarray(given)
-        if array.strides[1] != array.itemsize:
-            array = np.ascontiguousarray(array)
-        self.inputs[place] = <const char *><size_t>array.ctypes.data
-        self.strides[place] = array.strides[0]
-        return array
+        copied = None
+        if given.strides[1] != sizeof(Given):
+            whole = copied = np.ascontiguousarray(given)
+        self.inputs[place] = <const char *>&whole[0, 0]
+        self.strides[place] = whole.strides[0]
+        return copied
 
     def _work_as(self, Py_ssize_t worker):
         """The share of one thread; `choose` calls it."""

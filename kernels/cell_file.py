@@ -1,6 +1,7 @@
 """Reads a cell's YAML file and says in one line what is wrong with it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -26,9 +27,10 @@ def found(name_or_path: str | Path) -> Path:
     return path
 
 
-def content(path: Path) -> dict[str, Any]:
+def content(path: Path) -> Mapping[str, Any]:
+    """Only to be read: files of the same text share it."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = _parsed(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ValueError(f"{path}: cannot be read: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
@@ -36,7 +38,13 @@ def content(path: Path) -> dict[str, Any]:
     return content
 
 
-def check_keys(path: Path, content: dict[str, Any], keys: Sequence[str], optional: Sequence[str] = ()) -> None:
+@lru_cache(maxsize=16)
+def _parsed(text: str) -> Any:
+    """Every rack's estimator, limits and plant read the same few files."""
+    return yaml.safe_load(text)
+
+
+def check_keys(path: Path, content: Mapping[str, Any], keys: Sequence[str], optional: Sequence[str] = ()) -> None:
     """ValueError unless the file has every one of `keys`, and beside them only `optional` ones."""
     missing = [key for key in keys if key not in content]
     unknown = [str(key) for key in content if key not in (*keys, *optional)]

@@ -1,6 +1,6 @@
 """A cell's tables over temperature and state of charge, as identified from measurements: what the estimator needs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,7 +86,7 @@ def hysteresis_pair(chemistry: str, tau_s: Sequence[float] | Floats) -> int | No
     return slow[0] if slow else None
 
 
-def read_tables(path: Path, content: dict[str, Any]) -> CellTables:
+def read_tables(path: Path, content: Mapping[str, Any]) -> CellTables:
     """The tables of a file's content; ValueError with one line, `FILE: KEY: what was expected`."""
     return _Reader(path, content).tables()
 
@@ -105,7 +105,7 @@ def extended(soc_frac: Floats, ocv_v: Floats) -> Floats:
 class _Reader:
     """Reads one file with tables; every error names file and key."""
 
-    def __init__(self, path: Path, content: dict[str, Any]) -> None:
+    def __init__(self, path: Path, content: Mapping[str, Any]) -> None:
         self._path = path
         self._content = content
 

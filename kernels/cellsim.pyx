@@ -78,12 +78,9 @@ cdef inline double resistance_now(const Cell *cell) noexcept nogil:
     return cell.resistance_ohm * factor
 
 
-cdef inline double voltage_at(const Cell *cell, const Curve *curve, double current_a) noexcept nogil:
-    """Terminal voltage now, at the pack's current plus the cell's own bleed."""
-    return (
-        ocv_at(cell.soc_frac, curve) + curve.hysteresis_v * cell.hysteresis
-        - rc_drop(cell) - resistance_now(cell) * (current_a + cell.bleed_a)
-    )
+cdef inline double relaxing_at(const Cell *cell, const Curve *curve) noexcept nogil:
+    """Terminal voltage now without any current, its own bleed neither."""
+    return ocv_at(cell.soc_frac, curve) + curve.hysteresis_v * cell.hysteresis - rc_drop(cell)
 
 
 cdef inline void advance(Cell *cell, const Step *step) noexcept nogil:
@@ -107,9 +104,12 @@ cdef class CellPack:
     """n cells in series, current positive on discharge. `ocv_v` lies on a uniform SoC grid 0..1 and is extrapolated
     steeply outside, so that over- and under-voltage appear; `rc_resistance_ohm` has shape (n, 3), `rc_tau_s` (3,).
 
+    `emf_v` is the pack's voltage now if its current were 0, `resistance_ohm` the sum of the cells' series resistances
+    R0 at their present temperatures: voltage sum = emf_v - resistance_ohm * current.
     Raises ValueError for shapes and values that cannot be. The views change with every call."""
 
     cdef readonly object voltage_v, soc_frac, temperature_degc
+    cdef readonly double emf_v, resistance_ohm
     cdef object model, buffers
     cdef Py_ssize_t cells_n
     cdef Curve curve
@@ -161,7 +161,7 @@ cdef class CellPack:
             self.cells[k].degc = model.temperature_degc[k]
             for pair in range(3):
                 self.cells[k].rc_resistance_ohm[pair] = model.rc_resistance_ohm[k, pair]
-            self.show(k)
+        self.show()
 
     def step(self, double current_a, const double[:] bleed_a not None, double ambient_degc, double dt_s):
         """`dt_s` at `current_a`, with `bleed_a` (each at least 0) drawn from each cell besides."""
@@ -183,7 +183,7 @@ cdef class CellPack:
             for k in range(self.cells_n):
                 self.cells[k].bleed_a = bleed_a[k]
                 advance(&self.cells[k], &step)
-                self.show(k)
+            self.show()
 
     cdef Step step_of(self, double current_a, double ambient_degc, double dt_s) noexcept:
         cdef Step step
@@ -197,37 +197,28 @@ cdef class CellPack:
         step.ambient_degc = ambient_degc
         return step
 
-    cdef inline void show(self, Py_ssize_t k) noexcept nogil:
-        self.voltage[k] = voltage_at(&self.cells[k], &self.curve, self.current_a)
-        self.soc[k] = self.cells[k].soc_frac
-        self.degc[k] = self.cells[k].degc
-
-    @property
-    def emf_v(self):
-        """The pack's voltage now if its current were 0: voltage sum = emf_v - resistance_ohm * current."""
+    cdef void show(self) noexcept nogil:
         cdef Py_ssize_t k
-        cdef double total = 0
+        cdef const Cell *cell
+        cdef double relaxing_v, resistance_ohm
+        self.emf_v = self.resistance_ohm = 0
         for k in range(self.cells_n):
-            total += voltage_at(&self.cells[k], &self.curve, 0)
-        return total
-
-    @property
-    def resistance_ohm(self):
-        """The sum of the cells' series resistances R0 at their present temperatures."""
-        cdef Py_ssize_t k
-        cdef double total = 0
-        for k in range(self.cells_n):
-            total += resistance_now(&self.cells[k])
-        return total
+            cell = &self.cells[k]
+            relaxing_v, resistance_ohm = relaxing_at(cell, &self.curve), resistance_now(cell)
+            self.voltage[k] = relaxing_v - resistance_ohm * (self.current_a + cell.bleed_a)
+            self.soc[k] = cell.soc_frac
+            self.degc[k] = cell.degc
+            self.emf_v += relaxing_v - resistance_ohm * cell.bleed_a
+            self.resistance_ohm += resistance_ohm
 
     def set_soc(self, cell, soc_frac):
         """Puts one cell at a SoC (may lie outside 0..1); its history stays."""
         self.model.check_cell(cell, "soc_frac", soc_frac)
         self.cells[<Py_ssize_t>cell].soc_frac = soc_frac
-        self.show(cell)
+        self.show()
 
     def heat(self, cell, temperature_degc):
         """Puts one cell at a temperature."""
         self.model.check_cell(cell, "temperature_degc", temperature_degc)
         self.cells[<Py_ssize_t>cell].degc = temperature_degc
-        self.show(cell)
+        self.show()

@@ -1,5 +1,6 @@
 """A cell's parameter file becomes the values and tables that estimator and plant need."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,11 +94,11 @@ def tables_of(cell: CellParameters) -> CellTables:
     )
 
 
-def _has_tables(content: dict[str, Any]) -> bool:
+def _has_tables(content: Mapping[str, Any]) -> bool:
     return "temperature_degc" in content
 
 
-def _read_cell(path: Path, content: dict[str, Any]) -> CellParameters:
+def _read_cell(path: Path, content: Mapping[str, Any]) -> CellParameters:
     cell_file.check_keys(path, content, KEYS)
     fields: dict[str, Any] = {key: cell_file.text(path, key, content[key]) for key in cell_file.TEXTS}
     for key in ("capacity_ah", *NUMBERS):
@@ -106,7 +107,7 @@ def _read_cell(path: Path, content: dict[str, Any]) -> CellParameters:
     return CellParameters(**fields, ocv_v=_curve(path, content["ocv"]))
 
 
-def _at_25_degc(path: Path, content: dict[str, Any]) -> CellParameters:
+def _at_25_degc(path: Path, content: Mapping[str, Any]) -> CellParameters:
     """The pair nearest to half a minute stands for all: the tables' own estimator uses every one."""
     tables = read_tables(path, content)
     degc = tables.temperature_degc

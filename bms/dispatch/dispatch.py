@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bms.dispatch.settings import ApplicationSettings
-from bms.dispatch.view import Answer, Application, Edge, PowerWindow, SiteView
+from bms.dispatch.view import Answer, Application, Edge, HeldGridPower, PowerWindow, SiteView
 from bms.site_applications import APPLICATIONS
 
 LIMITS = "limits"
@@ -26,10 +26,21 @@ class Unmet:
 
 
 @dataclass(frozen=True, slots=True)
+class Holding:
+    """A faster loop's part of the outcome: the grid power to hold with a battery power inside `power_w_min` to
+    `power_w_max`, and `response_w` on top of that, which others want."""
+
+    held: HeldGridPower
+    power_w_min: float
+    power_w_max: float
+    response_w: float
+
+
+@dataclass(frozen=True, slots=True)
 class Wish:
     """Outcome of dispatch: what was asked for and by whom, what is left of it, who narrowed it, and what could not be
-    met. `reactive_var` (injected positive) and `pv_power_w_max` are None where nobody asked for one. `work` is to be
-    run beside the ticks."""
+    met. `reactive_var` (injected positive) and `pv_power_w_max` are None where nobody asked for one; `holding` is None
+    where nobody holds the grid's power, or not alone. `work` is to be run beside the ticks."""
 
     requested_power_w: float
     power_w: float
@@ -39,6 +50,9 @@ class Wish:
     unmet: tuple[Unmet, ...] = ()
     reactive_var: float | None = None
     pv_power_w_max: float | None = None
+    holding: Holding | None = None
+    refused: str = ""
+    """Why smoothing holds back, by what the site measures."""
     work: tuple[Callable[[], None], ...] = ()
 
 
@@ -82,18 +96,24 @@ class _Round:
         self._unmet: list[Unmet] = []
         self._reactive_var: float | None = None
         self._pv_power_w_max: float | None = None
+        self._held: tuple[HeldGridPower, PowerWindow] | None = None
+        self._refused = ""
         self._work: list[Callable[[], None]] = []
 
     def take(self, name: str, answer: Answer) -> None:
         """Narrow by one application's answer."""
         self._bound(name, answer)
         self._keep_room(name, answer)
+        if answer.held is not None:
+            self._refused = answer.held.refused
         if answer.work is not None:
             self._work.append(answer.work)
         if answer.request_w is not None:
             if self._request_w is None:
                 self._request_w = answer.request_w
                 self._asked_by.append(name)
+                if answer.held is not None and answer.firm:
+                    self._held = answer.held, self.window
             if answer.firm:
                 self.window = self.window.to_point(answer.request_w, name, answer.reason)
         if self._reactive_var is None:
@@ -104,6 +124,8 @@ class _Round:
 
     def _bound(self, name: str, answer: Answer) -> None:
         before = self.window
+        self._miss(name, answer.lacks_charge_w, before.low)
+        self._miss(name, answer.lacks_discharge_w, before.high)
         self.window, missed_w = before.narrowed(answer.power_w_min, answer.power_w_max, name, answer.reason)
         self._miss(name, missed_w, before.high if answer.power_w_min > before.power_w_max else before.low)
 
@@ -144,5 +166,14 @@ class _Round:
             unmet=tuple(self._unmet),
             reactive_var=reactive_var,
             pv_power_w_max=self._pv_power_w_max,
+            holding=self._holding(),
+            refused=self._refused,
             work=tuple(self._work),
         )
+
+    def _holding(self) -> Holding | None:
+        """What those before it left it, and no more: those after a firm request have no choice."""
+        if self._held is None:
+            return None
+        held, window = self._held
+        return Holding(held, window.power_w_min, window.power_w_max, self._response_w)

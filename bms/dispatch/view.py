@@ -7,6 +7,8 @@ from math import inf, sqrt
 from types import MappingProxyType
 from typing import Protocol
 
+from bms.estimate.smoothing_watch import NOT_MEASURED, Smoothed
+
 NO_INPUTS: Mapping[str, float] = MappingProxyType({})
 
 
@@ -39,11 +41,20 @@ class SiteView:
     """Of the converter; bounds active and reactive power together."""
     inputs: Mapping[str, float] = field(default_factory=lambda: NO_INPUTS)
     """What others told the site, by name, as long as it has not expired."""
+    rated_power_w: float = inf
+    """Of the converter's active power, the larger direction."""
+    smoothed: Smoothed = NOT_MEASURED
+    """What smoothing makes of the load here."""
 
     @property
     def local_time(self) -> datetime | None:
         """The site's wall clock."""
         return None if self.utc_s is None else datetime.fromtimestamp(self.utc_s, self.zone)
+
+    @property
+    def base_power_w(self) -> float:
+        """What shares of rated active power refer to; infinite = not known."""
+        return min(self.rated_power_w, self.apparent_power_va_max)
 
     def reactive_var_max(self, power_w: float) -> float:
         """Reactive power that is left beside an active power, which goes first."""
@@ -59,11 +70,14 @@ class Answer:
       those after it, another one is held inside their bounds.
     - `response_w`: flows on top of what all the others want (a service that answers to frequency, say).
       `reserve_charge_w` and `reserve_discharge_w` (magnitudes) keep the room in which it will move.
+    - `lacks_charge_w`, `lacks_discharge_w`: reserve that it should have but that the limits leave no room for; it is
+      named as unmet, and nobody's power moves for it.
     - `reactive_var`: positive = injected; the first that asks for one gets it as far as active power leaves room.
     - `pv_power_w_max`: a cap on the site's PV; the lowest counts.
     - `reason`: why, in a few words, for people.
     - `work`: what takes longer than a tick may. It is run once beside the ticks, after this one, and leaves what it
       finds in the application.
+    - `held`: what a faster loop may do between ticks, in the place of this request.
     """
 
     power_w_min: float = -inf
@@ -76,7 +90,25 @@ class Answer:
     reactive_var: float | None = None
     pv_power_w_max: float | None = None
     reason: str = ""
+    lacks_charge_w: float = 0.0
+    lacks_discharge_w: float = 0.0
+    held: "HeldGridPower | None" = None
     work: Callable[[], None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HeldGridPower:
+    """The grid's power (import positive) that an application holds: `gain` times what is off it goes to the battery, 1
+    = all of it. A loop that finds what to hold by itself filters the load with `filter_time_s` and moves by at most
+    `ramp_w_per_s`; `base_w` (discharge positive) comes on top, which brings the SoC back and keeps a cap. `refused`
+    says why the gain is below 1; with gain 0 nothing is asked for."""
+
+    grid_power_w: float
+    gain: float = 1.0
+    filter_time_s: float = inf
+    ramp_w_per_s: float = inf
+    base_w: float = 0.0
+    refused: str = ""
 
 
 NO_ANSWER = Answer()

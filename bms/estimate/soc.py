@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bms.estimate.packing import of_type, packed, shares, unpacked
 from bms.estimate.string import StringEstimator
-from bms.summary import RackSummary
+from bms.summary import RackSummary, mean_of
 from drivers.readings import Floats, RackReading
 from kernels.cell_tables import SOC_GRID, CellTables
 from kernels.series import SeriesCells
@@ -243,7 +243,7 @@ class RackSoc:
 
 def _mean(values: Floats) -> float:
     """Of the cells that have one; NaN without any."""
-    mean = float(values.mean())
+    mean = mean_of(values)
     if math.isfinite(mean):
         return mean
     there = values[np.isfinite(values)]

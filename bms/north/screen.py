@@ -73,6 +73,8 @@ def _powers(status: dict[str, Any]) -> Table:
     table.add_row("set-point", _kw(status["sent_power_w"]), _clip(status))
     table.add_row("may charge", _kw(status["charge_power_w_limit"]), status["charge_reason"])
     table.add_row("may discharge", _kw(status["discharge_power_w_limit"]), status["discharge_reason"])
+    if status.get("smoothing_way"):
+        table.add_row("range in 5 s", _kw(status["grid_range_w_5s"]), _smoothing(status))
     return table
 
 
@@ -141,6 +143,14 @@ def _table(title: str) -> Table:
 
 def _kw(power_w: float) -> str:
     return "-" if math.isnan(power_w) else f"{power_w / 1e3:.1f} kW"
+
+
+def _smoothing(status: dict[str, Any]) -> str:
+    """Who smooths, from which range of the load, and how well the fast lane keeps its time."""
+    text = f"{status['smoothing_way']}; load {_kw(status['load_range_w_5s'])}"
+    if math.isnan(status["lane_age_ms"]):
+        return text
+    return f"{text}; age {status['lane_age_ms']:.1f} ms, jitter {status['lane_jitter_ms']:.1f} ms"
 
 
 def _clip(status: dict[str, Any]) -> str:

@@ -329,6 +329,24 @@ FAULTS: dict[str, FaultKind] = {
             "The gateway is too slow or too busy: look at its load, or lengthen the periods.", clear_s=60.0,
         ),
         _row(
+            "fast_lane_lost", Level.SYSTEM, Action.WARN,
+            "The fast lane from the grid meter to the converter does not work: the slower ticks smooth alone.",
+            "Check the network to both devices, how many connections they take, and the gateway's load.",
+            debounce_s=0.5, clear_s=5.0,
+        ),
+        _row(
+            "converter_loop_mismatch", Level.SYSTEM, Action.WARN,
+            "The smoothing loop inside the converter does not show the parameters that it was told: the ticks smooth.",
+            "Check the converter's firmware against its profile, and whether somebody else sets its loop.",
+            clear_s=5.0,
+        ),
+        _row(
+            "smoothing_refused", Level.SYSTEM, Action.WARN,
+            "Smoothing leaves the grid worse than no battery would, by what this site measures: it holds back.",
+            "The loop is too slow for this load: use fast_lane or converter_loop, shorter periods, or smoothing in the "
+            "servers.", clear_s=5.0,
+        ),
+        _row(
             "controller_stalled", Level.SYSTEM, Action.WARN,
             "The controller stood still; nothing was protected meanwhile but by the devices themselves.",
             "Look at the gateway's log for a pause, a suspend or an overloaded disk.", clear_s=60.0,

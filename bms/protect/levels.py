@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import NamedTuple
 
 from bms.protect.faults import LEVELLED, Level
@@ -42,10 +43,14 @@ class Quantity:
     hysteresis: float
     only_flowing: bool
 
+    def near(self, value: float) -> bool:
+        """A level is crossed, or may have been and is not left yet. Never for a NaN."""
+        return self.sign * (value - self.limits[0]) > -self.hysteresis
+
     def conditions(self, read: Read, active: Callable[[str], bool]) -> Iterator[Condition]:
         """The levels that are crossed, or were and are not left yet. Nothing for a NaN."""
         value, where, flows = read
-        if not self.sign * (value - self.limits[0]) > -self.hysteresis:
+        if not self.near(value):
             return
         for fault_id, limit, level in zip(self.ids, self.limits, LEVELS, strict=True):
             beyond = self.sign * (value - limit)
@@ -60,22 +65,25 @@ class RackLevels:
     def __init__(self, limits: Limits) -> None:
         charging_a = CHARGING_FRAC * limits.rack_current_a("charge", "maximum")
         discharging_a = CHARGING_FRAC * limits.rack_current_a("discharge", "maximum")
-        readers: dict[str, Callable[[RackSummary], Read]] = {
-            "cell_voltage_high": lambda r: Read(r.voltage_v_max, cell(r.highest_cell)),
-            "cell_voltage_low": lambda r: Read(r.voltage_v_min, cell(r.lowest_cell)),
-            "charge_temperature_high": lambda r: _hottest(r, r.current_a < -charging_a),
-            "charge_temperature_low": lambda r: _coldest(r, r.current_a < -charging_a),
-            "discharge_temperature_high": lambda r: _hottest(r, r.current_a > discharging_a),
-            "discharge_temperature_low": lambda r: _coldest(r, r.current_a > discharging_a),
-            "charge_current_high": lambda r: Read(-r.current_a, "charge current"),
-            "discharge_current_high": lambda r: Read(r.current_a, "discharge current"),
+        highest, lowest = attrgetter("voltage_v_max"), attrgetter("voltage_v_min")
+        hottest, coldest = attrgetter("temperature_degc_max"), attrgetter("temperature_degc_min")
+        readers: dict[str, tuple[Callable[[RackSummary], float], Callable[[RackSummary], Read]]] = {
+            "cell_voltage_high": (highest, lambda r: Read(r.voltage_v_max, cell(r.highest_cell))),
+            "cell_voltage_low": (lowest, lambda r: Read(r.voltage_v_min, cell(r.lowest_cell))),
+            "charge_temperature_high": (hottest, lambda r: _hottest(r, r.current_a < -charging_a)),
+            "charge_temperature_low": (coldest, lambda r: _coldest(r, r.current_a < -charging_a)),
+            "discharge_temperature_high": (hottest, lambda r: _hottest(r, r.current_a > discharging_a)),
+            "discharge_temperature_low": (coldest, lambda r: _coldest(r, r.current_a > discharging_a)),
+            "charge_current_high": (lambda r: -r.current_a, lambda r: Read(-r.current_a, "charge current")),
+            "discharge_current_high": (lambda r: r.current_a, lambda r: Read(r.current_a, "discharge current")),
         }
-        self._quantities = [(_quantity(name, limits), read) for name, read in readers.items()]
+        self._quantities = [(_quantity(name, limits), value, read) for name, (value, read) in readers.items()]
 
     def conditions(self, rack: RackSummary, active: Callable[[str], bool]) -> Iterator[Condition]:
         """`active` says whether a fault has tripped."""
-        for quantity, read in self._quantities:
-            yield from quantity.conditions(read(rack), active)
+        for quantity, value, read in self._quantities:
+            if quantity.near(value(rack)):
+                yield from quantity.conditions(read(rack), active)
 
 
 class PackLevels:

@@ -3,6 +3,7 @@
 import math
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from typing import NamedTuple
 
 from bms.estimate.held_current import HORIZON_S, NOT_KNOWN, HeldCurrents, HeldLimit
@@ -101,10 +102,12 @@ class RackCurrents:
 
     def step(self, online: Sequence[RackState], curves: "Curves", dt_s: float) -> SteadyCurrent | None:
         """None without racks. A rack that leaves takes the memory of its limit along: the others do not wait for it."""
-        self._steady = {rack.number: self._steady.get(rack.number) or SteadyCurrent() for rack in online}
+        numbers = [rack.number for rack in online]
+        if numbers != list(self._steady):
+            self._steady = {number: self._steady.get(number) or SteadyCurrent() for number in numbers}
         for rack in online:
             self._steady[rack.number].step(*self._allowed(rack, curves), self._current_a_max, dt_s)
-        return min(self._steady.values(), key=lambda steady: (steady.current_a, steady.reason), default=None)
+        return min(self._steady.values(), key=attrgetter("current_a", "reason"), default=None)
 
 
 def charge_current(rack: RackState, curves: "Curves") -> tuple[float, str]:

@@ -9,8 +9,9 @@ from bms.image import Image
 from bms.protect.levels import Condition, cell
 from bms.protect.thermal import HeatWatch
 from bms.site import Limits
-from bms.summary import RackSummary
+from bms.summary import RackSummary, mean_of, median_of
 from drivers.readings import Floats, RackReading
+from kernels.plausible import Frozen, shared_wire
 
 LOOK_S = 0.1
 """These causes are looked for this often: they last, and looking at every cell costs."""
@@ -53,7 +54,7 @@ class RackPlausibility:
         self._current_age_s_max = limits.current_age_s_max
         self._open_current_a = OPEN_CURRENT_FRAC * limits.rack_current_a("discharge", "maximum")
         self._frozen_moved_a = FROZEN_MOVED_FRAC * limits.pack_current_a("discharge", "maximum", racks)
-        self._voltages, self._current = Frozen(cells), Frozen(1)
+        self._voltages, self._current = _frozen(cells), _frozen(1)
         self._sensors_a = SENSORS_FRAC * limits.rack_current_a("discharge", "maximum")
         self._had_current = self._had_temperature = False
         self._heat = HeatWatch(wired, LOOK_S)
@@ -71,14 +72,11 @@ class RackPlausibility:
         return self._found
 
     def _look(self, reading: RackReading, summary: RackSummary, converter_a: float) -> Iterator[Condition]:
-        voltage_v, mean_v = reading.voltage_v, float(reading.voltage_v.mean())
-        median_v = float(np.median(voltage_v))
+        voltage_v, mean_v, median_v = reading.voltage_v, mean_of(reading.voltage_v), median_of(reading.voltage_v)
         moved_v = self._voltages.moved(voltage_v, median_v)
         worst = int(moved_v.argmax())
-        if moved_v[worst] > FROZEN_MOVED_V:
-            yield Condition(
-                "cell_voltage_frozen", float(moved_v[worst]), FROZEN_MOVED_V, f"{cell(worst)}, others moved"
-            )
+        if moved_v.item(worst) > FROZEN_MOVED_V:
+            yield Condition("cell_voltage_frozen", moved_v.item(worst), FROZEN_MOVED_V, f"{cell(worst)}, others moved")
         fresh = summary.current_age_s <= self._current_age_s_max
         yield from self._look_at_current(reading, converter_a if fresh else math.nan)
         yield from self._look_at_second_sensors(reading, summary, fresh=fresh)
@@ -94,7 +92,7 @@ class RackPlausibility:
 
     def _look_at_current(self, reading: RackReading, converter_a: float) -> Iterator[Condition]:
         if not reading.main_closed or not math.isfinite(converter_a):
-            self._current = Frozen(1)
+            self._current = _frozen(1)
             return
         moved_a = float(self._current.moved(np.array([reading.current_a]), converter_a)[0])
         if moved_a > self._frozen_moved_a:
@@ -121,13 +119,10 @@ class RackPlausibility:
             yield Condition("redundant_sensor_lost", math.nan, math.nan, "second temperature chain")
 
     def _look_between(self, voltage_v: Floats, mean_v: float) -> Iterator[Condition]:
-        off_v = voltage_v - mean_v
-        apart = np.minimum(np.abs(off_v[1:]), np.abs(off_v[:-1]))
-        shared = (apart > OPEN_WIRE_OFF_V) & (np.abs(off_v[1:] + off_v[:-1]) < OPEN_WIRE_SUM_V)
-        if shared.any():
-            first = int(shared.argmax())
+        first, off_v = shared_wire(voltage_v, mean_v, OPEN_WIRE_OFF_V, OPEN_WIRE_SUM_V)
+        if first >= 0:
             where = f"between {cell(first)} and {cell(first + 1)}, V off"
-            yield Condition("open_wire", float(apart[first]), OPEN_WIRE_OFF_V, where)
+            yield Condition("open_wire", off_v, OPEN_WIRE_OFF_V, where)
 
     def _look_at_rack(self, reading: RackReading, summary: RackSummary, sum_v: float) -> Iterator[Condition]:
         off_v = abs(reading.rack_voltage_v - sum_v)
@@ -140,27 +135,8 @@ class RackPlausibility:
                 yield Condition("current_while_open", current_a, self._open_current_a, "through open contactors, A")
 
 
-class Frozen:
-    """How far something else, which may lag behind, has moved since each value last changed."""
-
-    def __init__(self, values: int) -> None:
-        self._last = np.full(values, np.nan)
-        self._looks = np.zeros(values, np.int64)
-        self._low, self._high = np.full(values, np.inf), np.full(values, -np.inf)
-
-    def moved(self, values: Floats, other: float) -> Floats:
-        """Call again and again with the values and with what moves beside them."""
-        self._looks += 1
-        self._looks[values != self._last] = 0
-        self._last[:] = values
-        moving = self._looks < LAG_LOOKS
-        self._low[moving], self._high[moving] = other, other
-        self._low += FROZEN_FORGET_FRAC * (other - self._low)
-        self._high += FROZEN_FORGET_FRAC * (other - self._high)
-        np.minimum(self._low, other, out=self._low)
-        np.maximum(self._high, other, out=self._high)
-        moved: Floats = self._high - self._low
-        return moved
+def _frozen(values_n: int) -> Frozen:
+    return Frozen(values_n, FROZEN_FORGET_FRAC, LAG_LOOKS)
 
 
 class CurrentsAgree:

@@ -80,6 +80,9 @@ class Protected(NamedTuple):
         )
 
 
+NOTHING_FORBIDDEN = Protected((), (), False, False, False, False, False)
+
+
 class FaultMonitor:
     """Debounce, clearing and latch of one fault at one place."""
 
@@ -248,6 +251,9 @@ class Protection:
         faults = tuple(monitor.active for place in places for monitor in place.values() if monitor.active is not None)
         tripped, self._tripped = tuple(self._tripped), []
         forming = forms_grid(image.inverter)
+        outputs = self._outputs.step(image, [(fault.kind.id, fault.target) for fault in faults])
+        if not faults:
+            return NOTHING_FORBIDDEN._replace(tripped=tripped, outputs=outputs, forming=forming)
         acts = [(fault.target, fault.kind.action_forming if forming else fault.kind.action) for fault in faults]
         connected = {action for target, action in acts if target not in apart}
         shared = {action for target, action in acts if target not in self._racks}
@@ -265,7 +271,7 @@ class Protection:
             open_racks=open_racks,
             derated_racks=self._at_racks(acts, NARROWING),
             maintained=frozenset(fault.target for fault in faults if fault.kind.id == MAINTENANCE),
-            outputs=self._outputs.step(image, [(fault.kind.id, fault.target) for fault in faults]),
+            outputs=outputs,
             forming=forming,
         )
 

@@ -43,10 +43,13 @@ class HeatWatch:
             yield found
 
     def _alone(self) -> Condition | None:
+        last_degc = self._degc[-1]
+        if last_degc.item(last_degc.argmax()) <= HEATING_DEGC_MIN:
+            return None
         rise_k = self._rise_k(HEATING_WINDOW_S)
         if rise_k is None:
             return None
-        rise_k_per_s = np.where(self._degc[-1] > HEATING_DEGC_MIN, rise_k / (0.5 * HEATING_WINDOW_S), 0.0)
+        rise_k_per_s = np.where(last_degc > HEATING_DEGC_MIN, rise_k / (0.5 * HEATING_WINDOW_S), 0.0)
         worst = int(rise_k_per_s.argmax())
         if rise_k_per_s[worst] <= HEATING_K_PER_S:
             return None
@@ -54,13 +57,13 @@ class HeatWatch:
 
     def _with_sign(self, inputs: SafetyInputs, above_v: Floats) -> Condition | None:
         detected = (self._smoke and inputs.smoke_detected) or (self._gas and inputs.gas_detected)
-        dropped = self._above_v[0] - above_v > DROP_V
-        if not detected and not dropped.any():
+        drop_v = self._above_v[0] - above_v
+        if not detected and drop_v.item(drop_v.argmax()) <= DROP_V:
             return None
         rise_k = self._rise_k(WITH_SIGN_WINDOW_S)
         if rise_k is None:
             return None
-        heating_k = rise_k if detected else np.where(dropped, rise_k, 0.0)
+        heating_k = rise_k if detected else np.where(drop_v > DROP_V, rise_k, 0.0)
         worst = int(heating_k.argmax())
         if heating_k[worst] <= WITH_SIGN_K:
             return None

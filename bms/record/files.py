@@ -9,8 +9,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from bms.record.reading_columns import reading_columns, reading_fields
+from bms.record.readings import Readings
 from bms.record.schema import COLUMNS, MDF, SCHEMA_VERSION, RecordError, record_path, versioned
 
+COLUMN_TYPES = [pa.type_for_alias(column.type) for column in COLUMNS]
+READ_ROWS = 512
+"""Rows that are read at a time: ten seconds."""
 GROUP_ROWS = 65_536
 """Rows of a Parquet row group: fixed, so that the bytes do not depend on how rows came in batches."""
 
@@ -21,26 +26,26 @@ def arrow_schema(metadata: Mapping[str, str]) -> Any:
         pa.field(column.name, column.type, metadata={"unit": column.unit, "meaning": column.meaning})
         for column in COLUMNS
     ]
-    return pa.schema(fields, metadata=versioned(metadata))
+    return pa.schema([*fields, *reading_fields()], metadata=versioned(metadata))
 
 
-def record_batch(rows: Sequence[Sequence[Any]], schema: Any) -> Any:
-    """pyarrow.RecordBatch of rows that have one value a column."""
-    columns = zip(*rows, strict=True)
-    return pa.record_batch(
-        [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)], schema
-    )
+def record_batch(rows: Sequence[tuple[Sequence[Any], Readings | None]], schema: Any) -> Any:
+    """pyarrow.RecordBatch of rows, each with what it rests on."""
+    values, readings = zip(*rows, strict=True)
+    flat = [pa.array(column, COLUMN_TYPES[place]) for place, column in enumerate(zip(*values, strict=True))]
+    return pa.record_batch([*flat, *reading_columns(readings)], schema)
 
 
 def write_record(batches: Callable[[], Iterable[Any]], path: Path, schema: Any) -> None:
     """Writes `path` in one go, in the format of its ending: it appears whole or not at all. `batches` gives the rows
-    whenever it is asked. Same rows and metadata, same bytes. OSError."""
+    whenever it is asked. MDF holds no readings. Same rows and metadata, same bytes. OSError."""
     unfinished = path.with_name(path.name + ".tmp")
     try:
         if path.suffix == MDF:
             from bms.record.mdf import write_mdf  # half a second, which other records need not wait for
 
-            write_mdf(lambda: _groups(batches(), schema), unfinished, schema)
+            flat = pa.schema(list(schema)[: len(COLUMNS)], metadata=schema.metadata)
+            write_mdf(lambda: (group.select(flat.names) for group in _groups(batches(), schema)), unfinished, flat)
         else:
             _write_parquet(_groups(batches(), schema), unfinished, schema)
         unfinished.replace(path)
@@ -69,6 +74,28 @@ def read_record(path: str | Path) -> Any:
     return table
 
 
+def read_batches(path: str | Path) -> tuple[Any, Iterator[Any]]:
+    """Schema and rows of a record file as pyarrow.RecordBatches, which takes little memory however long it is. Of MDF,
+    and of a FILE.part, all at once. RecordError as `read_record`."""
+    path = record_path(path)
+    if path.suffix == MDF or not path.exists():
+        table = read_record(path)
+        return table.schema, iter(table.to_batches(max_chunksize=READ_ROWS))
+    try:
+        file = pq.ParquetFile(path)
+    except (OSError, ValueError) as error:
+        raise RecordError(f"{path}: no record file ({str(error).splitlines()[0]})") from error
+    if not _is_record(file.schema_arrow):
+        file.close()
+        raise RecordError(f"{path}: no record file of schema version {SCHEMA_VERSION}")
+    return file.schema_arrow, _closing(file)
+
+
+def _closing(file: Any) -> Iterator[Any]:
+    with file:
+        yield from file.iter_batches(batch_size=READ_ROWS)
+
+
 def _is_record(schema: Any) -> bool:
     version = (schema.metadata or {}).get(b"schema_version")
     return version == str(SCHEMA_VERSION).encode() and {column.name for column in COLUMNS} <= set(schema.names)
@@ -78,7 +105,7 @@ def _finished(path: Path) -> Any:
     if path.suffix == MDF:
         from bms.record.mdf import read_mdf
 
-        return read_mdf(path, arrow_schema({}))
+        return read_mdf(path, list(arrow_schema({}))[: len(COLUMNS)])
     with pq.ParquetFile(path) as file:
         return file.read()
 

@@ -7,6 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from bms.record.files import arrow_schema, record_batch, write_record
+from bms.record.readings import Readings
 from bms.record.schema import RecordError, TickRow, record_path
 
 BATCH_ROWS = 1024
@@ -21,7 +22,7 @@ class MemoryRecorder:
     def __init__(self, metadata: Mapping[str, str] | None = None, *, rows_max: int = ROWS_MAX) -> None:
         self._schema = arrow_schema(metadata or {})
         self._rows_max = rows_max
-        self._recent: list[TickRow] = []
+        self._recent: list[tuple[TickRow, Readings | None]] = []
         self._batches: list[Any] = []
         self._dropped = 0
 
@@ -36,11 +37,11 @@ class MemoryRecorder:
     def fault(self) -> str | None:
         return f"the record is full at {self._rows_max} rows" if self._dropped else None
 
-    def add(self, row: TickRow) -> None:
+    def add(self, row: TickRow, readings: Readings | None = None) -> None:
         if len(self) >= self._rows_max:
             self._dropped += 1
             return
-        self._recent.append(row)
+        self._recent.append((row, readings))
         if len(self._recent) == BATCH_ROWS:
             self._batches.append(record_batch(self._recent, self._schema))
             self._recent.clear()

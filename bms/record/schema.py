@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from bms.record.readings import Readings
+
 SCHEMA_VERSION = 1
 """Counts up whenever a column changes its name, type or meaning; new columns at the end do not count."""
 PARQUET, MDF = ".parquet", ".mf4"
@@ -61,6 +63,14 @@ COLUMNS = (
     Column("transactions_lost", "int64", "1", "Modbus transactions unanswered or failed since start"),
     Column("asked_by", "string", "", "applications whose power it is, joined by +; null = none asked"),
     Column("unmet", "string", "", "who misses how much of its bounds and who holds it, joined by ;; null = nobody"),
+    Column("converter_run", "int64", "1", "1 = the converter was told to run, 0 = to stop"),
+    Column("contactors", "string", "", "told to each rack: main, precharge, both, open, or - = nothing; with commas"),
+    Column("wanted", "int64", "1", "1 = the site is to work, 0 = it was told to stop in order"),
+    Column("smoothing_way", "string", "", "who smooths: ticks, fast-lane, converter, refused; null = nobody"),
+    Column("lane_age_ms", "float64", "ms", "a tenth of the fast lane's set-points came later after their reading"),
+    Column("lane_jitter_ms", "float64", "ms", "a tenth of the fast lane's readings was further off its period"),
+    Column("load_range_w_5s", "float64", "W", "largest range of the load within 5 s over the last 20 s"),
+    Column("grid_range_w_5s", "float64", "W", "the same of the grid; NaN while others than smoothing use the battery"),
 )
 
 
@@ -99,13 +109,21 @@ class TickRow(NamedTuple):
     transactions_lost: int
     asked_by: str | None
     unmet: str | None
+    converter_run: int
+    contactors: str
+    wanted: int
+    smoothing_way: str | None = None
+    lane_age_ms: float = float("nan")
+    lane_jitter_ms: float = float("nan")
+    load_range_w_5s: float = float("nan")
+    grid_range_w_5s: float = float("nan")
 
 
 class Recorder(Protocol):
     """Where ticks go. `add` never blocks and never raises for a full or broken sink: the row is dropped and counted,
-    and `fault` says in one line what is wrong (None = nothing)."""
+    and `fault` says in one line what is wrong (None = nothing). `readings` are what the row rests on."""
 
-    def add(self, row: TickRow) -> None: ...
+    def add(self, row: TickRow, readings: Readings | None = None) -> None: ...
 
     @property
     def dropped(self) -> int: ...

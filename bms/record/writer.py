@@ -1,10 +1,11 @@
 """The process that writes a record file: python -m bms.record.writer FILE. It outlives a killed controller.
 
-Standard input: one line of metadata (a JSON object), then one line a row (a JSON array in the order of the columns).
-Rows are appended to FILE.part twice a second; at the end of input FILE is written from it (Parquet or MDF by its
-ending) and FILE.part removed. A record that has the name already is kept as run.1.parquet. Standard output says "ready"
-once the files can be written; errors are one line on standard error, status 2 before that, 1 after. Ends at the end of
-input only: SIGINT and SIGTERM, which reach a whole process group, are ignored.
+Standard input: one line of metadata (a JSON object), then one line a row (a JSON array in the order of the columns),
+after the readings that it rests on if there are any (JSON objects, see reading_lines). Rows are appended to FILE.part
+twice a second; at the end of input FILE is written from it (Parquet or MDF by its ending) and FILE.part removed. A
+record that has the name already is kept as run.1.parquet. Standard output says "ready" once the files can be written;
+errors are one line on standard error, status 2 before that, 1 after. Ends at the end of input only: SIGINT and SIGTERM,
+which reach a whole process group, are ignored.
 """
 
 import contextlib
@@ -21,6 +22,7 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 
 from bms.record.files import arrow_schema, keep_earlier, part_of, read_part, record_batch, write_record
+from bms.record.readings import ReadingLines, Readings
 from bms.record.schema import RecordError, record_path
 
 GATHER_MS = 500
@@ -85,15 +87,28 @@ def _fill(part: BinaryIO, source: int) -> bool:
     first = next(batches, [])
     if not first:
         return False
-    schema = arrow_schema(json.loads(first[0]))
+    schema, pieces = arrow_schema(json.loads(first[0])), ReadingLines()
     with pa.ipc.new_stream(part, schema) as stream:
         for count, lines in enumerate(_chained(first[1:], batches)):
-            stream.write_batch(record_batch([json.loads(line) for line in lines], schema))
+            rows = list(_rows(lines, pieces))
+            if not rows:
+                continue
+            stream.write_batch(record_batch(rows, schema))
             part.flush()
             if count % SYNC_BATCHES == 0:
                 os.fsync(part.fileno())
     part.flush()
     return True
+
+
+def _rows(lines: list[bytes], pieces: ReadingLines) -> Iterator[tuple[list[Any], Readings | None]]:
+    """Each row with the readings that came before it, also in earlier `lines`."""
+    for line in lines:
+        piece = json.loads(line)
+        if isinstance(piece, dict):
+            pieces.take(piece)
+        else:
+            yield piece, pieces.end()
 
 
 def _finish(path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from drivers.links.modbus import ModbusLink
 from drivers.readings import InverterRating, InverterReading
@@ -21,12 +21,29 @@ class Write:
 
 
 @dataclass(frozen=True, slots=True)
+class ReactiveSetPoint:
+    """As it goes to the device: `reactive_var` (injected positive) is what the registers say, NaN = it does what it
+    does of its own."""
+
+    reactive_var: float
+    writes: tuple[Write, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class SetPoint:
     """A set-point as it goes to the device: `power_w` (discharge positive) is exactly what the registers say. It is in
     force with the last of `writes`."""
 
     power_w: float
     writes: tuple[Write, ...]
+
+
+class SaidSetPoints(NamedTuple):
+    """Set-points that a device itself says it is at: NaN while it follows none in watts or vars, None when it cannot
+    say."""
+
+    power_w: float | None
+    reactive_var: float | None
 
 
 class InverterDevice(Protocol):
@@ -54,6 +71,14 @@ class InverterDevice(Protocol):
         """The set-point nearest to `power_w` (discharge positive) that is not larger and that it can take."""
 
     @property
+    def takes_reactive(self) -> bool:
+        """It can be told a reactive power."""
+
+    def reactive(self, reactive_var: float | None) -> ReactiveSetPoint:
+        """The set-point nearest to `reactive_var` that is not larger and that it can take; None = without one. It ends
+        by itself when nothing is written any more, with the active power."""
+
+    @property
     def opened_forming(self) -> bool:
         """It was in grid-forming mode when it was opened."""
 
@@ -70,6 +95,5 @@ class InverterDevice(Protocol):
     async def poll(self, link: ModbusLink, at_ns: int) -> InverterReading:
         """One reading in which nothing is older than `at_ns`, the present time."""
 
-    async def read_back(self, link: ModbusLink) -> float | None:
-        """Set-point that the device itself says it is at, W; NaN while it follows none in watts, None when it cannot
-        say."""
+    async def read_back(self, link: ModbusLink) -> SaidSetPoints:
+        """What the device itself says it is set to."""

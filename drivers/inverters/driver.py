@@ -74,6 +74,11 @@ class ModbusInverter:
         return None if self._device is None else self._device.silence
 
     @property
+    def takes_reactive(self) -> bool | None:
+        """Whether it can be told a reactive power; None = it was not read yet."""
+        return None if self._device is None else self._device.takes_reactive
+
+    @property
     def applied_power_w(self) -> float:
         """Set-point in effect as the device confirmed it, W, discharge positive.
 
@@ -81,12 +86,23 @@ class ModbusInverter:
         differ, only what it says counts until they agree again. NaN before the first, and while it says that it
         follows no set-point. Without a connection the last one stands.
         """
-        return self._writer.applied_power_w
+        return self._writer.power_w.value
+
+    @property
+    def applied_reactive_var(self) -> float:
+        """Reactive set-point in effect as the device confirmed it, likewise, injected positive; NaN while it does what
+        it does of its own."""
+        return self._writer.reactive_var.value
 
     @property
     def sent(self) -> SentPower | None:
         """The newest set-point that the device acknowledged, None before the first."""
         return self._writer.sent
+
+    @property
+    def set_point_free(self) -> bool:
+        """Somebody else may write set-points, over a connection of their own, while commands are without one."""
+        return self._link.health.connected and self._writer.set_point_free
 
     @property
     def fault(self) -> str | None:
@@ -96,10 +112,12 @@ class ModbusInverter:
     def command(self, command: InverterCommand) -> None:
         """Takes effect at once and replaces the one before; sent again even if it is the same.
 
-        Refreshed until it expires, then nothing is written. ValueError when the power is not finite.
+        Refreshed until it expires, then nothing is written. A device that takes no reactive power is told none.
+        ValueError when a power is not finite.
         """
-        if not isfinite(command.power_w):
-            raise ValueError(f"set-point must be finite, got {command.power_w}")
+        for power in (command.power_w, command.reactive_var):
+            if power is not None and not isfinite(power):
+                raise ValueError(f"set-point must be finite, got {power}")
         self._writer.command(command)
 
     async def run(self) -> None:
@@ -174,6 +192,6 @@ class ModbusInverter:
 
     async def _read_back(self) -> None:
         writes = self._writer.writes
-        power_w = await self._current_device().read_back(self._link)
-        if power_w is not None and writes == self._writer.writes:
-            self._writer.confirm(power_w)
+        said = await self._current_device().read_back(self._link)
+        if writes == self._writer.writes:
+            self._writer.confirm(said)

@@ -2,11 +2,11 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from math import isnan, nan
 
 from drivers.clock import now_ns
 from drivers.commands import InverterCommand
-from drivers.inverters.device import InverterDevice, SetPoint, Write
+from drivers.inverters.applied import Applied
+from drivers.inverters.device import InverterDevice, SaidSetPoints, Write
 from drivers.links.modbus import LinkDown, LinkError, ModbusLink
 from drivers.readings import NEVER_NS, InverterState, SentPower
 
@@ -30,31 +30,38 @@ STOPPED_STATES = frozenset(
 
 class Writer:
     """One command at a time, the newest. `see` takes what polls say: a grid-forming converter that shall run gets no
-    set-point and no reversion. `seen_state` is the state of the last poll, `writes` counts acknowledged
-    set-points, `sent` is the newest of them, `applied_power_w` the last one, or what `confirm` said when that was
-    another (NaN before). `stop_taken` is set when the device has acknowledged a STOP that is no repetition."""
+    set-point and no reversion. `seen_state` is the state of the last poll, `writes` counts acknowledged set-points,
+    `sent` is the newest of active power, `power_w` and `reactive_var` are those in effect. `stop_taken` is set when the
+    device has acknowledged a STOP that is no repetition."""
 
     def __init__(self, link: ModbusLink) -> None:
         self.seen_state = InverterState.UNKNOWN
         self._forming = False
-        self.applied_power_w = nan
+        self.power_w, self.reactive_var = Applied(), Applied()
         self.writes = 0
         self.sent: SentPower | None = None
         self.stop_taken = asyncio.Event()
-        self._acknowledged_w = nan
-        self._believed = True
+        self._reactive_told = False
         self._link = link
         self._command: InverterCommand | None = None
         self._wake = asyncio.Event()
         self._heartbeat = 0
         self._prepared = False
         self._operated: bool | None = None
+        self._writes_set_point = False
         self._set_point_due_ns = self._operate_due_ns = self._heartbeat_due_ns = NEVER_NS
 
     def command(self, command: InverterCommand) -> None:
         self._command = command
         self._set_point_due_ns = NEVER_NS
         self._wake.set()
+
+    @property
+    def set_point_free(self) -> bool:
+        """The device runs, has taken what protects it (its timer), and no set-point is on its way to it: somebody else
+        may write the next one, once the command says so."""
+        following = self.seen_state in FOLLOWING_STATES and not self._forming
+        return following and self._prepared and not self._writes_set_point
 
     def see(self, state: InverterState, *, forming: bool) -> None:
         self.seen_state = state
@@ -63,17 +70,20 @@ class Writer:
             self._set_point_due_ns = NEVER_NS
             self._wake.set()
 
-    def confirm(self, power_w: float) -> None:
-        """Takes a set-point as read back. Unless it is the one acknowledged last, acknowledgements mean nothing until
-        it is again: the device, or somebody else, has another opinion."""
-        self._believed = isnan(self._acknowledged_w) or power_w == self._acknowledged_w
-        self.applied_power_w = power_w
+    def confirm(self, said: SaidSetPoints) -> None:
+        """Takes set-points as read back."""
+        if said.power_w is not None:
+            self.power_w.confirm(said.power_w)
+        if said.reactive_var is not None:
+            self.reactive_var.confirm(said.reactive_var)
 
     async def write_for_ever(self, device: Callable[[], InverterDevice]) -> None:
         """For one connection: everything is due at once. Raises LinkDown; other link errors are tried again when the
         same write is due next."""
         self.seen_state = InverterState.UNKNOWN
-        self._prepared, self._operated, self._believed, self._acknowledged_w = False, None, True, nan
+        self._prepared, self._operated = False, None
+        self.power_w.begin()
+        self.reactive_var.begin()
         self._set_point_due_ns = self._operate_due_ns = self._heartbeat_due_ns = NEVER_NS
         while True:
             self._wake.clear()
@@ -86,13 +96,16 @@ class Writer:
         """Set-point first, so that power is zero before the converter stops. A command that came meanwhile and wants
         the converter stopped instead of running, or the other way round, ends this round: its set-point is first."""
         at_ns = now_ns()
-        if at_ns >= self._set_point_due_ns:
+        refreshes = at_ns >= self._set_point_due_ns
+        if refreshes:
             self._set_point_due_ns = at_ns + SET_POINT_PERIOD_NS
             self._prepared = self._prepared or await self._write_all(device.prepare(), command)
             await self._write_set_point(command, device)
         if self._operation_due(command) and self._is_wanted(command.run):
             self._operate_due_ns = at_ns + OPERATE_PERIOD_NS
             await self._operate(command, device)
+        if refreshes and self._is_wanted(command.run):
+            await self._write_reactive(self._command or command, device)
         if at_ns >= self._heartbeat_due_ns and self._is_wanted(command.run):
             period_s = device.heartbeat_period_s
             self._heartbeat_due_ns = NEVER_DUE_NS if period_s is None else at_ns + round(period_s * 1e9)
@@ -113,37 +126,63 @@ class Writer:
             return
 
     async def _write_set_point(self, command: InverterCommand, device: InverterDevice) -> None:
+        """Nothing while somebody else writes it, by this command or one that came since."""
+        newest = self._command or command
+        if not (command.set_point and newest.set_point):
+            return
+        self._writes_set_point = True
+        try:
+            await self._tell_power(command, device)
+        finally:
+            self._writes_set_point = False
+
+    async def _tell_power(self, command: InverterCommand, device: InverterDevice) -> None:
         if self._forming and command.run:
             await self._release(command, device)
             return
         wanted = device.set_point(command.power_w if command.run and self._takes_power(device) else 0.0)
-        sent_ns = await self._write_one_by_one(wanted, command)
+        sent_ns = await self._write_one_by_one(wanted.writes, command)
         if sent_ns is not None:
             self.writes += 1
             self.sent = SentPower(sent_ns, wanted.power_w)
-            self._acknowledged_w = wanted.power_w
-            if self._believed:
-                self.applied_power_w = wanted.power_w
+            self.power_w.acknowledge(wanted.power_w)
+
+    async def _write_reactive(self, command: InverterCommand, device: InverterDevice) -> None:
+        """Without a wish nothing, once what was told before has been taken back."""
+        tells = command.run and not self._forming and self._takes_power(device)
+        reactive_var = command.reactive_var if tells else None
+        if not device.takes_reactive or (reactive_var is None and not self._reactive_told):
+            return
+        wanted = device.reactive(reactive_var)
+        self._reactive_told = True
+        if await self._write_one_by_one(wanted.writes, command) is None:
+            return
+        self.writes += 1
+        if reactive_var is None:
+            self._reactive_told = False
+            self.reactive_var.release()
+        else:
+            self.reactive_var.acknowledge(wanted.reactive_var)
 
     def _takes_power(self, device: InverterDevice) -> bool:
         """Not before what protects it was taken (its timer), nor where it would be lost."""
         ignored = device.set_point_when_running and self.seen_state not in FOLLOWING_STATES
         return self._prepared and not ignored
 
-    async def _write_one_by_one(self, wanted: SetPoint, command: InverterCommand) -> int | None:
+    async def _write_one_by_one(self, writes: Sequence[Write], command: InverterCommand) -> int | None:
         """When the last write was sent; None as soon as one was not taken."""
         sent_ns = None
-        for write in wanted.writes:
+        for write in writes:
             sent_ns = await self._write(write, command)
             if sent_ns is None:
                 break
         return sent_ns
 
     async def _release(self, command: InverterCommand, device: InverterDevice) -> None:
-        if await self._write_one_by_one(device.release(), command) is not None:
+        if await self._write_one_by_one(device.release().writes, command) is not None:
             self.writes += 1
             self.sent = None
-            self._acknowledged_w = self.applied_power_w = nan
+            self.power_w.release()
 
     def _operation_due(self, command: InverterCommand) -> bool:
         if command.run != self._operated:

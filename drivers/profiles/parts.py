@@ -1,11 +1,13 @@
 """Parts of a profile beside its registers: sequences, what the device does in silence, its nameplate."""
 
 from collections.abc import Iterator
+from math import nan
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from drivers.config.settings import Broken, Settings, about
+from drivers.readings import InverterRating
 
 NAME = {"pattern": r"^[a-z][a-z0-9-]{0,47}$", "shape": "a register's name"}
 
@@ -58,3 +60,18 @@ class FixedRating(Settings):
 
     charge_power_w_max: Annotated[float, about("W", "most charging power, a magnitude", gt=0, le=1e9)]
     discharge_power_w_max: Annotated[float, about("W", "most discharging power, a magnitude", gt=0, le=1e9)]
+    apparent_power_va_max: Annotated[
+        float | None, about("VA", "most apparent power", "it does not say", gt=0, le=1e9)
+    ] = None
+    reactive_injected_var_max: Annotated[
+        float | None, about("var", "most reactive power injected, a magnitude", "it does not say", ge=0, le=1e9)
+    ] = None
+    reactive_absorbed_var_max: Annotated[
+        float | None, about("var", "most reactive power absorbed, a magnitude", "it does not say", ge=0, le=1e9)
+    ] = None
+
+    @property
+    def rating(self) -> InverterRating:
+        """As drivers say it: NaN for what is not told."""
+        told = {name: getattr(self, name) for name in type(self).model_fields}
+        return InverterRating(**{name: nan if value is None else value for name, value in told.items()})

@@ -11,7 +11,7 @@ from drivers.config.settings import Broken, Loc, about
 from drivers.config.shipped import Shipped
 from drivers.profiles.parts import FixedRating, Listens, Reverts, Silence, Step
 from drivers.profiles.registers import Register, WordOrder
-from drivers.profiles.roles import DIRECTIONS, ROLES, Role
+from drivers.profiles.roles import DIRECTIONS, LOOP, RATING, REACTIVE_DIRECTIONS, ROLES, Role
 from drivers.readings import InverterRating
 
 KINDS = {"inverter": "an inverter", "meter": "a meter"}
@@ -58,8 +58,12 @@ class Profile(Shipped):
     @property
     def fixed_rating(self) -> InverterRating | None:
         """Nameplate as the profile says it."""
-        limits = self.limits
-        return None if limits is None else InverterRating(limits.charge_power_w_max, limits.discharge_power_w_max)
+        return None if self.limits is None else self.limits.rating
+
+    @property
+    def has_loop(self) -> bool:
+        """It can smooth the grid's power by itself."""
+        return self.find("loop-enable") is not None
 
     @property
     def reverts(self) -> bool:
@@ -88,6 +92,7 @@ class Profile(Shipped):
     def broken_relations(self) -> Iterator[Broken]:
         yield from self._broken_names()
         yield from self._broken_roles()
+        yield from self._broken_loop()
         yield from self._broken_overlaps()
         if self.kind == "inverter":
             yield from self._broken_sequences()
@@ -121,20 +126,28 @@ class Profile(Shipped):
                 fitting = ", ".join(role for role, kind in ROLES.items() if getattr(kind, self.kind))
                 wrong = f"not a role of {KINDS[self.kind]}"
                 yield Broken(("registers", i, "role"), register.role, wrong, f"one of {fitting}", (("kind",),))
-            if register.positive is not None and register.positive not in DIRECTIONS[self.kind]:
-                expected = " or ".join(DIRECTIONS[self.kind])
-                yield Broken(
-                    ("registers", i, "positive"),
-                    register.positive,
-                    f"no direction of {KINDS[self.kind]}",
-                    expected,
-                    (("kind",),),
-                )
+            reactive = ROLES[register.role].reactive
+            directions = REACTIVE_DIRECTIONS if reactive else DIRECTIONS[self.kind]
+            if register.positive is not None and register.positive not in directions:
+                of = "reactive power" if reactive else KINDS[self.kind]
+                expected, others = " or ".join(directions), (("kind",), ("registers", i, "role"))
+                yield Broken(("registers", i, "positive"), register.positive, f"no direction of {of}", expected, others)
         for role, kind in ROLES.items():
             if kind.required and getattr(kind, self.kind) and self.find(role) is None:
                 yield Broken(
                     ("registers",), "none", f"no register has role {role}", f"one with role {role}", (("kind",),)
                 )
+
+    def _broken_loop(self) -> Iterator[Broken]:
+        """Told and read back as a whole, and ended by the same silence as a set-point."""
+        for role in LOOP if any(self.find(role) is not None for role in LOOP) else ():
+            found = self.find(role)
+            if found is None:
+                wrong, expected = f"no register has role {role}", "all of a loop's roles, or none"
+                yield Broken(("registers",), "none", wrong, expected, self._each("role"))
+            elif not found.readable:
+                place: Loc = ("registers", self.registers.index(found), "function")
+                yield Broken(place, 0, f"role {role} is read back", "3", self._each("role"))
 
     def _broken_overlaps(self) -> Iterator[Broken]:
         """Two values of the same registers must be of one type: then they are parts of it, told apart by masks."""
@@ -186,8 +199,8 @@ class Profile(Shipped):
                 )
 
     def _broken_rating(self) -> Iterator[Broken]:
-        said = [self.find("charge-power-max") is not None, self.find("discharge-power-max") is not None]
-        if self.limits is None and not all(said):
+        needed = [self.find("charge-power-max") is not None, self.find("discharge-power-max") is not None]
+        if self.limits is None and not all(needed):
             expected = "both limits, or registers with roles charge-power-max and discharge-power-max"
             yield Broken(
                 ("limits",),
@@ -196,7 +209,7 @@ class Profile(Shipped):
                 expected,
                 (("kind",), *self._each("role")),
             )
-        if self.limits is not None and any(said):
+        if self.limits is not None and any(self.find(role) is not None for role in RATING):
             yield Broken(("limits",), "limits", "registers say it as well", "one of both", self._each("role"))
 
     def _broken_meter(self) -> Iterator[Broken]:

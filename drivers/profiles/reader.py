@@ -10,18 +10,21 @@ from drivers.profiles.codec import (
     Registers,
     alarms_of,
     flag_of,
+    raw_of,
     read_plan,
     state_of,
     taken,
     value_of,
 )
 from drivers.profiles.profile import Profile
-from drivers.profiles.roles import Role
+from drivers.profiles.roles import LOOP, RATING, SET_POINTS, Role
 from drivers.readings import InverterState
 
 POLLED: dict[str, tuple[Role, ...]] = {
     "inverter": (
         "ac-power",
+        "reactive-power",
+        "ac-voltage",
         "dc-power",
         "dc-voltage",
         "dc-current",
@@ -34,10 +37,6 @@ POLLED: dict[str, tuple[Role, ...]] = {
     "meter": ("ac-power", "frequency", "voltage"),
 }
 """What every poll reads, by the kind of device."""
-RATING: tuple[Role, ...] = ("charge-power-max", "discharge-power-max")
-"""What is read once a connection."""
-CONFIRMED: tuple[Role, ...] = ("set-point",)
-"""What is read back now and then."""
 
 
 def read_plans(profile: Profile) -> dict[str, tuple[Block, ...]]:
@@ -45,7 +44,9 @@ def read_plans(profile: Profile) -> dict[str, tuple[Block, ...]]:
     plans = {"each poll": RoleReader(profile, POLLED[profile.kind]).plan}
     if profile.kind == "inverter":
         plans["each connection"] = RoleReader(profile, RATING).plan
-        plans["read back"] = RoleReader(profile, CONFIRMED).plan
+        plans["read back"] = RoleReader(profile, SET_POINTS).plan
+        if profile.has_loop:
+            plans["own loop"] = RoleReader(profile, LOOP).plan
     return plans
 
 
@@ -78,15 +79,20 @@ class RoleValues:
         self._registers, self._link = registers, link
 
     def number(self, role: Role) -> float:
-        """SI value, positive in discharge (of a meter: in import); NaN = it does not say. BadAnswer out of bounds."""
+        """SI value, positive in discharge (of a meter: in import; reactive: injected); NaN = it does not say. BadAnswer
+        out of bounds."""
         register = self._fields.get(role)
         if register is None:
             return math.nan
-        sign = -1.0 if register.positive in ("charge", "export") else 1.0
         try:
-            return sign * value_of(register, self._registers, self._order)
+            return register.sign * value_of(register, self._registers, self._order)
         except OutOfBounds as error:
             self._link.reject(str(error))
+
+    def raw(self, role: Role) -> float | None:
+        """As it stands in the register; None where there is none, or absent."""
+        register = self._fields.get(role)
+        return None if register is None else raw_of(register, self._registers, self._order)
 
     def state(self) -> InverterState:
         return state_of(self._fields["state"], self._registers, self._order)

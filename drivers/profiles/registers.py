@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from drivers.config.settings import Broken, Settings, about
 from drivers.profiles.maps import AlarmMap, RawValues, StateMap, raw_values
-from drivers.profiles.roles import FLAGS, IN_SI, ROLES, Positive, Role, Unit
+from drivers.profiles.roles import FLAGS, IN_SI, NEGATIVE, ROLES, SET_POINTS, Positive, Role, Unit
 
 ADDRESSES = 0x10000
 SIZES = {"u16": 1, "s16": 1, "u32": 2, "s32": 2, "f32": 2}
@@ -72,6 +72,11 @@ class Register(Settings):
         return raw / parts if parts > 1 and isclose(parts * self.factor, 1.0, rel_tol=1e-12) else raw * self.factor
 
     @property
+    def sign(self) -> float:
+        """Of its values against ours: discharge, import and injected are positive."""
+        return -1.0 if self.positive in NEGATIVE else 1.0
+
+    @property
     def absent_raw(self) -> int | None:
         """`absent` as a value of the type: manuals say 0x8000 for -32768."""
         lowest, highest = RANGES.get(self.type, (0, 0))
@@ -116,14 +121,15 @@ class Register(Settings):
     def _broken_write(self) -> Iterator[Broken]:
         if self.write is not None and self.mask is not None:
             yield Broken(("mask",), self.mask, "a write would change the other bits", "nothing", (("write",),))
-        if self.role != "set-point":
+        if self.role not in SET_POINTS:
             return
+        wrong = f"0 {ROLES[self.role].units[0]} could not be told"
         if self.absent == 0:
-            yield Broken(("absent",), 0, "0 W could not be told", "another value, or nothing", (("role",),))
+            yield Broken(("absent",), 0, wrong, "another value, or nothing", (("role",),))
         if self.at_least is not None and self.at_least > 0:
-            yield Broken(("at_least",), self.at_least, "0 W could not be told", "at most 0", (("role",),))
+            yield Broken(("at_least",), self.at_least, wrong, "at most 0", (("role",),))
         if self.at_most is not None and self.at_most < 0:
-            yield Broken(("at_most",), self.at_most, "0 W could not be told", "at least 0", (("role",),))
+            yield Broken(("at_most",), self.at_most, wrong, "at least 0", (("role",),))
 
     def _broken_meaning(self) -> Iterator[Broken]:
         kind, about_role = ROLES[self.role], (("role",),)

@@ -5,6 +5,8 @@ from typing import Literal
 
 Role = Literal[
     "ac-power",
+    "reactive-power",
+    "ac-voltage",
     "dc-power",
     "dc-voltage",
     "dc-current",
@@ -16,18 +18,39 @@ Role = Literal[
     "remote-control",
     "charge-power-max",
     "discharge-power-max",
+    "apparent-power-max",
+    "reactive-injected-max",
+    "reactive-absorbed-max",
     "set-point",
+    "reactive-set-point",
     "command",
     "heartbeat",
     "reversion-time",
+    "loop-enable",
+    "loop-filter-time",
+    "loop-ramp",
+    "loop-gain",
+    "loop-charge-power-max",
+    "loop-discharge-power-max",
 ]
-Unit = Literal["W", "kW", "MW", "V", "kV", "mV", "A", "mA", "Hz", "mHz", "s", "ms"]
-Positive = Literal["discharge", "charge", "import", "export"]
+Unit = Literal[
+    "W", "kW", "MW", "VA", "kVA", "MVA", "var", "kvar", "Mvar", "V", "kV", "mV", "A", "mA", "Hz", "mHz", "s", "ms",
+    "W/s", "kW/s", "frac", "%",
+]  # fmt: skip
+Positive = Literal["discharge", "charge", "import", "export", "injected", "absorbed"]
+NEGATIVE: frozenset[Positive | None] = frozenset({"charge", "export", "absorbed"})
+"""Directions that are negative inside."""
 
 IN_SI: dict[Unit, float] = {
     "W": 1.0,
     "kW": 1e3,
     "MW": 1e6,
+    "VA": 1.0,
+    "kVA": 1e3,
+    "MVA": 1e6,
+    "var": 1.0,
+    "kvar": 1e3,
+    "Mvar": 1e6,
     "V": 1.0,
     "kV": 1e3,
     "mV": 1e-3,
@@ -37,19 +60,27 @@ IN_SI: dict[Unit, float] = {
     "mHz": 1e-3,
     "s": 1.0,
     "ms": 1e-3,
+    "W/s": 1.0,
+    "kW/s": 1e3,
+    "frac": 1.0,
+    "%": 1e-2,
 }
 POWER: tuple[Unit, ...] = ("W", "kW", "MW")
+APPARENT: tuple[Unit, ...] = ("VA", "kVA", "MVA")
+REACTIVE: tuple[Unit, ...] = ("var", "kvar", "Mvar")
 VOLTAGE: tuple[Unit, ...] = ("V", "kV", "mV")
 CURRENT: tuple[Unit, ...] = ("A", "mA")
 FREQUENCY: tuple[Unit, ...] = ("Hz", "mHz")
 TIME: tuple[Unit, ...] = ("s", "ms")
+RAMP: tuple[Unit, ...] = ("W/s", "kW/s")
+SHARE: tuple[Unit, ...] = ("frac", "%")
 RAW: tuple[Unit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class RoleKind:
-    """Which units fit, whether it has a direction, is written to, belongs to which kinds of device, and must be
-    there."""
+    """Which units fit, whether it has a direction (of reactive power one of its own), is written to, belongs to which
+    kinds of device, and must be there."""
 
     units: tuple[Unit, ...]
     signed: bool = False
@@ -58,10 +89,13 @@ class RoleKind:
     meter: bool = False
     required: bool = False
     many: bool = False
+    reactive: bool = False
 
 
 ROLES: dict[Role, RoleKind] = {
     "ac-power": RoleKind(POWER, signed=True, meter=True, required=True),
+    "reactive-power": RoleKind(REACTIVE, signed=True, reactive=True),
+    "ac-voltage": RoleKind(VOLTAGE),
     "dc-power": RoleKind(POWER, signed=True),
     "dc-voltage": RoleKind(VOLTAGE),
     "dc-current": RoleKind(CURRENT, signed=True),
@@ -73,10 +107,40 @@ ROLES: dict[Role, RoleKind] = {
     "remote-control": RoleKind(RAW),
     "charge-power-max": RoleKind(POWER),
     "discharge-power-max": RoleKind(POWER),
+    "apparent-power-max": RoleKind(APPARENT),
+    "reactive-injected-max": RoleKind(REACTIVE),
+    "reactive-absorbed-max": RoleKind(REACTIVE),
     "set-point": RoleKind(POWER, signed=True, written=True, required=True),
+    "reactive-set-point": RoleKind(REACTIVE, signed=True, written=True, reactive=True),
     "command": RoleKind(RAW, written=True, many=True),
     "heartbeat": RoleKind(RAW, written=True),
     "reversion-time": RoleKind(TIME, written=True),
+    "loop-enable": RoleKind(RAW, written=True),
+    "loop-filter-time": RoleKind(TIME, written=True),
+    "loop-ramp": RoleKind(RAMP, written=True),
+    "loop-gain": RoleKind(SHARE, written=True),
+    "loop-charge-power-max": RoleKind(POWER, written=True),
+    "loop-discharge-power-max": RoleKind(POWER, written=True),
 }
+LOOP: tuple[Role, ...] = (
+    "loop-filter-time",
+    "loop-ramp",
+    "loop-gain",
+    "loop-charge-power-max",
+    "loop-discharge-power-max",
+    "loop-enable",
+)
+"""A smoothing loop inside the converter, in the order in which it is told: it is enabled last. All or none."""
 FLAGS: tuple[Role, ...] = ("grid-connected", "remote-control")
 DIRECTIONS: dict[str, tuple[Positive, ...]] = {"inverter": ("discharge", "charge"), "meter": ("import", "export")}
+REACTIVE_DIRECTIONS: tuple[Positive, ...] = ("injected", "absorbed")
+SET_POINTS: tuple[Role, ...] = ("set-point", "reactive-set-point")
+"""What is read back now and then."""
+RATING: tuple[Role, ...] = (
+    "charge-power-max",
+    "discharge-power-max",
+    "apparent-power-max",
+    "reactive-injected-max",
+    "reactive-absorbed-max",
+)
+"""What is read once a connection."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 
 from drivers.sunspec.discover import ModelAddress, RegisterReader
 from drivers.sunspec.layout import HEADER_REGISTERS, ModelLayout, Scales, SunSpecError, load_layout
@@ -35,13 +36,13 @@ class MappedModel:
         return self.address + offset, registers
 
 
-async def open_model(link: RegisterReader, where: ModelAddress, count_point: str | None = None) -> MappedModel:
-    """Reads a whole model. `count_point` names the point that tells how often its group repeats.
+async def open_model(link: RegisterReader, where: ModelAddress, count_points: Sequence[str] = ()) -> MappedModel:
+    """Reads a whole model. `count_points` name the points that tell how often its groups repeat.
 
     SunSpecError when the model is shorter than its definition or a scale factor is impossible.
     """
     registers = await read_model(link, where)
-    layout = _layout(where.model_id, registers, count_point)
+    layout = _layout(where.model_id, registers, count_points)
     if len(registers) < layout.size:
         raise SunSpecError(f"model {where.model_id} has length {where.length}, its definition {layout.length}")
     scales = layout.scales(registers)
@@ -54,11 +55,15 @@ async def read_model(link: RegisterReader, where: ModelAddress) -> list[int]:
     return await _read(link, where.address, where.length + HEADER_REGISTERS)
 
 
-def _layout(model_id: int, registers: Sequence[int], count_point: str | None) -> ModelLayout:
-    if count_point is None:
+def _layout(model_id: int, registers: Sequence[int], count_points: Sequence[str]) -> ModelLayout:
+    """SunSpecError for counts that the model has no room for: nothing larger is ever laid out."""
+    if not count_points:
         return load_layout(model_id)
-    count = load_layout(model_id).decode(registers, [count_point])[count_point]
-    return load_layout(model_id, **{count_point: count if isinstance(count, int) else 0})
+    said = load_layout(model_id).decode(registers, count_points)
+    counts = {name: count if isinstance(count, int) else 0 for name, count in said.items()}
+    if prod(max(count, 1) for count in counts.values()) > len(registers):
+        raise SunSpecError(f"model {model_id} has no room for {counts}")
+    return load_layout(model_id, **counts)
 
 
 async def _read(link: RegisterReader, address: int, count: int) -> list[int]:

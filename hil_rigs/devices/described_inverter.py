@@ -1,17 +1,17 @@
 """A simulated storage converter behind any profile: registers, sequences and silence exactly as the profile says."""
 
-import asyncio
 from collections.abc import Callable, Sequence
 
 from drivers.profiles import Profile
 from drivers.profiles.maps import MANUFACTURER_ALARM
 from drivers.profiles.parts import Listens, Reverts, Step
 from drivers.profiles.registers import Register
-from drivers.profiles.roles import Role
+from drivers.profiles.roles import LOOP, SET_POINTS, Role
 from drivers.readings import InverterState
 from hil_rigs.devices.described_registers import HOLDING, INPUT, DescribedRegisters
 from hil_rigs.devices.modbus_frames import DEVICE_FAILURE, ILLEGAL_VALUE, ModbusFault
-from hil_rigs.devices.sunspec_inverter_models import Converter, ReportingFaults, alarm_bits
+from hil_rigs.devices.reversion import Reversion
+from hil_rigs.devices.sunspec_inverter_models import GRID_VOLTAGE_V, Converter, ReportingFaults, alarm_bits
 
 SHOWN_AS = {
     InverterState.STARTING: (InverterState.STARTING, InverterState.STANDBY, InverterState.OFF),
@@ -39,18 +39,33 @@ class DescribedInverterDevice:
         self._converter = converter
         self._profile = profile
         self._registers = DescribedRegisters(profile)
-        self._power_w = 0.0
+        self._power_w = self._reactive_var = 0.0
         self._heard = False
-        self._silence: asyncio.TimerHandle | None = None
+        self._silence = Reversion(self._fall_silent)
         self._registers.put(
-            {"charge-power-max": converter.rated_power_w, "discharge-power-max": converter.rated_power_w}
+            {
+                "charge-power-max": converter.rated_power_w,
+                "discharge-power-max": converter.rated_power_w,
+                "apparent-power-max": converter.apparent_power_va,
+                "reactive-injected-max": converter.reactive_var_max,
+                "reactive-absorbed-max": converter.reactive_var_max,
+            }
         )
 
     @property
     def set_power_w(self) -> float:
         """Set-point in effect, discharge positive."""
-        listens = isinstance(self._profile.silence, Listens)
-        return 0.0 if listens and not self._heard else self._power_w
+        return 0.0 if self._deaf else self._power_w
+
+    @property
+    def set_reactive_var(self) -> float:
+        """Reactive set-point in effect, injected positive."""
+        return 0.0 if self._deaf else self._reactive_var
+
+    @property
+    def _deaf(self) -> bool:
+        """It waits for the first heartbeat."""
+        return isinstance(self._profile.silence, Listens) and not self._heard
 
     def read(self, address: int, count: int) -> list[int]:
         """Holding registers."""
@@ -66,8 +81,9 @@ class DescribedInverterDevice:
         written = self._registers.written(address, values)
         if self.local_control:
             raise ModbusFault(DEVICE_FAILURE)
+        most = {"set-point": self._converter.rated_power_w, "reactive-set-point": self._converter.reactive_var_max}
         for register, raw in written:
-            if register.role == "set-point" and abs(self._watts(register, raw)) > self._converter.rated_power_w:
+            if register.role in most and abs(register.si(raw)) > most[register.role]:
                 raise ModbusFault(ILLEGAL_VALUE)
         for register, raw in written:
             changed = self._registers.raw(register) != raw
@@ -76,43 +92,51 @@ class DescribedInverterDevice:
 
     def close(self) -> None:
         """Stops its clock of silence: the device is switched off."""
-        if self._silence is not None:
-            self._silence.cancel()
-            self._silence = None
+        self._silence.close()
 
     def _take(self, register: Register, raw: float, changed: bool) -> None:
         silence = self._profile.silence
-        if register.role == "set-point":
-            self._take_set_point(self._watts(register, raw))
+        if register.role in SET_POINTS:
+            self._take_set_point(register.role, register.sign * register.si(raw))
         if register.role == "command":
             self._operate(register)
+        if register.role in LOOP:
+            self._tell_loop()
         if register.role == "heartbeat" and changed and isinstance(silence, Listens):
             self._heard = True
-            self._wait(silence.time_s)
+            self._silence.restart(silence.time_s)
             self._apply()
 
-    def _take_set_point(self, power_w: float) -> None:
+    def _take_set_point(self, role: Role, value: float) -> None:
         if self._profile.set_point_when == "running" and self._converter.state != "running":
             return
-        self._power_w = power_w
-        if isinstance(self._profile.silence, Reverts):
-            self._wait(self._value("reversion-time"))
+        if role == "set-point":
+            self._power_w = value
+        else:
+            self._reactive_var = value
+        if isinstance(self._profile.silence, Reverts) and role == "set-point":
+            self._silence.restart(self._value("reversion-time"))
         self._apply()
-
-    def _wait(self, delay_s: float) -> None:
-        """Until 0 W; 0 = for ever."""
-        self.close()
-        if delay_s > 0:
-            loop = asyncio.get_running_loop()
-            self._silence = loop.call_at(loop.time() + delay_s, self._fall_silent)
 
     def _fall_silent(self) -> None:
-        self._silence, self._heard, self._power_w = None, False, 0.0
-        self._registers.put({"set-point": 0.0})
+        self._heard, self._power_w, self._reactive_var = False, 0.0, 0.0
+        self._registers.put({"set-point": 0.0, "reactive-set-point": 0.0, "loop-enable": 0.0})
+        self._tell_loop()
         self._apply()
+
+    def _tell_loop(self) -> None:
+        if not self._profile.has_loop:
+            return
+        loop = self._converter.loop
+        loop.enabled = self._value("loop-enable") != 0.0
+        loop.filter_time_s, loop.ramp_w_per_s = self._value("loop-filter-time"), self._value("loop-ramp")
+        loop.gain = self._value("loop-gain")
+        loop.charge_power_w_max = self._value("loop-charge-power-max")
+        loop.discharge_power_w_max = self._value("loop-discharge-power-max")
 
     def _apply(self) -> None:
         self._converter.set_power(self.set_power_w)
+        self._converter.set_reactive(self.set_reactive_var)
         self.on_control()
 
     def _operate(self, written: Register) -> None:
@@ -132,6 +156,8 @@ class DescribedInverterDevice:
         self._registers.put(
             {
                 "ac-power": converter.ac_power_w,
+                "reactive-power": converter.reactive_var,
+                "ac-voltage": converter.ac_voltage_pu * GRID_VOLTAGE_V,
                 "dc-power": converter.dc_power_w,
                 "dc-voltage": max(converter.dc_voltage_v + faults.dc_voltage_off_v, 0.0),
                 "dc-current": converter.dc_current_a,
@@ -175,6 +201,3 @@ class DescribedInverterDevice:
         register = self._register(role)
         raw = None if register is None else self._registers.raw(register)
         return 0.0 if register is None or raw is None else register.si(raw)
-
-    def _watts(self, register: Register, raw: float) -> float:
-        return (-1.0 if register.positive == "charge" else 1.0) * register.si(raw)

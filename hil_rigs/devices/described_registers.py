@@ -69,13 +69,13 @@ class DescribedRegisters:
         return raw_of(register, values, self.profile.word_order)
 
     def put(self, values: Mapping[Role, float]) -> None:
-        """Sets measurements by role, in SI units and positive in discharge (of a meter: in import). What the profile
-        has no register for is left out; what is beyond a register saturates there, as in a real device."""
+        """Sets measurements by role, in SI units and positive in discharge (of a meter: in import; reactive: injected).
+        What the profile has no register for is left out; what is beyond a register saturates there, as in a real
+        device."""
         for role, value in values.items():
             register = self.profile.find(role)
             if register is not None:
-                sign = -1.0 if register.positive in ("charge", "export") else 1.0
-                self.put_raw(register, nearest_raw(register, sign * value))
+                self.put_raw(register, nearest_raw(register, register.sign * value))
 
     def _mask(self, register: Register, k: int) -> int:
         if register.mask is None:

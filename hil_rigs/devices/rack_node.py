@@ -105,6 +105,7 @@ class RackNode:
         enclosure: Enclosure | None = None,
         insulation_kohm: Callable[[], float] | None = None,
         control: RackControl | None = None,
+        last_module_cells: int | None = None,
     ) -> None:
         """A healthy enclosure of its own unless one is given; `insulation_kohm` is then what there is to measure.
         `control` is the rack's own BMS if that moves the contactors."""
@@ -113,16 +114,16 @@ class RackNode:
         self.control = control
         self._rack = rack
         self._rng = rng
-        self._layout = layout = native_layout(modules, cells_per_module)
+        self._layout = layout = native_layout(modules, cells_per_module, last_module_cells)
         self._port = bus.attach(self._on_batch)
         self._encoder = FrameEncoder(layout.measured.frames)
         self._commands = FrameDecoder(layout.commands.frames)
         self._values: Floats = np.full(len(layout.measured.signal_index), np.nan)
         self._places = _places(layout)
+        self._voltage_v, self._rack_values = self._values[self._places.voltage], self._values[self._places.rack]
         self._least, self._most = _value_bounds(self._places, len(self._values))
         self._slots = [_slot_frames(layout, slot) for slot in range(SLOTS)]
         self._sensor_first_cell = _sensor_first_cell(layout)
-        self._bit_weights = (1 << np.arange(cells_per_module)).astype(np.float64)
         self._rack_at_ns = self._heats_since = NEVER_NS
         surroundings = enclosure or Enclosure()
         self.safety = RackSafety(layout, surroundings, insulation_kohm or (lambda: surroundings.insulation_kohm))
@@ -164,12 +165,12 @@ class RackNode:
         """Put what the sensors show into the frames' values, limited to what a frame can carry. Temperatures and bleed
         switches are not read a hundred times a second, which nobody needs."""
         places, rack, values = self._places, self._rack, self._values
-        values[places.voltage] = rack.measured_voltage_v()
+        self._voltage_v[:] = rack.measured_voltage_v()
         if slot % SLOW_SLOTS == 0:
             temperature_degc = self._heated(rack.measured_temperature_degc(), now)
             values[places.temperature] = np.maximum.reduceat(temperature_degc, self._sensor_first_cell)
-            values[places.bleed] = rack.bleed.reshape(self._layout.modules, -1) @ self._bit_weights
-        values[places.rack] = (
+            values[places.bleed] = self._layout.masks(rack.bleed)
+        self._rack_values[:] = (
             rack.measured_current_a(),
             rack.voltage_v + self.faults.rack_voltage_off_v,
             rack.link_voltage_v,
@@ -242,7 +243,8 @@ class RackNode:
         layout = self._layout
         silent = np.zeros(len(layout.measured.frame_index), np.bool_)
         for module in faults.silent_modules:
-            silent[module * layout.frames_per_module : (module + 1) * layout.frames_per_module] = True
+            first = module * layout.frames_per_module
+            silent[first : min(first + layout.frames_per_module, layout.voltage_frames)] = True
             silent[layout.voltage_frames + module] = True
         silent[layout.measured.frame_index["RackCurrent"]] = faults.silent_current
         silent[layout.measured.frame_index["RackState"]] = faults.silent_io
@@ -287,9 +289,7 @@ class RackNode:
 
     def _bleed(self, now: int) -> None:
         fresh = now - self._commands.at_ns[:-1] < BLEED_TIMEOUT_NS
-        masks = np.where(fresh, self._commands.values[:-3], 0.0).astype("<u2").view(np.uint8)
-        bits = np.unpackbits(masks, bitorder="little").reshape(self._layout.modules, -1)
-        self._rack.bleed[:] = bits[:, : self._layout.cells_per_module].ravel()
+        self._rack.bleed[:] = self._layout.flags(np.where(fresh, self._commands.values[:-3], 0.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -353,4 +353,5 @@ def _slot_frames(layout: NativeLayout, slot: int) -> Times:
 
 def _sensor_first_cell(layout: NativeLayout) -> Times:
     places = np.arange(0, layout.cells_per_module, CELLS_PER_SENSOR)
-    return (np.arange(layout.modules)[:, None] * layout.cells_per_module + places).ravel().astype(np.int64)
+    first = (np.arange(layout.modules)[:, None] * layout.cells_per_module + places).ravel().astype(np.int64)
+    return first[first < layout.cells]

@@ -6,13 +6,15 @@ leaves its sign open; here it is discharge as well.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import ceil, sqrt
+from math import ceil, hypot, sqrt
 from typing import Protocol
 
 from drivers.sunspec.layout import load_layout
 from hil_rigs.devices.sunspec_map import ServedModel, Values, scale_exponent
+from hil_rigs.plant.grid_support import GridSupport
+from hil_rigs.plant.smoothing_loop import SmoothingLoop
 
 GRID_VOLTAGE_V = 400.0
 """Nominal, line to line."""
@@ -29,6 +31,19 @@ SET_POINT_POINTS = (
     "WSetEnaRvrt",
     "WSetRvrtTms",
 )
+REACTIVE_POINTS = (
+    "VarSetEna",
+    "VarSetMod",
+    "VarSetPri",
+    "VarSet",
+    "VarSetRvrt",
+    "VarSetPct",
+    "VarSetPctRvrt",
+    "VarSetEnaRvrt",
+    "VarSetRvrtTms",
+)
+REACTIVE_RATINGS = ("VarMaxInjRtg", "VarMaxAbsRtg", "VarMaxInj", "VarMaxAbs")
+STORAGE_MODES = ("FIXED_W", "FIXED_VAR", "VOLT_VAR", "FREQ_WATT", "WATT_VAR", "VOLT_WATT")
 ALARMS = {
     "dc_over_voltage": "DC_OVER_VOLT",
     "ac_over_voltage": "AC_OVER_VOLT",
@@ -52,11 +67,17 @@ class BatterySummary:
 
 
 class AcSide(Protocol):
-    """What the map needs of anything that feeds the grid; power positive in generation, that is discharge. `state` is a
-    word of model 701's InvSt in lower case, `alarm` a word for why it tripped or None."""
+    """What the map needs of anything that feeds the grid; power positive in generation, that is discharge, reactive
+    power injected. `state` is a word of model 701's InvSt in lower case, `alarm` a word for why it tripped or None."""
 
     @property
     def rated_power_w(self) -> float: ...
+
+    @property
+    def apparent_power_va(self) -> float: ...
+
+    @property
+    def reactive_var_max(self) -> float: ...
 
     @property
     def state(self) -> str: ...
@@ -73,9 +94,13 @@ class AcSide(Protocol):
     @property
     def ac_voltage_pu(self) -> float: ...
 
+    @property
+    def reactive_var(self) -> float: ...
+
 
 class Converter(AcSide, Protocol):
-    """What the map needs of a storage converter; power and current positive in discharge."""
+    """What the map needs of a storage converter; power and current positive in discharge. `set_reactive(None)` leaves
+    it to its own behaviour."""
 
     @property
     def dc_power_w(self) -> float: ...
@@ -86,6 +111,12 @@ class Converter(AcSide, Protocol):
     @property
     def dc_voltage_v(self) -> float: ...
 
+    @property
+    def support(self) -> GridSupport: ...
+
+    @property
+    def loop(self) -> SmoothingLoop: ...
+
     def start(self) -> None: ...
 
     def stop(self) -> None: ...
@@ -93,6 +124,8 @@ class Converter(AcSide, Protocol):
     def reset(self) -> None: ...
 
     def set_power(self, power_w: float) -> None: ...
+
+    def set_reactive(self, reactive_var: float | None) -> None: ...
 
 
 def common_model(model_name: str, serial: str) -> ServedModel:
@@ -112,7 +145,7 @@ class ReportingFaults:
 def measurement_model(converter: AcSide, faults: ReportingFaults, forming: Callable[[], bool]) -> ServedModel:
     """Model 701: AC side and state. Connected means that the grid is there."""
     layout = load_layout(701)
-    largest_w = HEADROOM * converter.rated_power_w
+    largest_w = HEADROOM * max(converter.rated_power_w, converter.apparent_power_va)
     power_exponent = scale_exponent(largest_w, "int16")
     fixed: Values = {
         "ACType": layout.symbol("ACType", "THREE_PHASE"),
@@ -128,6 +161,7 @@ def measurement_model(converter: AcSide, faults: ReportingFaults, forming: Calla
         state = "OFF" if faults.says_off else converter.state.upper()
         running = state in ("RUNNING", "THROTTLED")
         connected = "CONNECTED" if converter.frequency_hz > 0 else "DISCONNECTED"
+        apparent_va = hypot(converter.ac_power_w, converter.reactive_var)
         return {
             "St": layout.symbol("St", "ON" if running else "OFF"),
             "InvSt": layout.symbol("InvSt", state),
@@ -135,10 +169,11 @@ def measurement_model(converter: AcSide, faults: ReportingFaults, forming: Calla
             "Alrm": alarm_bits(converter.alarm) | faults.alarm_bits,
             "DERMode": 1 << layout.symbol("DERMode", "GRID_FORMING" if forming() else "GRID_FOLLOWING"),
             "W": converter.ac_power_w,
-            "VA": abs(converter.ac_power_w),
-            "Var": 0.0,
-            "A": _phase_current_a(abs(converter.ac_power_w)),
+            "VA": apparent_va,
+            "Var": converter.reactive_var,
+            "A": _phase_current_a(apparent_va, converter.ac_voltage_pu),
             "LLV": converter.ac_voltage_pu * GRID_VOLTAGE_V,
+            "LNV": converter.ac_voltage_pu * GRID_VOLTAGE_V / sqrt(3.0),
             "Hz": converter.frequency_hz,
         }
 
@@ -151,23 +186,28 @@ def alarm_bits(alarm: str | None) -> int:
     return 0 if alarm is None else 1 << layout.symbol("Alrm", ALARMS.get(alarm, "MANUFACTURER_ALRM"))
 
 
-def capacity_model(rated_power_w: float, control: str = "FIXED_W") -> ServedModel:
+def capacity_model(converter: AcSide, modes: Sequence[str] = STORAGE_MODES) -> ServedModel:
     """Model 702: nameplate, and by what its power is controlled."""
     layout = load_layout(702)
-    exponent = scale_exponent(rated_power_w, "uint16")
+    rated_power_w, apparent_va = converter.rated_power_w, converter.apparent_power_va
     power = ("WMaxRtg", "WChaRteMaxRtg", "WDisChaRteMaxRtg", "WMax", "WChaRteMax", "WDisChaRteMax")
     values: Values = {
-        "W_SF": exponent,
+        "W_SF": scale_exponent(rated_power_w, "uint16"),
+        "VA_SF": scale_exponent(apparent_va, "uint16"),
+        "Var_SF": scale_exponent(converter.reactive_var_max, "uint16"),
         "V_SF": 0,
         **dict.fromkeys(power, rated_power_w),
+        **dict.fromkeys(("VAMaxRtg", "VAMax"), apparent_va),
+        **dict.fromkeys(REACTIVE_RATINGS, converter.reactive_var_max),
         "VNomRtg": GRID_VOLTAGE_V,
-        "CtrlModes": 1 << layout.symbol("CtrlModes", control),
+        "CtrlModes": sum(1 << layout.symbol("CtrlModes", mode) for mode in modes),
     }
     return ServedModel(layout, values)
 
 
-def controls_model(remaining_s: Callable[[], float]) -> ServedModel:
-    """Model 704: the power set-point with its reversion, and nothing else of that model. WSet in steps of 1 W."""
+def controls_model(remaining_s: Callable[[], float], reactive_remaining_s: Callable[[], float]) -> ServedModel:
+    """Model 704: the set-points of active and reactive power with their reversions, and nothing else of that model.
+    WSet and VarSet in steps of 1."""
     layout = load_layout(704)
     fixed: Values = {
         "WSet_SF": 0,
@@ -178,8 +218,21 @@ def controls_model(remaining_s: Callable[[], float]) -> ServedModel:
         **dict.fromkeys(("WSet", "WSetRvrt", "WSetPct", "WSetPctRvrt"), 0.0),
         "WSetRvrtTms": 0,
         "WSetRvrtRem": 0,
+        "VarSet_SF": 0,
+        "VarSetPct_SF": -1,
+        "VarSetEna": layout.symbol("VarSetEna", "DISABLED"),
+        "VarSetMod": layout.symbol("VarSetMod", "VARS"),
+        "VarSetPri": layout.symbol("VarSetPri", "ACTIVE"),
+        "VarSetEnaRvrt": layout.symbol("VarSetEnaRvrt", "DISABLED"),
+        **dict.fromkeys(("VarSet", "VarSetRvrt", "VarSetPct", "VarSetPctRvrt"), 0.0),
+        "VarSetRvrtTms": 0,
+        "VarSetRvrtRem": 0,
     }
-    return ServedModel(layout, fixed, SET_POINT_POINTS, lambda: {"WSetRvrtRem": ceil(remaining_s())})
+
+    def live() -> Values:
+        return {"WSetRvrtRem": ceil(remaining_s()), "VarSetRvrtRem": ceil(reactive_remaining_s())}
+
+    return ServedModel(layout, fixed, (*SET_POINT_POINTS, *REACTIVE_POINTS), live)
 
 
 def storage_model(battery: Callable[[], BatterySummary]) -> ServedModel:
@@ -268,8 +321,8 @@ def battery_model(battery: Callable[[], BatterySummary], rated_power_w: float) -
     return ServedModel(layout, fixed, live=live)
 
 
-def _phase_current_a(power_w: float) -> float:
-    return power_w / (sqrt(3.0) * GRID_VOLTAGE_V)
+def _phase_current_a(apparent_va: float, voltage_pu: float = 1.0) -> float:
+    return apparent_va / (sqrt(3.0) * voltage_pu * GRID_VOLTAGE_V) if voltage_pu > 0.0 else 0.0
 
 
 def _percent(fraction: float) -> float:

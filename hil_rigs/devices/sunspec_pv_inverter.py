@@ -51,7 +51,7 @@ class SunSpecPvInverterDevice:
         models = [
             common_model("simulated PV inverter", serial),
             measurement_model(pv, self.faults, lambda: False),
-            capacity_model(pv.rated_power_w, "MAX_W"),
+            capacity_model(pv, ("MAX_W",)),
             self._controls,
         ]
         self._map = SunSpecMap(models, self._check, self._written)

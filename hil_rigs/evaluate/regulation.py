@@ -67,7 +67,7 @@ def regulation_log(signal: Path | None, hours: float) -> Log:
     """The string's mean cell with an exact current and a good voltage sensor; `soc_frac` is the truth."""
     rng = np.random.default_rng(SEED)
     pack, capacity_ah = _pack(CELLS, START_FRAC, rng), load_cell(CELL).capacity_ah
-    levels = iter(_signal(signal, round(hours * 3600 / STEP_S), rng).tolist())
+    levels = iter(regulation_signal(signal, round(hours * 3600 / STEP_S), rng).tolist())
 
     def current_a(pack: CellPack) -> float | None:
         level = next(levels, None)
@@ -128,7 +128,7 @@ def _pack(cells: int, soc_frac: float, rng: np.random.Generator) -> CellPack:
     )
 
 
-def _signal(path: Path | None, rows: int, rng: np.random.Generator) -> Floats:
+def regulation_signal(path: Path | None, rows: int, rng: np.random.Generator) -> Floats:
     """-1..1, +1 = discharge: the file's repeated to the length, or noise with the same band and no mean."""
     if path is not None:
         level = np.array(pq.read_table(path, columns=["regd_pu"])["regd_pu"].to_numpy(), dtype=np.float64)

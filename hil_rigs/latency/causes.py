@@ -43,7 +43,7 @@ def _target(bench: Bench, kind: FaultName, rack: int, rng: np.random.Generator) 
     plant, strikes = bench.rig.plant, FAULT_KINDS[kind].strikes
     if strikes == "":
         return None
-    count = {"cell": plant.modules_per_rack * plant.cells_per_module, "module": plant.modules_per_rack}.get(strikes)
+    count = {"cell": plant.cells_per_rack, "module": plant.modules_per_rack}.get(strikes)
     name = bench.rig.rack_names[rack]
     return name if count is None else f"{name}/{rng.integers(1, count, endpoint=True)}"
 

@@ -108,6 +108,7 @@ def _smooth(power_pu: Floats, smoothing: GpuSmoothing) -> Floats:
     for _ in range(2):
         smoothed = []
         for target in wanted:
-            level += min(max(target - level, -step_pu), step_pu)
+            rise_pu = target - level
+            level += step_pu if rise_pu > step_pu else -step_pu if rise_pu < -step_pu else rise_pu
             smoothed.append(level)
     return np.array(smoothed)

@@ -11,6 +11,7 @@ from hil_rigs.plant.ai_load import AiJitter, AiTrainingLoad, GpuSmoothing
 from hil_rigs.plant.converter import ConverterPlant, parameters_for_link
 from hil_rigs.plant.day import DayLoad
 from hil_rigs.plant.day_loads import factory, home, industry, inference
+from hil_rigs.plant.fmu_load import FmuLoad
 from hil_rigs.plant.grid import Grid, GridNoise, GridProfile, GridSource, Network, NetworkParameters, constant_grid
 from hil_rigs.plant.load import ConstantLoad, Load, load_profile
 from hil_rigs.plant.load_file import read_columns
@@ -35,10 +36,13 @@ DAY_LOADS: dict[str, Callable[[float, np.random.Generator, float], DayLoad]] = {
 
 @dataclass(frozen=True, slots=True)
 class LoadConfig:
-    """`ai-training` uses `rated_power_w`, `smoothing`, `jitter`; `file` uses `path` and `run`; all others use
-    `rated_power_w`, and those of a day its second at the start, `start_s`. `scale` multiplies all."""
+    """`ai-training` uses `rated_power_w`, `smoothing`, `jitter`; `file` uses `path` and `run`; `fmu` uses `path`, and
+    `rated_power_w` as the most that it may say; all others use `rated_power_w`, and those of a day its second at the
+    start, `start_s`. `scale` multiplies all."""
 
-    kind: Literal["ai-training", "constant", "ai-inference", "industry", "factory", "home", "file"] = "ai-training"
+    kind: Literal["ai-training", "constant", "ai-inference", "industry", "factory", "home", "file", "fmu"] = (
+        "ai-training"
+    )
     rated_power_w: float = 1.5e6
     scale: float = 1.0
     smoothing: GpuSmoothing | None = None
@@ -99,6 +103,7 @@ class PlantConfig:
     grid: GridConfig = field(default_factory=GridConfig)
     pv: PvConfig | None = None
     seed: int = 1
+    lag_s: float = 0.03
 
     def __post_init__(self) -> None:
         if self.racks < 1 or self.cells_in_series < 1:
@@ -114,7 +119,7 @@ def build_plant(config: PlantConfig) -> Plant:
     racks = [_rack(config, parameters, np.random.default_rng(seed)) for seed in rack_seeds]
     cell_nominal_v = float(np.interp(NOMINAL_SOC_FRAC, np.linspace(0, 1, len(parameters.ocv_v)), parameters.ocv_v))
     grid = build_grid(config.grid, np.random.default_rng(grid_seed))
-    link = parameters_for_link(config.cells_in_series * cell_nominal_v, config.rated_power_w)
+    link = parameters_for_link(config.cells_in_series * cell_nominal_v, config.rated_power_w, config.lag_s)
     load = build_load(config.load, np.random.default_rng(load_seed))
     pv = None if config.pv is None else build_pv(config.pv, grid.nominal_hz, np.random.default_rng(pv_seed))
     return Plant(racks, ConverterPlant(link, grid.nominal_hz), load, config.ambient_degc, grid=grid, pv=pv)
@@ -152,18 +157,20 @@ def _grid_source(config: GridConfig) -> GridSource:
 
 
 def build_load(config: LoadConfig, rng: np.random.Generator) -> Load:
-    """ValueError if the kind is unknown or a `file` has no path; LoadFileError for what is wrong in the file."""
+    """ValueError if the kind is unknown or one of a file has no path; LoadFileError for what is wrong in the file."""
     if config.kind == "ai-training":
         return AiTrainingLoad(config.rated_power_w * config.scale, rng, config.smoothing, config.jitter)
     if config.kind == "constant":
         return ConstantLoad(config.rated_power_w * config.scale)
     if config.kind in DAY_LOADS:
         return DAY_LOADS[config.kind](config.rated_power_w * config.scale, rng, config.start_s)
-    if config.kind == "file":
+    if config.kind in ("file", "fmu"):
         if config.path is None:
-            raise ValueError("a load of kind file needs a path")
+            raise ValueError(f"a load of kind {config.kind} needs a path")
+        if config.kind == "fmu":
+            return FmuLoad(config.path, config.rated_power_w, config.scale)
         return load_profile(config.path, config.scale, config.run)
-    raise ValueError(f"unknown kind of load {config.kind!r}, expected ai-training, constant, file or a day's")
+    raise ValueError(f"unknown kind of load {config.kind!r}, expected ai-training, constant, file, fmu or a day's")
 
 
 def build_pv(config: PvConfig, nominal_hz: float, rng: np.random.Generator) -> PvPlant:

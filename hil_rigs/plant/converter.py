@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from math import exp
+from math import copysign, exp, sqrt
 
 from hil_rigs.plant.converter_alarm import ConverterAlarm as ConverterAlarm
+from hil_rigs.plant.grid_support import GridSupport
 from hil_rigs.plant.ride_through import AcTerminals, RideThrough, RideThroughSettings
+from hil_rigs.plant.smoothing_loop import SmoothingLoop
 
 AC_CURRENT_PU_MAX = 1.1
 """Of rated: most that the power stage carries, so full power down to 0.91 pu of grid voltage."""
@@ -36,6 +38,11 @@ class ConverterParameters:
     start_s: float = 1.0
     efficiency_frac: float = 0.985
     standby_loss_w: float = 1500.0
+    apparent_frac: float = AC_CURRENT_PU_MAX
+    """Apparent power over rated power, at nominal voltage."""
+    reactive_frac: float = 0.5
+    """Most reactive power, in either direction, over rated power; IEEE 1547-2018, 5.2, wants 44 % of the apparent power
+    in category B."""
     ride_through: RideThroughSettings = field(default_factory=RideThroughSettings)
 
     def __post_init__(self) -> None:
@@ -46,9 +53,11 @@ class ConverterParameters:
             )
         if min(self.rated_power_w, self.dc_current_a_max, self.lag_s) <= 0 or not 0 < self.efficiency_frac <= 1:
             raise ValueError("rated power, DC current limit and lag must be positive, efficiency within 0..1")
+        if not 0 <= self.reactive_frac <= self.apparent_frac or self.apparent_frac < 1:
+            raise ValueError("apparent power must be at least the rated power, and at least the reactive power")
 
 
-def parameters_for_link(nominal_v: float, rated_power_w: float) -> ConverterParameters:
+def parameters_for_link(nominal_v: float, rated_power_w: float, lag_s: float = 0.03) -> ConverterParameters:
     """A converter that fits a DC link of this nominal voltage: starts from 85 %, runs from 78 to 118 % (an LFP
     string's 2.5 to 3.75 V a cell), full power down to 85 %."""
     return ConverterParameters(
@@ -57,6 +66,7 @@ def parameters_for_link(nominal_v: float, rated_power_w: float) -> ConverterPara
         dc_voltage_v_min=0.78 * nominal_v,
         dc_voltage_v_max=1.18 * nominal_v,
         dc_current_a_max=1.03 * rated_power_w / (0.85 * nominal_v),
+        lag_s=lag_s,
     )
 
 
@@ -82,6 +92,7 @@ class Island:
 class ConverterPlant:
     """Follows a power set-point (W at the AC terminals, discharge positive) while RUNNING.
 
+    Active power goes before reactive power (injected positive), which keeps within what the apparent power leaves.
     `meet_grid` says what grid there is; `step` moves power and state on, then the DC bus is solved for `dc_power_w`,
     then `settle` takes the outcome. It trips for its ride-through settings, and without grid voltage delivers nothing.
     `runaway_w` is a fault hook: that power instead of the set-point, until stopped; only DC limits bind it. With an
@@ -94,6 +105,8 @@ class ConverterPlant:
         self.state = ConverterState.OFF
         self.alarm: ConverterAlarm | None = None
         self.target_power_w = 0.0
+        self.target_reactive_var: float | None = None
+        self.reactive_var = 0.0
         self.runaway_w: float | None = None
         self.ac_power_w = 0.0
         self.dc_power_w = 0.0
@@ -102,13 +115,24 @@ class ConverterPlant:
         self.feed_a = 0.0
         self.precharge: LinkPrecharge | None = None
         self.island: Island | None = None
+        self.loop = SmoothingLoop()
+        self._grid_w = 0.0
         self._starting_s = 0.0
+        self.support = GridSupport()
         self._ac = AcTerminals(frequency_hz=frequency_hz)
         self._rides = RideThrough(parameters.ride_through, frequency_hz)
 
     @property
     def rated_power_w(self) -> float:
         return self.parameters.rated_power_w
+
+    @property
+    def apparent_power_va(self) -> float:
+        return self.parameters.apparent_frac * self.parameters.rated_power_w
+
+    @property
+    def reactive_var_max(self) -> float:
+        return self.parameters.reactive_frac * self.parameters.rated_power_w
 
     @property
     def frequency_hz(self) -> float:
@@ -120,8 +144,9 @@ class ConverterPlant:
         """Per unit of nominal, at its AC terminals."""
         return self._ac.voltage_pu
 
-    def meet_grid(self, voltage_pu: float, frequency_hz: float, jump_deg: float = 0.0) -> None:
-        """The grid in the next step."""
+    def meet_grid(self, voltage_pu: float, frequency_hz: float, jump_deg: float = 0.0, power_w: float = 0.0) -> None:
+        """The grid in the next step, and what was drawn from it in the last (import positive)."""
+        self._grid_w = power_w
         self._ac = AcTerminals(voltage_pu, frequency_hz, jump_deg)
 
     def start(self) -> None:
@@ -155,6 +180,10 @@ class ConverterPlant:
         rated_w = self.parameters.rated_power_w
         self.target_power_w = min(max(power_w, -rated_w), rated_w)
 
+    def set_reactive(self, reactive_var: float | None) -> None:
+        """New reactive set-point, injected positive; None = its own behaviour: what `support` says, else 0 var."""
+        self.target_reactive_var = reactive_var
+
     def step(self, dt_s: float) -> None:
         self._feed()
         if self.state is ConverterState.RUNNING:
@@ -162,18 +191,29 @@ class ConverterPlant:
         if self.state is ConverterState.STARTING:
             self._advance_start(dt_s)
         if self.state is ConverterState.RUNNING:
-            target_w = self._wanted_w() if self.runaway_w is None else self.runaway_w
+            target_w = self._supporting_w(dt_s) if self.runaway_w is None else self.runaway_w
             follow = 1.0 - exp(-dt_s / self.parameters.lag_s)
             self._deliver(self._limit(self.ac_power_w + follow * (target_w - self.ac_power_w)))
+            own_var = self.support.reactive_var(self.ac_voltage_pu, self.ac_power_w, dt_s)
+            target_var = own_var if self.target_reactive_var is None else self.target_reactive_var
+            self.reactive_var = self._limit_reactive(self.reactive_var + follow * (target_var - self.reactive_var))
 
     def _bear_grid(self, dt_s: float) -> None:
         alarm = self._rides.step(self._ac, dt_s) if self.island is None else None
         if alarm is not None:
             self.trip(alarm)
 
-    def _wanted_w(self) -> float:
+    def _supporting_w(self, dt_s: float) -> float:
+        """The wish as the functions for the grid move it; an island's load decides alone."""
+        if self.island is not None:
+            return self._wanted_w(dt_s)
+        ac = self.ac_voltage_pu, self.frequency_hz, self.nominal_hz
+        return self.support.active_w(self._wanted_w(dt_s), self.rated_power_w, ac, dt_s)
+
+    def _wanted_w(self, dt_s: float) -> float:
         if self.island is None:
-            return self.target_power_w
+            wanted_w = self.loop.wanted_w(self.target_power_w, self._grid_w, self.ac_power_w, dt_s)
+            return min(max(wanted_w, -self.parameters.rated_power_w), self.parameters.rated_power_w)
         rated_w = self.parameters.rated_power_w
         cap_w, load_w = self.island.cap_w(), min(max(self.island.load_w(), -rated_w), rated_w)
         return load_w if cap_w is None else min(load_w, cap_w)
@@ -224,10 +264,22 @@ class ConverterPlant:
         charge_w = (dc_power_w + self.parameters.standby_loss_w) / self.parameters.efficiency_frac
         return min(max(ac_power_w, -charge_w), discharge_w)
 
+    def _limit_reactive(self, reactive_var: float) -> float:
+        """Reactive power within the rating and the room that the present active power leaves, of a current that a sag
+        does not raise."""
+        voltage_pu = self._ac.voltage_pu
+        carries = voltage_pu >= self.parameters.ride_through.cease_pu
+        apparent_va = min(voltage_pu, 1.0) * self.apparent_power_va if carries else 0.0
+        room_var = sqrt(max(apparent_va**2 - self.ac_power_w**2, 0.0))
+        return copysign(min(abs(reactive_var), self.reactive_var_max, room_var), reactive_var)
+
     def _deliver(self, ac_power_w: float) -> None:
-        """Set AC power, and the DC power that it takes: one-way efficiency, and the standby loss while running."""
+        """Set AC power, and the DC power that it takes: one-way efficiency, and the standby loss while running.
+        Blocked, it has no reactive power either."""
         efficiency_frac = self.parameters.efficiency_frac
         self.ac_power_w = ac_power_w
         self.dc_power_w = ac_power_w / efficiency_frac if ac_power_w > 0 else ac_power_w * efficiency_frac
         if self.state is ConverterState.RUNNING:
             self.dc_power_w += self.parameters.standby_loss_w
+        else:
+            self.reactive_var = 0.0

@@ -40,6 +40,19 @@ class PvPlant:
         return self.rated_power_w
 
     @property
+    def apparent_power_va(self) -> float:
+        """Its rating: it has no reactive power."""
+        return self.rated_power_w
+
+    @property
+    def reactive_var_max(self) -> float:
+        return 0.0
+
+    @property
+    def reactive_var(self) -> float:
+        return 0.0
+
+    @property
     def state(self) -> ConverterState:
         if self.alarm is not None:
             return ConverterState.FAULT

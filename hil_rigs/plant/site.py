@@ -122,7 +122,7 @@ class Plant:
         island = self.converter.island is not None
         self.grid.step(dt_s, 0.0 if island else self.grid_power_w)
         jump_deg = 0.0 if island else self.grid.jump_deg
-        self.converter.meet_grid(self.voltage_pu, self.measured_hz, jump_deg)
+        self.converter.meet_grid(self.voltage_pu, self.measured_hz, jump_deg, self.grid_power_w)
         if self.pv is not None:
             dark = island and self.converter.state is not ConverterState.RUNNING
             self.pv.meet_grid(*((0.0, 0.0) if dark else (self.voltage_pu, self.measured_hz, jump_deg)))

@@ -50,7 +50,7 @@ def _fault(kind: FaultKind, at_s: float, rig: RigFile, rng: np.random.Generator)
     plant = rig.plant
     target = ""
     if kind.strikes:
-        count = {"cell": plant.modules_per_rack * plant.cells_per_module, "module": plant.modules_per_rack}
+        count = {"cell": plant.cells_per_rack, "module": plant.modules_per_rack}
         number = f"/{rng.integers(count[kind.strikes]) + 1}" if kind.strikes in count else ""
         target = f"{rng.choice(rig.rack_names)}{number}"
     value = "" if kind.value is None else f"{_value(kind, kind.value, rng):.4g}"

@@ -79,6 +79,7 @@ class CanBus:
         self._bit_s = 1.0 / bitrate_bps
         self._queue_frames_max = queue_frames_max
         self._busy = False
+        self._loop: Loop | None = None
 
     def attach(self, on_batch: OnBatch) -> BusPort:
         """A new node whose `on_batch` gets what the others send."""
@@ -92,7 +93,7 @@ class CanBus:
         if rest:
             raise ValueError(f"{len(frames)} bytes are not whole frames of {FRAME_BYTES}")
         if not self._busy:
-            loop = asyncio.get_running_loop()
+            self._loop = loop = self._loop or asyncio.get_running_loop()
             self._start(loop, loop.time(), sender, frames)
         elif sender.queued_frames + count > self._queue_frames_max:
             sender.dropped += count

@@ -13,7 +13,7 @@ from bms.image import Image
 from bms.protect.protection import Protected
 from bms.rack import RackMode
 from bms.site import Site
-from bms.summary import summarise
+from bms.summary import Summary, summarise
 from drivers.readings import InverterState, RackReading
 
 DT_S = 0.02
@@ -35,6 +35,8 @@ class Bench:
     ) -> None:
         self.battery = Battery(site, [resistance_ohm, resistance_ohm])
         self._image, self._rack = image, rack
+        self._key: object = None
+        self._pictured: tuple[Image, Summary]
         self.current_a = 0.0
         self.link_v = 0.0
         self.truth = Contactors(False, False)
@@ -51,28 +53,33 @@ class Bench:
         contactors = [self.truth if wanted is None else wanted for wanted in commanded]
         if any(precharge for _, precharge in contactors) or (self.state is not None and self.state.run):
             self.link_v = 13.2
-        racks = [
-            self._rack(
-                **{
-                    "main_closed": main,
-                    "precharge_closed": precharge,
-                    "link_voltage_v": self.link_v,
-                    "current_a": self.current_a,
-                    **self.changes,
-                    **each,
-                }
-            )
+        shown = [
+            {
+                "main_closed": main,
+                "precharge_closed": precharge,
+                "link_voltage_v": self.link_v,
+                "current_a": self.current_a,
+                **self.changes,
+                **each,
+            }
             for (main, precharge), each in zip(contactors, self.each, strict=True)
         ]  # fmt: skip
-        picture = self._image(*racks)
-        assert picture.inverter is not None
-        inverter = replace(picture.inverter, state=self.inverter, dc_current_a=2 * self.current_a)
-        picture = replace(picture, inverter=inverter if self.heard else None)
-        self.state = self.battery.step(picture, summarise(picture), protected, DT_S)
+        self.state = self.battery.step(*self._picture(shown), protected, DT_S)
         self.history.append(tuple(self.state.rack_modes))
         if not self.stuck:
             self.inverter = InverterState.RUNNING if self.state.run else InverterState.OFF
         return self.state
+
+    def _picture(self, shown: list[dict[str, Any]]) -> tuple[Image, Summary]:
+        """Made anew only when it is another one than in the tick before."""
+        key = shown, self.inverter, self.current_a, self.heard
+        if key != self._key:
+            picture = self._image(*[self._rack(**values) for values in shown])
+            assert picture.inverter is not None
+            inverter = replace(picture.inverter, state=self.inverter, dc_current_a=2 * self.current_a)
+            picture = replace(picture, inverter=inverter if self.heard else None)
+            self._key, self._pictured = key, (picture, summarise(picture))
+        return self._pictured
 
     def run(self, seconds: float, protected: Protected = NO_FAULT) -> BatteryState:
         for _ in range(round(seconds / DT_S)):

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -13,7 +14,11 @@ import pytest
 from bms.record import ProcessRecorder, RecordError, TickRow
 from bms.record.files import read_record, write_record
 from bms.record.memory import MemoryRecorder
+from bms.record.reading_columns import MEANINGS
+from bms.record.readings import INVERTER, METER, RACK, ReadingLines, Readings, reading_lines
 from bms.record.schema import COLUMNS
+
+NAN = math.nan
 
 ROW = TickRow(
     time_s=0.1,
@@ -48,11 +53,33 @@ ROW = TickRow(
     transactions_lost=1,
     asked_by="grid-smoothing",
     unmet=None,
+    converter_run=1,
+    contactors="main,open",
+    wanted=1,
+    smoothing_way="fast-lane",
+    lane_age_ms=1.5,
+    lane_jitter_ms=0.25,
+    load_range_w_5s=980e3,
+    grid_range_w_5s=90e3,
 )
 
 
 def rows(count: int) -> list[TickRow]:
     return [ROW._replace(time_s=i / 10, mode="standby" if i % 3 else "grid_following", frames=i) for i in range(count)]
+
+
+NUMBERS_OF_A_RACK = (
+    12, 40, 9, 18, 49, NAN, 3.30125, 3.29, 3.31, 7, 2, 24.5, 26.25, 0, 3, -81.25, 1373.4, 1373.1, 1, 0, 0.02,
+    4000, 1, 2, 3, 4, 5, 0, -81.0, 0, 1, 1, 0, 0, 0, 1, 1, 1, 0, NAN, 24.1, NAN, 25.5, 800.5, 2, 0, NAN,
+)  # fmt: skip
+READINGS = Readings(
+    inverter=(90_000_000, 3, 199.5e3, 203e3, 1373.0, 147.9, 50.01, 1, 1, 0, 0, 5e5, 5e5, 80_000_000, 2e5),
+    meter=(85_000_000, 1.3e6, 50.01, 231.0),
+    pv=(NAN,) * 4,
+    racks=(NUMBERS_OF_A_RACK, NUMBERS_OF_A_RACK),
+    cells=(("KgsAgA==", "xAkACg==", "QA=="), None),
+)
+"""Two cells of the first rack: 3.2858 V and none, 25.00 and 25.60 degC, the second one bleeding."""
 
 
 def recorded(count: int, metadata: dict[str, str] | None = None) -> MemoryRecorder:
@@ -74,7 +101,7 @@ def test_a_row_comes_back_from_the_file_as_it_went_in(tmp_path):
     recorder.add(ROW)
     recorder.write(tmp_path / "run.parquet")
     table = read_record(tmp_path / "run.parquet")
-    (row,) = table.to_pylist()
+    (row,) = table.select([column.name for column in COLUMNS]).to_pylist()
     assert math.isnan(row.pop("tick_ms"))
     assert row == {name: value for name, value in ROW._asdict().items() if name != "tick_ms"}
     assert list(table.schema.metadata.items()) == [
@@ -85,6 +112,51 @@ def test_a_row_comes_back_from_the_file_as_it_went_in(tmp_path):
     ]
     assert table.schema.field("time_s").metadata[b"unit"] == b"s"
     assert b"discharge positive" in table.schema.field("sent_power_w").metadata[b"meaning"]
+
+
+def test_readings_come_back_as_what_devices_said(tmp_path):
+    recorder = MemoryRecorder()
+    recorder.add(ROW, READINGS)
+    recorder.add(ROW)
+    recorder.write(tmp_path / "run.parquet")
+    said, nothing = read_record(tmp_path / "run.parquet").to_pylist()
+    assert [nothing[name] for name in ("inverter", "meter", "pv", "racks", "cells")] == [None] * 5
+    inverter, first = said["inverter"], said["racks"][0]
+    assert (inverter["at_ns"], inverter["state"], inverter["grid_forming"]) == (90_000_000, "running", False)
+    assert (inverter["sent_at_ns"], inverter["sent_power_w"]) == (80_000_000, 200_000.0)
+    assert said["meter"] == {"at_ns": 85_000_000, "power_w": 1.3e6, "frequency_hz": 50.01, "voltage_v": 231.0}
+    assert said["pv"]["at_ns"] is None
+    assert math.isnan(said["pv"]["power_w"])
+    assert (first["voltage_age_ms"], first["insulation_age_ms"], first["frames_accepted"]) == (12, None, 4000)
+    assert (first["main_closed"], first["precharge_closed"], first["fire_output_on"]) == (True, False, None)
+    assert (first["current_a"], first["insulation_state"], first["alarms"]) == (-81.25, 2, 0)
+    cells, not_kept = said["cells"]
+    assert not_kept is None
+    assert cells["cell_voltage_v"][0] == pytest.approx(3.2858, abs=1e-6)
+    assert math.isnan(cells["cell_voltage_v"][1])
+    assert cells["cell_temperature_degc"] == pytest.approx([25.0, 25.6], abs=1e-5)
+    assert cells["cell_bleeding"] == [False, True]
+
+
+def test_every_field_of_a_rack_has_a_number_in_a_reading():
+    assert len(NUMBERS_OF_A_RACK) == len(RACK)
+    assert [field.name for field in RACK][29:31] == ["own_fault", "interlock_closed"]
+
+
+def test_readings_of_a_tick_that_lost_a_piece_are_left_out():
+    pieces = ReadingLines()
+    first, *others = reading_lines(READINGS)
+    for line in (first, *others[1:]):
+        pieces.take(line)
+    assert pieces.end() is None
+    for line in (first, *others):
+        pieces.take(line)
+    whole = pieces.end()
+    assert whole is not None
+    assert whole.cells == READINGS.cells
+    np.testing.assert_array_equal(whole.racks, READINGS.racks)
+    np.testing.assert_array_equal(whole.inverter, READINGS.inverter)
+    np.testing.assert_array_equal((whole.meter, whole.pv), (READINGS.meter, READINGS.pv))
 
 
 def test_the_file_is_zstd_parquet_that_any_reader_opens(tmp_path):
@@ -130,7 +202,8 @@ def test_rows_stay_in_order_across_batches():
 @pytest.mark.parametrize("name", ["run.parquet", "run.mf4"])
 def test_an_empty_record_has_its_columns(tmp_path, name):
     MemoryRecorder().write(tmp_path / name)
-    assert read_record(tmp_path / name).column_names == [column.name for column in COLUMNS]
+    flat = read_record(tmp_path / name).column_names[: len(COLUMNS)]
+    assert flat == [column.name for column in COLUMNS]
 
 
 def test_a_full_recorder_drops_counts_and_says_so():
@@ -225,3 +298,12 @@ def test_manual_lists_every_column_as_the_schema_has_it() -> None:
     manual = (Path(__file__).parents[2] / "docs" / "record.md").read_text(encoding="utf-8")
     for column in COLUMNS:
         assert f"| `{column.name}` | {column.type} | {column.unit} | {column.meaning} |" in manual
+
+
+def test_manual_lists_every_field_of_the_readings() -> None:
+    manual = (Path(__file__).parents[2] / "docs" / "record.md").read_text(encoding="utf-8")
+    for fields in (INVERTER, METER, RACK):
+        for field in fields:
+            assert f"`{field.name}`" in manual
+    for name, meaning in MEANINGS.items():
+        assert f"| `{name}` | {meaning} |" in manual

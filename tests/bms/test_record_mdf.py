@@ -16,7 +16,8 @@ from bms.record.schema import COLUMNS
 
 ROW = TickRow(
     0.0, "running", 250e3, 200e3, None, None, 1.3e6, 199.5e3, math.nan, 0.48, 0.5, 0.53, 0.02, 3.251, 3.302, 22.5,
-    27.25, 5e5, 2e5, None, "cell_voltage_v_min", "", "online,online", 81.5, math.nan, 0, 2**40, 3, 12, 1,
+    27.25, 5e5, 2e5, None, "cell_voltage_v_min", "", "online,online", 81.5, math.nan, 0, 2**40, 3, 12, 1, None, None, 1,
+    "main,open", 1,
 )  # fmt: skip
 ROWS = (
     ROW,

@@ -6,12 +6,15 @@ import pytest
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from bms.fleet.settings import Fleet, FleetUnit
 from bms.site import (
     Balancing,
     BatteryBus,
     CanBus,
     Controller,
+    ConverterLoop,
     CurrentSensor,
+    FastLane,
     FaultSetting,
     FoxBms,
     GridMeterDevice,
@@ -28,6 +31,7 @@ from bms.site import (
 )
 from bms.site_applications import APPLICATIONS
 from bms.site_limits import OTHER_CHEMISTRIES
+from bms.site_links import ModbusDevice
 from bms.site_mapping import (
     MappedCommand,
     MappedConstant,
@@ -51,10 +55,17 @@ MAPPING_PAGE = (Path(__file__).parents[2] / "docs" / "mapping-file.md").read_tex
 MAPPING_MODELS = [MappingFile, MappedVoltages, MappedTemperatures, MappedCurrent, MappedVoltage, MappedFeedback,
                   MappedCommand, MappedConstant]  # fmt: skip
 MAPPED = [(model, name, field) for model in MAPPING_MODELS for name, field in model.model_fields.items()]
+FLEET_PAGE = (Path(__file__).parents[2] / "docs" / "fleet.md").read_text(encoding="utf-8")
+FLEET_FIELDS = [
+    (name, field)
+    for model in (Fleet, FleetUnit)
+    for name, field in model.model_fields.items()
+    if name not in ModbusDevice.model_fields
+]
 PAGE = (Path(__file__).parents[2] / "docs" / "site-file.md").read_text(encoding="utf-8")
-MODELS = [Site, Rack, FoxBms, CurrentSensor, InsulationMonitor, CanBus, InverterDevice, GridMeterDevice,
-          PvInverterDevice, BatteryBus,
-          Controller, Limits, Safety, FaultSetting, Precharge, Balancing, Tls, SerialPort]  # fmt: skip
+MODELS = [Site, Rack, FoxBms, CurrentSensor, InsulationMonitor, CanBus, InverterDevice, GridMeterDevice, BatteryBus,
+          Controller, Limits, Safety, FaultSetting, Precharge, Balancing, Tls, SerialPort,
+          FastLane, ConverterLoop, PvInverterDevice]  # fmt: skip
 FIELDS = [(model, name, field) for model in MODELS for name, field in model.model_fields.items()]
 
 
@@ -91,6 +102,16 @@ def test_setting_of_a_mapping_is_on_its_page(model: type[BaseModel], name: str, 
 def test_setting_of_an_application_is_in_its_section(kind: str, name: str, field: FieldInfo) -> None:
     section = APPLICATION_PAGE.split(f"\n## `{kind}`\n")[1].split("\n## ")[0]
     assert row(name, field) in section
+
+
+@pytest.mark.parametrize(("name", "field"), FLEET_FIELDS)
+def test_setting_of_a_fleet_is_on_its_page(name: str, field: FieldInfo) -> None:
+    assert row(name, field) in FLEET_PAGE
+
+
+def test_example_of_a_fleet_is_valid() -> None:
+    example = FLEET_PAGE.split("```yaml\n")[1].split("```")[0]
+    assert len(parse_strict(example, Fleet, file="fleet.yaml", folder=Path("/")).units) == 2
 
 
 @pytest.mark.parametrize("chemistry", sorted(OTHER_CHEMISTRIES))

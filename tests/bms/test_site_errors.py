@@ -7,7 +7,8 @@ import pytest
 from bms.site import ConfigErrors, load_site
 from bms.site_applications import APPLICATIONS
 
-KINDS = "one of " + ", ".join(map(repr, APPLICATIONS))
+KINDS = f"one of {', '.join(map(repr, APPLICATIONS))}"
+"""A list that grows with every application."""
 
 GOOD = """\
 name: demo
@@ -348,6 +349,19 @@ def test_unknown_cell_is_found_when_the_site_is_loaded(tmp_path: Path) -> None:
         "lfp-314ah-52p, zinc-200ah (got 'lfp-28ah'), "
         "expected name or path of a cell's parameter file"
     ]
+
+
+def test_last_module_has_no_more_cells_than_the_others(tmp_path: Path) -> None:
+    old = "    cells_per_module: 16\n    cell: lfp-280ah\n    can: {interface: socketcand, channel: can1"
+    text = swap(old, old.replace("16\n", "16\n    last_module_cells: 11\n"))
+    assert errors_of(tmp_path, text) == [
+        "site.yaml:10:14: racks.1.modules: 411 cells in series beside 416 in racks.0 on one DC bus (got 26), "
+        "expected 416 cells"
+    ]
+    too_many = text.replace("16\n    last_module_cells: 11", "10\n    last_module_cells: 11")
+    assert errors_of(tmp_path, too_many)[1] == (
+        "site.yaml:12:24: racks.1.last_module_cells: more than the others have (got 11), expected at most 10"
+    )
 
 
 def test_all_errors_come_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:

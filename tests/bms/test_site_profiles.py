@@ -95,8 +95,8 @@ def test_broken_profile_names_its_own_first_mistake(tmp_path: Path) -> None:
     path.write_text(path.read_text().replace("kind: inverter", "kind: toaster").replace("scale: 0.1", "scale: 0"))
     (line,) = errors_of(tmp_path, swap(INVERTER, INVERTER + "driver: profile, profile: mine.yaml, "))
     assert line == (
-        "site.yaml:15:55: inverter.profile: mine.yaml:5:7: kind: unknown choice (got 'toaster'), expected one of "
-        f"'inverter', 'meter' and 2 more (got '{tmp_path}/mine.yaml'), expected a right profile, see bms profile check"
+        "site.yaml:15:55: inverter.profile: mine.yaml:6:7: kind: unknown choice (got 'toaster'), expected one of "
+        f"'inverter', 'meter' and 3 more (got '{tmp_path}/mine.yaml'), expected a right profile, see bms profile check"
     ).replace(f"{tmp_path}/", "")
 
 

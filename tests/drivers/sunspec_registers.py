@@ -21,14 +21,18 @@ def model(model_id: int, length: int, points: dict[int, list[int]]) -> list[int]
 
 COMMON = model(1, 66, {2: [0x4143, 0x4D45] + [0] * 14})
 
-# Discharging 123.4 kW: W = 1234 x 10^2 W; 59.98 Hz = 5998 x 10^-2; alarm bit 1 (DC over-voltage); RUNNING, connected.
-AC_DISCHARGING = {4: [3], 5: [1], 6: [0, 2], 8: [0, 1], 10: [0x04D2], 17: [0, 0x176E], 115: [0xFFFE], 116: [2]}
+# Discharging 123.4 kW and absorbing 50.6 kvar: W = 1234 x 10^2 W, Var = -506 x 10^2 var; LLV = 4013 x 10^-1 V,
+# LNV = 2317 x 10^-1 V; 59.98 Hz = 5998 x 10^-2; alarm bit 1 (DC over-voltage); RUNNING, connected.
+AC_DISCHARGING = {2: [2], 4: [3], 5: [1], 6: [0, 2], 8: [0, 1], 10: [0x04D2], 12: [0xFE06], 15: [4013], 16: [2317]}
+AC_DISCHARGING |= {17: [0, 0x176E], 114: [0xFFFF], 115: [0xFFFE], 116: [2], 119: [2]}
 # Charging 123.4 kW: W = -1234.
 AC_CHARGING = AC_DISCHARGING | {10: [0xFB2E]}
-# 500 kW in both directions: 50000 x 10^1; 600 kW in general.
-CAPACITY = {2: [60000], 10: [50000], 11: [50000], 45: [1]}
-# WSet in 1 W, WSetPct absent.
+# 500 kW in both directions: 50000 x 10^1; 600 kW in general; 560 kVA = 5600 x 10^2, +250 kvar, -240 kvar, 400 V.
+CAPACITY = {2: [60000], 7: [5600], 8: [2500], 9: [2400], 10: [50000], 11: [50000], 14: [400]}
+CAPACITY |= {45: [1], 47: [2], 48: [2], 49: [0]}
+# WSet in 1 W, WSetPct absent; VarSet in 10 var, VarSetPct absent.
 CONTROLS = {22: [0], 23: [0], 24: [0, 0], 26: [0, 0], 30: [0], 31: [0, 0], 33: [0, 0], 55: [0]}
+CONTROLS |= {35: [0], 36: [4], 37: [0], 38: [0, 0], 40: [0, 0], 44: [0], 45: [0, 0], 47: [0, 0], 57: [1]}
 # One ESS port: -92.7 A = -927 x 10^-1, 1331.2 V = 13312 x 10^-1, -123.4 kW = -1234 x 10^2.
 DC_CHARGING = {4: [1], 15: [0xFFFF], 16: [0xFFFF], 17: [2], 20: [1], 30: [0xFC61], 31: [0x3400], 32: [0xFB2E]}
 DC_DISCHARGING = DC_CHARGING | {30: [0x039F], 32: [0x04D2]}

@@ -50,15 +50,17 @@ def _take(table: dict[int, int], address: int, count: int) -> list[int]:
 
 
 def holding_s32() -> RawTables:
-    """pcs-holding-s32, running (flags in the state's high byte), alarm bit 1, charging 123.4 kW: +12340 x 10 W;
-    1331.2 V, 92.7 A into the battery, 59.98 Hz; rated 5000 and 6000 x 100 W."""
-    measured = [0, 12340, 0, 12155, 0, 13312, 0, 927, 5998]
+    """pcs-holding-s32, running (flags in the state's high byte), alarm bit 1, charging 123.4 kW: +12340 x 10 W; 1331.2
+    V, 92.7 A into the battery, 59.98 Hz, absorbing 50.6 kvar: +5060 x 10 var; 401.3 V; rated 5000 and 6000 x 100 W,
+    5600 x 100 VA, 2500 and 2400 x 100 var."""
+    measured = [0, 12340, 0, 12155, 0, 13312, 0, 927, 5998, 0, 5060, 4013]
     return RawTables(
         {
             1000: [0x5503, 1, 1, 0, 2],
             1010: measured,
-            1100: [0, 5000, 0, 6000],
+            1100: [0, 5000, 0, 6000, 0, 5600, 0, 2500, 0, 2400],
             2000: [0, 0, 0],
+            2004: [0, 0],
             2010: [0],
         },
         {},
@@ -79,8 +81,8 @@ class Bench:
         link = ModbusLink(HOST, PORT, 1)
         self.driver = DescribedInverter(link, find_profile(profile), self.readings.append, reversion_s=reversion_s)
 
-    def command(self, power_w: float, run: bool = True, lasts_s: float = 60.0) -> None:
-        self.driver.command(InverterCommand(power_w, run, now_ns() + round(lasts_s * 1e9)))
+    def command(self, power_w: float, run: bool = True, lasts_s: float = 60.0, var: float | None = None) -> None:
+        self.driver.command(InverterCommand(power_w, run, now_ns() + round(lasts_s * 1e9), var))
 
     def written(self, address: int) -> list[list[int]]:
         return [values for at, values in self.device.writes if at == address]
@@ -130,8 +132,16 @@ async def test_charging_device_that_counts_charging_positive_reads_negative(it: 
         grid_connected=True,
         remote_control=True,
         alarm_bits=2,
+        ac_reactive_var=-50_600.0,
+        ac_voltage_v=401.3,
     )
-    assert it.driver.rating == InverterRating(charge_power_w_max=500e3, discharge_power_w_max=600e3)
+    assert it.driver.rating == InverterRating(
+        charge_power_w_max=500e3,
+        discharge_power_w_max=600e3,
+        apparent_power_va_max=560e3,
+        reactive_injected_var_max=250e3,
+        reactive_absorbed_var_max=240e3,
+    )
 
 
 @on_f32
@@ -152,6 +162,20 @@ async def test_timer_is_written_once_and_before_the_first_set_point(it: Bench) -
     assert it.device.writes[3:] == [(2000, [0x0001, 0xE240])]
     assert it.driver.sent is not None
     assert it.driver.sent.power_w == -123_456.0
+
+
+@on_s32
+async def test_reactive_power_goes_out_in_the_devices_direction_and_is_0_var_when_nobody_wants_it(it: Bench) -> None:
+    it.command(1000.0, var=-1234.5)
+    await asyncio.sleep(0.1)
+    it.command(1000.0, var=1e9)
+    await asyncio.sleep(1.0)
+    assert it.driver.applied_reactive_var == 250e3
+    it.command(1000.0)
+    await asyncio.sleep(1.0)
+    written = it.written(2004)
+    assert (written[0], written[1], written[-1]) == ([0, 1234], [0xFFFC, 0x2F70], [0, 0])
+    assert written.count([0, 0]) == 1
 
 
 @on_s32

@@ -24,6 +24,7 @@ from hil_rigs.devices.modbus_server import ModbusServer, RegisterDevice
 from hil_rigs.devices.sunspec_inverter import SunSpecInverterDevice
 from hil_rigs.devices.sunspec_inverter_models import BatterySummary
 from hil_rigs.devices.sunspec_meter import SunSpecMeterDevice
+from hil_rigs.plant.grid_support import GridSupport
 from hil_rigs.world import current_network, run_virtual
 from tests.drivers.test_sunspec_legacy import CHARGING, DISCHARGING
 from tests.drivers.test_sunspec_legacy import converter as legacy_converter
@@ -39,9 +40,12 @@ class Measured:
     """What stands behind a device: a converter that runs and follows at once, or a feeder with a meter."""
 
     rated_power_w, dc_voltage_v, frequency_hz, ac_voltage_pu, alarm = 500e3, 1350.0, 60.0, 1.0, None
+    apparent_power_va, reactive_var_max = 560e3, 250e3
 
     def __init__(self) -> None:
         self.ac_power_w, self.state = POWER_W, "running"
+        self.reactive_var = 0.0
+        self.support = GridSupport()
 
     @property
     def dc_power_w(self) -> float:
@@ -59,6 +63,9 @@ class Measured:
 
     def reset(self) -> None:
         self.stop()
+
+    def set_reactive(self, reactive_var: float | None) -> None:
+        self.reactive_var = reactive_var or 0.0
 
     def set_power(self, power_w: float) -> None:
         self.ac_power_w = power_w if self.state == "running" else 0.0
@@ -149,8 +156,8 @@ class Bench:
         newest = self.readings[-1]
         return newest.ac_power_w if isinstance(newest, InverterReading) else newest.power_w
 
-    def command(self, power_w: float, run: bool = True, lasts_s: float = 60.0) -> None:
-        self.driver.command(InverterCommand(power_w, run, now_ns() + round(lasts_s * 1e9)))
+    def command(self, power_w: float, run: bool = True, lasts_s: float = 60.0, var: float | None = None) -> None:
+        self.driver.command(InverterCommand(power_w, run, now_ns() + round(lasts_s * 1e9), var))
 
 
 def play(subject: Subject, test: Callable[[Bench], Awaitable[None]], negative: bool = False) -> None:
@@ -308,6 +315,44 @@ def test_set_point_takes_effect_with_its_sign_and_ends_when_the_driver_does(subj
         assert it.bare.set_power_w == 0.0
 
     play(subject, test)
+
+
+@every_inverter
+@pytest.mark.parametrize("var", [50_600.0, -50_600.0])
+def test_reactive_power_takes_effect_with_its_sign_where_there_is_a_set_point_for_it(
+    subject: Subject, var: float
+) -> None:
+    async def test(it: Bench) -> None:
+        it.command(POWER_W, var=var)
+        await asyncio.sleep(1.5)
+        told = var if it.driver.takes_reactive else 0.0
+        assert it.measured.reactive_var == pytest.approx(told, abs=RESOLUTION_W)
+        said = it.readings[-1].ac_reactive_var
+        assert said == pytest.approx(told, abs=RESOLUTION_W) or not it.driver.takes_reactive
+        assert it.bare.set_power_w == pytest.approx(POWER_W, abs=RESOLUTION_W)
+        it.command(POWER_W)
+        await asyncio.sleep(1.0)
+        assert it.measured.reactive_var == 0.0
+        it.command(POWER_W, var=var)
+        await asyncio.sleep(0.5)
+        it.command(POWER_W, lasts_s=0.1, var=var)
+        await asyncio.sleep(3.0)
+        assert it.measured.reactive_var == 0.0
+
+    play(subject, test)
+
+
+def test_which_of_them_take_reactive_power() -> None:
+    takes: list[str] = []
+
+    for subject in INVERTERS:
+
+        async def test(it: Bench, name: str = subject.name) -> None:
+            if it.driver.takes_reactive:
+                takes.append(name)
+
+        play(subject, test)
+    assert takes == ["sunspec inverter", "pcs-holding-s32"]
 
 
 @every_inverter

@@ -14,7 +14,8 @@ from drivers.profiles import shipped_profiles
 from drivers.profiles.reader import POLLED, RoleReader
 from drivers.readings import InverterReading, InverterState
 from drivers.session import UnusableDevice
-from drivers.sunspec import discover
+from drivers.sunspec import SunSpecError, discover
+from drivers.sunspec.curves import FUNCTIONS, Curve, Droop, FunctionKind, FunctionRefused, in_force
 from tests.drivers import sunspec_registers as raw
 
 BASE = 40000
@@ -37,7 +38,9 @@ class Registers(ModbusLink):
 
 
 WORDS = st.lists(st.integers(0, 0xFFFF), max_size=120)
-MODEL_IDS = st.sampled_from([1, 103, 113, 120, 122, 123, 124, 201, 203, 213, 701, 702, 704, 714, 715, 802, 64001])
+MODEL_IDS = st.sampled_from(
+    [1, 103, 113, 120, 122, 123, 124, 201, 203, 213, 701, 702, 704, 705, 706, 711, 712, 714, 715, 802, 64001]
+)
 CHAIN = st.lists(st.tuples(MODEL_IDS, st.integers(0, 160), WORDS), max_size=8)
 
 
@@ -144,3 +147,28 @@ def test_arbitrary_bytes_carry_no_role(certificate: bytes) -> None:
     except RoleError:
         return
     assert role
+
+
+@given(CHAIN, st.sampled_from(sorted(FUNCTIONS)), st.integers(0, 3), st.integers(0, 3))
+def test_grid_functions_of_arbitrary_registers_are_refused_or_whole(
+    models: list[tuple[int, int, list[int]]], kind: FunctionKind, points: int, sets: int
+) -> None:
+    """A model of that kind, enabled, stands before the arbitrary ones."""
+    where = FUNCTIONS[kind]
+    content = [1, 0, 1, points, sets] if where.x else [1, 0, 1, sets]
+    rest = [word for _, _, words in models for word in words]
+    link = chained([(where.model_id, 90, [*content, *rest]), *models])
+
+    async def read() -> Curve | Droop | None:
+        return await in_force(link, await discover(link), kind)
+
+    try:
+        function = asyncio.run(read())
+    except (LinkError, SunSpecError, FunctionRefused):
+        return
+    if isinstance(function, Curve):
+        assert 2 <= len(function.points) <= points
+        assert all(math.isfinite(number) for point in function.points for number in point)
+    else:
+        assert isinstance(function, Droop)
+        assert math.isfinite(function.droop_over_frac)

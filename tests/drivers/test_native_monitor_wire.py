@@ -234,6 +234,35 @@ def test_cells_are_contiguous_whatever_the_module_size(cells_per_module: int) ->
     assert reading.health.rejected == 0
 
 
+@pytest.mark.parametrize(("last", "frames", "sensors"), [(1, 1, 1), (11, 3, 3), (13, 4, 4)])
+def test_last_module_may_have_fewer_cells_and_then_fewer_frames(last: int, frames: int, sensors: int) -> None:
+    layout = native_layout(3, 16, last)
+    assert (layout.cells, layout.voltage_frames, layout.sensors) == (32 + last, 8 + frames, 8 + sensors)
+    assert f"Module02Voltage{frames}" not in layout.measured.frame_index
+    values = np.full(len(layout.measured.signal_index), np.nan)
+    values[: layout.cells] = 3.0 + 0.001 * np.arange(layout.cells)
+    values[layout.cells : layout.cells + layout.sensors] = np.arange(layout.sensors)
+    flags = np.zeros(layout.cells, np.uint8)
+    flags[[0, 17, 31 + last]] = 1
+    bleed = layout.cells + layout.sensors
+    values[bleed : bleed + 9] = [*layout.masks(flags), 0, 1, 1, 1, 0, 0]
+    values[[layout.scalars.stop - 2, layout.safety.stop - 2]] = 0
+    decoder = RackDecoder(layout)
+    wire = FrameEncoder(layout.measured.frames).encode(np.arange(len(layout.measured.frame_index)), values)
+    decoder.feed(FrameBatch(wire, 7))
+    reading = decoder.reading()
+    assert reading.voltage_v == pytest.approx(3.0 + 0.001 * np.arange(32 + last), abs=1e-9)
+    assert reading.temperature_degc[[0, 31, 32, 31 + last]].tolist() == [0.0, 7.0, 8.0, 7.0 + sensors]
+    assert reading.bleeding.nonzero()[0].tolist() == [0, 17, 31 + last]
+    assert reading.health.rejected == 0
+
+
+@pytest.mark.parametrize("last", [0, 17])
+def test_last_module_of_none_or_more_cells_is_refused(last: int) -> None:
+    with pytest.raises(ValueError, match=r"last_module_cells is \d+, must be 1\.\.16"):
+        native_layout(3, 16, last)
+
+
 def test_cantools_reads_what_we_encode(database: Database) -> None:
     layout = native_layout(2, 16)
     rng = np.random.default_rng(3)

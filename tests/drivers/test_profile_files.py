@@ -129,6 +129,22 @@ WRONG = [
         "write: 6, at_least: 1, type: s16",
         "p.yaml:8:68: registers.2.at_least: 0 W could not be told (got 1.0), expected at most 0",
     ),
+    (
+        RUN,
+        RUN + "\n  - {name: q, role: reactive-power, address: 12, unit: var, positive: discharge}",
+        "p.yaml:10:71: registers.4.positive: no direction of reactive power (got 'discharge'), "
+        "expected injected or absorbed",
+    ),
+    (
+        RUN,
+        RUN + "\n  - {name: q, role: reactive-set-point, address: 12, write: 6, at_least: 1, unit: var}",
+        "p.yaml:10:74: registers.4.at_least: 0 var could not be told (got 1.0), expected at most 0",
+    ),
+    (
+        RUN,
+        RUN + "\n  - {name: s, role: apparent-power-max, address: 12, unit: kVA}",
+        "p.yaml:11:9: limits: registers say it as well (got 'limits'), expected one of both",
+    ),
     ("start: [{to: run", "start: [{to: walk", "p.yaml:12:14: start.0.to: no such command (got 'walk'), "
      "expected one of run"),
     ("{to: run, raw: 1}", "{to: run, raw: -1}", "p.yaml:12:24: start.0.raw: does not fit u16 (got -1), "
@@ -169,9 +185,11 @@ WRONG = [
     ("address: 11", "address: 65536", "p.yaml:9:41: registers.3.address: too large (got 65536), "
      "expected a whole number from 0 to 65535"),
     ("role: command", "role: comand", "p.yaml:9:23: registers.3.role: unknown choice (got 'comand'), expected one of "
-     "'ac-power', 'dc-power', 'dc-voltage', 'dc-current', 'frequency', 'voltage', 'state', 'alarms', 'grid-connected', "
-     "'remote-control', 'charge-power-max', 'discharge-power-max', 'set-point', 'command', 'heartbeat', "
-     "'reversion-time'"),
+     "'ac-power', 'reactive-power', 'ac-voltage', 'dc-power', 'dc-voltage', 'dc-current', 'frequency', 'voltage', "
+     "'state', 'alarms', 'grid-connected', 'remote-control', 'charge-power-max', 'discharge-power-max', "
+     "'apparent-power-max', 'reactive-injected-max', 'reactive-absorbed-max', 'set-point', 'reactive-set-point', "
+     "'command', 'heartbeat', 'reversion-time', 'loop-enable', 'loop-filter-time', 'loop-ramp', 'loop-gain', "
+     "'loop-charge-power-max', 'loop-discharge-power-max'"),
 ]  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from hil_rigs.devices.sunspec_inverter import SunSpecInverterDevice
 from hil_rigs.devices.sunspec_inverter_models import BatterySummary
 from hil_rigs.devices.sunspec_map import scale_exponent
 from hil_rigs.devices.sunspec_meter import SunSpecMeterDevice
+from hil_rigs.plant.grid_support import GridSupport
 from hil_rigs.world import run_virtual
 
 HOST, PORT = "10.0.0.5", 502
@@ -30,6 +31,10 @@ class StandIn:
 
     def __init__(self, rated_power_w: float = 500e3) -> None:
         self.rated_power_w = rated_power_w
+        self.apparent_power_va, self.reactive_var_max = 560e3, 250e3
+        self.reactive_var = 0.0
+        self.support = GridSupport()
+        self.target_reactive_var: float | None = None
         self.state, self.alarm = "off", None
         self.ac_power_w = self.target_power_w = 0.0
         self.dc_voltage_v, self.frequency_hz, self.ac_voltage_pu = 1350.0, 60.0, 1.0
@@ -51,6 +56,10 @@ class StandIn:
 
     def reset(self) -> None:
         self.state, self.alarm = "off", None
+
+    def set_reactive(self, reactive_var: float | None) -> None:
+        self.target_reactive_var = reactive_var
+        self.reactive_var = reactive_var or 0.0
 
     def set_power(self, power_w: float) -> None:
         self.target_power_w = power_w
@@ -158,6 +167,64 @@ async def test_percent_mode_is_of_the_rating(converter, device):
     assert converter.ac_power_w == -250e3
 
 
+REACTIVE_AT = 40277 + 35
+
+
+def reactive(
+    var: int, reverts_to_var: int = 0, enabled_then: int = 0, reversion_s: int = 1, mode: int = 4
+) -> list[int]:
+    """Block VarSetEna..VarSetRvrtTms: mode 4 = vars, priority 0 = active power."""
+    return [1, mode, 0, *_int32(var), *_int32(reverts_to_var), 0, 0, enabled_then, 0, reversion_s]
+
+
+@device_test
+async def test_reactive_power_ends_in_the_converters_own_exactly_when_its_timer_ends(converter, device):
+    device.write(REACTIVE_AT, reactive(-100_000))
+    assert (converter.target_reactive_var, device.set_reactive_var) == (-100e3, -100e3)
+    await asyncio.sleep(0.999)
+    assert converter.target_reactive_var == -100e3
+    await asyncio.sleep(0.002)
+    assert (converter.target_reactive_var, device.read(REACTIVE_AT, 1)) == (None, [0])
+
+
+@device_test
+async def test_reactive_reversion_takes_its_own_var_and_leaves_active_power_alone(converter, device):
+    device.write(SET_POINT_AT, set_point(100_000, reversion_s=5))
+    device.write(REACTIVE_AT, reactive(50_000, reverts_to_var=-20_000, enabled_then=1))
+    assert device.read(REACTIVE_AT + 12, 2) == [0, 1]
+    await asyncio.sleep(1.1)
+    assert (converter.target_reactive_var, converter.ac_power_w) == (-20e3, 100e3)
+    await asyncio.sleep(4.0)
+    assert (converter.target_reactive_var, converter.ac_power_w) == (-20e3, 0.0)
+
+
+@pytest.mark.parametrize(("mode", "var"), [(0, 50e3), (1, 25e3), (3, 56e3)])
+def test_reactive_percent_is_of_active_reactive_or_apparent_rating(mode, var):
+    @device_test
+    async def check(converter, device):
+        device.write(REACTIVE_AT + 7, [100])  # VarSetPct 100 x 10^-1
+        device.write(REACTIVE_AT, [1, mode])
+        assert converter.target_reactive_var == pytest.approx(var)
+
+    check()
+
+
+@device_test
+async def test_reactive_power_that_it_cannot_have_is_refused(converter, device):
+    assert refused(device, REACTIVE_AT, reactive(250_001)) == 3
+    assert refused(device, REACTIVE_AT, reactive(0, mode=2)) == 3  # percent of what is available: not offered
+    assert refused(device, REACTIVE_AT + 2, [1]) == 3  # reactive power first: not offered
+    assert refused(device, REACTIVE_AT + 12, [0, 9]) == 2  # VarSetRvrtRem
+    assert converter.target_reactive_var is None
+
+
+@device_test
+async def test_measured_reactive_power_has_its_sign_and_apparent_power_none(converter, device):
+    converter.set_power(-30_000.0)
+    converter.set_reactive(-40_000.0)
+    assert device.read(40070 + 10, 3) == [0x10000 - 300, 500, 0x10000 - 400]
+
+
 @device_test
 async def test_what_must_not_be_written_is_refused_and_nothing_changes(converter, device):
     before = device.read(40000, 125)
@@ -165,7 +232,7 @@ async def test_what_must_not_be_written_is_refused_and_nothing_changes(converter
     assert refused(device, 40225 + 26, [7]) == 2  # 702 WMax, not offered
     assert refused(device, SET_POINT_AT + 11, [0, 7]) == 2  # WSetRvrtRem
     assert refused(device, 39999, [7]) == 2
-    assert refused(device, 40600, [7]) == 2
+    assert refused(device, 40700, [7]) == 2
     assert refused(device, SET_POINT_AT, [2]) == 3  # no such enable
     assert refused(device, SET_POINT_AT, [1, 1, 0]) == 3  # half of WSet
     assert refused(device, SET_POINT_AT, set_point(500_001)) == 3
@@ -178,9 +245,9 @@ async def test_what_must_not_be_written_is_refused_and_nothing_changes(converter
 
 @device_test
 async def test_reads_end_with_the_map(converter, device):
-    end = device.read(40407 + 64, 2)
+    end = device.read(40659, 2)
     assert end == [0xFFFF, 0]
-    for address, count in ((39999, 1), (40407 + 64, 3)):
+    for address, count in ((39999, 1), (40659, 3)):
         with pytest.raises(ModbusFault) as fault:
             device.read(address, count)
         assert fault.value.code == 2
@@ -267,7 +334,7 @@ async def drive(*commands: tuple[float, bool]):
             seen.append((readings[-1].state, readings[-1].ac_power_w, round(readings[-1].dc_current_a, 1)))
         await asyncio.sleep(1.3)
         seen.append((readings[-1].state, readings[-1].ac_power_w, driver.applied_power_w))
-        assert driver.rating == InverterRating(500e3, 500e3)
+        assert driver.rating == InverterRating(500e3, 500e3, 560e3, 250e3, 250e3, 400.0)
     device.close()
     return seen
 

@@ -12,6 +12,7 @@ from drivers.commands import InverterCommand
 from drivers.inverters.sunspec import SunSpecInverter
 from drivers.links.modbus import ModbusLink
 from drivers.readings import InverterRating, InverterReading, InverterState
+from hil_rigs.devices.modbus_frames import ModbusFault
 from hil_rigs.devices.modbus_server import ModbusServer
 from hil_rigs.world import current_network, run_virtual
 from tests.drivers import sunspec_registers as raw
@@ -40,8 +41,8 @@ class Bench:
         self.device, self.server = device, ModbusServer(device)
         self.driver = SunSpecInverter(ModbusLink(HOST, PORT, 1), self.readings.append, **settings)
 
-    def command(self, power_w: float, run: bool = True, lasts_s: float = 60.0) -> None:
-        self.driver.command(InverterCommand(power_w, run, now_ns() + round(lasts_s * 1e9)))
+    def command(self, power_w: float, run: bool = True, lasts_s: float = 60.0, var: float | None = None) -> None:
+        self.driver.command(InverterCommand(power_w, run, now_ns() + round(lasts_s * 1e9), var))
 
     def written(self, address: int) -> list[list[int]]:
         return [values for at, values in self.device.writes if at == address]
@@ -93,6 +94,8 @@ async def test_discharging_converter_reads_positive_in_every_value(it):
         grid_connected=True,
         remote_control=True,
         alarm_bits=2,
+        ac_reactive_var=-50_600.0,
+        ac_voltage_v=401.3,
     )
     assert 0 <= now_ns() - reading.at_ns < 110_000_000
     assert it.driver.fault is None
@@ -153,7 +156,19 @@ async def test_a_converter_that_shuts_down_has_not_stopped_yet(it):
 
 @on_bench()
 async def test_rating_tells_charge_from_discharge(it):
-    assert it.driver.rating == InverterRating(charge_power_w_max=500e3, discharge_power_w_max=500e3)
+    assert it.driver.rating == InverterRating(
+        charge_power_w_max=500e3,
+        discharge_power_w_max=500e3,
+        apparent_power_va_max=560e3,
+        reactive_injected_var_max=250e3,
+        reactive_absorbed_var_max=240e3,
+        ac_voltage_v=400.0,
+    )
+
+
+@on_bench(lambda: raw.converter(raw.AC_DISCHARGING | {2: [0]}))
+async def test_voltage_of_a_single_phase_converter_is_that_against_neutral(it):
+    assert it.readings[-1].ac_voltage_v == 231.7
 
 
 @on_bench(lambda: raw.converter(raw.AC_DISCHARGING | {4: [0]}))
@@ -217,6 +232,127 @@ async def test_reversion_is_written_in_whole_seconds(it):
     it.command(0.0)
     await asyncio.sleep(0.05)
     assert it.device.writes[0] == set_point(0, 0, reversion_s=2)
+
+
+REACTIVE_AT = raw.CONTROLS_AT + 35
+
+
+def reactive(high: int, low: int, reversion_s: int = 1) -> tuple[int, list[int]]:
+    """Block VarSetEna..VarSetRvrtTms as written: enabled, in vars, active power first, VarSet in 10 var, reversion to
+    what the converter does of its own; percent points stay absent."""
+    return REACTIVE_AT, [1, 4, 0, high, low, 0, 0, 0x8000, 0x8000, 0, 0, reversion_s]
+
+
+NO_REACTIVE = (REACTIVE_AT, [0, 4, 0, 0, 0, 0, 0, 0x8000, 0x8000, 0, 0, 0])
+
+
+@pytest.mark.parametrize(
+    ("var", "registers", "applied_var"),
+    [
+        (123_456.0, [0x0000, 0x3039], 123_450.0),
+        (-123_456.0, [0xFFFF, 0xCFC7], -123_450.0),
+        (1e9, [0x0000, 0x61A8], 250e3),
+        (-1e9, [0xFFFF, 0xA240], -240e3),
+        (0.0, [0, 0], 0.0),
+    ],
+)
+def test_reactive_power_is_injected_positive_within_its_rating_and_never_rounded_up(var, registers, applied_var):
+    @on_bench()
+    async def check(it):
+        it.command(1000.0, var=var)
+        await asyncio.sleep(0.05)
+        assert it.written(REACTIVE_AT) == [reactive(*registers)[1]]
+        await asyncio.sleep(1.0)  # read back twice
+        assert it.driver.applied_reactive_var == applied_var
+
+    check()
+
+
+@on_bench(lambda: raw.converter(raw.AC_DISCHARGING | {4: [0]}), reversion_s=2)
+async def test_reactive_power_follows_power_and_start_with_the_same_reversion(it):
+    it.command(1000.0, var=-500.0)
+    await asyncio.sleep(0.05)
+    assert it.device.writes == [set_point(0, 1000, 2), START, reactive(0xFFFF, 0xFFCE, 2), (HEARTBEAT_AT, [0, 1])]
+
+
+@on_bench()
+async def test_reactive_power_is_not_written_unless_asked_for_and_taken_back_once(it):
+    it.command(1000.0)
+    await asyncio.sleep(1.0)
+    assert it.written(REACTIVE_AT) == []
+    it.command(1000.0, var=500.0)
+    await asyncio.sleep(0.9)
+    assert it.written(REACTIVE_AT) == [reactive(0, 50)[1]] * 3
+    it.device.writes.clear()
+    it.command(1000.0)
+    await asyncio.sleep(2.0)
+    assert it.written(REACTIVE_AT) == [NO_REACTIVE[1]]
+    assert math.isnan(it.driver.applied_reactive_var)
+
+
+@on_bench()
+async def test_refused_reactive_power_is_tried_again_and_never_counts_as_applied(it):
+    write = it.device.write
+
+    def refuse(address, values):
+        if address == REACTIVE_AT:
+            raise ModbusFault(4)
+        write(address, values)
+
+    it.device.write = refuse
+    it.command(1000.0, var=500.0)
+    await asyncio.sleep(1.0)
+    assert math.isnan(it.driver.applied_reactive_var)
+    assert it.driver.applied_power_w == 1000.0
+    it.device.write = write
+    await asyncio.sleep(0.5)
+    assert it.driver.applied_reactive_var == 500.0
+
+
+@on_bench()
+async def test_applied_reactive_power_is_what_the_device_says_when_it_disagrees(it):
+    it.command(1000.0, var=500.0)
+    await asyncio.sleep(0.1)
+    it.device.write = lambda address, values: None  # acknowledges and does nothing
+    it.device.registers[REACTIVE_AT + 4 - 40000] = 7
+    await asyncio.sleep(1.0)
+    assert it.driver.applied_reactive_var == 70.0
+
+
+@on_bench()
+async def test_stop_takes_reactive_power_back_after_power_and_stop(it):
+    it.command(1000.0, var=500.0)
+    await asyncio.sleep(0.1)
+    it.device.writes.clear()
+    it.command(1000.0, run=False, var=500.0)
+    await asyncio.sleep(0.05)
+    assert it.device.writes == [ZERO_W, STOP, NO_REACTIVE]
+
+
+@on_bench()
+async def test_converter_that_begins_to_form_is_told_no_reactive_power(it):
+    it.command(1000.0, var=500.0)
+    await asyncio.sleep(0.1)
+    it.device.write(raw.AC_AT + 8, [0, 2])
+    it.device.writes.clear()
+    await asyncio.sleep(1.0)
+    assert it.written(REACTIVE_AT) == [NO_REACTIVE[1]]
+
+
+@on_bench(lambda: raw.converter(controls=raw.CONTROLS | {57: [0x8000]}))
+async def test_converter_without_a_reactive_set_point_is_told_none_and_says_so(it):
+    it.command(1000.0, var=500.0)
+    await asyncio.sleep(1.0)
+    assert it.written(REACTIVE_AT) == []
+    assert it.driver.takes_reactive is False
+    assert math.isnan(it.driver.applied_reactive_var)
+    assert it.driver.applied_power_w == 1000.0
+
+
+@on_bench()
+async def test_reactive_power_that_is_not_finite_is_refused_at_the_call(it):
+    with pytest.raises(ValueError, match="finite"):
+        it.command(0.0, var=math.inf)
 
 
 @on_bench()

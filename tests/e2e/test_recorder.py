@@ -14,6 +14,7 @@ import pytest
 from bms.record import ProcessRecorder, RecordError, TickRow
 from bms.record.files import read_record
 from bms.record.memory import MemoryRecorder
+from bms.record.readings import Readings
 from bms.record.schema import COLUMNS
 
 CONTROLLER = """
@@ -43,8 +44,15 @@ asyncio.run(main(sys.argv[1], int(sys.argv[2]), sys.argv[3], int(sys.argv[4])))
 
 ROW = TickRow(
     0.1, "grid_following", 1.0, 1.0, "", "", 1.5e6, 1.0, 1.5e6, 0.5, 0.5, 0.5, 0.1, 3.3, 3.3, 25.0, 25.0, 5e5, 5e5,
-    "", "", "", "online,online", 1.0, 0.4, 0, 0, 0, 0, 0,
+    "", "", "", "online,online", 1.0, 0.4, 0, 0, 0, 0, 0, None, None, 1, "main,main", 1,
 )  # fmt: skip
+READINGS = Readings(
+    inverter=tuple(range(15)),
+    meter=(1, 2.5, 50.0, 231.0),
+    pv=(float("nan"),) * 4,
+    racks=(tuple(range(47)), tuple(range(1, 48))),
+    cells=(None, ("KgsAgA==", "xAkACg==", "QA==")),
+)
 
 
 @pytest.fixture
@@ -204,8 +212,8 @@ async def test_a_killed_writer_is_a_fault(tmp_path):
 async def test_both_recorders_write_the_same_bytes(tmp_path):
     memory = MemoryRecorder({"site": "demo"})
     async with ProcessRecorder(tmp_path / "process.parquet", {"site": "demo"}) as process:
-        for i in range(1500):
+        for i in range(1100):
             for recorder in (memory, process):
-                recorder.add(ROW._replace(time_s=i / 7, frames=i))
+                recorder.add(ROW._replace(time_s=i / 7, frames=i), READINGS if i % 10 == 0 else None)
     memory.write(tmp_path / "memory.parquet")
     assert (tmp_path / "process.parquet").read_bytes() == (tmp_path / "memory.parquet").read_bytes()

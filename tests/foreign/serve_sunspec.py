@@ -13,17 +13,21 @@ from hil_rigs.devices.modbus_server import ModbusServer
 from hil_rigs.devices.sunspec_inverter import SunSpecInverterDevice
 from hil_rigs.devices.sunspec_inverter_models import BatterySummary
 from hil_rigs.devices.sunspec_meter import SunSpecMeterDevice
+from hil_rigs.plant.grid_support import GridSupport
 
 
 class StandIn:
     rated_power_w = 500e3
     dc_voltage_v = 1350.0
-    frequency_hz, ac_voltage_pu = 59.98, 1.0
+    frequency_hz, ac_voltage_pu = 59.98, 0.991
+    apparent_power_va, reactive_var_max = 560e3, 250e3
     alarm = None
 
     def __init__(self) -> None:
         self.state = "running"
         self.ac_power_w = -123_400.0
+        self.reactive_var = 0.0
+        self.support = GridSupport()
 
     @property
     def dc_power_w(self) -> float:
@@ -41,6 +45,9 @@ class StandIn:
 
     def reset(self) -> None:
         self.stop()
+
+    def set_reactive(self, reactive_var: float | None) -> None:
+        self.reactive_var = reactive_var or 0.0
 
     def set_power(self, power_w: float) -> None:
         self.ac_power_w = power_w if self.state == "running" else 0.0

@@ -46,7 +46,10 @@ def test_lines_have_the_documented_form(lines: dict[str, list[str]]) -> None:
 
 
 def test_pysunspec2_scans_inverter_and_meter(lines: dict[str, list[str]]) -> None:
-    for name, models in (("inverter", [1, 701, 702, 704, 713, 714, 715, 802]), ("grid-meter", [1, 203])):
+    for name, models in (
+        ("inverter", [1, 701, 702, 704, 713, 714, 715, 802, 705, 706, 711, 712]),
+        ("grid-meter", [1, 203]),
+    ):
         host, port = place(lines[name])
         device = SunSpecModbusClientDeviceTCP(slave_id=1, ipaddr=host, ipport=port, timeout=2)
         device.scan()

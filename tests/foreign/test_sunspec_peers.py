@@ -26,6 +26,7 @@ from drivers.meters.sunspec import SunSpecMeter
 from drivers.readings import InverterState
 
 SET_POINT_AT = 40299
+MODELS = [1, 701, 702, 704, 713, 714, 715, 802, 705, 706, 711, 712]
 SERVER = Path(__file__).with_name("serve_sunspec.py")
 
 
@@ -65,8 +66,8 @@ def scaled(device, model_id: int, name: str, group: str | None = None) -> float:
 
 
 def test_pysunspec2_scans_every_model_without_an_error(sunspec):
-    assert [key for key in sunspec.models if isinstance(key, int)] == [1, 701, 702, 704, 713, 714, 715, 802]
-    assert [model.error_info for model in sunspec.model_list] == [""] * 8
+    assert [key for key in sunspec.models if isinstance(key, int)] == MODELS
+    assert [model.error_info for model in sunspec.model_list] == [""] * len(MODELS)
 
 
 def test_pysunspec2_reads_the_values_that_the_plant_has(sunspec):
@@ -74,6 +75,7 @@ def test_pysunspec2_reads_the_values_that_the_plant_has(sunspec):
     assert scaled(sunspec, 701, "Hz") == pytest.approx(59.98)
     assert scaled(sunspec, 701, "InvSt") == 3
     assert scaled(sunspec, 702, "WDisChaRteMaxRtg") == 500_000
+    assert (scaled(sunspec, 702, "VAMaxRtg"), scaled(sunspec, 702, "VarMaxAbsRtg")) == (560_000, 250_000)
     assert scaled(sunspec, 713, "SoC") == pytest.approx(55.3)
     assert scaled(sunspec, 714, "DCV", "Prt") == 1350.0
     assert scaled(sunspec, 714, "DCW", "Prt") == -123_400
@@ -95,6 +97,42 @@ def test_set_point_written_by_pysunspec2_takes_effect_and_reverts(sunspec):
     measurement.read()
     controls.read()
     assert (measurement.W.cvalue, controls.WSet.cvalue, controls.WSetRvrtRem.cvalue) == (0, 0, 0)
+
+
+def test_reactive_power_written_by_pysunspec2_takes_effect_with_its_sign_and_ends(sunspec):
+    controls, measurement = sunspec.models[704][0], sunspec.models[701][0]
+    for name, value in (("VarSetMod", 4), ("VarSetRvrtTms", 1), ("VarSetEnaRvrt", 0), ("VarSet", -30_300)):
+        controls.points[name].cvalue = value
+    controls.write()
+    controls.VarSetEna.cvalue = 1
+    controls.write()
+    measurement.read()
+    assert (measurement.Var.cvalue, measurement.VA.cvalue, measurement.LLV.cvalue) == (-30_300, 30_300, 396.4)
+    time.sleep(1.2)
+    measurement.read()
+    controls.read()
+    assert (measurement.Var.cvalue, controls.VarSetEna.cvalue) == (0, 0)
+
+
+def test_curve_written_by_pysunspec2_is_adopted_and_a_wrong_one_is_not(sunspec):
+    volt_var = sunspec.models[705][0]
+    assert (volt_var.NPt.cvalue, volt_var.NCrv.cvalue) == (6, 2)
+    curve = volt_var.Crv[1]
+    curve.ActPt.cvalue, curve.DeptRef.cvalue, curve.RspTms.cvalue = 2, 3, 0
+    for point, (v, var) in zip(curve.Pt, ((95.0, 30.0), (105.0, -30.0)), strict=False):
+        point.V.cvalue, point.Var.cvalue = v, var
+    volt_var.write()
+    volt_var.AdptCrvReq.cvalue = 2
+    volt_var.write()
+    volt_var.read()
+    assert (volt_var.AdptCrvRslt.cvalue, volt_var.Crv[0].ActPt.cvalue) == (1, 2)
+    assert [(point.V.cvalue, point.Var.cvalue) for point in volt_var.Crv[0].Pt][:2] == [(95.0, 30.0), (105.0, -30.0)]
+    volt_var.Crv[1].Pt[1].V.cvalue = 90.0
+    volt_var.write()
+    volt_var.AdptCrvReq.cvalue = 2
+    volt_var.write()
+    volt_var.read()
+    assert (volt_var.AdptCrvRslt.cvalue, volt_var.Crv[0].Pt[1].V.cvalue) == (2, 105.0)
 
 
 def test_pysunspec2_reads_the_meter(served):
@@ -136,10 +174,11 @@ async def test_our_drivers_work_on_real_sockets(served):
     meter = SunSpecMeter(ModbusLink("127.0.0.1", served.meter_port, 1), meters.append)
     running = [asyncio.create_task(driver.run()) for driver in (inverter, meter)]
     await asyncio.sleep(0.5)
-    inverter.command(InverterCommand(-78_900.0, True, now_ns() + 2_000_000_000))
+    inverter.command(InverterCommand(-78_900.0, True, now_ns() + 2_000_000_000, 45_600.0))
     await asyncio.sleep(0.5)
     assert (inverters[-1].ac_power_w, inverters[-1].state) == (-78_900.0, InverterState.RUNNING)
     assert inverter.applied_power_w == -78_900.0
+    assert (inverters[-1].ac_reactive_var, inverter.applied_reactive_var) == (45_600.0, 45_600.0)
     assert meters[-1].power_w == -43_200.0
     for task in running:
         task.cancel()

@@ -57,6 +57,17 @@ async def test_timer_takes_the_power_to_0_w_after_the_time_written(converter, de
 
 
 @described("pcs-holding-s32")
+async def test_timer_takes_reactive_power_to_0_var_with_the_power(converter, device) -> None:
+    device.write(2002, [1500])
+    device.write(2004, [0, 40_000])
+    device.write(2000, [0, 0])
+    assert (device.set_reactive_var, converter.target_reactive_var) == (-40_000.0, -40_000.0)
+    assert refused(lambda: device.write(2004, [0x0003, 0xD091])) == 3  # 250,001 var, rated 250 kvar
+    await asyncio.sleep(1.501)
+    assert (converter.target_reactive_var, device.read(2004, 2)) == (0.0, [0, 0])
+
+
+@described("pcs-holding-s32")
 async def test_each_set_point_starts_the_timer_again_and_time_0_means_for_ever(converter, device) -> None:
     device.write(2002, [1000])
     for _ in range(5):
@@ -120,7 +131,7 @@ async def test_what_the_profile_does_not_have_is_not_there(converter, device) ->
     assert refused(lambda: device.read_input(1000, 1)) == 2
     assert refused(lambda: device.write(1000, [1])) == 2
     assert refused(lambda: device.write(2000, [0])) == 3  # half a value
-    assert refused(lambda: device.write(2000, [0, 0, 0, 0])) == 2  # reaches into 2003
+    assert refused(lambda: device.write(2002, [0, 0])) == 2  # reaches into 2003
     assert refused(lambda: device.write(2000, [0x0007, 0xA121])) == 3  # 500,001 W, rated 500 kW
 
 

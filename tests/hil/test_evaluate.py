@@ -1,7 +1,6 @@
 """`hil evaluate`: no model is judged on its own logs, the worse sign counts, and what misses its target is said."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -17,6 +16,7 @@ import pytest
 from bms.estimate.accuracy import Accuracy
 from bms.estimate.log import Log
 from bms.estimate.replay import Start, replay
+from hil_rigs.cli import main
 from hil_rigs.evaluate.cases import Begin, Case, Fold, Limits, Plan, Recorded, part
 from hil_rigs.evaluate.judge import Row, rows_of
 from hil_rigs.evaluate.measure import ESTIMATORS, OURS, Measured, Trace
@@ -274,12 +274,17 @@ def test_interrupted_command_keeps_what_is_done(small_data: Path, tmp_path: Path
         (("--data", ".", "--quick"), "--quick: needs --report DIR, so that it does not replace the full tables"),
     ],
 )
-def test_bad_input_is_one_line(tmp_path: Path, words: tuple[str, ...], says: str) -> None:
+def test_bad_input_is_one_line(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: tuple[str, ...],
+    says: str,
+) -> None:
     (tmp_path / "docs").mkdir()
-    root = str(Path(__file__).parents[2])
-    done = subprocess.run(command(*words), capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path,
-                          env={**os.environ, "PYTHONPATH": root})  # fmt: skip
-    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"{says}\n")
+    monkeypatch.chdir(tmp_path)
+    assert main(["evaluate", *words]) == 2
+    assert tuple(capsys.readouterr()) == ("", f"{says}\n")
 
 
 def test_fold_names_what_its_model_is_made_from(tmp_path: Path) -> None:

@@ -105,6 +105,9 @@ ELSEWHERE = {
     "contactor_request_refused": "test_joining.py",
     "inverter_keeps_on": "test_described_rig.py",
     "battery_bus_silent": "test_battery_bus.py",
+    "fast_lane_lost": "test_fast_lane.py",
+    "converter_loop_mismatch": "test_converter_loop.py",
+    "smoothing_refused": "test_fast_lane.py",
 }
 """Caused over the wire by tests that need a rig or a site of their own."""
 

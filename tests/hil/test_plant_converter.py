@@ -124,6 +124,64 @@ def test_runaway_ignores_the_set_point_until_stopped() -> None:
     assert converter.ac_power_w == 0.0
 
 
+def test_reactive_power_follows_with_the_same_lag() -> None:
+    converter = running()
+    converter.set_reactive(-100e3)
+    run(converter, 0.030)
+    assert converter.reactive_var == pytest.approx(-100e3 * (1 - math.exp(-1)))
+    run(converter, 1.0)
+    converter.set_reactive(None)
+    run(converter, 0.030)
+    assert converter.reactive_var == pytest.approx(-100e3 * math.exp(-1))
+
+
+@pytest.mark.parametrize(
+    ("power_w", "wanted_var", "var"),
+    [
+        (480e3, 250e3, 250e3),  # 550 kVA leave 268 kvar beside 480 kW
+        (-480e3, -400e3, -250e3),
+        (0.0, 400e3, 250e3),
+    ],
+)
+def test_reactive_power_keeps_within_its_rating(power_w: float, wanted_var: float, var: float) -> None:
+    converter = running()
+    converter.set_power(power_w)
+    converter.set_reactive(wanted_var)
+    run(converter, 1.0)
+    assert (converter.ac_power_w, converter.reactive_var) == (pytest.approx(power_w), pytest.approx(var))
+
+
+def test_sag_leaves_reactive_power_only_what_the_current_still_carries() -> None:
+    """At 0.8 pu 1.1 pu of current make 440 kVA, that leave 266 kvar beside 350 kW and 209 kvar beside 387 kW."""
+    converter = running()
+    converter.set_power(387e3)
+    converter.set_reactive(-250e3)
+    run(converter, 1.0)
+    converter.meet_grid(0.8, 60.0)
+    run(converter, 0.1)
+    assert converter.reactive_var == pytest.approx(-209.35e3, rel=1e-4)
+    converter.meet_grid(0.0, 0.0)
+    converter.step(0.01)
+    assert (converter.ac_power_w, converter.reactive_var) == (0.0, 0.0)
+
+
+def test_active_power_goes_first_on_the_circle_of_apparent_power() -> None:
+    """525 kVA beside 500 kW leave 160.08 kvar."""
+    parameters = ConverterParameters(500e3, 1131.0, 1040.0, 1570.0, 455.0, apparent_frac=1.05)
+    converter = ConverterPlant(parameters)
+    converter.settle(1373.0, 0.0)
+    converter.start()
+    run(converter, 1.1)
+    converter.set_reactive(-250e3)
+    run(converter, 0.5)
+    converter.set_power(500e3)
+    run(converter, 1.0)
+    assert converter.ac_power_w == pytest.approx(500e3)
+    assert converter.reactive_var == pytest.approx(-160.078e3, rel=1e-5)
+    converter.stop()
+    assert converter.reactive_var == 0.0
+
+
 def test_set_point_that_is_no_number_is_refused() -> None:
     with pytest.raises(ValueError, match="finite"):
         running().set_power(math.nan)

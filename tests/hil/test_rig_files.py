@@ -114,7 +114,7 @@ def test_load_file_is_looked_for_beside_the_rig_file() -> None:
     assert load.model_dump() == {"kind": "file", "path": "/rigs/load.csv", "run": None, "scale": 1.0}
 
 
-LOADS = "'ai-training', 'constant', 'ai-inference', 'industry', 'factory', 'home', 'file'"
+LOADS = "'ai-training', 'constant', 'ai-inference', 'industry', 'factory', 'home', 'file', 'fmu'"
 
 BROKEN = [
     (

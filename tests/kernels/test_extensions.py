@@ -19,6 +19,8 @@ PUBLIC = [
     ("canbits", "crc8_j1850"),
     ("cellsim", "CellPack"),
     ("limits", "LimitSolver"),
+    ("plausible", "Frozen"),
+    ("plausible", "shared_wire"),
     ("series", "SeriesCells"),
 ]
 

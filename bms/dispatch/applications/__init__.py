@@ -13,10 +13,12 @@ from bms.dispatch.view import Application
 
 @dataclass(frozen=True, slots=True)
 class ApplicationKind:
-    """An application: the class of its settings, and what makes it from them."""
+    """An application: the class of its settings, and what makes it from them. `holds_grid`: it tells a fast lane which
+    grid power to hold."""
 
     settings: type[ApplicationSettings]
     make: Callable[[Any], Application]
+    holds_grid: bool = False
 
     @property
     def kind(self) -> str:

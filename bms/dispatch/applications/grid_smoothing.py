@@ -5,11 +5,16 @@ from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from bms.dispatch.applications import ApplicationKind
+from bms.dispatch.learned_period import LearnedPeriod
 from bms.dispatch.settings import ApplicationSettings
-from bms.dispatch.view import Answer, PowerWindow, SiteView
+from bms.dispatch.smoothing_gain import SmoothingGain
+from bms.dispatch.view import Answer, HeldGridPower, PowerWindow, SiteView
+from bms.estimate.smoothing_watch import WINDOW_S
 from drivers.config.settings import Broken, about
 
 SOC_TAPER_FRAC = 0.02
+QUIET_FRAC = 0.01
+"""Of the cap: below this range of the load there is nothing to judge."""
 
 
 class GridSmoothing(ApplicationSettings):
@@ -38,6 +43,16 @@ class GridSmoothing(ApplicationSettings):
             le=10,
         ),
     ] = 0.0
+    feed_forward_jitter_frac_max: Annotated[
+        float,
+        about(
+            "frac",
+            "a load that repeats itself is led by its last period while its periods differ by no more than this",
+            "0: never; at 1 % it would do more harm than good",
+            ge=0,
+            le=0.005,
+        ),
+    ] = 0.0
     soc_frac_min: Annotated[
         float, about("frac", "the application discharges no further", "reserve of 15 % over the limit", ge=0, le=1)
     ] = 0.2
@@ -62,6 +77,11 @@ class GridSmoothingApplication:
     the load does faster than the target goes to the battery: set-point = load (led by its own slope over
     `lead_time_s`, the delay from measurement to power) - target. Where the battery cannot follow, the target is
     moved to what the grid really gets, so that the ramp restarts from there.
+
+    Inputs: `job_power_w` is a change of the load that is announced, `job_start_in_s` how long it still takes; the
+    target goes there at its ramp already, and counts the job as started when that is 0 or less.
+
+    Where the site measures that this makes the grid worse it holds back, down to nothing (SmoothingGain).
     """
 
     def __init__(self, settings: GridSmoothing) -> None:
@@ -71,23 +91,43 @@ class GridSmoothingApplication:
         self._target_w = 0.0
         self._load_w = 0.0
         self._slope_w_per_s = 0.0
+        self._gain = SmoothingGain(QUIET_FRAC * settings.grid_power_w_max, WINDOW_S * settings.ramp_w_per_s_max)
+        self._period = LearnedPeriod() if settings.feed_forward_jitter_frac_max > 0.0 else None
+        self._job_w: float | None = None
 
     def look(self, view: SiteView, window: PowerWindow) -> Answer:
         if view.load_power_w is None or view.grid_power_w is None:
             self.reset()
             return Answer(request_w=0.0, firm=True, reason="grid power is not known")
+        self._gain.look(view.smoothed, view.dt_s)
         self._follow(view.load_power_w, view.grid_power_w, view.dt_s)
         self._move_target(view)
-        ahead_w = view.load_power_w + self._slope_w_per_s * self._settings.lead_time_s
+        ahead_w = self._ahead_w(view, view.load_power_w)
+        if self._gain.value == 0.0:
+            self._target_w = view.load_power_w
+            return Answer(held=self._held(view))
         low_w, high_w = self._soc_band(view, window)
-        wish_w = ahead_w - self._target_w
+        wish_w = self._gain.value * (ahead_w - self._target_w)
         given_w = min(max(wish_w, low_w), high_w)
         if given_w != wish_w:
-            self._target_w = ahead_w - given_w
-        return Answer(low_w, high_w, wish_w, firm=True, reason="SoC band")
+            self._target_w = ahead_w - given_w / self._gain.value
+        held = self._held(view)
+        return Answer(low_w, high_w, wish_w, firm=True, reason="SoC band", held=held)
 
     def reset(self) -> None:
         self._filtered_w = None
+        self._job_w = None
+        self._gain.reset()
+
+    def _ahead_w(self, view: SiteView, load_w: float) -> float:
+        """The load when the battery's power will be there."""
+        led_w = load_w + self._slope_w_per_s * self._settings.lead_time_s
+        if self._period is None:
+            return led_w
+        self._period.see(load_w, view.dt_s)
+        delay_s, jitter_frac_max = view.smoothed.delay_s, self._settings.feed_forward_jitter_frac_max
+        change_w = 0.0 if delay_s != delay_s else self._period.change_w(delay_s, jitter_frac_max)
+        return load_w + change_w if change_w else led_w
 
     def _follow(self, load_w: float, grid_w: float, dt_s: float) -> None:
         if self._filtered_w is None:
@@ -99,10 +139,36 @@ class GridSmoothingApplication:
     def _move_target(self, view: SiteView) -> None:
         settings = self._settings
         wanted_w = self._filtered_w or 0.0
-        wanted_w += self._soc_return_w(view.soc_frac)
+        wanted_w += self._soc_return_w(view.soc_frac) + self._announced_w(view)
         step_w = settings.ramp_w_per_s_max * view.dt_s
         wanted_w = min(max(wanted_w, self._target_w - step_w), self._target_w + step_w)
         self._target_w = min(wanted_w, settings.grid_power_w_max)
+
+    def _announced_w(self, view: SiteView) -> float:
+        """Change of the load that is still to come; once it has started the filter starts from there."""
+        job_w, start_in_s = view.inputs.get("job_power_w"), view.inputs.get("job_start_in_s", math.nan)
+        if job_w is None or math.isnan(start_in_s):
+            self._job_w = None
+            return 0.0
+        if start_in_s > 0.0:
+            self._job_w = job_w
+            return job_w
+        started_w, self._job_w = self._job_w or 0.0, 0.0
+        self._filtered_w = (self._filtered_w or 0.0) + started_w
+        return started_w
+
+    def _held(self, view: SiteView) -> HeldGridPower:
+        settings = self._settings
+        base_w = -self._soc_return_w(view.soc_frac)
+        over_w = (self._filtered_w or 0.0) - base_w - settings.grid_power_w_max
+        return HeldGridPower(
+            grid_power_w=self._target_w - (view.pv_power_w or 0.0),
+            filter_time_s=settings.smoothing_time_s,
+            ramp_w_per_s=settings.ramp_w_per_s_max,
+            base_w=base_w + max(over_w, 0.0),
+            gain=self._gain.value,
+            refused=self._gain.reason,
+        )
 
     def _soc_return_w(self, soc_frac: float) -> float:
         """Power that the grid gives (positive) to bring the SoC back; full at 10 % SoC away from the target."""
@@ -122,4 +188,4 @@ class GridSmoothingApplication:
         return low_w, high_w
 
 
-APPLICATION = ApplicationKind(GridSmoothing, GridSmoothingApplication)
+APPLICATION = ApplicationKind(GridSmoothing, GridSmoothingApplication, holds_grid=True)

@@ -25,7 +25,8 @@ _ONLY: Times = np.zeros(1, dtype=np.int64)
 
 
 class NativeRackMonitor:
-    """One rack of `modules` x `cells_per_module` cells on its own bus. Frames of other modules count as unknown.
+    """One rack of `modules` x `cells_per_module` cells on its own bus, the last module perhaps of fewer. Frames of
+    other modules count as unknown.
 
     `reading()` gives what is known at any time. Commands are repeated until they expire (RackCommand every 100 ms,
     BleedCommand and OutputsCommand every 0.5 s), a changed one is sent at once; past the expiry nothing is sent and
@@ -38,13 +39,13 @@ class NativeRackMonitor:
         cells_per_module: int,
         config: CanConfig,
         opener: CanOpener = open_python_can,
+        last_module_cells: int | None = None,
     ) -> None:
-        self._layout = native_layout(modules, cells_per_module)
+        self._layout = native_layout(modules, cells_per_module, last_module_cells)
         self._decoder = RackDecoder(self._layout)
         self._link = CanLink(config, self.on_batch, opener)
         self._encoder = FrameEncoder(self._layout.commands.frames)
         self._values: Floats = np.zeros(modules + 3)
-        self._bit_weights = (1 << np.arange(cells_per_module)).astype(np.float64)
         self._rack_frame = np.array([modules], dtype=np.int64)
         self._rack_expires_ns = self._rack_due_ns = NEVER_NS
         self._bleed_wanted = np.zeros(self._layout.cells, dtype=np.bool_)
@@ -85,7 +86,7 @@ class NativeRackMonitor:
         self._bleed_expires_ns = command.expires_ns
         if wanted.tobytes() != self._bleed_wanted.tobytes():
             self._bleed_wanted = wanted
-            self._values[:-3] = masks = wanted.reshape(self._layout.modules, -1) @ self._bit_weights
+            self._values[:-3] = masks = self._layout.masks(wanted.view(np.uint8))
             self._bled |= masks > 0
             self._bleed_due_ns = NEVER_NS
 

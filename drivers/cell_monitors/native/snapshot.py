@@ -10,8 +10,6 @@ from drivers.readings import NEVER_NS, Flags, Floats, MonitorHealth, RackOwnFaul
 from drivers.safety import NOT_HEARD, InsulationState, MonitorAlarm, SafetyInputs
 from kernels.canbits import FrameDecoder
 
-_BITS_PER_MASK = 16
-
 
 class RackDecoder:
     """Newest values of one rack, updated frame by frame; `reading` copies them out."""
@@ -96,9 +94,7 @@ class RackDecoder:
         return self._bleed_flags
 
     def _unpacked(self, masks: Floats) -> Flags:
-        raw = np.where(masks == masks, masks, 0.0).astype("<u2").view(np.uint8)
-        bits = np.unpackbits(raw, bitorder="little").reshape(-1, _BITS_PER_MASK)
-        flags = bits[:, : self._layout.cells_per_module].ravel()
+        flags = self._layout.flags(np.where(masks == masks, masks, 0.0))
         flags.flags.writeable = False
         return flags
 

@@ -6,14 +6,14 @@ Signs: every power and current register names its own positive direction; inside
 from dataclasses import dataclass
 from math import isnan, nan
 
-from drivers.inverters.device import SetPoint, Write
+from drivers.inverters.device import ReactiveSetPoint, SaidSetPoints, SetPoint, Write
 from drivers.links.modbus import ModbusLink
 from drivers.profiles.codec import encode, nearest_raw
 from drivers.profiles.parts import Listens, Step
 from drivers.profiles.profile import Profile
-from drivers.profiles.reader import CONFIRMED, POLLED, RATING, RoleReader
+from drivers.profiles.reader import POLLED, RoleReader
 from drivers.profiles.registers import Register
-from drivers.profiles.roles import Role
+from drivers.profiles.roles import RATING, SET_POINTS, Role
 from drivers.readings import InverterRating, InverterReading
 from drivers.session import UnusableDevice
 
@@ -50,10 +50,17 @@ class DescribedDevice:
 
     def set_point(self, power_w: float) -> SetPoint:
         """Rounded towards zero, within the rating and the register."""
-        register = self._register("set-point")
-        sign = -1.0 if register.positive == "charge" else 1.0
-        raw = nearest_raw(register, sign * self.rating.clamped_w(power_w))
-        return SetPoint(sign * register.si(raw), (self._write(register, raw),))
+        told_w, write = self._nearest("set-point", self.rating.clamped_w(power_w))
+        return SetPoint(told_w, (write,))
+
+    @property
+    def takes_reactive(self) -> bool:
+        return self.profile.find("reactive-set-point") is not None
+
+    def reactive(self, reactive_var: float | None) -> ReactiveSetPoint:
+        """Rounded towards zero, within the rating and the register. It has no other behaviour of its own than 0 var."""
+        told_var, write = self._nearest("reactive-set-point", self.rating.clamped_var(reactive_var or 0.0))
+        return ReactiveSetPoint(nan if reactive_var is None else told_var, (write,))
 
     @property
     def opened_forming(self) -> bool:
@@ -86,10 +93,20 @@ class DescribedDevice:
             grid_connected=said.flag("grid-connected", default=True),
             remote_control=said.flag("remote-control", default=True),
             alarm_bits=said.alarms(),
+            ac_reactive_var=said.number("reactive-power"),
+            ac_voltage_v=said.number("ac-voltage"),
         )
 
-    async def read_back(self, link: ModbusLink) -> float | None:
-        return (await self.confirmed.read(link)).number("set-point") if "set-point" in self.confirmed else None
+    async def read_back(self, link: ModbusLink) -> SaidSetPoints:
+        said = await self.confirmed.read(link)
+        power_w, reactive_var = [said.number(role) if role in self.confirmed else None for role in SET_POINTS]
+        return SaidSetPoints(power_w, reactive_var)
+
+    def _nearest(self, role: Role, value: float) -> tuple[float, Write]:
+        """What the register of that role can say of `value` (ours), and the message that says it."""
+        register = self._register(role)
+        raw = nearest_raw(register, register.sign * value)
+        return register.sign * register.si(raw), self._write(register, raw)
 
     def _register(self, role: Role) -> Register:
         register = self.profile.find(role)
@@ -105,19 +122,25 @@ class DescribedDevice:
 
 
 async def open_device(link: ModbusLink, profile: Profile, reversion_s: float) -> DescribedDevice:
-    """Reads the nameplate. UnusableDevice when the device does not say it; link errors pass."""
+    """Reads the nameplate. UnusableDevice when the device does not say its active power; link errors pass."""
     return DescribedDevice(
         profile=profile,
         rating=profile.fixed_rating or await _rating(link, profile),
         reversion_s=reversion_s,
         polled=RoleReader(profile, POLLED["inverter"]),
-        confirmed=RoleReader(profile, CONFIRMED),
+        confirmed=RoleReader(profile, SET_POINTS),
     )
 
 
 async def _rating(link: ModbusLink, profile: Profile) -> InverterRating:
     said = await RoleReader(profile, RATING).read(link)
-    rating = InverterRating(said.number("charge-power-max"), said.number("discharge-power-max"))
+    rating = InverterRating(
+        charge_power_w_max=said.number("charge-power-max"),
+        discharge_power_w_max=said.number("discharge-power-max"),
+        apparent_power_va_max=said.number("apparent-power-max"),
+        reactive_injected_var_max=said.number("reactive-injected-max"),
+        reactive_absorbed_var_max=said.number("reactive-absorbed-max"),
+    )
     if isnan(rating.charge_power_w_max) or isnan(rating.discharge_power_w_max):
         raise UnusableDevice(f"the device does not say its rating, which profile {profile.name} reads from it")
     return rating

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isnan, nan
 
-from drivers.inverters.device import SetPoint, Write
+from drivers.inverters.device import ReactiveSetPoint, SaidSetPoints, SetPoint, Write
+from drivers.inverters.sunspec import reactive, set_point
 from drivers.inverters.sunspec.legacy import LegacyDevice, is_legacy, open_legacy
-from drivers.inverters.sunspec.set_point import read_back, release, set_point
 from drivers.links.modbus import ModbusLink
 from drivers.readings import InverterRating, InverterReading, InverterState
 from drivers.sunspec import MappedModel, SunSpecError, Value, discover, open_model
@@ -23,7 +23,7 @@ HEARTBEAT_PERIOD_S = 1.0
 HEARTBEAT_RESETS_AT = 0xFFFF
 """SunSpec lets the heartbeat start again at 0 from time to time."""
 
-AC_NAMES = ("InvSt", "ConnSt", "Alrm", "DERMode", "W", "Hz")
+AC_NAMES = ("InvSt", "ConnSt", "Alrm", "DERMode", "W", "Var", "LLV", "LNV", "Hz")
 AUTHORITY = ("LocRemCtl",)
 STORAGE_PORTS = ("ESS", "BIDIR")
 
@@ -53,6 +53,7 @@ class SunSpecDevice:
     control: MappedModel
     dc: DcPort | None
     rating: InverterRating
+    single_phase: bool
     reversion_s: int
     heartbeat_period_s: float | None = HEARTBEAT_PERIOD_S
     set_point_when_running: bool = False
@@ -64,11 +65,19 @@ class SunSpecDevice:
 
     def set_point(self, power_w: float) -> SetPoint:
         """Model 704, block WSetEna..WSetRvrtTms."""
-        return set_point(self.controls, power_w, self.rating, self.reversion_s)
+        return set_point.set_point(self.controls, power_w, self.rating, self.reversion_s)
+
+    @property
+    def takes_reactive(self) -> bool:
+        return reactive.takes_reactive(self.controls)
+
+    def reactive(self, reactive_var: float | None) -> ReactiveSetPoint:
+        """Model 704, block VarSetEna..VarSetRvrtTms."""
+        return reactive.reactive(self.controls, reactive_var, self.rating, self.reversion_s)
 
     def release(self) -> SetPoint:
         """Model 704, the same block without a set-point."""
-        return release(self.controls)
+        return set_point.release(self.controls)
 
     def operate(self, run: bool) -> list[Write]:
         """Model 715, OpCtl."""
@@ -79,8 +88,11 @@ class SunSpecDevice:
         """Model 715, ControllerHb."""
         return Write(*self.control.encode({"ControllerHb": count % HEARTBEAT_RESETS_AT}))
 
-    async def read_back(self, link: ModbusLink) -> float | None:
-        return await read_back(link, self.controls)
+    async def read_back(self, link: ModbusLink) -> SaidSetPoints:
+        """Model 704, WSetEna to VarSet in one read."""
+        said = await _read(link, self.controls, set_point.READ_BACK + reactive.READ_BACK)
+        reactive_var = reactive.said_reactive_var(self.controls, said) if self.takes_reactive else None
+        return SaidSetPoints(set_point.said_power_w(self.controls, said), reactive_var)
 
     @property
     def opened_forming(self) -> bool:
@@ -116,13 +128,15 @@ async def open_device(link: ModbusLink, reversion_s: int) -> SunSpecDevice | Leg
     if controls.scales["WSet_SF"] is None:
         raise SunSpecError("model 704 has no scale factor WSet_SF: the converter takes no power set-point")
     capacity = await open_model(link, where.find(702)) if 702 in where else None
-    dc = await open_model(link, where.find(714), count_point="NPrt") if 714 in where else None
+    dc = await open_model(link, where.find(714), count_points=("NPrt",)) if 714 in where else None
+    measurement = await open_model(link, where.find(701))
     return SunSpecDevice(
-        measurement=await open_model(link, where.find(701)),
+        measurement=measurement,
         controls=controls,
         control=await open_model(link, where.find(715)),
         dc=None if dc is None else _storage_port(dc),
         rating=_rating({} if capacity is None else capacity.values),
+        single_phase=_is_single_phase(measurement),
         reversion_s=reversion_s,
     )
 
@@ -158,7 +172,16 @@ def _rating(capacity: Values) -> InverterRating:
     return InverterRating(
         charge_power_w_max=general_w if isnan(charge_w) else charge_w,
         discharge_power_w_max=general_w if isnan(discharge_w) else discharge_w,
+        apparent_power_va_max=_number(capacity, "VAMaxRtg"),
+        reactive_injected_var_max=_number(capacity, "VarMaxInjRtg"),
+        reactive_absorbed_var_max=_number(capacity, "VarMaxAbsRtg"),
+        ac_voltage_v=_number(capacity, "VNomRtg"),
     )
+
+
+def _is_single_phase(measurement: MappedModel) -> bool:
+    """Such a one speaks of voltage against neutral, all others of line to line (model 702, detail of VNomRtg)."""
+    return measurement.values["ACType"] == measurement.layout.symbol("ACType", "SINGLE_PHASE")
 
 
 def _reading(device: SunSpecDevice, at_ns: int, ac: Values, dc: Values, control: Values) -> InverterReading:
@@ -176,6 +199,8 @@ def _reading(device: SunSpecDevice, at_ns: int, ac: Values, dc: Values, control:
         remote_control=control["LocRemCtl"] == device.control.layout.symbol("LocRemCtl", "REMOTE"),
         alarm_bits=int(_number(ac, "Alrm")) if ac["Alrm"] is not None else 0,
         grid_forming=_forms(device.measurement, ac["DERMode"]),
+        ac_reactive_var=_number(ac, "Var"),
+        ac_voltage_v=_number(ac, "LNV" if device.single_phase else "LLV"),
     )
 
 

@@ -6,6 +6,8 @@ charging in % of WChaMax, and a negative one forces the other direction. Both at
 Signs: W and DCW are positive in generation, that is discharge; DCA of the integer models has no sign and takes that of
 DCW.
 
+Reactive power is neither read nor told: the older models leave its sign to the maker.
+
 Its timer (InOutWRte_RvrtTms) leads back to the device's own behaviour, which need not be 0 W.
 """
 
@@ -13,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import copysign, isnan, nan, trunc
 
-from drivers.inverters.device import SetPoint, Write
+from drivers.inverters.device import ReactiveSetPoint, SaidSetPoints, SetPoint, Write
 from drivers.links.modbus import ModbusLink
 from drivers.readings import InverterRating, InverterReading, InverterState
 from drivers.sunspec import DeviceMap, MappedModel, SunSpecError, Value, open_model
@@ -54,6 +56,7 @@ class LegacyDevice:
     heartbeat_period_s: float | None = None
     set_point_when_running: bool = False
     silence: str | None = SILENCE
+    takes_reactive: bool = False
 
     def prepare(self) -> list[Write]:
         """Charging from the grid allowed, where the device asks for that."""
@@ -75,6 +78,9 @@ class LegacyDevice:
         }
         writes = Write(*self.storage.encode(values)), Write(*self.storage.encode({"StorCtl_Mod": BOTH_DIRECTIONS}))
         return SetPoint(self._power_w(out, into), writes)
+
+    def reactive(self, reactive_var: float | None) -> ReactiveSetPoint:
+        raise NotImplementedError("the driver tells it no reactive power")
 
     @property
     def opened_forming(self) -> bool:
@@ -114,13 +120,13 @@ class LegacyDevice:
             alarm_bits=events & ALARM_BITS if isinstance(events, int) else 0,
         )
 
-    async def read_back(self, link: ModbusLink) -> float | None:
+    async def read_back(self, link: ModbusLink) -> SaidSetPoints:
         address, count = self.storage.span("StorCtl_Mod", "InWRte")
         registers = await link.read_holding(address, count)
         said = self.storage.decode(registers, address, ("StorCtl_Mod", "OutWRte", "InWRte"))
         if said["StorCtl_Mod"] != BOTH_DIRECTIONS:
-            return nan
-        return self._power_w(_number(said["OutWRte"]), _number(said["InWRte"]))
+            return SaidSetPoints(nan, None)
+        return SaidSetPoints(self._power_w(_number(said["OutWRte"]), _number(said["InWRte"])), None)
 
     def _rate(self, share_frac: float) -> float:
         """Percent in the register's resolution."""

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from math import nan, trunc
 
 from drivers.inverters.device import SetPoint, Write
-from drivers.links.modbus import ModbusLink
 from drivers.readings import InverterRating
 from drivers.sunspec import MappedModel, Value
 from drivers.sunspec.layout import scaled
 
+READ_BACK = ("WSetEna", "WSetMod", "WSet")
 RAW_MAX = 2**31 - 1
 """WSet is an int32 whose lowest value means "not implemented", so that it reaches as far down as up."""
 
@@ -53,14 +53,8 @@ def release(controls: MappedModel) -> SetPoint:
     return SetPoint(nan, (Write(*controls.encode(values)),))
 
 
-async def read_back(link: ModbusLink, controls: MappedModel) -> float:
-    """Power that the device itself says it is set to, W; NaN when it follows no set-point in watts."""
-    address, count = controls.span("WSetEna", "WSet")
-    registers = await link.read_holding(address, count)
-    return _set_power_w(controls, controls.decode(registers, address, ("WSetEna", "WSetMod", "WSet")))
-
-
-def _set_power_w(controls: MappedModel, values: Mapping[str, Value]) -> float:
+def said_power_w(controls: MappedModel, values: Mapping[str, Value]) -> float:
+    """What the device itself says it is set to, of points READ_BACK; NaN when it follows no set-point in watts."""
     symbol, power_w = controls.layout.symbol, values["WSet"]
     in_watts = values["WSetEna"] == symbol("WSetEna", "ENABLED") and values["WSetMod"] == symbol("WSetMod", "WATTS")
     return power_w if in_watts and isinstance(power_w, float) else nan

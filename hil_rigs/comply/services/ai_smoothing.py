@@ -1,29 +1,98 @@
-"""AI smoothing: the grid's power in any 5 s, by the ERCOT proposal for large electronic loads: 10 MW at 150 MW."""
+"""AI smoothing: the range of the grid's power in any 5 s, by the ERCOT proposal for large electronic loads.
 
+That is 10 MW at 150 MW, on the table of one training iteration (hil_rigs/loads/ai-training.csv) and on real recordings
+(`--load`). 150 MW are judged on a bench without wires at steps of 1 ms that runs the deployed dispatch and the fast
+lane's law, 1.5 MW (100 kW) by the deployed controller on the simulated wire. Every row says which it is.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bms.dispatch.applications.grid_smoothing import GridSmoothing
+from bms.site import ConverterLoop, FastLane, Site
+from hil_rigs.comply.fast_bench import FastCurves, FastSite, Smoother, run_fast
+from hil_rigs.comply.quick_site import QuickBattery, QuickSite, run_quick
 from hil_rigs.comply.service import Chart, Judged, Order, Row, Service
-from hil_rigs.load_spec import AiTraining
+from hil_rigs.load_spec import AiTraining, LoadSpec
+from hil_rigs.plant.ai_load import AiJitter, AiTrainingLoad, GpuSmoothing
+from hil_rigs.plant.build import build_load
+from hil_rigs.plant.load import Load
 from hil_rigs.report.summary import summarise_power
-from hil_rigs.run import simulate
+from hil_rigs.rig import RigFile
+from hil_rigs.rig_plant import load_config
+from hil_rigs.run import Outcome, simulate
 
+Floats = NDArray[np.float64]
+
+RATED_W = 150e6
 RANGE_FRAC = 10.0 / 150.0
+LANE_RANGE_FRAC = 15.0 / 150.0
+"""What a loop over the network can do with raw steps; behind GPU smoothing and inside the converter it is 10 MW."""
+DRIFT_FRAC_A_DAY = 0.02
+
 SETTLE_S, FULL_S, SHORT_S = 30.0, 600.0, 60.0
+WIRE_S = 120.0
+BENCH_S, BENCH_SHORT_S, BENCH_SETTLE_S = 200.0, 45.0, 20.0
+START_S = 14.2
+"""Where the iteration passes its mean, so that the filter of the load starts where it will stay."""
+DAY_S, SHORT_DRIFT_S = 86_400.0, 1800.0
+DROPS, TABLE = AiJitter(0.0, 0.0, drop_frac=1.0), AiJitter(0.0, 0.0, drop_frac=0.0)
+"""The table as it is, and with a drop to 0.25 within 50 ms in every iteration."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One run of the 150 MW bench; `limit_frac` of rated, None = better than no battery."""
+
+    name: str
+    smoother: Smoother
+    gpu: bool
+    jitter: AiJitter
+    lag_s: float
+    limit_frac: float | None
+
+
+CASES = (
+    Case("ticks of 100 ms behind GPU smoothing", Smoother.TICKS, True, TABLE, 0.03, RANGE_FRAC),
+    Case("converter's loop of 1 ms, lag 10 ms", Smoother.CONVERTER, False, TABLE, 0.01, RANGE_FRAC),
+    Case("fast lane of 10 ms, lag 30 ms", Smoother.LANE, False, TABLE, 0.03, LANE_RANGE_FRAC),
+    Case("ticks behind GPU smoothing, drops in 50 ms", Smoother.TICKS, True, DROPS, 0.03, None),
+    Case("converter's loop, drops in 50 ms", Smoother.CONVERTER, False, DROPS, 0.01, None),
+    Case("fast lane, drops in 50 ms", Smoother.LANE, False, DROPS, 0.03, None),
+)
 
 
 def judge(order: Order) -> Judged:
-    """The deployed controller on the simulated wire, judged at the plant's own steps."""
+    wire = _on_the_wire(order)
+    if order.load is None:
+        runs = [(case, _bench(case, _table_w(case, order), RATED_W)) for case in CASES]
+    else:
+        runs = _recorded(order, order.load)
+    rows = [*wire.rows, *(_row(case, curves, RATED_W) for case, curves in runs), _drift(order)]
+    if not order.short and order.load is None:
+        rows += _faster_on_the_wire(order)
+    charts = [
+        Chart(f"150 MW bench: {case.name}" if order.load is None else f"bench: {case.name}", "W", curves.time_s,
+              {"grid": curves.grid_w, "load": curves.load_w, "battery": curves.battery_w})
+        for case, curves in runs
+    ]  # fmt: skip
+    return Judged(rows, [*wire.charts, *charts])
+
+
+def _on_the_wire(order: Order) -> Judged:
+    """The deployed controller, judged at the plant's own steps."""
     outcome = simulate(order.rig, seed=order.seed, duration_s=SHORT_S if order.short else FULL_S, load=order.load)
     curves = outcome.curves
+    grid_w, load_w = _ranges_w(outcome)
     judged = curves.time_s >= SETTLE_S
-    time_s = curves.time_s[judged]
-    grid = summarise_power(time_s, curves.grid_power_w[judged])
-    load = summarise_power(time_s, curves.load_power_w[judged])
-    rated_w = _rated_w(order) or load.peak_w
-    limit_w = RANGE_FRAC * rated_w
+    limit_w = RANGE_FRAC * (_rated_w(order.load or order.rig.load) or float(curves.load_power_w[judged].max()))
     return Judged(
         rows=[
-            Row("grid range in any 5 s", f"<= {limit_w / 1e3:.1f} kW", f"{grid.range_5s_w / 1e3:.1f} kW",
-                grid.range_5s_w <= limit_w),
-            Row("range without battery", "more", f"{load.range_5s_w / 1e3:.1f} kW", load.range_5s_w > grid.range_5s_w),
+            Row("grid range in any 5 s", f"<= {limit_w / 1e3:.1f} kW", f"{grid_w / 1e3:.1f} kW", grid_w <= limit_w),
+            Row("range without battery", "more", f"{load_w / 1e3:.1f} kW", load_w > grid_w),
             Row("faults", "none", ", ".join(trip.fault_id for trip in outcome.trips) or "none", not outcome.trips),
         ],
         charts=[
@@ -33,10 +102,114 @@ def judge(order: Order) -> Judged:
     )  # fmt: skip
 
 
-def _rated_w(order: Order) -> float | None:
+def _ranges_w(outcome: Outcome) -> tuple[float, float]:
+    """Of grid and load within any 5 s, once the controller has settled."""
+    curves = outcome.curves
+    judged = curves.time_s >= SETTLE_S
+    grid = summarise_power(curves.time_s[judged], curves.grid_power_w[judged])
+    load = summarise_power(curves.time_s[judged], curves.load_power_w[judged])
+    return grid.range_5s_w, load.range_5s_w
+
+
+def _rated_w(load: LoadSpec) -> float | None:
     """Of the load, where it says so: a recording has only its peak."""
-    load = order.load or order.rig.load
     return load.rated_power_w * load.scale if isinstance(load, AiTraining) else None
+
+
+def _table_w(case: Case, order: Order) -> Floats:
+    gpu = GpuSmoothing() if case.gpu else None
+    load = AiTrainingLoad(RATED_W, np.random.default_rng(order.seed), gpu, case.jitter, horizon_s=BENCH_S + 60.0)
+    return _each_ms(load.power_w, BENCH_SHORT_S if order.short else BENCH_S, START_S)
+
+
+def _each_ms(power_w: Callable[[float], float], duration_s: float, start_s: float = 0.0) -> Floats:
+    return np.array([power_w(start_s + number * 1e-3) for number in range(round(duration_s * 1e3))], np.float64)
+
+
+def _recorded(order: Order, load: LoadSpec) -> list[tuple[Case, FastCurves]]:
+    """A recording is raw or not as it is; its peak is what the site is built for."""
+    recording = build_load(load_config(load), np.random.default_rng(order.seed))
+    power_w = _each_ms(recording.power_w, BENCH_SHORT_S if order.short else BENCH_S)
+    cases = [replace(case, name=case.name.split(",")[0], limit_frac=None) for case in CASES[1:3]]
+    return [(case, _bench(case, power_w, float(np.abs(power_w).max()))) for case in cases]
+
+
+def _settings(rated_w: float) -> GridSmoothing:
+    """The grid may move by 8 % of rated in 10 s; the battery's SoC comes back with a thirtieth of rated."""
+    return GridSmoothing(
+        kind="grid-smoothing",
+        ramp_w_per_s_max=0.008 * rated_w,
+        grid_power_w_max=1.2 * rated_w,
+        smoothing_time_s=180.0,
+        soc_return_power_w_max=rated_w / 30.0,
+    )
+
+
+def _bench(case: Case, load_w: Floats, rated_w: float) -> FastCurves:
+    site = FastSite(
+        load_w, _settings(rated_w), case.smoother, power_w_max=0.8 * rated_w, energy_wh=2.0 * rated_w, lag_s=case.lag_s
+    )
+    return run_fast(site)
+
+
+def _row(case: Case, curves: FastCurves, rated_w: float) -> Row:
+    judged = curves.time_s >= BENCH_SETTLE_S
+    time_s = curves.time_s[judged]
+    grid_w = summarise_power(time_s, curves.grid_w[judged]).range_5s_w
+    load_w = summarise_power(time_s, curves.load_w[judged]).range_5s_w
+    limit_w = load_w if case.limit_frac is None else case.limit_frac * rated_w
+    required = f"< {_mw(load_w)}, without battery" if case.limit_frac is None else f"<= {_mw(limit_w)}"
+    passed = grid_w < limit_w if case.limit_frac is None else grid_w <= limit_w
+    measured = f"{_mw(grid_w)} of {_mw(load_w)}"
+    return Row(f"{case.name}: range in any 5 s, bench of 1 ms", required, measured, passed)
+
+
+def _mw(power_w: float) -> str:
+    return f"{power_w / 1e6:.1f} MW" if power_w >= 1e6 else f"{power_w / 1e3:.1f} kW"
+
+
+def _drift(order: Order) -> Row:
+    """On the site without wires: what smoothing and losses do to the SoC in a day."""
+    duration_s = SHORT_DRIFT_S if order.short else DAY_S
+    rng = np.random.default_rng(order.seed)
+    load: Load = AiTrainingLoad(RATED_W, rng, jitter=AiJitter())
+    start_s, rated_w = START_S, RATED_W
+    if order.load is not None:
+        load, start_s = build_load(load_config(order.load), rng), 0.0
+        rated_w = load.power_w_max
+    battery = QuickBattery(0.8 * rated_w, 0.8 * rated_w, energy_wh=2.0 * rated_w, soc_frac=0.55)
+    site = QuickSite([_settings(rated_w)], battery, load_w=lambda t_s: load.power_w(start_s + t_s))
+    curves = run_quick(site, duration_s)
+    drift_frac = abs(float(curves.soc_frac[-1]) - battery.soc_frac)
+    span = "a day" if duration_s == DAY_S else f"{duration_s / 60:.0f} min"
+    return Row(f"SoC drift in {span}, site without wires", f"<= {DRIFT_FRAC_A_DAY * 100:.0f} %",
+               f"{drift_frac * 100:.2f} %", drift_frac <= DRIFT_FRAC_A_DAY)  # fmt: skip
+
+
+def _faster_on_the_wire(order: Order) -> list[Row]:
+    """Raw steps and drops, with the jitter of a real job, at 1.5 MW; the plant in steps of 1 ms, and a converter that
+    can carry the swing."""
+    raw = AiTraining(kind="ai-training", rated_power_w=1.5e6)
+    plant = order.rig.plant.model_copy(update={"inverter_power_w": 1.2e6, "step_s": 0.001, "inverter_lag_s": 0.01})
+    told = plant.model_copy(update={"inverter_profile": "pcs-holding-s32"})
+    lane = _wire_row("fast lane of 10 ms", order.rig.model_copy(update={"plant": plant}), raw, order.seed,
+                     {"fast_lane": FastLane(period_s=0.01)})  # fmt: skip
+    loop = _wire_row("converter's loop", order.rig.model_copy(update={"plant": told}), raw, order.seed,
+                     {"converter_loop": ConverterLoop()})  # fmt: skip
+    return [lane, loop]
+
+
+def _wire_row(name: str, rig: RigFile, load: LoadSpec, seed: int, way: dict[str, object]) -> Row:
+    def adjust(site: Site) -> Site:
+        inverter = site.inverter.model_copy(update={"response_time_s": rig.plant.inverter_lag_s})
+        return site.model_copy(update={**way, "applications": (_settings(1.5e6),), "inverter": inverter})
+
+    outcome = simulate(rig, seed=seed, duration_s=WIRE_S, load=load, adjust=adjust)
+    grid_w, load_w = _ranges_w(outcome)
+    faults = ", ".join(trip.fault_id for trip in outcome.trips)
+    measured = f"{_mw(grid_w)}{f', faults {faults}' if faults else ''}"
+    return Row(f"{name}, raw load with jitter and drops: range in any 5 s, wire at 1 ms",
+               f"< {_mw(load_w)}, without battery", measured, grid_w < load_w and not faults)  # fmt: skip
 
 
 SERVICE = Service("ai-smoothing", "a slow, capped version of an AI training load at the grid meter", ("demo",), judge)

@@ -1,0 +1,1 @@
+"""A record played to today's controller: what it decides now on the readings of then."""

@@ -1,0 +1,150 @@
+"""A load that an FMU computes, built here from a few lines of C with the headers that come with FMPy."""
+
+import importlib.util
+import platform
+import shutil
+import subprocess
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hil_rigs.cli import main
+from hil_rigs.plant.build import LoadConfig, build_load
+from hil_rigs.plant.load_file import LoadFileError
+from hil_rigs.rig import find_rig
+from hil_rigs.run import simulate
+from hil_rigs.scenario import find_scenario
+
+FMPY = importlib.util.find_spec("fmpy")
+needs_fmpy = pytest.mark.skipif(
+    FMPY is None or shutil.which("gcc") is None or platform.machine() != "x86_64",
+    reason="needs FMPy (pip install 'cellward[fmu]'), gcc and x86-64",
+)
+
+SOURCE = """
+#include "fmi2Functions.h"
+static double time_s, slope;
+fmi2Component fmi2Instantiate(fmi2String n, fmi2Type t, fmi2String g, fmi2String r, const fmi2CallbackFunctions *f,
+                              fmi2Boolean v, fmi2Boolean l) { time_s = 0; slope = 1e5; return &time_s; }
+void fmi2FreeInstance(fmi2Component c) {}
+fmi2Status fmi2SetupExperiment(fmi2Component c, fmi2Boolean d, fmi2Real t, fmi2Real s, fmi2Boolean e, fmi2Real x)
+    { return fmi2OK; }
+fmi2Status fmi2EnterInitializationMode(fmi2Component c) { return INIT; }
+fmi2Status fmi2ExitInitializationMode(fmi2Component c) { return fmi2OK; }
+fmi2Status fmi2Terminate(fmi2Component c) { return fmi2OK; }
+fmi2Status fmi2GetReal(fmi2Component c, const fmi2ValueReference vr[], size_t n, fmi2Real value[])
+    { for (size_t i = 0; i < n; i++) value[i] = vr[i] == 7 ? 1e6 + slope * time_s : 0.0; return fmi2OK; }
+fmi2Status fmi2DoStep(fmi2Component c, fmi2Real at, fmi2Real step, fmi2Boolean b)
+    { if (at != time_s && (at - time_s) * (at - time_s) > 1e-18) return fmi2Error; time_s = at + step; return fmi2OK; }
+"""
+UNUSED = (
+    "GetTypesPlatform GetVersion SetDebugLogging Reset GetInteger GetBoolean GetString SetReal SetInteger SetBoolean "
+    "SetString GetFMUstate SetFMUstate FreeFMUstate SerializedFMUstateSize SerializeFMUstate DeSerializeFMUstate "
+    "GetDirectionalDerivative SetRealInputDerivatives GetRealOutputDerivatives CancelStep GetStatus GetRealStatus "
+    "GetIntegerStatus GetBooleanStatus GetStringStatus"
+)
+"""The standard wants every function to be there."""
+DESCRIPTION = """<?xml version="1.0" encoding="UTF-8"?>
+<fmiModelDescription fmiVersion="2.0" modelName="ramp" guid="{{1}}">
+  <{kind} modelIdentifier="ramp"/>
+  <ModelVariables>
+    <ScalarVariable name="{output}" valueReference="7" causality="output"><Real/></ScalarVariable>
+  </ModelVariables>
+  <ModelStructure><Outputs><Unknown index="1"/></Outputs></ModelStructure>
+</fmiModelDescription>
+"""
+
+
+def built(folder: Path, output: str = "power_w", kind: str = "CoSimulation", init: str = "fmi2OK") -> Path:
+    """An FMU whose output is 1 MW, and 100 kW more each second."""
+    assert FMPY is not None
+    assert FMPY.origin is not None
+    (folder / "ramp.c").write_text(SOURCE.replace("INIT", init))
+    (folder / "unused.c").write_text("".join(f"int fmi2{name}(void) {{ return 3; }}\n" for name in UNUSED.split()))
+    headers = Path(FMPY.origin).parent / "c-code"
+    library = folder / "ramp.so"
+    subprocess.run(
+        ["gcc", "-shared", "-fPIC", f"-I{headers}", "-o", library, folder / "ramp.c", folder / "unused.c"], check=True
+    )
+    with zipfile.ZipFile(folder / "ramp.fmu", "w") as archive:
+        archive.writestr("modelDescription.xml", DESCRIPTION.format(output=output, kind=kind))
+        archive.write(library, "binaries/linux64/ramp.so")
+    return folder / "ramp.fmu"
+
+
+def load_of(path: Path, power_w_max: float = 2e6, scale: float = 1.0):
+    config = LoadConfig(kind="fmu", path=path, rated_power_w=power_w_max, scale=scale)
+    return build_load(config, np.random.default_rng(0))
+
+
+@needs_fmpy
+def test_power_is_the_fmus_output_at_the_last_whole_step(tmp_path: Path) -> None:
+    load = load_of(built(tmp_path))
+    assert load.power_w_max == 2e6
+    assert [load.power_w(t_s) for t_s in (0.0, 0.009, 0.01, 1.0, 1.0, 3.456)] == pytest.approx(
+        [1e6, 1e6, 1.001e6, 1.1e6, 1.1e6, 1.345e6], abs=1e-3
+    )
+    assert load_of(tmp_path / "ramp.fmu", scale=0.5).power_w(2.0) == pytest.approx(0.6e6, abs=1e-3)
+
+
+@needs_fmpy
+def test_a_rig_runs_with_it(tmp_path: Path) -> None:
+    built(tmp_path)
+    (tmp_path / "ramp.yaml").write_text(
+        "name: ramp\nsays: an FMU is the load\nduration_s: 7\n"
+        "load: {kind: fmu, path: ramp.fmu, power_w_max: 2e+6}\nexpect: {no_faults: true}\n"
+    )
+    scenario = find_scenario(str(tmp_path / "ramp.yaml"))
+    outcome = simulate(find_rig("demo"), seed=1, duration_s=7, load=scenario.load)
+    at_5_s = outcome.curves.time_s.searchsorted(5.0)
+    assert outcome.curves.load_power_w[at_5_s] == pytest.approx(1.5e6, rel=2e-3)
+    assert outcome.trips == ()
+    assert main(["run", str(tmp_path / "ramp.yaml")]) == 0
+
+
+@needs_fmpy
+def test_an_fmu_that_says_too_much_ends_the_run_and_names_itself(tmp_path: Path) -> None:
+    load = load_of(built(tmp_path), power_w_max=1.05e6)
+    with pytest.raises(LoadFileError, match=r"ramp\.fmu: power_w is 1\.051e\+06 W at 0\.51 s, expected at most"):
+        load.power_w(0.6)
+
+
+@needs_fmpy
+@pytest.mark.parametrize(
+    ("built_with", "said"),
+    [
+        ({"output": "power"}, "has no output power_w of type Real (outputs: power)"),
+        ({"kind": "ModelExchange"}, "FMI 2.0 without co-simulation, expected one of FMI 2.0 for co-simulation"),
+        ({"init": "fmi2Error"}, "the FMU does not start: "),
+    ],
+)
+def test_an_fmu_that_cannot_be_the_load_is_refused(tmp_path: Path, built_with: dict[str, str], said: str) -> None:
+    path = built(tmp_path, **built_with)
+    with pytest.raises(LoadFileError) as error:
+        load_of(path)
+    assert str(error.value).startswith(f"{path}: ")
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@needs_fmpy
+def test_a_file_that_is_none_is_one_clear_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "text.yaml").write_text(
+        "name: text\nsays: no FMU\nduration_s: 7\nload: {kind: fmu, path: text.fmu, power_w_max: 2e+6}\n"
+        "expect: {no_faults: true}\n"
+    )
+    for content, said in ((None, "no such file"), ("not at all", "no FMU (")):
+        if content is not None:
+            (tmp_path / "text.fmu").write_text(content)
+        assert main(["run", str(tmp_path / "text.yaml")]) == 2
+        line = capsys.readouterr().err
+        assert line.startswith(f"{tmp_path}/text.fmu: {said}")
+        assert line.count("\n") == 1
+
+
+@pytest.mark.skipif(FMPY is not None, reason="FMPy is installed")
+def test_without_fmpy_the_error_says_what_to_install(tmp_path: Path) -> None:
+    with pytest.raises(LoadFileError, match=r"FMPy is not installed: pip install 'cellward\[fmu\]'"):
+        load_of(tmp_path / "any.fmu")
