@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from bms.act import Actuators
+from bms.background import AT_ONCE, Background
 from bms.balance import Balancer
 from bms.battery import Battery, BatteryState
 from bms.converter_loop import ConverterLoop
@@ -41,6 +42,7 @@ from bms.state.wall_time import WallClock
 from bms.summary import Summary, summarise
 from bms.tick_report import TickOutcome, TickReporter
 from drivers.clock import now_ns
+from drivers.commands import PvCommand
 from drivers.links.can import CanOpener
 from drivers.pace import Pace
 from drivers.readings import Flags
@@ -48,6 +50,9 @@ from kernels.parameters import CellParameters, load_cell, load_tables
 
 COUNTED_PERIODS_MAX = 2.0
 LATE_IO_S = 0.005
+
+PV_EXPIRY_NS = 1_000_000_000
+"""A PV limit that is not renewed for this long is no longer written; its inverter's reversion follows."""
 
 LANE_TICKS = 2
 """An order to the fast lane outlives one missed tick."""
@@ -60,8 +65,8 @@ class Controller:
     """Runs a site until cancelled or `stop` is called; owns the drivers' tasks.
 
     `perf_clock` measures how long ticks take (a constant in virtual time); `on_trip` hears of every fault once;
-    without `memory` every start is the first. `openers` make the drivers; `seen`, if given, is asked for the image of
-    each tick instead of them.
+    without `memory` every start is the first; `background` runs what applications have to do beside the ticks.
+    `openers` make the drivers; `seen`, if given, is asked for the image of each tick instead of them.
     """
 
     def __init__(
@@ -74,12 +79,14 @@ class Controller:
         on_trip: Callable[[ActiveFault], None],
         memory: SiteMemory | None = None,
         wall_clock: WallClock | None = None,
+        background: Background = AT_ONCE,
         openers: Openers = OPENERS,
         seen: Callable[[int], Image] | None = None,
     ) -> None:
         self.site = site
         self.inputs = Inputs()
         self._perf_clock = perf_clock
+        self._background = background
         self._on_trip = on_trip
         self._memory = memory or forgetful(site)
         self._racks = [openers.rack(rack, can_opener) for rack in site.racks]
@@ -87,6 +94,7 @@ class Controller:
         self._inverter = openers.inverter(site.inverter, self._image.put_inverter)
         self._meter = openers.meter(site.grid_meter, self._image.put_meter)
         self._pv_meter = None if site.pv_meter is None else openers.meter(site.pv_meter, self._image.put_pv)
+        self._pv_inverter = None if site.pv_inverter is None else openers.pv_inverter(site.pv_inverter)
         self._seen = seen
         self._switchgear = None
         self._island: IslandMachine | None = None
@@ -129,7 +137,7 @@ class Controller:
         self._soc_summary = summarise_soc(self._soc, [False] * len(site.racks))
         lane: tuple[Device, ...] = () if self._lane is None else self._lane.devices
         lane += () if self._loop is None else (self._loop.device,)
-        links = (self._inverter, self._meter, self._pv_meter, self._switchgear, *lane)
+        links = (self._inverter, self._meter, self._pv_meter, self._pv_inverter, self._switchgear, *lane)
         modbus = [device for device in links if device is not None]
         self.report = TickReporter(site, recorder, modbus, self._memory)
 
@@ -137,7 +145,8 @@ class Controller:
         """Drive the site. Returns after an orderly `stop`; cancelled, it leaves the devices to their watchdogs."""
         self._memory.recall(self._soc, self._protection, now_ns())
         async with asyncio.TaskGroup() as tasks:
-            modbus: list[Device | None] = [self._inverter, self._meter, self._pv_meter, self._switchgear]
+            pv = self._pv_meter, self._pv_inverter
+            modbus: list[Device | None] = [self._inverter, self._meter, *pv, self._switchgear]
             own_loop = None if self._loop is None else self._loop.device
             maybe: list[Device | None] = [*modbus, *self._racks, self._battery_bus, own_loop]
             running = [tasks.create_task(device.run()) for device in (*maybe, self._lane) if device is not None]
@@ -298,6 +307,8 @@ class Controller:
                 smoothed=self._watch.smoothed,
             )
             self._wish = self._dispatch.step(view, self._limits.charge_reason, self._limits.discharge_reason)
+            self._background.start(self._wish.work)
+            self._limit_pv(image.at_ns)
         else:
             self._dispatch.reset()
             self._wish = NO_WISH
@@ -307,6 +318,12 @@ class Controller:
                 self._balancers, self.site.racks, image.racks, summary.racks, self._soc, strict=True
             )
         )
+
+    def _limit_pv(self, at_ns: int) -> None:
+        """While power cannot flow nobody says how much PV is too much: its inverter's own reversion answers that."""
+        if self._pv_inverter is not None:
+            cap_w = self._wish.pv_power_w_max
+            self._pv_inverter.command(PvCommand(math.inf if cap_w is None else cap_w, at_ns + PV_EXPIRY_NS))
 
     def _stored(self, battery: BatteryState) -> StoredEnergy:
         energies_wh = zip(self._energy_wh, battery.rack_modes, strict=True)

@@ -4,13 +4,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple, Protocol
 
-from bms.site import GridMeterDevice, IntertieDevice, InverterDevice, Rack
+from bms.site import GridMeterDevice, IntertieDevice, InverterDevice, PvInverterDevice, Rack
 from bms.site_mapping import load_mapping
 from drivers.cell_monitors.dbc import DbcMonitor
 from drivers.cell_monitors.foxbms import FoxBmsMonitor
 from drivers.cell_monitors.native import NativeRackMonitor
 from drivers.cell_monitors.with_sensors import RackWithSensors
-from drivers.commands import BleedCommand, InverterCommand, OutputsCommand, RackCommand, SwitchgearCommand
+from drivers.commands import BleedCommand, InverterCommand, OutputsCommand, PvCommand, RackCommand, SwitchgearCommand
 from drivers.current_sensors.ivt_s import IvtSensor
 from drivers.insulation.iso165c import Iso165c
 from drivers.inverters.described import DescribedInverter
@@ -24,6 +24,7 @@ from drivers.links.can import CanOpener
 from drivers.links.shared import SharedBus
 from drivers.meters.described import DescribedMeter
 from drivers.meters.sunspec import SunSpecMeter
+from drivers.pv_inverters.sunspec import SunSpecPvInverter
 from drivers.readings import (
     InverterRating,
     InverterReading,
@@ -61,6 +62,10 @@ class Inverter(Device, Protocol):
         """Why nothing takes it to 0 W when nobody speaks to it any more; None = it goes there by itself."""
 
     def command(self, command: InverterCommand) -> None: ...
+
+
+class PvInverter(Device, Protocol):
+    def command(self, command: PvCommand) -> None: ...
 
 
 class Meter(Device, Protocol):
@@ -117,6 +122,10 @@ def open_meter(device: GridMeterDevice, on_reading: Callable[[MeterReading], Non
     return SunSpecMeter(link, on_reading, poll_period_s=device.poll_period_s)
 
 
+def open_pv_inverter(device: PvInverterDevice) -> PvInverter:
+    return SunSpecPvInverter(device.open_link(), device.write_period_s, device.reversion_s, device.revert_frac)
+
+
 def open_rack(rack: Rack, can_opener: CanOpener) -> RackMonitor:
     monitors: dict[str, Callable[[Rack, CanOpener], RackMonitor]] = {
         "native": _native,
@@ -135,9 +144,10 @@ class Openers(NamedTuple):
     rack: Callable[[Rack, CanOpener], RackMonitor]
     inverter: Callable[[InverterDevice, Callable[[InverterReading], None]], Inverter]
     meter: Callable[[GridMeterDevice, Callable[[MeterReading], None]], Device]
+    pv_inverter: Callable[[PvInverterDevice], PvInverter]
 
 
-OPENERS = Openers(open_rack, open_inverter, open_meter)
+OPENERS = Openers(open_rack, open_inverter, open_meter, open_pv_inverter)
 
 
 def _current_sensor(rack: Rack, bus: SharedBus) -> IvtSensor | None:

@@ -15,6 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TextIO
 
+from bms.background import BackgroundThread
 from bms.controller import Controller
 from bms.north.child import ChildSink
 from bms.north.screen import plain_line
@@ -61,6 +62,7 @@ async def _run(site: Site, duration_s: float | None, record: Path | None, state:
             on_trip=on_trip,
             memory=memory,
             wall_clock=time.time,
+            background=BackgroundThread(),
         )
         _stop_on_signals(controller)
         async with _shown(show) as draw:

@@ -51,6 +51,7 @@ __all__ = [
     "Limits",
     "LoadBlock",
     "Precharge",
+    "PvInverterDevice",
     "PvMeterDevice",
     "Rack",
     "Safety",
@@ -403,6 +404,25 @@ class IntertieDevice(ModbusDevice):
         yield from broken_profile("profile", self.profile, "switchgear")
 
 
+class PvInverterDevice(ModbusDevice):
+    """The inverter of the site's PV, which can be told to give less (SunSpec models 704 or 123)."""
+
+    write_period_s: Annotated[float, about("s", "its limit is written this often", CHOICE, gt=0, le=10)] = 0.2
+    reversion_s: Annotated[
+        int, about("s", "a limit that nobody renews ends by itself after this", "several lost writes", ge=1, le=300)
+    ] = 10
+    revert_frac: Annotated[
+        float,
+        about("frac", "what it may give then, in shares of rated; the older models give all", "safe", ge=0, le=1),
+    ] = 0.0
+
+    def broken_relations(self) -> Iterator[Broken]:
+        yield from super().broken_relations()
+        if self.write_period_s > self.reversion_s / 2:
+            wrong, expected = "too slow to refresh reversion_s", f"at most {self.reversion_s / 2:g}"
+            yield Broken(("write_period_s",), self.write_period_s, wrong, expected, (("reversion_s",),))
+
+
 def known_zone(name: str) -> str:
     """Validator: a time zone that this machine knows."""
     try:
@@ -495,6 +515,9 @@ class Site(SiteSettings):
     inverter: Annotated[InverterDevice, about("", "converter")]
     grid_meter: Annotated[GridMeterDevice, about("", "meter at the grid connection")]
     pv_meter: Annotated[PvMeterDevice | None, about("", "meter of the site's PV", "no PV behind the grid meter")] = None
+    pv_inverter: Annotated[
+        PvInverterDevice | None, about("", "inverter of the site's PV, where its power can be limited", "not limited")
+    ] = None
     battery_bus: Annotated[
         BatteryBus | None, about("", "bus on which a third-party inverter takes this site as its battery")
     ] = None
@@ -522,7 +545,7 @@ class Site(SiteSettings):
 
     def _lines(self) -> dict[str, ModbusDevice]:
         lines: dict[str, ModbusDevice] = {"inverter": self.inverter, "grid_meter": self.grid_meter}
-        others = {"pv_meter": self.pv_meter, "intertie": self.intertie}
+        others = {"pv_meter": self.pv_meter, "pv_inverter": self.pv_inverter, "intertie": self.intertie}
         return {**lines, **{name: device for name, device in others.items() if device is not None}}
 
     def _broken_island(self) -> Iterator[Broken]:

@@ -27,6 +27,14 @@ class InverterCommand:
 
 
 @dataclass(frozen=True, slots=True)
+class PvCommand:
+    """Most that a PV inverter may generate; infinite = all that it can."""
+
+    power_w_max: float
+    expires_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class RackCommand:
     """Wanted state of a rack's contactors. `hold`: they stay as they are when commands end, instead of opening."""
 

@@ -16,6 +16,7 @@ from bms.site import (
     InverterDevice,
     Island,
     LoadBlock,
+    PvInverterDevice,
     PvMeterDevice,
     Rack,
     Site,
@@ -242,7 +243,8 @@ def make_site(rig: RigFile, endpoints: Endpoints) -> Site:
     """The site file for a controller of this rig. ValueError if the endpoints do not fit, in one line."""
     if len(endpoints.racks) != rig.plant.racks:
         raise ValueError(f"rig {rig.name} has {rig.plant.racks} racks, got {len(endpoints.racks)} CAN buses")
-    inverter, meter, pv = endpoints.inverter, endpoints.grid_meter, endpoints.pv_meter
+    inverter, meter = endpoints.inverter, endpoints.grid_meter
+    pv, limited = endpoints.pv_meter, endpoints.pv_inverter
     try:
         return Site(
             name=rig.name,
@@ -264,6 +266,9 @@ def make_site(rig: RigFile, endpoints: Endpoints) -> Site:
                 **_driver(rig.plant.meter_profile),
             ),
             pv_meter=None if pv is None else PvMeterDevice(host=pv.host, port=pv.port, unit=pv.unit),
+            pv_inverter=None
+            if limited is None
+            else PvInverterDevice(host=limited.host, port=limited.port, unit=limited.unit),
             intertie=_intertie(rig, endpoints.switchgear),
             **{name: getattr(rig.site, name) for name in SiteSettings.model_fields} | _island(rig),
         )

@@ -1,6 +1,6 @@
 """Runs a site's applications in priority order over the window that the limits leave."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bms.dispatch.settings import ApplicationSettings
@@ -40,7 +40,7 @@ class Holding:
 class Wish:
     """Outcome of dispatch: what was asked for and by whom, what is left of it, who narrowed it, and what could not be
     met. `reactive_var` (injected positive) and `pv_power_w_max` are None where nobody asked for one; `holding` is None
-    where nobody holds the grid's power, or not alone."""
+    where nobody holds the grid's power, or not alone. `work` is to be run beside the ticks."""
 
     requested_power_w: float
     power_w: float
@@ -53,6 +53,7 @@ class Wish:
     holding: Holding | None = None
     refused: str = ""
     """Why smoothing holds back, by what the site measures."""
+    work: tuple[Callable[[], None], ...] = ()
 
 
 NO_WISH = Wish(0.0, 0.0, "", "")
@@ -97,6 +98,7 @@ class _Round:
         self._pv_power_w_max: float | None = None
         self._held: tuple[HeldGridPower, PowerWindow] | None = None
         self._refused = ""
+        self._work: list[Callable[[], None]] = []
 
     def take(self, name: str, answer: Answer) -> None:
         """Narrow by one application's answer."""
@@ -104,6 +106,8 @@ class _Round:
         self._keep_room(name, answer)
         if answer.held is not None:
             self._refused = answer.held.refused
+        if answer.work is not None:
+            self._work.append(answer.work)
         if answer.request_w is not None:
             if self._request_w is None:
                 self._request_w = answer.request_w
@@ -164,6 +168,7 @@ class _Round:
             pv_power_w_max=self._pv_power_w_max,
             holding=self._holding(),
             refused=self._refused,
+            work=tuple(self._work),
         )
 
     def _holding(self) -> Holding | None:

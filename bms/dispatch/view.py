@@ -1,6 +1,6 @@
 """What applications see and answer. They know nothing of devices."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from math import inf, sqrt
@@ -75,6 +75,8 @@ class Answer:
     - `reactive_var`: positive = injected; the first that asks for one gets it as far as active power leaves room.
     - `pv_power_w_max`: a cap on the site's PV; the lowest counts.
     - `reason`: why, in a few words, for people.
+    - `work`: what takes longer than a tick may. It is run once beside the ticks, after this one, and leaves what it
+      finds in the application.
     - `held`: what a faster loop may do between ticks, in the place of this request.
     """
 
@@ -91,6 +93,7 @@ class Answer:
     lacks_charge_w: float = 0.0
     lacks_discharge_w: float = 0.0
     held: "HeldGridPower | None" = None
+    work: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

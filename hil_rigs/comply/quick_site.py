@@ -108,6 +108,8 @@ class _Run:
     def _step(self, now_s: float) -> tuple[float, ...]:
         site, dt_s = self._site, self._site.period_s
         wish = self._dispatch.step(self._view(now_s), "SoC", "SoC")
+        for work in wish.work:
+            work()
         self._pv_cap_w = wish.pv_power_w_max
         self._reactive_var = wish.reactive_var or 0.0
         before_w = self._battery_w

@@ -13,7 +13,7 @@ from bms.image import Image
 from bms.record import RecordError, TickRow
 from bms.record.readings import Readings
 from bms.site import Site
-from drivers.commands import BleedCommand, InverterCommand, OutputsCommand, RackCommand
+from drivers.commands import BleedCommand, InverterCommand, OutputsCommand, PvCommand, RackCommand
 from drivers.frames import FrameBatch
 from drivers.links.can import CanConfig, CanPort
 from drivers.readings import NEVER_NS, InverterRating, LinkHealth, MonitorHealth, RackReading, SentPower
@@ -37,7 +37,7 @@ class NoDevice:
     async def run(self) -> None:
         await asyncio.Event().wait()
 
-    def command(self, command: InverterCommand | RackCommand) -> None: ...
+    def command(self, command: InverterCommand | PvCommand | RackCommand) -> None: ...
 
     def bleed(self, command: BleedCommand) -> None: ...
 
@@ -52,7 +52,7 @@ class NoDevice:
         )  # fmt: skip
 
 
-NO_DEVICES = Openers(lambda *_: NoDevice(), lambda *_: NoDevice(), lambda *_: NoDevice())
+NO_DEVICES = Openers(lambda *_: NoDevice(), lambda *_: NoDevice(), lambda *_: NoDevice(), lambda *_: NoDevice())
 
 
 class ComparingRecorder:

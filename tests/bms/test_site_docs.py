@@ -25,6 +25,7 @@ from bms.site import (
     Limits,
     LoadBlock,
     Precharge,
+    PvInverterDevice,
     Rack,
     Safety,
     SerialPort,
@@ -67,7 +68,7 @@ FLEET_FIELDS = [
 PAGE = (Path(__file__).parents[2] / "docs" / "site-file.md").read_text(encoding="utf-8")
 MODELS = [Site, Rack, FoxBms, CurrentSensor, InsulationMonitor, CanBus, InverterDevice, GridMeterDevice, BatteryBus,
           IntertieDevice, Island, LoadBlock, Controller, Limits, Safety, FaultSetting, Precharge, Balancing, Tls,
-          SerialPort, FastLane, ConverterLoop]  # fmt: skip
+          SerialPort, FastLane, ConverterLoop, PvInverterDevice]  # fmt: skip
 FIELDS = [(model, name, field) for model in MODELS for name, field in model.model_fields.items()]
 
 

@@ -114,7 +114,9 @@ SUBJECTS = [
         SunSpecMeter,
         inverter=False,
     ),
-    *(described(profile) for profile in shipped_profiles() if profile.kind != "switchgear"),  # test_described_switchgear.py
+    *(
+        described(profile) for profile in shipped_profiles() if profile.kind != "switchgear"
+    ),  # test_described_switchgear.py
 ]
 INVERTERS = [subject for subject in SUBJECTS if subject.inverter and subject.negative is None]
 

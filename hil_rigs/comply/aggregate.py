@@ -1,0 +1,17 @@
+"""A rig's battery for the bench without wires."""
+
+from hil_rigs.comply.quick_site import QuickBattery
+from hil_rigs.rig import RigFile
+from kernels.parameters import load_cell
+
+
+def quick_battery(rig: RigFile, soc_frac: float | None = None) -> QuickBattery:
+    """The rig's racks together behind its converter; `soc_frac` replaces the rig's own start."""
+    plant = rig.plant
+    cells = plant.racks * plant.modules_per_rack * plant.cells_per_module
+    return QuickBattery(
+        plant.inverter_power_w,
+        plant.inverter_power_w,
+        energy_wh=cells * load_cell(plant.cell).energy_wh,
+        soc_frac=plant.soc_frac if soc_frac is None else soc_frac,
+    )
