@@ -59,6 +59,14 @@ def _parser() -> argparse.ArgumentParser:
     maintain.add_argument("--state", metavar="DIR", type=Path, help="as the controller was given it")
     maintain.add_argument("--json", action="store_true", help="print one JSON document")
     maintain.set_defaults(does=_maintain)
+    told = commands.add_parser("set", help="tell a running controller an input, for a while", description=_set.__doc__)
+    told.add_argument("asked", metavar="inputs.NAME=VALUE", help="an input that an application of the site listens to")
+    told.add_argument("--for", metavar="S", dest="for_s", type=_positive, required=True, help="for so many seconds")
+    told.add_argument("--site", metavar="SITE", type=Path, default=Path("site.yaml"),
+                      help="site file, as the controller was given it (default: site.yaml)")  # fmt: skip
+    told.add_argument("--state", metavar="DIR", type=Path, help="as the controller was given it")
+    told.add_argument("--json", action="store_true", help="print one JSON document")
+    told.set_defaults(does=_set)
     faults = commands.add_parser("faults", help="list every fault", description=_faults.__doc__)
     faults.add_argument("--json", action="store_true", help="print one JSON document")
     faults.set_defaults(does=_faults)
@@ -302,6 +310,34 @@ def _maintain(arguments: argparse.Namespace) -> int:
     else:
         now = "is leaving" if running else "is out of service; the controller does not run, or it was so before"
         print(f"{arguments.rack} {now}")
+    return 0
+
+
+def _set(arguments: argparse.Namespace) -> int:
+    """Tell the running controller of a site an input (a remote power request, a signal, a job that is announced), which
+    ends by itself. It is logged; protection and the application's own bounds hold."""
+    from bms.site import load_site
+    from bms.state.files import StateFiles
+    from bms.state.reset import ResetError
+    from bms.state.tell import FOR_S_MAX, parse_input, tell
+    from drivers.config.config_yaml import ConfigErrors
+
+    try:
+        site = load_site(arguments.site)
+        name, value = parse_input(site, arguments.asked)
+        if arguments.for_s > FOR_S_MAX:
+            raise ResetError(f"--for {arguments.for_s:g}: expected at most {FOR_S_MAX:g} s")
+        tell(StateFiles(arguments.state or arguments.site.parent, site.name), name, value, arguments.for_s)
+    except (ConfigErrors, ResetError) as error:
+        if arguments.json:
+            print(json.dumps({"ok": False, "errors": str(error).splitlines()}))
+        else:
+            print(error, file=sys.stderr)
+        return 2
+    if arguments.json:
+        print(json.dumps({"ok": True}))
+    else:
+        print(f"inputs.{name} = {value:g} for {arguments.for_s:g} s")
     return 0
 
 

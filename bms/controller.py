@@ -216,6 +216,8 @@ class Controller:
             self.reset(fault_id, target)
         for rack in self._memory.maintain():
             self._protection.report(MAINTENANCE, rack, ASKED, at_ns)
+        for told in self._memory.told():
+            self.inputs.put(told.name, told.value, at_ns + round(told.for_s * 1e9), "bms set")
         image = self._freeze(at_ns)
         summary = summarise(image)
         powers = self._site_power.see(image)

@@ -13,3 +13,8 @@ class ApplicationSettings(Settings):
     """A site may have more than one of this kind."""
 
     kind: Annotated[str, about("", "which application this is")]
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the inputs that it listens to."""
+        return ()

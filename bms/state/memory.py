@@ -14,7 +14,7 @@ from bms.site import Site
 from bms.state.counters import RackMeter
 from bms.state.files import Found
 from bms.state.saved import LatchedFault, RackCounters, SavedState
-from bms.state.store import NoStore, Reset, StateStore
+from bms.state.store import NoStore, Reset, StateStore, Told
 from bms.state.wall_time import WallClock, age_s, utc_text
 
 SAVE_SOC_FRAC, SAVE_S_MAX = 0.001, 20.0
@@ -68,6 +68,13 @@ class SiteMemory:
     def maintain(self) -> list[str]:
         """Racks that people want out of service since the last call."""
         return self._store.maintain()
+
+    def told(self) -> list[Told]:
+        """Inputs that people told since the last call; each is logged."""
+        told = self._store.told()
+        for each in told:
+            self._log("set", input=each.name, value=each.value, for_s=each.for_s)
+        return told
 
     def recall(self, soc: Sequence[RackSoc], protection: Protection, now_ns: int) -> None:
         """Give SoC and latched faults back to those that need them, as far as anybody knows them."""

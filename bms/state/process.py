@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from bms.state.files import StateFiles
-from bms.state.store import Reset
+from bms.state.store import Reset, Told
 
 READY_S, FINISH_S = 30.0, 10.0
 STALLED_S = 10.0
@@ -44,6 +44,7 @@ class ProcessStore:
         self._events: deque[bytes] = deque(maxlen=EVENTS_MAX)
         self._asked: list[Reset] = []
         self._maintain: list[str] = []
+        self._told: list[Told] = []
         self._ending = False
         self._unanswered_s: float | None = None
         self._fault = ""
@@ -84,6 +85,10 @@ class ProcessStore:
     def maintain(self) -> list[str]:
         asked, self._maintain = self._maintain, []
         return asked
+
+    def told(self) -> list[Told]:
+        told, self._told = self._told, []
+        return told
 
     async def __aenter__(self) -> Self:
         self._writer = await self._start()
@@ -154,6 +159,7 @@ class ProcessStore:
             self._blame(said["fault"])
         self._asked += [Reset(*pair) for pair in said.get("reset", [])]
         self._maintain += said.get("maintain", [])
+        self._told += [Told(*each) for each in said.get("set", [])]
 
     def _blame(self, fault: str) -> None:
         if fault and fault != self._fault:

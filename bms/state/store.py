@@ -15,6 +15,14 @@ class Reset(NamedTuple):
     target: str
 
 
+class Told(NamedTuple):
+    """Somebody tells an input, for `for_s` from now."""
+
+    name: str
+    value: float
+    for_s: float
+
+
 class StateStore(Protocol):
     """Takes states and events. Nothing here ever waits or raises for a broken disk: `fault` says what is wrong in one
     line (empty = nothing)."""
@@ -34,6 +42,9 @@ class StateStore(Protocol):
 
     def maintain(self) -> list[str]:
         """Racks that somebody wants out of service since the last call."""
+
+    def told(self) -> list[Told]:
+        """Inputs that somebody told since the last call."""
 
     @property
     def fault(self) -> str: ...
@@ -55,6 +66,9 @@ class NoStore:
     def maintain(self) -> list[str]:
         return []
 
+    def told(self) -> list[Told]:
+        return []
+
 
 class MemoryStore:
     """Keeps the document's bytes, as a file would; for virtual time, where nothing may touch a disk."""
@@ -66,6 +80,7 @@ class MemoryStore:
         self.events: list[dict[str, Any]] = []
         self.asked: list[Reset] = []
         self.asked_out: list[str] = []
+        self.asked_in: list[Told] = []
         self.fault = ""
         self.ready = True
 
@@ -83,6 +98,10 @@ class MemoryStore:
     def maintain(self) -> list[str]:
         asked, self.asked_out = self.asked_out, []
         return asked
+
+    def told(self) -> list[Told]:
+        told, self.asked_in = self.asked_in, []
+        return told
 
     def found(self) -> Found[SavedState]:
         """What the next controller finds."""

@@ -3,8 +3,8 @@
 Standard input: lines of JSON, `{"event": …}` for the log and `{"state": …}` for the document, of which only the
 newest that waits is written; a state without `soc` keeps the one before. Standard output: lines of JSON, first
 `{"ready": true}` or `{"refused": why}` (status 2), then `{"fault": why}` after each document and whenever it changes
-(empty = all is saved) and `{"reset": [[fault id, target], …], "maintain": [rack, …]}` when somebody put a request into
-the folder. Ends at the end of input only.
+(empty = all is saved) and `{"reset": [[fault id, target], …], "maintain": [rack, …], "set": [[name, value, s], …]}`
+when somebody put a request into the folder. Ends at the end of input only.
 """
 
 import contextlib
@@ -120,7 +120,9 @@ class Writer:
             asked = json.loads(data)
             resets = [[str(fault_id), str(target)] for fault_id, target in asked.get("reset", [])]
             racks = [str(rack) for rack in asked.get("maintain", [])]
-            said = {key: value for key, value in (("reset", resets), ("maintain", racks)) if value}
+            inputs = [[str(name), float(value), float(for_s)] for name, value, for_s in asked.get("set", [])]
+            requests = ("reset", resets), ("maintain", racks), ("set", inputs)
+            said = {key: value for key, value in requests if value}
             if said:
                 _say(said)
 

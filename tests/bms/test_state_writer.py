@@ -110,7 +110,17 @@ def test_request_is_passed_on_once(files: StateFiles, writer: Writer, capsys: py
     assert not files.request.exists()
 
 
-@pytest.mark.parametrize("text", ["", "all", "[1]", "{}", '{"a": 1}', '[["guard_stop"]]', "[" * 9000])
+def test_input_is_passed_on_with_its_time(
+    files: StateFiles, writer: Writer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files.request.write_text('{"set": [["power_w", -50000, 60]]}')
+    writer.look_for_request()
+    assert capsys.readouterr().out == '{"set": [["power_w", -50000.0, 60.0]]}\n'
+
+
+@pytest.mark.parametrize(
+    "text", ["", "all", "[1]", "{}", '{"a": 1}', '{"set": [["power_w", "much", 60]]}', '[["guard_stop"]]', "[" * 9000]
+)
 def test_request_that_cannot_be_read_resets_nothing(
     files: StateFiles, writer: Writer, capsys: pytest.CaptureFixture[str], text: str
 ) -> None:

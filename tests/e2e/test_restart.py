@@ -63,6 +63,25 @@ def wait_until(condition: Callable[[], object], within_s: float = 20.0) -> None:
         time.sleep(0.02)
 
 
+def test_input_that_is_told_moves_the_battery_until_it_ends(
+    rig: Callable[..., Rig], run: Callable[..., Process], files: StateFiles, tmp_path: Path
+) -> None:
+    served = rig()
+    site = tmp_path / "site.yaml"
+    told = "applications: [{kind: remote-power, charge_power_w_max: 100e+3, discharge_power_w_max: 100e+3}]"
+    site.write_text(re.sub(r"applications:\n(?:[ -].*\n)+", told + "\n", site.read_text()))
+    controller = run()
+    controller.until("running")
+    subprocess.run([*BMS, "set", "inputs.power_w=-80e3", "--for", "4", "--site", str(site)], check=True)
+    wait_until(lambda: served.battery_w() < -79e3)
+    wait_until(lambda: abs(served.battery_w()) < 1e3)
+    assert controller.end(signal.SIGINT) == 0
+    events = [json.loads(line) for line in files.events.read_bytes().splitlines()]
+    assert [(each["input"], each["value"], each["for_s"]) for each in events if each["event"] == "set"] == [
+        ("power_w", -80e3, 4.0)
+    ]
+
+
 def soc_pct(line: str) -> list[float]:
     found = re.search(r"SoC ([\d.]+)/([\d.]+)/([\d.]+) %", line)
     assert found is not None, line

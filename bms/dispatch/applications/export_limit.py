@@ -30,6 +30,10 @@ class ExportLimit(ApplicationSettings):
         float, about("frac", "it charges no further: the rest is curtailed", "full", ge=0, le=1)
     ] = 0.95
 
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        return (OUTPUT_INPUT,)
+
 
 class ExportLimitApplication:
     """Bounds the battery at load - PV + limit, which makes it charge when PV gives too much, and caps PV at what

@@ -69,6 +69,10 @@ class GridSmoothing(ApplicationSettings):
     def broken_relations(self) -> Iterator[Broken]:
         yield from self.in_order("soc_frac_min", "soc_frac_target", "soc_frac_max")
 
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        return ("job_power_w", "job_start_in_s")
+
 
 class GridSmoothingApplication:
     """Holds the grid's power to a target that follows the load slowly, inside a ramp limit and below a peak cap.

@@ -37,6 +37,10 @@ class RemotePower(ApplicationSettings):
     def broken_relations(self) -> Iterator[Broken]:
         yield from self.in_order("soc_frac_min", "soc_frac_max")
 
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        return (self.input,)
+
 
 class RemotePowerApplication:
     """Requests what the input says, and nothing once it has expired: those after it decide then. An island takes no

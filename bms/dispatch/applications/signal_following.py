@@ -28,6 +28,10 @@ class SignalFollowing(SoldProduct):
             return
         yield from super().broken_sale(product)
 
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        return (self.signal,)
+
 
 class SignalFollowingApplication:
     """Answers with the signal as a response inside what is sold; without it (never told, or expired) with nothing, at

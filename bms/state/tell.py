@@ -1,0 +1,51 @@
+"""`bms set`: tells a running controller an input, for a while. Nothing is saved: a restart knows nothing of it."""
+
+import math
+import re
+import time
+
+from bms.site import Site
+from bms.state.files import StateFiles
+from bms.state.reset import ANSWER_S, LOOK_S, ResetError, write_request
+
+FOR_S_MAX = 86_400.0
+ASKED = re.compile(r"inputs\.([a-z][a-z0-9_-]*)=(\S+)")
+
+
+def parse_input(site: Site, words: str) -> tuple[str, float]:
+    """Name and value of `inputs.NAME=VALUE`. ResetError for anything else, or a name that no application of the site
+    listens to."""
+    match = ASKED.fullmatch(words)
+    if match is None:
+        raise ResetError(f"{words}: expected inputs.NAME=VALUE")
+    name, text = match.groups()
+    known = sorted({each for application in site.applications for each in application.inputs})
+    if name not in known:
+        heard = ", ".join(known) or "nothing"
+        raise ResetError(f"inputs.{name}: no application of site {site.name} listens to it, they listen to: {heard}")
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise ResetError(f"inputs.{name}: expected a number (got {text})")
+    return name, value
+
+
+def tell(files: StateFiles, name: str, value: float, for_s: float) -> None:
+    """Takes up to ANSWER_S. ResetError when no controller of this site runs, or it does not take it."""
+    try:
+        files.lock().close()
+    except BlockingIOError:
+        pass  # a controller has it
+    except OSError as error:
+        raise ResetError(f"{files.locked}: {error.strerror}") from None
+    else:
+        raise ResetError(f"{files.folder}: no controller of site {files.site} runs there, and an input is not saved")
+    write_request(files, {"set": [[name, value, for_s]]})
+    end_s = time.monotonic() + ANSWER_S
+    while files.request.exists():
+        if time.monotonic() > end_s:
+            files.request.unlink(missing_ok=True)
+            raise ResetError("the running controller did not answer")
+        time.sleep(LOOK_S)
