@@ -380,13 +380,14 @@ class Controller:
     def _watch_smoothing(self, image: Image, powers: SitePowers) -> None:
         if image.meter is None:
             return
+        load_w = powers.load_w if self._views.grid_is_well(image) else None
         holding, delay_s = self._wish.holding, self._tick_delay_s
         alone = holding is None or holding.response_w == 0.0
         if self._lane is not None and self._lane.has_set_point:
             delay_s = lane_delay_s(self.site)
         elif self._loop is not None and self._loop.works:
             delay_s = self.site.inverter.response_time_s
-        self._watch.see(image.meter.at_ns, powers.load_w, powers.grid_w if alone else None, delay_s)
+        self._watch.see(image.meter.at_ns, load_w, powers.grid_w if alone else None, delay_s)
 
     def _say_smoothing(self, decision: Decision) -> SmoothingNow:
         way = Way.NONE if self._wish.holding is None else Way.TICKS

@@ -27,7 +27,16 @@ class SiteViews:
 
     def __init__(self, site: Site, wall_clock: WallClock | None) -> None:
         self._limits, self._nominal_v = site.limits, site.grid_meter.voltage_v_nominal
+        self._off_frac_max = site.grid_meter.voltage_off_frac_max
         self._zone, self._wall_clock = ZoneInfo(site.time_zone), wall_clock
+
+    def grid_is_well(self, image: Image) -> bool:
+        """Its voltage is inside the window of the warning, or nobody says: in a sag the converter gives what it can, and
+        what is reckoned as load is not the load."""
+        meter, nominal_v = image.meter, self._nominal_v
+        if meter is None or nominal_v is None or meter.voltage_v != meter.voltage_v:
+            return True
+        return abs(meter.voltage_v / nominal_v - 1.0) <= self._off_frac_max
 
     def view(
         self,

@@ -22,9 +22,9 @@ STILL_S = 0.25
 
 @pytest.mark.parametrize("latency_s", [0.005, 0.010])
 def test_battery_power_on_the_way_is_not_taken_for_load(tmp_path: Path, latency_s: float) -> None:
-    """The load steps by 200 kW every 2 s, and the battery follows; while the load stands still, it is known well."""
+    """The load moves by 200 kW every 2 s, and the battery follows; while the load stands still, it is known well."""
     path = tmp_path / "steps.csv"
-    path.write_text("time_s,power_w\n0,1.0e6\n2,1.0e6\n2.02,1.2e6\n4,1.2e6\n4.02,1.0e6\n")
+    path.write_text("time_s,power_w\n0,1.0e6\n2,1.0e6\n2.4,1.2e6\n4,1.2e6\n4.4,1.0e6\n")
     recorder, trips = MemoryRecorder(), list[ActiveFault]()
 
     async def main() -> None:

@@ -10,9 +10,7 @@ import bms.battery
 import bms.controller
 import bms.guard
 import hil_rigs.run
-from bms.battery import BatteryState
 from bms.decision import Decision
-from bms.protect.protection import Protected
 from bms.site import Site
 from hil_rigs.cli import main
 from hil_rigs.fault_spec import FAULT_KINDS, parse_fault
@@ -78,8 +76,8 @@ def wish_that_no_fault_takes_back(monkeypatch: pytest.MonkeyPatch) -> SeedResult
     """The dispatch's last wish goes on to the converter while everything is told to open."""
     decide = bms.controller.Controller._decide
 
-    def stubborn(controller: bms.controller.Controller, battery: BatteryState, protected: Protected) -> Decision:
-        return decide(controller, battery, protected)._replace(power_w=50e3)
+    def stubborn(controller: bms.controller.Controller, *seen: Any) -> Decision:
+        return decide(controller, *seen)._replace(power_w=50e3)
 
     monkeypatch.setattr(bms.controller.Controller, "_decide", stubborn)
     monkeypatch.setattr(bms.guard.Guard, "step", lambda _, __, wish, ___: wish)
