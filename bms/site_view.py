@@ -31,8 +31,8 @@ class SiteViews:
         self._zone, self._wall_clock = ZoneInfo(site.time_zone), wall_clock
 
     def grid_is_well(self, image: Image) -> bool:
-        """Its voltage is inside the window of the warning, or nobody says: in a sag the converter gives what it can, and
-        what is reckoned as load is not the load."""
+        """Its voltage is inside the window of the warning, or nobody says: in a sag the converter gives what it can,
+        and what is reckoned as load is not the load."""
         meter, nominal_v = image.meter, self._nominal_v
         if meter is None or nominal_v is None or meter.voltage_v != meter.voltage_v:
             return True

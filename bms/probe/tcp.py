@@ -165,7 +165,7 @@ def _kind(found: DeviceMap) -> tuple[str | None, str]:
 async def _other(where: Place, unit: int, link: ModbusLink, why: str) -> Answer:
     """Answers, but is no SunSpec device: perhaps one that a shipped profile describes."""
     first = f"{where.host}:{where.port} unit {unit}: answers Modbus, but is no SunSpec device ({why})"
-    fitting = [profile for profile in shipped_profiles() if profile.kind in POLLED and await _fits(profile, link)]
+    fitting = [profile for profile in shipped_profiles() if profile.kind in PROBED and await _fits(profile, link)]
     if len(fitting) != 1:
         hint = "describe it as data: see docs/profiles.md, and start from a shipped profile"
         names = [profile.name for profile in fitting]
@@ -186,10 +186,11 @@ async def _fits(profile: Profile, link: ModbusLink) -> bool:
     except LinkError:
         return False
     return any(abs(number) > 0.0 for number in numbers) and (
-        profile.kind != "inverter" or said.state() is not InverterState.UNKNOWN
+        profile.kind == "meter" or said.state() is not InverterState.UNKNOWN
     )
 
 
+PROBED = ("inverter", "meter")
 NOT_NUMBERS = ("state", "alarms", "grid-connected", "remote-control")
 
 

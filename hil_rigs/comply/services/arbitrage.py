@@ -67,7 +67,8 @@ def judge(order: Order) -> Judged:
     rows = [
         Row(f"profit over {days} days", f">= {SHARE_OF_IDEAL:.0%} of {best:.2f} with perfect foresight",
             f"{ours:.2f} ({ours / best:.1%})", ours >= SHARE_OF_IDEAL * best),
-        Row("profit against doing nothing, what is left worth the mean price", "> 0", f"{gained:.2f}", bool(gained > 0.0)),
+        Row("profit against doing nothing, what is left worth the mean price", "> 0", f"{gained:.2f}",
+            bool(gained > 0.0)),
         Row("power inside a step of the market, mean distance from the step's", f"<= {OFF_FRAC:.0%} of rated",
             f"{wobble:.2%}", bool(wobble <= OFF_FRAC)),
         Row("connection", "import and export never beyond it, but for what the load moved since it was read",
