@@ -45,6 +45,7 @@ asyncio.run(main(sys.argv[1], int(sys.argv[2]), sys.argv[3], int(sys.argv[4])))
 ROW = TickRow(
     0.1, "grid_following", 1.0, 1.0, "", "", 1.5e6, 1.0, 1.5e6, 0.5, 0.5, 0.5, 0.1, 3.3, 3.3, 25.0, 25.0, 5e5, 5e5,
     "", "", "", "online,online", 1.0, 0.4, 0, 0, 0, 0, 0, None, None, 1, "main,main", 1,
+    "ticks", 1.0, 0.5, 9e5, 9e4,
 )  # fmt: skip
 READINGS = Readings(
     inverter=tuple(range(15)),

@@ -50,7 +50,7 @@ def test_what_we_write_comes_back(path: Path, seed: int) -> None:
     frames = plan.frames
     bits, signed = np.minimum(frames.bits, 50), frames.signed == 1
     raw = np.floor(rng.random(bits.size) * 2.0**bits) - np.where(signed, 2.0 ** (bits - 1), 0.0)
-    raw = np.where((frames.invalid_raw >= 0) & (raw == frames.invalid_raw), 0.0, raw)
+    raw = np.where((frames.invalid_raw >= 0) & (raw == frames.invalid_raw), frames.invalid_raw ^ 1, raw)
     values = raw * frames.scale + frames.offset
     pages = np.flatnonzero(frames.mux_bits == 0)
     wire, decoder = FrameEncoder(frames).encode(pages, values), FrameDecoder(frames)
