@@ -178,11 +178,16 @@ def _run(arguments: argparse.Namespace) -> int:
             show=_show(arguments),
         )
     except (ConfigErrors, RecordError, StateError) as error:
-        if arguments.json:
-            print(json.dumps({"ok": False, "errors": str(error).splitlines()}))
-        else:
-            print(error, file=sys.stderr)
-        return 2
+        return _refused(error, as_json=arguments.json)
+
+
+def _refused(error: Exception, *, as_json: bool) -> int:
+    """Bad input, said in its own words; exit status 2."""
+    if as_json:
+        print(json.dumps({"ok": False, "errors": str(error).splitlines()}))
+    else:
+        print(error, file=sys.stderr)
+    return 2
 
 
 def _show(arguments: argparse.Namespace) -> str:
@@ -203,11 +208,7 @@ def _check(arguments: argparse.Namespace) -> int:
     try:
         site = load_site(arguments.site)
     except ConfigErrors as errors:
-        if arguments.json:
-            print(json.dumps({"ok": False, "errors": str(errors).splitlines()}))
-        else:
-            print(errors, file=sys.stderr)
-        return 2
+        return _refused(errors, as_json=arguments.json)
     cells = sum(rack.cells for rack in site.racks)
     warnings = [] if site.inverter.reverts else [f"inverter {site.inverter.profile}: {KEEPS_ON}"]
     if arguments.json:
@@ -224,11 +225,7 @@ def _check_fleet(arguments: argparse.Namespace) -> int:
     try:
         fleet = load_fleet(arguments.site)
     except ConfigErrors as errors:
-        if arguments.json:
-            print(json.dumps({"ok": False, "errors": str(errors).splitlines()}))
-        else:
-            print(errors, file=sys.stderr)
-        return 2
+        return _refused(errors, as_json=arguments.json)
     if arguments.json:
         print(json.dumps({"ok": True, "errors": [], "warnings": []}))
     else:
@@ -267,11 +264,7 @@ def _reset(arguments: argparse.Namespace) -> int:
         files = StateFiles(arguments.state or arguments.site.parent, site.name)
         done = reset(files, arguments.fault, arguments.target, time.time)
     except (ConfigErrors, ResetError) as error:
-        if arguments.json:
-            print(json.dumps({"ok": False, "errors": str(error).splitlines()}))
-        else:
-            print(error, file=sys.stderr)
-        return 2
+        return _refused(error, as_json=arguments.json)
     if arguments.json:
         print(json.dumps({"ok": not done.again, **done._asdict()}, default=asdict))
         return 1 if done.again else 0
@@ -300,11 +293,7 @@ def _maintain(arguments: argparse.Namespace) -> int:
             raise ResetError(f"no rack {arguments.rack!r}, expected one of {', '.join(names)}")
         running = maintain(StateFiles(arguments.state or arguments.site.parent, site.name), arguments.rack, time.time)
     except (ConfigErrors, ResetError) as error:
-        if arguments.json:
-            print(json.dumps({"ok": False, "errors": str(error).splitlines()}))
-        else:
-            print(error, file=sys.stderr)
-        return 2
+        return _refused(error, as_json=arguments.json)
     if arguments.json:
         print(json.dumps({"ok": True, "running": running}))
     else:
@@ -319,7 +308,8 @@ def _set(arguments: argparse.Namespace) -> int:
     from bms.site import load_site
     from bms.state.files import StateFiles
     from bms.state.reset import ResetError
-    from bms.state.tell import FOR_S_MAX, parse_input, tell
+    from bms.state.store import FOR_S_MAX
+    from bms.state.tell import parse_input, tell
     from drivers.config.config_yaml import ConfigErrors
 
     try:
@@ -329,11 +319,7 @@ def _set(arguments: argparse.Namespace) -> int:
             raise ResetError(f"--for {arguments.for_s:g}: expected at most {FOR_S_MAX:g} s")
         tell(StateFiles(arguments.state or arguments.site.parent, site.name), name, value, arguments.for_s)
     except (ConfigErrors, ResetError) as error:
-        if arguments.json:
-            print(json.dumps({"ok": False, "errors": str(error).splitlines()}))
-        else:
-            print(error, file=sys.stderr)
-        return 2
+        return _refused(error, as_json=arguments.json)
     if arguments.json:
         print(json.dumps({"ok": True}))
     else:

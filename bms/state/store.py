@@ -15,6 +15,10 @@ class Reset(NamedTuple):
     target: str
 
 
+FOR_S_MAX = 86_400.0
+"""Nothing that is told holds longer."""
+
+
 class Told(NamedTuple):
     """Somebody tells an input, for `for_s` from now."""
 

@@ -8,7 +8,6 @@ from bms.site import Site
 from bms.state.files import StateFiles
 from bms.state.reset import ANSWER_S, LOOK_S, ResetError, write_request
 
-FOR_S_MAX = 86_400.0
 ASKED = re.compile(r"inputs\.([a-z][a-z0-9_-]*)=(\S+)")
 
 

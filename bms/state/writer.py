@@ -9,6 +9,7 @@ when somebody put a request into the folder. Ends at the end of input only.
 
 import contextlib
 import json
+import math
 import os
 import select
 import signal
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from bms.state.files import StateFiles, append_events, encode, read, replace
+from bms.state.store import FOR_S_MAX
 
 LOOK_MS = 250
 """How often it looks for a request."""
@@ -48,6 +50,14 @@ def main(argv: list[str]) -> int:
         writer.look_for_request()
     writer.release()
     return 0
+
+
+def _input(name: object, value: float, for_s: float) -> list[object]:
+    """What can be told; ValueError or TypeError for anything else: JSON has NaN and Infinity in Python."""
+    value, for_s = float(value), float(for_s)
+    if not (math.isfinite(value) and 0.0 < for_s <= FOR_S_MAX):
+        raise ValueError(f"{name}: {value} for {for_s} s")
+    return [str(name), value, for_s]
 
 
 class Writer:
@@ -120,7 +130,7 @@ class Writer:
             asked = json.loads(data)
             resets = [[str(fault_id), str(target)] for fault_id, target in asked.get("reset", [])]
             racks = [str(rack) for rack in asked.get("maintain", [])]
-            inputs = [[str(name), float(value), float(for_s)] for name, value, for_s in asked.get("set", [])]
+            inputs = [_input(*told) for told in asked.get("set", [])]
             requests = ("reset", resets), ("maintain", racks), ("set", inputs)
             said = {key: value for key, value in requests if value}
             if said:

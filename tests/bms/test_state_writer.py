@@ -118,9 +118,11 @@ def test_input_is_passed_on_with_its_time(
     assert capsys.readouterr().out == '{"set": [["power_w", -50000.0, 60.0]]}\n'
 
 
-@pytest.mark.parametrize(
-    "text", ["", "all", "[1]", "{}", '{"a": 1}', '{"set": [["power_w", "much", 60]]}', '[["guard_stop"]]', "[" * 9000]
-)
+TOLD = ('"much", 60', "NaN, 60", "5, Infinity", "5, 86401", "5, 0", "5")
+NO_INPUTS = [f'{{"set": [["power_w", {told}]]}}' for told in TOLD]
+
+
+@pytest.mark.parametrize("text", ["", "all", "[1]", "{}", '{"a": 1}', '[["guard_stop"]]', "[" * 9000, *NO_INPUTS])
 def test_request_that_cannot_be_read_resets_nothing(
     files: StateFiles, writer: Writer, capsys: pytest.CaptureFixture[str], text: str
 ) -> None:
