@@ -59,6 +59,11 @@ class Profile(Shipped):
         """The register of that name; StopIteration if there is none."""
         return next(register for register in self.registers if register.name == name)
 
+    def must_be(self, kind: str) -> None:
+        """ValueError for the profile of something else."""
+        if self.kind != kind:
+            raise ValueError(f"profile {self.name} describes {KINDS[self.kind]}, expected {KINDS[kind]}")
+
     @property
     def fixed_rating(self) -> InverterRating | None:
         """Nameplate as the profile says it."""

@@ -30,8 +30,7 @@ class DescribedInverterDevice:
     """
 
     def __init__(self, converter: Converter, profile: Profile) -> None:
-        if profile.kind != "inverter":
-            raise ValueError(f"profile {profile.name} describes a {profile.kind}, expected an inverter")
+        profile.must_be("inverter")
         self.local_control = False
         self.on_control: Callable[[], None] = lambda: None
         self.faults = ReportingFaults()

@@ -48,8 +48,7 @@ class DescribedSwitchgearDevice:
     the profile of something else."""
 
     def __init__(self, switchgear: Switchgear, profile: Profile) -> None:
-        if profile.kind != "switchgear":
-            raise ValueError(f"profile {profile.name} describes an {profile.kind}, expected a switchgear")
+        profile.must_be("switchgear")
         self._switchgear, self._profile = switchgear, profile
         self._registers = DescribedRegisters(profile)
 
