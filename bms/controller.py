@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from bms.act import Actuators
+from bms.auxiliaries import Auxiliaries
 from bms.background import AT_ONCE, Background
 from bms.balance import Balancer
 from bms.battery import Battery, BatteryState
@@ -92,7 +93,8 @@ class Controller:
         self._background = background
         self._on_trip = on_trip
         self._memory = memory or forgetful(site)
-        self._racks = [openers.rack(rack, can_opener) for rack in site.racks]
+        self._auxiliaries = Auxiliaries(site)
+        self._racks = [self._auxiliaries.beside(rack, openers.rack(rack, can_opener)) for rack in site.racks]
         self._image = ProcessImage([rack.reading for rack in self._racks])
         self._inverter = openers.inverter(site.inverter, self._image.put_inverter)
         self._meter = openers.meter(site.grid_meter, self._image.put_meter)
@@ -140,7 +142,8 @@ class Controller:
         self._soc_summary = summarise_soc(self._soc, [False] * len(site.racks))
         lane: tuple[Device, ...] = () if self._lane is None else self._lane.devices
         lane += () if self._loop is None else (self._loop.device,)
-        links = (self._inverter, self._meter, self._pv_meter, self._pv_inverter, self._switchgear, *lane)
+        pv = self._pv_meter, self._pv_inverter
+        links = (self._inverter, self._meter, *pv, self._switchgear, *lane, *self._auxiliaries.drivers)
         modbus = [device for device in links if device is not None]
         self.report = TickReporter(site, recorder, modbus, self._memory)
 
@@ -151,7 +154,8 @@ class Controller:
             pv = self._pv_meter, self._pv_inverter
             modbus: list[Device | None] = [self._inverter, self._meter, *pv, self._switchgear]
             own_loop = None if self._loop is None else self._loop.device
-            maybe: list[Device | None] = [*modbus, *self._racks, self._battery_bus, own_loop]
+            beside = [self._battery_bus, own_loop, *self._auxiliaries.drivers]
+            maybe: list[Device | None] = [*modbus, *self._racks, *beside]
             running = [tasks.create_task(device.run()) for device in (*maybe, self._lane) if device is not None]
             await self._tick_for_ever()
             self._memory.save(self._soc)

@@ -8,6 +8,7 @@ from pydantic.fields import FieldInfo
 
 from bms.fleet.settings import Fleet, FleetUnit
 from bms.site import (
+    AuxiliaryDevice,
     Balancing,
     BatteryBus,
     CanBus,
@@ -66,8 +67,9 @@ FLEET_FIELDS = [
     if name not in ModbusDevice.model_fields
 ]
 PAGE = (Path(__file__).parents[2] / "docs" / "site-file.md").read_text(encoding="utf-8")
-MODELS = [Site, Rack, FoxBms, CurrentSensor, InsulationMonitor, CanBus, InverterDevice, GridMeterDevice, BatteryBus,
-          IntertieDevice, Island, LoadBlock, Controller, Limits, Safety, FaultSetting, Precharge, Balancing, Tls,
+MODELS = [Site, AuxiliaryDevice, Rack, FoxBms, CurrentSensor, InsulationMonitor, CanBus, InverterDevice,
+          GridMeterDevice, BatteryBus, IntertieDevice, Island, LoadBlock, Controller, Limits, Safety, FaultSetting,
+          Precharge, Balancing, Tls,
           SerialPort, FastLane, ConverterLoop, PvInverterDevice]  # fmt: skip
 FIELDS = [(model, name, field) for model in MODELS for name, field in model.model_fields.items()]
 
