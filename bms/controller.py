@@ -53,6 +53,9 @@ from kernels.parameters import CellParameters, load_cell, load_tables
 COUNTED_PERIODS_MAX = 2.0
 LATE_IO_S = 0.005
 
+ALARM_RESET_S = 1.0
+"""A converter that still has its fault this long after it was asked to forget it has a cause for it."""
+
 PV_EXPIRY_NS = 1_000_000_000
 """A PV limit that is not renewed for this long is no longer written; its inverter's reversion follows."""
 
@@ -176,10 +179,14 @@ class Controller:
         self._battery.wanted = False
 
     def reset(self, fault_id: str, target: str) -> None:
-        """End a latched fault, if there is one; it trips again in the next tick if its cause is still there."""
-        fault = self._protection.reset(fault_id, target)
+        """End a latched fault, if there is one; it trips again in the next tick if its cause is still there. The
+        converter is asked to forget a fault of its own first."""
+        of_converter = fault_id == "inverter_fault"
+        fault = self._protection.reset(fault_id, target, overlook_s=ALARM_RESET_S if of_converter else 0.0)
         if fault is None:
             return
+        if of_converter:
+            self._inverter.reset_alarms(now_ns() + round(ALARM_RESET_S * 1e9))
         self._battery.unlock(target)
         if fault_id == "guard_stop":
             self._guard.reset()

@@ -121,6 +121,13 @@ class FaultMonitor:
         self._absent_s = 0.0
         return self.active
 
+    def reset(self, overlook_s: float) -> ActiveFault | None:
+        """What was active and is no more."""
+        fault, self.active = self.active, None
+        if overlook_s > 0.0:
+            self._bucket.overlook(overlook_s)
+        return fault
+
     def still_there(self) -> None:
         """Its cause was seen by somebody else in this tick."""
         self._absent_s = 0.0
@@ -200,14 +207,13 @@ class Protection:
         """A fault of an earlier run that is still latched; it has tripped then and does not trip again."""
         return self._monitor(fault_id, target).trip(detail, now_ns)
 
-    def reset(self, fault_id: str, target: str) -> ActiveFault | None:
+    def reset(self, fault_id: str, target: str, overlook_s: float = 0.0) -> ActiveFault | None:
         """End a latched fault; None if there is none to end. A cause that is still there trips it again in the next
-        step."""
+        step, or `overlook_s` later: a device that was asked to forget its fault needs a moment."""
         monitor = self._monitors.get(target, {}).get(fault_id)
         if monitor is None or monitor.active is None or not monitor.active.kind.latched:
             return None
-        fault, monitor.active = monitor.active, None
-        return fault
+        return monitor.reset(overlook_s)
 
     def _monitor(self, fault_id: str, target: str) -> FaultMonitor:
         """Monitors come into being with the first condition or report that they are for."""

@@ -47,6 +47,11 @@ class Profile(Shipped):
         Field(strict=False),
         about("", "writes that stop an inverter or open a switchgear's intertie, in order", max_length=16),
     ] = ()
+    reset: Annotated[
+        tuple[Step, ...],
+        Field(strict=False),
+        about("", "writes that make an inverter forget a fault whose cause is gone, in order", "none", max_length=16),
+    ] = ()
     set_point_when: Annotated[
         Literal["always", "running"], about("", "running: it ignores set-points before it runs", "most")
     ] = "always"
@@ -169,9 +174,9 @@ class Profile(Shipped):
 
     def _broken_sequences(self) -> Iterator[Broken]:
         commands = [register.name for register in self.registers if register.role == "command"]
-        for word in ("start", "stop"):
+        for word in ("start", "stop", "reset"):
             steps: tuple[Step, ...] = getattr(self, word)
-            if not steps:
+            if not steps and word != "reset":
                 wrong = f"missing for {KINDS[self.kind]}"
                 yield Broken((word,), None, wrong, f"the writes that {word} it", (("kind",),))
             for i, step in enumerate(steps):
@@ -221,7 +226,7 @@ class Profile(Shipped):
             yield Broken(("limits",), "limits", "registers say it as well", "one of both", self._each("role"))
 
     def _broken_meter(self) -> Iterator[Broken]:
-        yield from self._none_of("limits", "silence", "start", "stop")
+        yield from self._none_of("limits", "silence", "start", "stop", "reset")
 
     def _none_of(self, *words: str) -> Iterator[Broken]:
         for word in words:
