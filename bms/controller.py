@@ -15,6 +15,7 @@ from bms.decision import Decision
 from bms.devices import OPENERS, Device, Openers, open_switchgear
 from bms.dispatch.dispatch import NO_WISH, Dispatch, make_applications
 from bms.dispatch.inputs import Inputs
+from bms.dispatch.view import RackView, StripOrder
 from bms.estimate.held_current import HeldCurrent
 from bms.estimate.site_power import SitePower, SitePowers
 from bms.estimate.smoothing_watch import SmoothingWatch
@@ -40,6 +41,7 @@ from bms.smoothing_way import SmoothingNow, Way, lane_delay_s, tick_delay_s
 from bms.state.maintain import ASKED
 from bms.state.memory import SiteMemory, forgetful
 from bms.state.wall_time import WallClock
+from bms.strip import strip_cycles
 from bms.summary import Summary, summarise
 from bms.tick_report import TickOutcome, TickReporter
 from drivers.clock import now_ns
@@ -126,6 +128,8 @@ class Controller:
         self._limiter = PowerLimiter(limits)
         self._battery = Battery(site, rack_resistances_ohm(site, self._cells))
         self._dispatch = Dispatch(make_applications(site.applications))
+        self._strips = list(strip_cycles(site))
+        self._battery.refills = bool(self._strips)
         self._views = SiteViews(site, wall_clock)
         self._guard = Guard(hard_limits(limits, len(site.racks)))
         self._actuators = Actuators(self._inverter, self._racks, self._switchgear)
@@ -136,6 +140,7 @@ class Controller:
         self._smoothing = SmoothingNow()
         self._battery_bus = open_battery_bus(site, sum(cell.capacity_ah for cell in self._cells), can_opener)
         self._wish = NO_WISH
+        self._strip = StripOrder(frozenset())
         self._controlled_ns: int | None = None
         self._limits = NOTHING
         self._bleed: tuple[Flags | None, ...] = (None,) * len(site.racks)
@@ -149,7 +154,7 @@ class Controller:
 
     async def run(self) -> None:
         """Drive the site. Returns after an orderly `stop`; cancelled, it leaves the devices to their watchdogs."""
-        self._memory.recall(self._soc, self._protection, now_ns())
+        self._memory.recall(self._soc, self._protection, self._dispatch, now_ns())
         async with asyncio.TaskGroup() as tasks:
             pv = self._pv_meter, self._pv_inverter
             modbus: list[Device | None] = [self._inverter, self._meter, *pv, self._switchgear]
@@ -240,8 +245,11 @@ class Controller:
             own += self._loop.conditions(at_ns)
         if self._wish.refused:
             own.append(said("smoothing_refused", self._wish.refused))
-        protected = self._protection.step(image, summary, dt_s, self._battery.apart, own)
+        if self._strip.overdue:
+            own.append(said("strip_overdue", self._strip.overdue))
+        protected = self._protection.step(image, summary, dt_s, self._battery.apart, own, self._battery.emptied)
         self._battery.out_of_service = dict.fromkeys(protected.maintained, RackMode.MAINTENANCE)
+        self._battery.stripping = self._strip.racks
         orders = self._leave_or_join(image, protected, dt_s)
         battery = self._battery.step(image, summary, protected, dt_s)
         self._limits = self._limiter.step(self._rack_states(image, summary, battery), protected, image.rating, dt_s)
@@ -277,6 +285,7 @@ class Controller:
                 balance_reason=self._balancers[0].reason,
                 wanted=self._battery.wanted,
                 smoothing=self._smoothing,
+                strip=self._strip.says,
                 island="" if orders is None or orders.mode is IslandMode.GRID else orders.mode,
             )
         )
@@ -308,6 +317,7 @@ class Controller:
             held.step(soc, rack, elapsed_s)
         self._memory.count(image, elapsed_s)
         self._soc_summary = summarise_soc(self._soc, [mode.online for mode in battery.rack_modes])
+        stripping = self._strip_racks(image, summary, protected, battery, elapsed_s)
         if battery.power_allowed:
             view = self._views.view(
                 image,
@@ -318,18 +328,55 @@ class Controller:
                 islanded=protected.forming,
                 inputs=self.inputs.at(image.at_ns),
                 smoothed=self._watch.smoothed,
+                racks=self._rack_views(battery, image),
             )
             self._wish = self._dispatch.step(view, self._limits.charge_reason, self._limits.discharge_reason)
+            self._strip = self._wish.strip or self._strip
             self._background.start(self._wish.work)
             self._limit_pv(image.at_ns)
         else:
             self._dispatch.reset()
             self._wish = NO_WISH
-        self._bleed = tuple(
+        chosen = [
             balancer.choose(rack, rack_summary, soc, protected.faulted(config.name), elapsed_s)
             for balancer, config, rack, rack_summary, soc in zip(
                 self._balancers, self.site.racks, image.racks, summary.racks, self._soc, strict=True
             )
+        ]
+        self._bleed = tuple(stripping.get(index, bleed) for index, bleed in enumerate(chosen))
+
+    def _strip_racks(
+        self, image: Image, summary: Summary, protected: Protected, battery: BatteryState, elapsed_s: float
+    ) -> dict[int, Flags]:
+        """What bleeds in the racks that are being stripped; the SoC of one that is done is known."""
+        bleeds = {}
+        for index, cycle in enumerate(self._strips):
+            faulted = protected.faulted(self.site.racks[index].name)
+            mode, reading = battery.rack_modes[index], image.racks[index]
+            bleed = cycle.step(mode, reading, summary.racks[index], faulted, elapsed_s)
+            if bleed is not None:
+                bleeds[index] = bleed
+            if cycle.stripped:
+                self._soc[index].stripped()
+        return bleeds
+
+    def _rack_views(self, battery: BatteryState, image: Image) -> tuple[RackView, ...]:
+        """For who strips them; nobody else asks."""
+        if not self._strips:
+            return ()
+        return tuple(
+            RackView(
+                name=rack.name,
+                state=battery.rack_modes[index],
+                online=battery.counts(index),
+                soc_frac=self._soc[index].usable_frac,
+                energy_wh=self._energy_wh[index],
+                voltage_v=image.racks[index].rack_voltage_v,
+                charge_current_a=self._limiter.charge.of_rack(index + 1),
+                discharge_current_a=self._limiter.discharge.of_rack(index + 1),
+                stripped=self._strips[index].stripped,
+            )
+            for index, rack in enumerate(self.site.racks)
         )
 
     def _limit_pv(self, at_ns: int) -> None:
@@ -460,7 +507,7 @@ class Controller:
                 soc_frac_max=self._soc_summary.rack_frac_max[index],
                 cell_resistance_ohm=self._cells[index].resistance_ohm,
                 voltage_v=rack.rack_voltage_v,
-                online=battery.rack_modes[index].online,
+                online=battery.counts(index),
                 number=index + 1,
                 soh_frac=self._soc[index].soh_frac_min,
                 held=self._held[index].currents,

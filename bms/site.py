@@ -22,6 +22,7 @@ from bms.site_low_voltage import LowVoltage
 from bms.site_mapping import load_mapping
 from bms.site_monitors import CurrentSensor, FoxBms, InsulationMonitor
 from bms.site_safety import NATIVE, Safety, SafetyInput
+from bms.site_strip import broken_strip
 from drivers.cell_monitors.foxbms.layout import SENSORS_MAX, STATE_PERIOD_S, foxbms_layout
 from drivers.config.config_yaml import ConfigErrors, dump_yaml, load_strict
 from drivers.config.settings import RELATION, Broken, Loc, Settings, about, beside_the_file, name_or_beside
@@ -579,6 +580,7 @@ class Site(SiteSettings):
         yield from self._too_slow()
         yield from self._slow_insulation()
         yield from self._broken_island()
+        yield from broken_strip(self)
         yield from self.below("inverter.poll_period_s", "limits.inverter_age_s_max")
         yield from self.below("grid_meter.poll_period_s", "limits.meter_age_s_max")
         if self.pv_meter is not None:

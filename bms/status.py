@@ -48,3 +48,5 @@ class Status:
     lane_jitter_ms: float = float("nan")
     load_range_w_5s: float = float("nan")
     grid_range_w_5s: float = float("nan")
+    strip: str = ""
+    """Which racks are out for their strip, and which waits why; empty = none."""

@@ -89,7 +89,7 @@ def _cells(status: dict[str, Any]) -> Table:
     table.add_row("temperature", f"{cold:.1f} - {hot:.1f} °C", "")
     table.add_row("bleeding", f"{status['cells_bleeding']} cells", status["balance_reason"])
     racks = ", ".join(f"{name} {mode}" for name, mode in status["rack_modes"].items())
-    table.add_row("racks", racks, "")
+    table.add_row("racks", racks, status["strip"])
     return table
 
 

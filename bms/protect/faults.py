@@ -348,6 +348,12 @@ FAULTS: dict[str, FaultKind] = {
             "servers.", clear_s=5.0,
         ),
         _row(
+            "strip_overdue", Level.SYSTEM, Action.WARN,
+            "A zinc rack's strip is overdue, or takes longer than it should: its plating grows uneven.",
+            "The text says what it waits for: racks that are out or have faults, or services that need all of them.",
+            clear_s=5.0,
+        ),
+        _row(
             "controller_stalled", Level.SYSTEM, Action.WARN,
             "The controller stood still; nothing was protected meanwhile but by the devices themselves.",
             "Look at the gateway's log for a pause, a suspend or an overloaded disk.", clear_s=60.0,

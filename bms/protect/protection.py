@@ -29,6 +29,17 @@ NEVER_S = 1e6
 OPENING = {action for action in Action if action.opens}
 NARROWING = {Action.BLOCK_CHARGE, Action.BLOCK_DISCHARGE, Action.ZERO_POWER}
 
+EMPTIED = frozenset(
+    {
+        "cell_voltage_low_operating",
+        "cell_voltage_low_recommended",
+        "cell_voltage_frozen",
+        "cell_voltage_spread",
+        "open_wire",
+    }
+)
+"""No faults of a rack that is emptied on purpose: its cells come to their end one after the other, and stay there."""
+
 STARTUP_S = 10.0
 """A device that has not spoken for this long after the start is reported as lost."""
 
@@ -162,13 +173,17 @@ class Protection:
         dt_s: float,
         apart: frozenset[str] = frozenset(),
         own: Iterable[Condition] = (),
+        emptied: frozenset[str] = frozenset(),
     ) -> Protected:
         """`apart`: names of the racks that are not connected to the DC link; `own`: what is wrong with the controller
-        itself."""
+        itself; `emptied`: names of those that are empty on purpose."""
         self._running_s += dt_s
         self._fed_s = self._fed_s + dt_s if any(rack.main_closed for rack in image.racks) else 0.0
         for index, name in enumerate(self._names):
-            self._step_all(self._rack(index, image, summary, dt_s), name, dt_s, image.at_ns)
+            found = self._rack(index, image, summary, dt_s)
+            if name in emptied:
+                found = [condition for condition in found if condition.fault_id not in EMPTIED]
+            self._step_all(found, name, dt_s, image.at_ns)
         pack = self._pack_levels.conditions(summary.racks, self._active("pack"))
         together = (*self._currents_agree.conditions(image, dt_s), *self._insulation.conditions(image))
         self._step_all([*pack, *together], "pack", dt_s, image.at_ns)

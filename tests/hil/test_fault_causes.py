@@ -110,6 +110,7 @@ ELSEWHERE = {
     "fast_lane_lost": "test_fast_lane.py",
     "converter_loop_mismatch": "test_converter_loop.py",
     "smoothing_refused": "test_fast_lane.py",
+    "strip_overdue": "test_strip.py",
 }
 """Caused over the wire by tests that need a rig or a site of their own."""
 
