@@ -1,6 +1,7 @@
 """The controller: one tick reads as image -> protect -> battery -> dispatch -> guard -> act -> record. Start here."""
 
 import asyncio
+import contextlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -26,17 +27,18 @@ from bms.island_inputs import island_inputs
 from bms.lane_law import LaneOrder
 from bms.north.battery_bus import bus_conditions, open_battery_bus
 from bms.north.battery_word import SiteNow
-from bms.protect.faults import MAINTENANCE
+from bms.protect.faults import LOCAL_CONTROL, MAINTENANCE
 from bms.protect.limits import NOTHING, PowerLimiter, RackState
 from bms.protect.protection import ActiveFault, Protected, Protection
 from bms.protect.safety_inputs import said
 from bms.protect.timing import TimingWatch
 from bms.rack import RackMode
 from bms.record import Recorder
+from bms.requests import RequestRefused, Requests, Source
 from bms.site import Limits, Site
 from bms.site_view import SiteViews, StoredEnergy
 from bms.smoothing_way import SmoothingNow, Way, lane_delay_s, tick_delay_s
-from bms.state.maintain import ASKED
+from bms.state.maintain import ASKED, ASKED_LOCAL, SITE
 from bms.state.memory import SiteMemory, forgetful
 from bms.state.wall_time import WallClock
 from bms.summary import Summary, summarise
@@ -89,6 +91,7 @@ class Controller:
         self._background = background
         self._on_trip = on_trip
         self._memory = memory or forgetful(site)
+        self.requests = Requests(site, self.inputs, self._memory.note)
         self._racks = [openers.rack(rack, can_opener) for rack in site.racks]
         self._image = ProcessImage([rack.reading for rack in self._racks])
         self._inverter = openers.inverter(site.inverter, self._image.put_inverter)
@@ -216,8 +219,11 @@ class Controller:
             self.reset(fault_id, target)
         for rack in self._memory.maintain():
             self._protection.report(MAINTENANCE, rack, ASKED, at_ns)
+        if self._memory.local():
+            self._protection.report(LOCAL_CONTROL, SITE, ASKED_LOCAL, at_ns)
         for told in self._memory.told():
-            self.inputs.put(told.name, told.value, at_ns + round(told.for_s * 1e9), "bms set")
+            with contextlib.suppress(RequestRefused):  # it is logged
+                self.requests.ask(told.name, told.value, told.for_s, Source.OPERATOR, at_ns)
         image = self._freeze(at_ns)
         summary = summarise(image)
         powers = self._site_power.see(image)
@@ -230,6 +236,7 @@ class Controller:
         if self._wish.refused:
             own.append(said("smoothing_refused", self._wish.refused))
         protected = self._protection.step(image, summary, dt_s, self._battery.apart, own)
+        self.requests.step(at_ns, protected.faults)
         self._battery.out_of_service = dict.fromkeys(protected.maintained, RackMode.MAINTENANCE)
         orders = self._leave_or_join(image, protected, dt_s)
         battery = self._battery.step(image, summary, protected, dt_s)
@@ -267,6 +274,7 @@ class Controller:
                 wanted=self._battery.wanted,
                 smoothing=self._smoothing,
                 island="" if orders is None or orders.mode is IslandMode.GRID else orders.mode,
+                told=self.requests.words,
             )
         )
 
@@ -306,6 +314,7 @@ class Controller:
                 elapsed_s,
                 islanded=protected.forming,
                 inputs=self.inputs.at(image.at_ns),
+                lost=self.requests.lost,
                 smoothed=self._watch.smoothed,
             )
             self._wish = self._dispatch.step(view, self._limits.charge_reason, self._limits.discharge_reason)

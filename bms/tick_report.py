@@ -51,6 +51,8 @@ class TickOutcome(NamedTuple):
     smoothing: SmoothingNow = SmoothingNow()
     island: str = ""
     """How the site stands to its grid, unless it is on it; empty also where it never leaves it."""
+    told: str = ""
+    """Inputs that hold and who told them, see Requests.words."""
 
 
 class TickReporter:
@@ -121,6 +123,7 @@ class TickReporter:
             lane_jitter_ms=tick.smoothing.lane_jitter_s * 1e3,
             load_range_w_5s=tick.smoothing.measured.load_w,
             grid_range_w_5s=tick.smoothing.measured.grid_w,
+            told=tick.told or None,
         )
         self.last_row = row
         if self._recorder is not None:
@@ -172,6 +175,7 @@ class TickReporter:
             lane_jitter_ms=row.lane_jitter_ms,
             load_range_w_5s=row.load_range_w_5s,
             grid_range_w_5s=row.grid_range_w_5s,
+            told=row.told or "",
         )
 
 
