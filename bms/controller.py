@@ -27,6 +27,8 @@ from bms.island_inputs import island_inputs
 from bms.lane_law import LaneOrder
 from bms.north.battery_bus import bus_conditions, open_battery_bus
 from bms.north.battery_word import SiteNow
+from bms.north.modbus import open_north
+from bms.north.site_now import Nameplate, SiteNorth
 from bms.protect.faults import LOCAL_CONTROL, MAINTENANCE
 from bms.protect.limits import NOTHING, PowerLimiter, RackState
 from bms.protect.protection import ActiveFault, Protected, Protection
@@ -143,6 +145,8 @@ class Controller:
         links = (self._inverter, self._meter, self._pv_meter, self._pv_inverter, self._switchgear, *lane)
         modbus = [device for device in links if device is not None]
         self.report = TickReporter(site, recorder, modbus, self._memory)
+        plate = Nameplate(sum(self._energy_wh), sum(cell.capacity_ah for cell in self._cells))
+        self._north = open_north(SiteNorth(site, self.requests, lambda: self.report.newest, self._soh_frac, plate))
 
     async def run(self) -> None:
         """Drive the site. Returns after an orderly `stop`; cancelled, it leaves the devices to their watchdogs."""
@@ -153,6 +157,7 @@ class Controller:
             own_loop = None if self._loop is None else self._loop.device
             maybe: list[Device | None] = [*modbus, *self._racks, self._battery_bus, own_loop]
             running = [tasks.create_task(device.run()) for device in (*maybe, self._lane) if device is not None]
+            running += [tasks.create_task(served.run()) for served in self._north]
             await self._tick_for_ever()
             self._memory.save(self._soc)
             for task in running:
@@ -256,7 +261,7 @@ class Controller:
         self._memory.see(image, protected, self._soc)
         self._report_faults(battery, at_ns, protected)
         if control and self._battery_bus is not None:
-            soh_frac = min(soc.soh_frac_min for soc in self._soc)
+            soh_frac = self._soh_frac()
             now = SiteNow(image, summary, battery, self._limits, self._soc_summary, protected.faults, soh_frac)
             self._battery_bus.tell(now)
         self.report.row(
@@ -329,6 +334,10 @@ class Controller:
                 self._balancers, self.site.racks, image.racks, summary.racks, self._soc, strict=True
             )
         )
+
+    def _soh_frac(self) -> float:
+        """Of the cell that binds."""
+        return min(soc.soh_frac_min for soc in self._soc)
 
     def _limit_pv(self, at_ns: int) -> None:
         """While power cannot flow nobody says how much PV is too much: its inverter's own reversion answers that."""

@@ -20,6 +20,7 @@ from bms.site_links import HOST, READ_ONLY, ModbusDevice, SerialPort, Tls, broke
 from bms.site_low_voltage import LowVoltage
 from bms.site_mapping import load_mapping
 from bms.site_monitors import CurrentSensor, FoxBms, InsulationMonitor
+from bms.site_north import North
 from bms.site_safety import NATIVE, Safety, SafetyInput
 from drivers.cell_monitors.foxbms.layout import SENSORS_MAX, STATE_PERIOD_S, foxbms_layout
 from drivers.config.config_yaml import ConfigErrors, dump_yaml, load_strict
@@ -50,6 +51,7 @@ __all__ = [
     "Island",
     "Limits",
     "LoadBlock",
+    "North",
     "Precharge",
     "PvInverterDevice",
     "PvMeterDevice",
@@ -522,6 +524,9 @@ class Site(SiteSettings):
         BatteryBus | None, about("", "bus on which a third-party inverter takes this site as its battery")
     ] = None
     intertie: Annotated[IntertieDevice | None, about("", "switchgear between site and grid, with `island`")] = None
+    north: Annotated[
+        North | None, about("", "what others may read and ask while the controller runs, see north.md", "nobody")
+    ] = None
 
     @property
     def cells(self) -> int:

@@ -70,6 +70,11 @@ class TickReporter:
         self.overruns = 0
         self.last_row: TickRow | None = None
 
+    @property
+    def newest(self) -> TickOutcome | None:
+        """All of the newest tick; None before the first."""
+        return self._tick
+
     def ticked(self, tick_ms: float, overruns: int) -> None:
         """Take the duration of the newest tick and how many ticks were missed since the start."""
         self._tick_ms.append(tick_ms)

@@ -1,6 +1,6 @@
 """Locks that somebody sets until `bms reset` ends them: `bms maintain` takes a rack out of service, `bms local` the
-site out of remote hands. A running controller is asked through the folder of its state; where none runs, the saved state is
-changed, and the next start finds it so."""
+site out of remote hands. A running controller is asked through the folder of its state; where none runs, the saved
+state is changed, and the next start finds it so."""
 
 import json
 import time
