@@ -466,6 +466,8 @@ def test_auxiliary_devices_are_right(tmp_path: Path) -> None:
 def test_wrong_auxiliary_device_is_named(tmp_path: Path, right: str, wrong: str, line: str) -> None:
     assert right in AUXILIARIES
     assert line in errors_of(tmp_path, GOOD + AUXILIARIES.replace(right, wrong))
+
+
 ZINC = (
     GOOD.replace("limits: {soc_frac_min: 0.1}", "limits: {chemistry: zinc}")
     .replace("lfp-280ah", "zinc-200ah")
