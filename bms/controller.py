@@ -1,6 +1,7 @@
 """The controller: one tick reads as image -> protect -> battery -> dispatch -> guard -> act -> record. Start here."""
 
 import asyncio
+import contextlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -15,6 +16,7 @@ from bms.decision import Decision
 from bms.devices import OPENERS, Device, Openers, open_switchgear
 from bms.dispatch.dispatch import NO_WISH, Dispatch, make_applications
 from bms.dispatch.inputs import Inputs
+from bms.dispatch.view import RackView, StripOrder
 from bms.estimate.held_current import HeldCurrent
 from bms.estimate.site_power import SitePower, SitePowers
 from bms.estimate.smoothing_watch import SmoothingWatch
@@ -27,19 +29,23 @@ from bms.island_inputs import island_inputs
 from bms.lane_law import LaneOrder
 from bms.north.battery_bus import bus_conditions, open_battery_bus
 from bms.north.battery_word import SiteNow
-from bms.protect.faults import MAINTENANCE
+from bms.north.modbus import open_north
+from bms.north.site_now import Nameplate, SiteNorth
+from bms.protect.faults import LOCAL_CONTROL, MAINTENANCE
 from bms.protect.limits import NOTHING, PowerLimiter, RackState
 from bms.protect.protection import ActiveFault, Protected, Protection
 from bms.protect.safety_inputs import said
 from bms.protect.timing import TimingWatch
 from bms.rack import RackMode
 from bms.record import Recorder
+from bms.requests import RequestRefused, Requests, Source
 from bms.site import Limits, Site
 from bms.site_view import SiteViews, StoredEnergy
 from bms.smoothing_way import SmoothingNow, Way, lane_delay_s, tick_delay_s
-from bms.state.maintain import ASKED
+from bms.state.maintain import ASKED, ASKED_LOCAL, SITE
 from bms.state.memory import SiteMemory, forgetful
 from bms.state.wall_time import WallClock
+from bms.strip import strip_cycles
 from bms.summary import Summary, summarise
 from bms.tick_report import TickOutcome, TickReporter
 from drivers.clock import now_ns
@@ -51,6 +57,9 @@ from kernels.parameters import CellParameters, load_cell, load_tables
 
 COUNTED_PERIODS_MAX = 2.0
 LATE_IO_S = 0.005
+
+ALARM_RESET_S = 1.0
+"""A converter that still has its fault this long after it was asked to forget it has a cause for it."""
 
 PV_EXPIRY_NS = 1_000_000_000
 """A PV limit that is not renewed for this long is no longer written; its inverter's reversion follows."""
@@ -90,6 +99,7 @@ class Controller:
         self._background = background
         self._on_trip = on_trip
         self._memory = memory or forgetful(site)
+        self.requests = Requests(site, self.inputs, self._memory.note)
         self._auxiliaries = Auxiliaries(site)
         self._racks = [self._auxiliaries.beside(rack, openers.rack(rack, can_opener)) for rack in site.racks]
         self._image = ProcessImage([rack.reading for rack in self._racks])
@@ -123,6 +133,8 @@ class Controller:
         self._limiter = PowerLimiter(limits)
         self._battery = Battery(site, rack_resistances_ohm(site, self._cells))
         self._dispatch = Dispatch(make_applications(site.applications))
+        self._strips = list(strip_cycles(site))
+        self._battery.refills = bool(self._strips)
         self._views = SiteViews(site, wall_clock)
         self._guard = Guard(hard_limits(limits, len(site.racks)))
         self._actuators = Actuators(self._inverter, self._racks, self._switchgear)
@@ -133,6 +145,7 @@ class Controller:
         self._smoothing = SmoothingNow()
         self._battery_bus = open_battery_bus(site, sum(cell.capacity_ah for cell in self._cells), can_opener)
         self._wish = NO_WISH
+        self._strip = StripOrder(frozenset())
         self._controlled_ns: int | None = None
         self._limits = NOTHING
         self._bleed: tuple[Flags | None, ...] = (None,) * len(site.racks)
@@ -143,10 +156,12 @@ class Controller:
         links = (self._inverter, self._meter, *pv, self._switchgear, *lane, *self._auxiliaries.drivers)
         modbus = [device for device in links if device is not None]
         self.report = TickReporter(site, recorder, modbus, self._memory)
+        plate = Nameplate(sum(self._energy_wh), sum(cell.capacity_ah for cell in self._cells))
+        self._north = open_north(SiteNorth(site, self.requests, lambda: self.report.newest, self._soh_frac, plate))
 
     async def run(self) -> None:
         """Drive the site. Returns after an orderly `stop`; cancelled, it leaves the devices to their watchdogs."""
-        self._memory.recall(self._soc, self._protection, now_ns())
+        self._memory.recall(self._soc, self._protection, self._dispatch, now_ns())
         async with asyncio.TaskGroup() as tasks:
             pv = self._pv_meter, self._pv_inverter
             modbus: list[Device | None] = [self._inverter, self._meter, *pv, self._switchgear]
@@ -154,6 +169,7 @@ class Controller:
             beside = [self._battery_bus, own_loop, *self._auxiliaries.drivers]
             maybe: list[Device | None] = [*modbus, *self._racks, *beside]
             running = [tasks.create_task(device.run()) for device in (*maybe, self._lane) if device is not None]
+            running += [tasks.create_task(served.run()) for served in self._north]
             await self._tick_for_ever()
             self._memory.save(self._soc)
             for task in running:
@@ -175,10 +191,14 @@ class Controller:
         self._battery.wanted = False
 
     def reset(self, fault_id: str, target: str) -> None:
-        """End a latched fault, if there is one; it trips again in the next tick if its cause is still there."""
-        fault = self._protection.reset(fault_id, target)
+        """End a latched fault, if there is one; it trips again in the next tick if its cause is still there. The
+        converter is asked to forget a fault of its own first."""
+        of_converter = fault_id == "inverter_fault"
+        fault = self._protection.reset(fault_id, target, overlook_s=ALARM_RESET_S if of_converter else 0.0)
         if fault is None:
             return
+        if of_converter:
+            self._inverter.reset_alarms(now_ns() + round(ALARM_RESET_S * 1e9))
         self._battery.unlock(target)
         if fault_id == "guard_stop":
             self._guard.reset()
@@ -220,8 +240,11 @@ class Controller:
             self.reset(fault_id, target)
         for rack in self._memory.maintain():
             self._protection.report(MAINTENANCE, rack, ASKED, at_ns)
+        if self._memory.local():
+            self._protection.report(LOCAL_CONTROL, SITE, ASKED_LOCAL, at_ns)
         for told in self._memory.told():
-            self.inputs.put(told.name, told.value, at_ns + round(told.for_s * 1e9), "bms set")
+            with contextlib.suppress(RequestRefused):  # it is logged
+                self.requests.ask(told.name, told.value, told.for_s, Source.OPERATOR, at_ns)
         image = self._freeze(at_ns)
         summary = summarise(image)
         powers = self._site_power.see(image)
@@ -233,8 +256,12 @@ class Controller:
             own += self._loop.conditions(at_ns)
         if self._wish.refused:
             own.append(said("smoothing_refused", self._wish.refused))
-        protected = self._protection.step(image, summary, dt_s, self._battery.apart, own)
+        if self._strip.overdue:
+            own.append(said("strip_overdue", self._strip.overdue))
+        protected = self._protection.step(image, summary, dt_s, self._battery.apart, own, self._battery.emptied)
+        self.requests.step(at_ns, protected.faults)
         self._battery.out_of_service = dict.fromkeys(protected.maintained, RackMode.MAINTENANCE)
+        self._battery.stripping = self._strip.racks
         orders = self._leave_or_join(image, protected, dt_s)
         battery = self._battery.step(image, summary, protected, dt_s)
         self._limits = self._limiter.step(self._rack_states(image, summary, battery), protected, image.rating, dt_s)
@@ -253,7 +280,7 @@ class Controller:
         self._memory.see(image, protected, self._soc)
         self._report_faults(battery, at_ns, protected)
         if control and self._battery_bus is not None:
-            soh_frac = min(soc.soh_frac_min for soc in self._soc)
+            soh_frac = self._soh_frac()
             now = SiteNow(image, summary, battery, self._limits, self._soc_summary, protected.faults, soh_frac)
             self._battery_bus.tell(now)
         self.report.row(
@@ -270,7 +297,9 @@ class Controller:
                 balance_reason=self._balancers[0].reason,
                 wanted=self._battery.wanted,
                 smoothing=self._smoothing,
+                strip=self._strip.says,
                 island="" if orders is None or orders.mode is IslandMode.GRID else orders.mode,
+                told=self.requests.words,
             )
         )
 
@@ -301,6 +330,7 @@ class Controller:
             held.step(soc, rack, elapsed_s)
         self._memory.count(image, elapsed_s)
         self._soc_summary = summarise_soc(self._soc, [mode.online for mode in battery.rack_modes])
+        stripping = self._strip_racks(image, summary, protected, battery, elapsed_s)
         if battery.power_allowed:
             view = self._views.view(
                 image,
@@ -310,20 +340,62 @@ class Controller:
                 elapsed_s,
                 islanded=protected.forming,
                 inputs=self.inputs.at(image.at_ns),
+                lost=self.requests.lost,
                 smoothed=self._watch.smoothed,
+                racks=self._rack_views(battery, image),
             )
             self._wish = self._dispatch.step(view, self._limits.charge_reason, self._limits.discharge_reason)
+            self._strip = self._wish.strip or self._strip
             self._background.start(self._wish.work)
             self._limit_pv(image.at_ns)
         else:
             self._dispatch.reset()
             self._wish = NO_WISH
-        self._bleed = tuple(
+        chosen = [
             balancer.choose(rack, rack_summary, soc, protected.faulted(config.name), elapsed_s)
             for balancer, config, rack, rack_summary, soc in zip(
                 self._balancers, self.site.racks, image.racks, summary.racks, self._soc, strict=True
             )
+        ]
+        self._bleed = tuple(stripping.get(index, bleed) for index, bleed in enumerate(chosen))
+
+    def _strip_racks(
+        self, image: Image, summary: Summary, protected: Protected, battery: BatteryState, elapsed_s: float
+    ) -> dict[int, Flags]:
+        """What bleeds in the racks that are being stripped; the SoC of one that is done is known."""
+        bleeds = {}
+        for index, cycle in enumerate(self._strips):
+            faulted = protected.faulted(self.site.racks[index].name)
+            mode, reading = battery.rack_modes[index], image.racks[index]
+            bleed = cycle.step(mode, reading, summary.racks[index], faulted, elapsed_s)
+            if bleed is not None:
+                bleeds[index] = bleed
+            if cycle.stripped:
+                self._soc[index].stripped()
+        return bleeds
+
+    def _rack_views(self, battery: BatteryState, image: Image) -> tuple[RackView, ...]:
+        """For who strips them; nobody else asks."""
+        if not self._strips:
+            return ()
+        return tuple(
+            RackView(
+                name=rack.name,
+                state=battery.rack_modes[index],
+                online=battery.counts(index),
+                soc_frac=self._soc[index].usable_frac,
+                energy_wh=self._energy_wh[index],
+                voltage_v=image.racks[index].rack_voltage_v,
+                charge_current_a=self._limiter.charge.of_rack(index + 1),
+                discharge_current_a=self._limiter.discharge.of_rack(index + 1),
+                stripped=self._strips[index].stripped,
+            )
+            for index, rack in enumerate(self.site.racks)
         )
+
+    def _soh_frac(self) -> float:
+        """Of the cell that binds."""
+        return min(soc.soh_frac_min for soc in self._soc)
 
     def _limit_pv(self, at_ns: int) -> None:
         """While power cannot flow nobody says how much PV is too much: its inverter's own reversion answers that."""
@@ -453,7 +525,7 @@ class Controller:
                 soc_frac_max=self._soc_summary.rack_frac_max[index],
                 cell_resistance_ohm=self._cells[index].resistance_ohm,
                 voltage_v=rack.rack_voltage_v,
-                online=battery.rack_modes[index].online,
+                online=battery.counts(index),
                 number=index + 1,
                 soh_frac=self._soc[index].soh_frac_min,
                 held=self._held[index].currents,

@@ -63,6 +63,9 @@ class Inverter(Device, Protocol):
 
     def command(self, command: InverterCommand) -> None: ...
 
+    def reset_alarms(self, expires_ns: int) -> None:
+        """Ask it, once, to forget a fault whose cause is gone."""
+
 
 class PvInverter(Device, Protocol):
     def command(self, command: PvCommand) -> None: ...

@@ -21,7 +21,9 @@ from bms.site_links import HOST, READ_ONLY, ModbusDevice, SerialPort, Tls, broke
 from bms.site_low_voltage import LowVoltage
 from bms.site_mapping import load_mapping
 from bms.site_monitors import CurrentSensor, FoxBms, InsulationMonitor
+from bms.site_north import North
 from bms.site_safety import NATIVE, Safety, SafetyInput
+from bms.site_strip import broken_strip
 from drivers.cell_monitors.foxbms.layout import SENSORS_MAX, STATE_PERIOD_S, foxbms_layout
 from drivers.config.config_yaml import ConfigErrors, dump_yaml, load_strict
 from drivers.config.settings import RELATION, Broken, Loc, Settings, about, beside_the_file, name_or_beside
@@ -53,6 +55,7 @@ __all__ = [
     "Island",
     "Limits",
     "LoadBlock",
+    "North",
     "Precharge",
     "PvInverterDevice",
     "PvMeterDevice",
@@ -556,6 +559,9 @@ class Site(SiteSettings):
         BatteryBus | None, about("", "bus on which a third-party inverter takes this site as its battery")
     ] = None
     intertie: Annotated[IntertieDevice | None, about("", "switchgear between site and grid, with `island`")] = None
+    north: Annotated[
+        North | None, about("", "what others may read and ask while the controller runs, see north.md", "nobody")
+    ] = None
 
     auxiliaries: Annotated[
         tuple[AuxiliaryDevice, ...],
@@ -579,6 +585,7 @@ class Site(SiteSettings):
         yield from self._too_slow()
         yield from self._slow_insulation()
         yield from self._broken_island()
+        yield from broken_strip(self)
         yield from self.below("inverter.poll_period_s", "limits.inverter_age_s_max")
         yield from self.below("grid_meter.poll_period_s", "limits.meter_age_s_max")
         if self.pv_meter is not None:

@@ -31,6 +31,7 @@ from drivers.config.shipped import Shipped, find, shipped
 from drivers.profiles import find_profile
 from hil_rigs.grid_spec import GridSpec, SteadyGrid
 from hil_rigs.load_spec import LoadSpec
+from hil_rigs.plant.rack import BLEED_OHM, PRECHARGE_OHM
 from hil_rigs.pv_spec import PvSpec
 
 SUNSPEC = "sunspec"
@@ -80,6 +81,17 @@ class PlantSpec(Settings):
     self_discharge_frac_per_h: Annotated[
         float, about("frac/h", "share of the capacity that the cells lose in an hour", "no loss", ge=0, le=0.1)
     ] = 0.0
+    plating_frac_per_charge: Annotated[
+        float,
+        about("frac", "zinc: each full charge adds this to the cells' losses until they are stripped", "no growth",
+              ge=0, le=1),
+    ] = 0.0  # fmt: skip
+    bleed_ohm: Annotated[
+        float, about("ohm", "a cell's bleed resistor: of zinc a shunt that strips it", "usual for LFP", gt=0, le=1e4)
+    ] = BLEED_OHM
+    precharge_ohm: Annotated[
+        float, about("ohm", "precharge resistor of each rack", "seconds to charge the DC link", gt=0, le=1e4)
+    ] = PRECHARGE_OHM
     soc_frac: Annotated[float, about("frac", "mean SoC at the start", ge=0, le=1)]
     contactor_break_current_a: Annotated[float, about("A", "as in the site file", gt=0, le=10_000)]
     contactors: Annotated[Literal["gateway", "rack"], about("", "as in the site file", "as in the site file")] = (

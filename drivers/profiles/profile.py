@@ -52,6 +52,11 @@ class Profile(Shipped):
         Field(strict=False),
         about("", "writes that stop an inverter or open a switchgear's intertie, in order", max_length=16),
     ] = ()
+    reset: Annotated[
+        tuple[Step, ...],
+        Field(strict=False),
+        about("", "writes that make an inverter forget a fault whose cause is gone, in order", "none", max_length=16),
+    ] = ()
     set_point_when: Annotated[
         Literal["always", "running"], about("", "running: it ignores set-points before it runs", "most")
     ] = "always"
@@ -114,9 +119,9 @@ class Profile(Shipped):
             yield from self._broken_rating()
         elif self.kind == "switchgear":
             yield from self._broken_sequences()
-            yield from self._none_of("limits", "silence")
+            yield from self._none_of("limits", "silence", "reset")
         else:
-            yield from self._none_of("limits", "silence", "start", "stop")
+            yield from self._none_of("limits", "silence", "start", "stop", "reset")
         if self.kind == "auxiliary" and not any(self.find(role) is not None for role in SAFETY):
             expected = f"one of {', '.join(SAFETY)}"
             yield Broken(("registers",), "none", "it says nothing", expected, self._each("role"))
@@ -182,9 +187,9 @@ class Profile(Shipped):
 
     def _broken_sequences(self) -> Iterator[Broken]:
         commands = [register.name for register in self.registers if register.role == "command"]
-        for word in ("start", "stop"):
+        for word in ("start", "stop", "reset"):
             steps: tuple[Step, ...] = getattr(self, word)
-            if not steps:
+            if not steps and word != "reset":
                 wrong = f"missing for {KINDS[self.kind]}"
                 yield Broken((word,), None, wrong, f"the writes that {word} it", (("kind",),))
             for i, step in enumerate(steps):

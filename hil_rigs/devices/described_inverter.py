@@ -141,12 +141,17 @@ class DescribedInverterDevice:
 
     def _operate(self, written: Register) -> None:
         """The last write of a sequence counts, once all before it are in the registers."""
+        if self._completes(self._profile.reset, written):
+            self._converter.reset()
         for run, steps in ((True, self._profile.start), (False, self._profile.stop)):
-            if steps[-1].to == written.name and all(self._stands(step) for step in steps):
+            if self._completes(steps, written):
                 self.told_to_run = run
                 act = self._converter.start if run else self._converter.stop
                 act()
                 self.on_control()
+
+    def _completes(self, steps: Sequence[Step], written: Register) -> bool:
+        return bool(steps) and steps[-1].to == written.name and all(self._stands(step) for step in steps)
 
     def _stands(self, step: Step) -> bool:
         return self._registers.raw(self._profile.named(step.to)) == step.raw

@@ -61,6 +61,8 @@ ROW = TickRow(
     lane_jitter_ms=0.25,
     load_range_w_5s=980e3,
     grid_range_w_5s=90e3,
+    strip="rack-2 strips",
+    told="power_w=50000:modbus",
 )
 
 

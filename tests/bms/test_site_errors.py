@@ -466,3 +466,48 @@ def test_auxiliary_devices_are_right(tmp_path: Path) -> None:
 def test_wrong_auxiliary_device_is_named(tmp_path: Path, right: str, wrong: str, line: str) -> None:
     assert right in AUXILIARIES
     assert line in errors_of(tmp_path, GOOD + AUXILIARIES.replace(right, wrong))
+
+
+ZINC = (
+    GOOD.replace("limits: {soc_frac_min: 0.1}", "limits: {chemistry: zinc}")
+    .replace("lfp-280ah", "zinc-200ah")
+    .replace("inverter:", "balancing: {voltage_v_min: 1.82}\ninverter:")
+)
+STRIPS = [
+    (
+        GOOD + "  - {kind: strip}\n",
+        "site.yaml:20:12: applications.1.kind: an empty cell of this chemistry is damaged (got 'strip'), "
+        "expected no strip, or chemistry zinc",
+    ),
+    (
+        ZINC + "  - {kind: strip, racks_out_max: 2}\n",
+        "site.yaml:21:34: applications.1.racks_out_max: 2 racks, of which 1 must stay online (got 2), "
+        "expected at most 1",
+    ),
+    (
+        ZINC + "  - {kind: strip, interval_h: 40, duration_h: 12}\n",
+        "site.yaml:21:47: applications.1.duration_h: 2 racks, 1 at once, take 24 h of an interval's end (got 12.0), "
+        "expected at most 10",
+    ),
+    (
+        ZINC + "  - {kind: strip, interval_h: 20}\n",
+        "site.yaml:21:31: applications.1.duration_h: longer than what start_frac leaves of the interval (got 12.0), "
+        "expected at most 10",
+    ),
+    (
+        ZINC.replace("channel: can1, host: 127.0.0.1, port: 29536}", "channel: can1, host: 127.0.0.1, port: 29536}\n"
+                     "    contactors: rack") + "  - {kind: strip}\n",
+        "site.yaml:22:12: applications.1.kind: an empty rack is refilled through its own precharge contactor, by the "
+        "gateway's command (got 'strip'), expected precharge by rack, contactors of the gateway",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("content", "line"), STRIPS)
+def test_strip_that_these_racks_cannot_follow_is_refused(tmp_path: Path, content: str, line: str) -> None:
+    assert errors_of(tmp_path, content) == [line]
+
+
+def test_strip_that_they_can_follow_is_taken(tmp_path: Path) -> None:
+    (tmp_path / "site.yaml").write_text(ZINC + "  - {kind: strip}\n")
+    assert load_site(tmp_path / "site.yaml").applications[1].kind == "strip"

@@ -93,8 +93,9 @@ CAUSES = {
     "guard_stop": Cause(SLOW_PROTECTION, 10.0, 10.1, NONE, "guard", quiet=True, lone=False),
 }
 
-BY_HAND = {"rack_maintenance", "state_lost"}
-"""Somebody takes a rack out of service; something damages the controller's files between two runs."""
+BY_HAND = {"rack_maintenance", "local_control", "state_lost"}
+"""Somebody takes a rack out of service, or the site out of remote hands (test_requests.py); something damages the
+controller's files between two runs."""
 
 ELSEWHERE = {
     **dict.fromkeys([kind.id for kind in ISLAND_FAULTS], "test_island.py"),
@@ -110,6 +111,7 @@ ELSEWHERE = {
     "fast_lane_lost": "test_fast_lane.py",
     "converter_loop_mismatch": "test_converter_loop.py",
     "smoothing_refused": "test_fast_lane.py",
+    "strip_overdue": "test_strip.py",
 }
 """Caused over the wire by tests that need a rig or a site of their own."""
 
