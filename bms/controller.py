@@ -17,6 +17,7 @@ from bms.devices import OPENERS, Device, Openers, open_switchgear
 from bms.dispatch.dispatch import NO_WISH, Dispatch, make_applications
 from bms.dispatch.inputs import Inputs
 from bms.dispatch.view import RackView, StripOrder
+from bms.estimate.battery_soc import BatterySoc
 from bms.estimate.held_current import HeldCurrent
 from bms.estimate.site_power import SitePower, SitePowers
 from bms.estimate.smoothing_watch import SmoothingWatch
@@ -39,7 +40,7 @@ from bms.protect.timing import TimingWatch
 from bms.rack import RackMode
 from bms.record import Recorder
 from bms.requests import RequestRefused, Requests, Source
-from bms.site import Limits, Site
+from bms.site import Limits, Rack, Site
 from bms.site_view import SiteViews, StoredEnergy
 from bms.smoothing_way import SmoothingNow, Way, lane_delay_s, tick_delay_s
 from bms.state.maintain import ASKED, ASKED_LOCAL, SITE
@@ -116,7 +117,9 @@ class Controller:
         self._cells = [load_cell(rack.cell) for rack in site.racks]
         self._energy_wh = [rack.cells * cell.energy_wh for cell, rack in zip(self._cells, site.racks, strict=True)]
         limits = site.limits
-        self._soc = [RackSoc(load_tables(rack.cell), rack.cells, limits.current_age_s_max) for rack in site.racks]
+        self._soc = [
+            rack_soc(rack, energy_wh, limits) for rack, energy_wh in zip(site.racks, self._energy_wh, strict=True)
+        ]
         self._held = [HeldCurrent(load_tables(rack.cell), rack.cells, limits) for rack in site.racks]
         self._balancers = [
             Balancer(site.balancing, cell.capacity_ah, rack.cells, rack.cells_per_module)
@@ -131,7 +134,8 @@ class Controller:
         self._protection = Protection(site)
         self._timing = TimingWatch(site.controller.protect_period_s, wall_clock)
         self._limiter = PowerLimiter(limits)
-        self._battery = Battery(site, rack_resistances_ohm(site, self._cells))
+        self._resistance_ohm = rack_resistances_ohm(site, self._cells)
+        self._battery = Battery(site, self._resistance_ohm)
         self._dispatch = Dispatch(make_applications(site.applications))
         self._strips = list(strip_cycles(site))
         self._battery.refills = bool(self._strips)
@@ -529,6 +533,8 @@ class Controller:
                 number=index + 1,
                 soh_frac=self._soc[index].soh_frac_min,
                 held=self._held[index].currents,
+                battery=rack.battery,
+                resistance_ohm=self._resistance_ohm[index],
             )
             for index, rack in enumerate(image.racks)
         ]
@@ -542,6 +548,14 @@ class Controller:
             self._protection.report("guard_stop", "guard", self._guard.stopped, at_ns)
         for fault in protected.tripped:
             self._on_trip(fault)
+
+
+def rack_soc(rack: Rack, energy_wh: float, limits: Limits) -> RackSoc:
+    """An estimator, or the word of a battery that has a management of its own."""
+    tables, age_s_max = load_tables(rack.cell), limits.current_age_s_max
+    if rack.monitor == "low-voltage":
+        return BatterySoc(tables, rack.cells, age_s_max, energy_wh)
+    return RackSoc(tables, rack.cells, age_s_max)
 
 
 def rack_resistances_ohm(site: Site, cells: Sequence[CellParameters]) -> list[float]:

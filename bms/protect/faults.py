@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from bms.protect.battery_faults import BATTERY_FAULTS
 from bms.protect.fault_kind import Action as Action
 from bms.protect.fault_kind import FaultKind as FaultKind
 from bms.protect.fault_kind import Level as Level
@@ -389,6 +390,7 @@ FAULTS: dict[str, FaultKind] = {
         ),
         *SAFETY_FAULTS,
         *MONITOR_FAULTS,
+        *BATTERY_FAULTS,
         *INVERTER_FAULTS,
         *GRID_FAULTS,
         *ISLAND_FAULTS,

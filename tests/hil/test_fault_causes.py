@@ -15,7 +15,7 @@ from hil_rigs.fault_spec import parse_fault
 from hil_rigs.load_spec import ConstantPower
 from hil_rigs.rig import find_rig
 from hil_rigs.run import Outcome, Trip, simulate
-from tests.hil import test_auxiliaries, test_fault_levels, test_safety_inputs
+from tests.hil import test_auxiliaries, test_fault_levels, test_home_battery, test_safety_inputs
 from tests.hil.fault_actions import acts_as_said
 from tests.hil.test_restart import Restarts, play
 
@@ -138,7 +138,7 @@ def slow_protection(site: Site) -> Site:
 
 def test_every_fault_has_a_cause() -> None:
     levels = {fault_id for quantity in test_fault_levels.CAUSES for fault_id in LEVELLED[quantity].ids}
-    around = {*test_safety_inputs.CAUSES, *test_auxiliaries.CAUSES}
+    around = {*test_safety_inputs.CAUSES, *test_auxiliaries.CAUSES, *test_home_battery.CAUSES}
     tables = [set(CAUSES), BY_HAND, levels, around, set(ELSEWHERE)]
     assert set().union(*tables) == set(FAULTS)
     assert sum(map(len, tables)) == len(FAULTS), "a fault is in one table only"
