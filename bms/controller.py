@@ -311,9 +311,8 @@ class Controller:
         if self._seen is not None:
             return self._seen(at_ns)
         decided = self._actuators.sent
-        image = self._image.freeze(
-            at_ns, self._inverter.rating, self._inverter.sent, decided.power_w if decided is not None else None
-        )
+        told = (None, None) if decided is None else (decided.power_w, decided.reactive_var)
+        image = self._image.freeze(at_ns, self._inverter.rating, self._inverter.sent, *told)
         if decided is not None and decided.by_loop:
             return replace(image, commanded_power_w=None)  # its own loop moves it off its set-point
         if decided is None or not decided.by_lane or image.inverter is None:

@@ -246,6 +246,12 @@ FAULTS: dict[str, FaultKind] = {
             "Is it in local control, or derated? Read its alarms and its log of set-points.", debounce_s=1.5,
         ),
         _row(
+            "inverter_reactive_not_following", Level.SYSTEM, Action.WARN,
+            "The converter's measured reactive power is not what it was told.",
+            "Does its own volt-var or power-factor function work against the set-point? Read its settings.",
+            debounce_s=1.5,
+        ),
+        _row(
             "inverter_runs_away", Level.SYSTEM, Action.OPEN_PROVEN,
             "The converter works on although it is told 0 W, which only its stop can end.",
             "Read its alarms and its log of set-points; find out whom it obeyed before you reset.", debounce_s=0.3,

@@ -107,6 +107,7 @@ ELSEWHERE = {
     "contactor_request_ignored": "test_joining.py",
     "contactor_request_refused": "test_joining.py",
     "inverter_keeps_on": "test_described_rig.py",
+    "inverter_reactive_not_following": "test_reactive_mismatch.py",
     "battery_bus_silent": "test_battery_bus.py",
     "fast_lane_lost": "test_fast_lane.py",
     "converter_loop_mismatch": "test_converter_loop.py",
