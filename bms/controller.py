@@ -1,11 +1,13 @@
 """The controller: one tick reads as image -> protect -> battery -> dispatch -> guard -> act -> record. Start here."""
 
 import asyncio
+import contextlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from bms.act import Actuators
+from bms.auxiliaries import Auxiliaries
 from bms.background import AT_ONCE, Background
 from bms.balance import Balancer
 from bms.battery import Battery, BatteryState
@@ -27,17 +29,20 @@ from bms.island_inputs import island_inputs
 from bms.lane_law import LaneOrder
 from bms.north.battery_bus import bus_conditions, open_battery_bus
 from bms.north.battery_word import SiteNow
-from bms.protect.faults import MAINTENANCE
+from bms.north.modbus import open_north
+from bms.north.site_now import Nameplate, SiteNorth
+from bms.protect.faults import LOCAL_CONTROL, MAINTENANCE
 from bms.protect.limits import NOTHING, PowerLimiter, RackState
 from bms.protect.protection import ActiveFault, Protected, Protection
 from bms.protect.safety_inputs import said
 from bms.protect.timing import TimingWatch
 from bms.rack import RackMode
 from bms.record import Recorder
+from bms.requests import RequestRefused, Requests, Source
 from bms.site import Limits, Site
 from bms.site_view import SiteViews, StoredEnergy
 from bms.smoothing_way import SmoothingNow, Way, lane_delay_s, tick_delay_s
-from bms.state.maintain import ASKED
+from bms.state.maintain import ASKED, ASKED_LOCAL, SITE
 from bms.state.memory import SiteMemory, forgetful
 from bms.state.wall_time import WallClock
 from bms.strip import strip_cycles
@@ -94,7 +99,9 @@ class Controller:
         self._background = background
         self._on_trip = on_trip
         self._memory = memory or forgetful(site)
-        self._racks = [openers.rack(rack, can_opener) for rack in site.racks]
+        self.requests = Requests(site, self.inputs, self._memory.note)
+        self._auxiliaries = Auxiliaries(site)
+        self._racks = [self._auxiliaries.beside(rack, openers.rack(rack, can_opener)) for rack in site.racks]
         self._image = ProcessImage([rack.reading for rack in self._racks])
         self._inverter = openers.inverter(site.inverter, self._image.put_inverter)
         self._meter = openers.meter(site.grid_meter, self._image.put_meter)
@@ -145,9 +152,12 @@ class Controller:
         self._soc_summary = summarise_soc(self._soc, [False] * len(site.racks))
         lane: tuple[Device, ...] = () if self._lane is None else self._lane.devices
         lane += () if self._loop is None else (self._loop.device,)
-        links = (self._inverter, self._meter, self._pv_meter, self._pv_inverter, self._switchgear, *lane)
+        pv = self._pv_meter, self._pv_inverter
+        links = (self._inverter, self._meter, *pv, self._switchgear, *lane, *self._auxiliaries.drivers)
         modbus = [device for device in links if device is not None]
         self.report = TickReporter(site, recorder, modbus, self._memory)
+        plate = Nameplate(sum(self._energy_wh), sum(cell.capacity_ah for cell in self._cells))
+        self._north = open_north(SiteNorth(site, self.requests, lambda: self.report.newest, self._soh_frac, plate))
 
     async def run(self) -> None:
         """Drive the site. Returns after an orderly `stop`; cancelled, it leaves the devices to their watchdogs."""
@@ -156,8 +166,10 @@ class Controller:
             pv = self._pv_meter, self._pv_inverter
             modbus: list[Device | None] = [self._inverter, self._meter, *pv, self._switchgear]
             own_loop = None if self._loop is None else self._loop.device
-            maybe: list[Device | None] = [*modbus, *self._racks, self._battery_bus, own_loop]
+            beside = [self._battery_bus, own_loop, *self._auxiliaries.drivers]
+            maybe: list[Device | None] = [*modbus, *self._racks, *beside]
             running = [tasks.create_task(device.run()) for device in (*maybe, self._lane) if device is not None]
+            running += [tasks.create_task(served.run()) for served in self._north]
             await self._tick_for_ever()
             self._memory.save(self._soc)
             for task in running:
@@ -228,8 +240,11 @@ class Controller:
             self.reset(fault_id, target)
         for rack in self._memory.maintain():
             self._protection.report(MAINTENANCE, rack, ASKED, at_ns)
+        if self._memory.local():
+            self._protection.report(LOCAL_CONTROL, SITE, ASKED_LOCAL, at_ns)
         for told in self._memory.told():
-            self.inputs.put(told.name, told.value, at_ns + round(told.for_s * 1e9), "bms set")
+            with contextlib.suppress(RequestRefused):  # it is logged
+                self.requests.ask(told.name, told.value, told.for_s, Source.OPERATOR, at_ns)
         image = self._freeze(at_ns)
         summary = summarise(image)
         powers = self._site_power.see(image)
@@ -244,6 +259,7 @@ class Controller:
         if self._strip.overdue:
             own.append(said("strip_overdue", self._strip.overdue))
         protected = self._protection.step(image, summary, dt_s, self._battery.apart, own, self._battery.emptied)
+        self.requests.step(at_ns, protected.faults)
         self._battery.out_of_service = dict.fromkeys(protected.maintained, RackMode.MAINTENANCE)
         self._battery.stripping = self._strip.racks
         orders = self._leave_or_join(image, protected, dt_s)
@@ -264,7 +280,7 @@ class Controller:
         self._memory.see(image, protected, self._soc)
         self._report_faults(battery, at_ns, protected)
         if control and self._battery_bus is not None:
-            soh_frac = min(soc.soh_frac_min for soc in self._soc)
+            soh_frac = self._soh_frac()
             now = SiteNow(image, summary, battery, self._limits, self._soc_summary, protected.faults, soh_frac)
             self._battery_bus.tell(now)
         self.report.row(
@@ -283,6 +299,7 @@ class Controller:
                 smoothing=self._smoothing,
                 strip=self._strip.says,
                 island="" if orders is None or orders.mode is IslandMode.GRID else orders.mode,
+                told=self.requests.words,
             )
         )
 
@@ -323,6 +340,7 @@ class Controller:
                 elapsed_s,
                 islanded=protected.forming,
                 inputs=self.inputs.at(image.at_ns),
+                lost=self.requests.lost,
                 smoothed=self._watch.smoothed,
                 racks=self._rack_views(battery, image),
             )
@@ -374,6 +392,10 @@ class Controller:
             )
             for index, rack in enumerate(self.site.racks)
         )
+
+    def _soh_frac(self) -> float:
+        """Of the cell that binds."""
+        return min(soc.soh_frac_min for soc in self._soc)
 
     def _limit_pv(self, at_ns: int) -> None:
         """While power cannot flow nobody says how much PV is too much: its inverter's own reversion answers that."""

@@ -48,6 +48,7 @@ class SiteViews:
         *,
         islanded: bool,
         inputs: Mapping[str, float] = NO_INPUTS,
+        lost: frozenset[str] = frozenset(),
         smoothed: Smoothed = NOT_MEASURED,
         racks: tuple[RackView, ...] = (),
     ) -> SiteView:
@@ -72,6 +73,7 @@ class SiteViews:
             energy_capacity_wh=stored.capacity_wh,
             apparent_power_va_max=_apparent_va(rating),
             inputs=inputs,
+            lost=lost,
             rated_power_w=_rated_w(rating),
             smoothed=smoothed,
             racks=racks,

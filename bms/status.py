@@ -50,3 +50,5 @@ class Status:
     grid_range_w_5s: float = float("nan")
     strip: str = ""
     """Which racks are out for their strip, and which waits why; empty = none."""
+    told: str = ""
+    """Inputs that hold and who told them, as `power_w=50000:modbus`, joined by commas."""

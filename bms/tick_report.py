@@ -53,6 +53,8 @@ class TickOutcome(NamedTuple):
     """How the site stands to its grid, unless it is on it; empty also where it never leaves it."""
     strip: str = ""
     """Which racks are out for their strip, and which waits why."""
+    told: str = ""
+    """Inputs that hold and who told them, see Requests.words."""
 
 
 class TickReporter:
@@ -69,6 +71,11 @@ class TickReporter:
         self._tick: TickOutcome | None = None
         self.overruns = 0
         self.last_row: TickRow | None = None
+
+    @property
+    def newest(self) -> TickOutcome | None:
+        """All of the newest tick; None before the first."""
+        return self._tick
 
     def ticked(self, tick_ms: float, overruns: int) -> None:
         """Take the duration of the newest tick and how many ticks were missed since the start."""
@@ -124,6 +131,7 @@ class TickReporter:
             load_range_w_5s=tick.smoothing.measured.load_w,
             grid_range_w_5s=tick.smoothing.measured.grid_w,
             strip=tick.strip or None,
+            told=tick.told or None,
         )
         self.last_row = row
         if self._recorder is not None:
@@ -176,6 +184,7 @@ class TickReporter:
             load_range_w_5s=row.load_range_w_5s,
             grid_range_w_5s=row.grid_range_w_5s,
             strip=tick.strip,
+            told=row.told or "",
         )
 
 

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, ValidationError, ValidationInfo
 
 from bms.site import (
     NAME,
+    AuxiliaryDevice,
     CanBus,
     GridMeterDevice,
     IntertieDevice,
@@ -174,6 +175,15 @@ class MicrogridSpec(Settings):
     ] = 6000.0
 
 
+class AuxiliarySpec(Settings):
+    """An I/O block, supply, cooling or fire panel of all racks, described as data."""
+
+    name: Annotated[str, about("", "name in sites and messages", **NAME)]
+    profile: Annotated[
+        str, about("", "a profile's name or path: how it speaks", **PROFILE), AfterValidator(known_profile)
+    ]
+
+
 class RigFile(Shipped):
     """A rig."""
 
@@ -189,6 +199,11 @@ class RigFile(Shipped):
     microgrid: Annotated[
         MicrogridSpec | None, about("", "a static switch between site and grid, and load blocks", "none")
     ] = None
+    auxiliaries: Annotated[
+        tuple[AuxiliarySpec, ...],
+        Field(strict=False),
+        about("", "devices around the racks, in the place of the racks' own inputs", "none", max_length=16),
+    ] = ()
     site: Annotated[SiteSettings, about("", "settings for a controller, as in a site file")] = SiteSettings()
 
     def broken_relations(self) -> Iterator[Broken]:
@@ -234,6 +249,7 @@ class Endpoints:
     pv_meter: ModbusEndpoint | None = None
     pv_inverter: ModbusEndpoint | None = None
     switchgear: ModbusEndpoint | None = None
+    auxiliaries: tuple[ModbusEndpoint, ...] = ()
 
 
 def profile_name(profile: str) -> str:
@@ -255,6 +271,9 @@ def make_site(rig: RigFile, endpoints: Endpoints) -> Site:
     """The site file for a controller of this rig. ValueError if the endpoints do not fit, in one line."""
     if len(endpoints.racks) != rig.plant.racks:
         raise ValueError(f"rig {rig.name} has {rig.plant.racks} racks, got {len(endpoints.racks)} CAN buses")
+    if len(endpoints.auxiliaries) != len(rig.auxiliaries):
+        wanted, given = len(rig.auxiliaries), len(endpoints.auxiliaries)
+        raise ValueError(f"rig {rig.name} has {wanted} auxiliary devices, got {given} endpoints")
     inverter, meter = endpoints.inverter, endpoints.grid_meter
     pv, limited = endpoints.pv_meter, endpoints.pv_inverter
     try:
@@ -282,6 +301,10 @@ def make_site(rig: RigFile, endpoints: Endpoints) -> Site:
             if limited is None
             else PvInverterDevice(host=limited.host, port=limited.port, unit=limited.unit),
             intertie=_intertie(rig, endpoints.switchgear),
+            auxiliaries=tuple(
+                AuxiliaryDevice(name=spec.name, host=at.host, port=at.port, unit=at.unit, profile=spec.profile)
+                for spec, at in zip(rig.auxiliaries, endpoints.auxiliaries, strict=True)
+            ),
             **{name: getattr(rig.site, name) for name in SiteSettings.model_fields} | _island(rig),
         )
     except ValidationError as error:

@@ -71,6 +71,8 @@ class SiteView:
     """Of the converter; bounds active and reactive power together."""
     inputs: Mapping[str, float] = field(default_factory=lambda: NO_INPUTS)
     """What others told the site, by name, as long as it has not expired."""
+    lost: frozenset[str] = frozenset()
+    """Inputs whose remote teller neither renewed nor withdrew them."""
     rated_power_w: float = inf
     """Of the converter's active power, the larger direction."""
     smoothed: Smoothed = NOT_MEASURED

@@ -73,6 +73,8 @@ def _powers(status: dict[str, Any]) -> Table:
     table.add_row("set-point", _kw(status["sent_power_w"]), _clip(status))
     table.add_row("may charge", _kw(status["charge_power_w_limit"]), status["charge_reason"])
     table.add_row("may discharge", _kw(status["discharge_power_w_limit"]), status["discharge_reason"])
+    if status.get("told"):
+        table.add_row("inputs", "", status["told"])
     if status.get("smoothing_way"):
         table.add_row("range in 5 s", _kw(status["grid_range_w_5s"]), _smoothing(status))
     return table
@@ -125,6 +127,7 @@ def plain_line(status: dict[str, Any]) -> str:
         f"SoC {low:.1f}/{mean:.1f}/{high:.1f} %",
         f"spread {1e3 * (status['cell_voltage_v_max'] - status['cell_voltage_v_min']):.0f} mV",
         f"clip {_clip(status) or '-'}",
+        *([f"inputs {status['told']}"] if status.get("told") else []),
         f"faults {'; '.join(status['faults']) or '-'}",
         *([f"state {status['state_fault']}"] if status["state_fault"] else []),
         f"tick p99 {status['tick_ms_p99']:.2f} ms",

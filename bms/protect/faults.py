@@ -115,6 +115,9 @@ MAINTENANCE = "rack_maintenance"
 """No fault, but a lock that behaves as a latched one: it opens its rack, survives restarts and is reset. Somebody asked
 for it, so that it ends grid-forming too."""
 
+LOCAL_CONTROL = "local_control"
+"""No fault, but the local/remote switch as a latched one: it survives restarts and is reset."""
+
 FAULTS: dict[str, FaultKind] = {
     fault.id: fault
     for fault in (
@@ -313,6 +316,12 @@ FAULTS: dict[str, FaultKind] = {
             "Somebody took the rack out of service with `bms maintain`.",
             "Give it back with `bms reset SITE rack_maintenance --target RACK`. Its contactors may close then.",
             latched=True, ends_forming=True,
+        ),
+        _row(
+            LOCAL_CONTROL, Level.SYSTEM, Action.WARN,
+            "Somebody took the site into local control with `bms local`: remote requests are refused.",
+            "Give it back with `bms reset SITE local_control`. Remote requests count again from then on.",
+            latched=True,
         ),
         _row(
             "contactor_unproven", Level.SYSTEM, Action.OPEN_ALL,

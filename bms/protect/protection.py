@@ -19,7 +19,7 @@ from bms.protect.levels import Condition, PackLevels, RackLevels
 from bms.protect.outputs import Outputs, RackOutputs
 from bms.protect.plausibility import CurrentsAgree, RackPlausibility
 from bms.protect.possible import PossibleValues
-from bms.protect.safety_inputs import InsulationMonitors, RackSafetyInputs, said
+from bms.protect.safety_inputs import InsulationMonitors, RackSafetyInputs, beside, said
 from bms.site import Site
 from bms.summary import Summary
 
@@ -151,7 +151,7 @@ class Protection:
         self._plausibility = [
             RackPlausibility(site.limits, rack.cells, len(site.racks), rack.safety_inputs) for rack in site.racks
         ]
-        self._safety = [RackSafetyInputs(rack, site.safety) for rack in site.racks]
+        self._safety = [RackSafetyInputs(rack, site.safety, beside(site, rack)) for rack in site.racks]
         self._insulation, self._outputs = InsulationMonitors(site), Outputs(site)
         self._runaway = Runaway()
         self._grid = GridRange(site.grid_meter)

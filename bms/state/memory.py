@@ -72,11 +72,16 @@ class SiteMemory:
         return self._store.maintain()
 
     def told(self) -> list[Told]:
-        """Inputs that people told since the last call; each is logged."""
-        told = self._store.told()
-        for each in told:
-            self._log("set", input=each.name, value=each.value, for_s=each.for_s)
-        return told
+        """Inputs that people told since the last call."""
+        return self._store.told()
+
+    def local(self) -> bool:
+        """Somebody took the site into local control since the last call."""
+        return self._store.local()
+
+    def note(self, event: str, **what: object) -> None:
+        """A line of the log of events."""
+        self._log(event, **what)
 
     def recall(self, soc: Sequence[RackSoc], protection: Protection, dispatch: Dispatch, now_ns: int) -> None:
         """Give SoC, latched faults and what applications know back to those that need them, as far as anybody knows."""

