@@ -84,6 +84,7 @@ class RackPlant:
         self.cells = cells
         self.fuse = Fuse(fuse_a)
         self._loss = loss or ChargeLoss()
+        self._loses = bool(self._loss)
         self.main = Contactor()
         self.precharge = Contactor()
         self.emf_v: float = cells.emf_v
@@ -141,7 +142,7 @@ class RackPlant:
         they lose."""
         cells, beside_a = self.cells, self._bleed_current_a()
         self.fuse.step(self.current_a, dt_s)
-        if self._loss:
+        if self._loses:
             beside_a = beside_a + self._loss.current_a(self.current_a)
         cells.step(self.current_a, beside_a, ambient_degc, dt_s)
         self.emf_v, self.resistance_ohm = cells.emf_v, cells.resistance_ohm
