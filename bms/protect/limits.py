@@ -142,13 +142,18 @@ def discharge_current(rack: RackState, curves: "Curves") -> tuple[float, str]:
 class Curve:
     """A share of the current over some quantity: linear between points, flat outside; absent input allows nothing."""
 
-    __slots__ = ("_at", "_share")
+    __slots__ = ("_at", "_full_from", "_full_to", "_share")
 
     def __init__(self, *points: tuple[float, float]) -> None:
         self._at = [at for at, _ in points]
         self._share = [share for _, share in points]
+        full = [at for at, share in points if share == 1.0] or [math.nan]
+        self._full_from = -math.inf if self._share[0] == 1.0 else full[0]
+        self._full_to = math.inf if self._share[-1] == 1.0 else full[-1]
 
     def __call__(self, x: float) -> float:
+        if self._full_from <= x <= self._full_to:
+            return 1.0
         at, share = self._at, self._share
         if math.isnan(x):
             return 0.0
