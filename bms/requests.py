@@ -80,7 +80,12 @@ class Requests:
             self._note("set", input=name, value=value, for_s=for_s, by=source)
 
     def withdraw(self, name: str, source: Source) -> None:
-        """End what this source told, as it is wanted: nothing is lost."""
+        """End what this source told, as it is wanted: nothing is lost. RequestRefused for what nobody knows, or
+        somebody else has."""
+        self._check_name(name)
+        holder = self._holders.get(name, source)
+        if holder is not source:
+            raise RequestRefused(Why.HELD, f"{name}: {holder} has it")
         if self._holders.get(name) is source:
             self._end(name, "withdrawn")
         self.lost -= {name}
@@ -112,11 +117,7 @@ class Requests:
                 self.lost |= {name}
 
     def _check(self, name: str, value: float, for_s: float, source: Source, at_ns: int) -> None:
-        if name not in self._names:
-            heard = ", ".join(self._names) or "nothing"
-            raise RequestRefused(
-                Why.UNKNOWN, f"{name}: no application of site {self._site} listens to it, they listen to: {heard}"
-            )
+        self._check_name(name)
         if not abs(value) < float("inf"):
             raise RequestRefused(Why.VALUE, f"{name}: expected a finite number (got {value})")
         if not 0.0 < for_s <= FOR_S_MAX:
@@ -131,6 +132,13 @@ class Requests:
         if holder is not source:
             left_s = self.left_s(name, at_ns)
             raise RequestRefused(Why.HELD, f"{name}: {holder} has it for {left_s:.0f} s more")
+
+    def _check_name(self, name: str) -> None:
+        if name not in self._names:
+            heard = ", ".join(self._names) or "nothing"
+            raise RequestRefused(
+                Why.UNKNOWN, f"{name}: no application of site {self._site} listens to it, they listen to: {heard}"
+            )
 
     def _end(self, name: str, how: str) -> None:
         source = self._holders.pop(name)
