@@ -147,6 +147,7 @@ class Controller:
         self.report = TickReporter(site, recorder, modbus, self._memory)
         plate = Nameplate(sum(self._energy_wh), sum(cell.capacity_ah for cell in self._cells))
         self._north = open_north(SiteNorth(site, self.requests, lambda: self.report.newest, self._soh_frac, plate))
+        self.report.north_faults += [served.say_fault for served in self._north]
 
     async def run(self) -> None:
         """Drive the site. Returns after an orderly `stop`; cancelled, it leaves the devices to their watchdogs."""

@@ -261,3 +261,30 @@ async def test_our_own_driver_takes_the_site_for_a_converter(rig: Rig) -> None:
     await asyncio.gather(task, return_exceptions=True)
     await asyncio.sleep(3.0)
     assert (rig.battery_w, rig.told) == (0.0, "power_w=0:modbus")
+
+
+def test_taken_port_is_said_and_tried_again_while_the_battery_is_controlled() -> None:
+    async def main() -> None:
+        bench = Bench(find_rig("demo"), 5)
+        rig = Rig(bench, make_site(bench.rig, await bench.start()))
+        other = await asyncio.get_running_loop().create_server(asyncio.Protocol, HOST, PORT)
+        tasks = [asyncio.create_task(bench.run()), asyncio.create_task(rig.controller.run())]
+        await asyncio.sleep(7.0)
+        status = rig.controller.report.status()
+        assert status is not None
+        assert status.mode == "running"
+        assert status.north_fault.startswith("modbus server: cannot listen on 10.0.0.77:502: ")
+        other.close()
+        await asyncio.sleep(5.5)
+        status = rig.controller.report.status()
+        assert status is not None
+        assert status.north_fault == ""
+        await rig.client.connect()
+        assert await rig.client.get(701, "InvSt") == 3
+        rig.client.link.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        bench.close()
+
+    run_virtual(main(), seed=5)
