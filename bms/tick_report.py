@@ -1,7 +1,7 @@
 """What a tick leaves behind: one row of the record, and the status that people see."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -51,10 +51,15 @@ class TickOutcome(NamedTuple):
     smoothing: SmoothingNow = SmoothingNow()
     island: str = ""
     """How the site stands to its grid, unless it is on it; empty also where it never leaves it."""
+    strip: str = ""
+    """Which racks are out for their strip, and which waits why."""
+    told: str = ""
+    """Inputs that hold and who told them, see Requests.words."""
 
 
 class TickReporter:
-    """Builds rows and keeps the newest status; `last_row` is the row of the newest tick."""
+    """Builds rows and keeps the newest status; `last_row` is the row of the newest tick. `north_fault`
+    says what is wrong with the way in from outside."""
 
     def __init__(self, site: Site, recorder: Recorder | None, modbus: Sequence[Device], memory: SiteMemory) -> None:
         self._site = site
@@ -66,7 +71,13 @@ class TickReporter:
         self._tick_ms: deque[float] = deque(maxlen=RECENT_TICKS)
         self._tick: TickOutcome | None = None
         self.overruns = 0
+        self.north_fault: Callable[[], str] = lambda: ""
         self.last_row: TickRow | None = None
+
+    @property
+    def newest(self) -> TickOutcome | None:
+        """All of the newest tick; None before the first."""
+        return self._tick
 
     def ticked(self, tick_ms: float, overruns: int) -> None:
         """Take the duration of the newest tick and how many ticks were missed since the start."""
@@ -80,48 +91,49 @@ class TickReporter:
         self._tick = tick
         if self._start_ns is None:
             self._start_ns = image.at_ns
-        # In the order of the columns: to match forty names costs as much as to find their values.
         row = TickRow(
-            (image.at_ns - self._start_ns) / 1e9,  # time_s
-            f"{tick.battery.mode}, {tick.island}" if tick.island else tick.battery.mode,  # mode
-            tick.wish.requested_power_w,  # requested_power_w
-            decision.power_w,  # sent_power_w
-            decision.clipped_by or None,  # clipped_by
-            decision.clip_reason or None,  # clip_reason
-            _number(tick.powers.grid_w),  # grid_power_w
-            _number(tick.powers.battery_w),  # battery_power_w
-            _number(tick.powers.load_w),  # load_power_w
-            tick.soc.frac_min,  # soc_min_frac
-            tick.soc.frac_mean,  # soc_mean_frac
-            tick.soc.frac_max,  # soc_max_frac
-            tick.soc.sigma_frac_max,  # soc_sigma_max_frac
-            min([rack.voltage_v_min for rack in racks]),  # cell_voltage_v_min
-            max([rack.voltage_v_max for rack in racks]),  # cell_voltage_v_max
-            min([rack.temperature_degc_min for rack in racks]),  # cell_temperature_degc_min
-            max([rack.temperature_degc_max for rack in racks]),  # cell_temperature_degc_max
-            limits.charge_power_w,  # charge_power_w_limit
-            limits.discharge_power_w,  # discharge_power_w_limit
-            limits.charge_reason,  # limit_reason_charge
-            limits.discharge_reason,  # limit_reason_discharge
-            ",".join(sorted({fault.kind.id for fault in tick.faults})) if tick.faults else "",  # faults
-            ",".join(tick.battery.rack_modes),  # rack_states
-            max([abs(rack.current_a) for rack in racks]),  # rack_current_a_max_abs
-            self._tick_ms[-1] if self._tick_ms else float("nan"),  # tick_ms
-            self.overruns,  # overruns
-            sum([health.accepted + health.rejected for health in monitors]),  # frames
-            sum([health.lost + health.rejected for health in monitors]),  # frames_lost
-            sum([link.transactions for link in links]),  # transactions
-            sum([link.timeouts + link.errors for link in links]),  # transactions_lost
-            tick.wish.asked_by or None,  # asked_by
-            "; ".join(map(str, tick.wish.unmet)) or None,  # unmet
-            int(decision.run),  # converter_run
-            ",".join([_word(wanted) for wanted in decision.contactors]),  # contactors
-            int(tick.wanted),  # wanted
-            tick.smoothing.way or None,  # smoothing_way
-            tick.smoothing.lane_age_s * 1e3,  # lane_age_ms
-            tick.smoothing.lane_jitter_s * 1e3,  # lane_jitter_ms
-            tick.smoothing.measured.load_w,  # load_range_w_5s
-            tick.smoothing.measured.grid_w,  # grid_range_w_5s
+            time_s=(image.at_ns - self._start_ns) / 1e9,
+            mode=f"{tick.battery.mode}, {tick.island}" if tick.island else tick.battery.mode,
+            requested_power_w=tick.wish.requested_power_w,
+            sent_power_w=decision.power_w,
+            clipped_by=decision.clipped_by or None,
+            clip_reason=decision.clip_reason or None,
+            grid_power_w=_number(tick.powers.grid_w),
+            battery_power_w=_number(tick.powers.battery_w),
+            load_power_w=_number(tick.powers.load_w),
+            soc_min_frac=tick.soc.frac_min,
+            soc_mean_frac=tick.soc.frac_mean,
+            soc_max_frac=tick.soc.frac_max,
+            soc_sigma_max_frac=tick.soc.sigma_frac_max,
+            cell_voltage_v_min=min([rack.voltage_v_min for rack in racks]),
+            cell_voltage_v_max=max([rack.voltage_v_max for rack in racks]),
+            cell_temperature_degc_min=min([rack.temperature_degc_min for rack in racks]),
+            cell_temperature_degc_max=max([rack.temperature_degc_max for rack in racks]),
+            charge_power_w_limit=limits.charge_power_w,
+            discharge_power_w_limit=limits.discharge_power_w,
+            limit_reason_charge=limits.charge_reason,
+            limit_reason_discharge=limits.discharge_reason,
+            faults=",".join(sorted({fault.kind.id for fault in tick.faults})) if tick.faults else "",
+            rack_states=",".join(tick.battery.rack_modes),
+            rack_current_a_max_abs=max([abs(rack.current_a) for rack in racks]),
+            tick_ms=self._tick_ms[-1] if self._tick_ms else float("nan"),
+            overruns=self.overruns,
+            frames=sum([health.accepted + health.rejected for health in monitors]),
+            frames_lost=sum([health.lost + health.rejected for health in monitors]),
+            transactions=sum([link.transactions for link in links]),
+            transactions_lost=sum([link.timeouts + link.errors for link in links]),
+            asked_by=tick.wish.asked_by or None,
+            unmet="; ".join(map(str, tick.wish.unmet)) or None,
+            converter_run=int(decision.run),
+            contactors=",".join([_word(wanted) for wanted in decision.contactors]),
+            wanted=int(tick.wanted),
+            smoothing_way=tick.smoothing.way or None,
+            lane_age_ms=tick.smoothing.lane_age_s * 1e3,
+            lane_jitter_ms=tick.smoothing.lane_jitter_s * 1e3,
+            load_range_w_5s=tick.smoothing.measured.load_w,
+            grid_range_w_5s=tick.smoothing.measured.grid_w,
+            strip=tick.strip or None,
+            told=tick.told or None,
         )
         self.last_row = row
         if self._recorder is not None:
@@ -173,6 +185,9 @@ class TickReporter:
             lane_jitter_ms=row.lane_jitter_ms,
             load_range_w_5s=row.load_range_w_5s,
             grid_range_w_5s=row.grid_range_w_5s,
+            strip=tick.strip,
+            told=row.told or "",
+            north_fault=self.north_fault(),
         )
 
 

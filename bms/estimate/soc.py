@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bms.estimate.packing import of_type, packed, shares, unpacked
-from bms.estimate.string import StringEstimator
+from bms.estimate.string import STRIPPED_SIGMA_FRAC, StringEstimator
 from bms.summary import RackSummary, mean_of
 from drivers.readings import Floats, RackReading
 from kernels.cell_tables import SOC_GRID, CellTables
@@ -27,6 +27,7 @@ CHOOSE_S = 600.0
 
 
 _SPREAD_ROWS = [ROWS.index(name) for name in ("ss", "si", "ii")]
+_OF_SOC_ROWS = [ROWS.index(name) for name in ("deviation", "remainder", "sr", "si", "cs")]
 
 
 class CellGroup:
@@ -184,6 +185,24 @@ class RackSoc:
         self.sigma_frac = np.hypot(difference_sigma_frac, self._surest()[1])
         self._reckon_usable()
         self.known = True
+
+    def stripped(self) -> None:
+        """Every cell was discharged to its very end (the strip of a zinc rack): all are at 0. What is known of their
+        resistances and capacities against each other stays."""
+        if not self.known:
+            return
+        state = self._cells.save()
+        state[0, _OF_SOC_ROWS] = 0.0
+        state[0, _SPREAD_ROWS[0]] = STRIPPED_SIGMA_FRAC**2
+        self._cells.restore(state)
+        for estimator in (self._mean, *(end.estimator for end in self._ends)):
+            estimator.stripped()
+        self._difference_frac = np.zeros(len(self.soc_frac))
+        self.soc_frac = np.zeros(len(self.soc_frac))
+        self.difference_sigma_frac = np.full(len(self.soc_frac), STRIPPED_SIGMA_FRAC)
+        self.sigma_frac = np.hypot(self.difference_sigma_frac, self._mean.soc_sigma_frac)
+        self._begin_window()
+        self._reckon_usable()
 
     def _restored_end(self, saved: Any, age_s: float) -> CellGroup:
         members = unpacked(of_type(saved, "", dict), "members", "<u2", 1).ravel().astype(np.intp)

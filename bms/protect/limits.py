@@ -55,12 +55,13 @@ NOTHING = PowerLimits(0.0, 0.0, "not connected", "not connected")
 
 
 class PowerLimiter:
-    """Limits of the whole battery; they fall in the same tick and rise slowly."""
+    """Limits of the whole battery; they fall in the same tick and rise slowly. `charge` and `discharge` are the racks'
+    currents behind them."""
 
     def __init__(self, limits: Limits) -> None:
         self._curves = Curves(limits)
-        self._charge = RackCurrents(charge_current, self._curves.charge_current_a_max)
-        self._discharge = RackCurrents(discharge_current, self._curves.discharge_current_a_max)
+        self.charge = RackCurrents(charge_current, self._curves.charge_current_a_max)
+        self.discharge = RackCurrents(discharge_current, self._curves.discharge_current_a_max)
         self._held = NOTHING
 
     def step(
@@ -79,8 +80,8 @@ class PowerLimiter:
         self, online: list[RackState], protected: Protected, rating: InverterRating | None, dt_s: float
     ) -> PowerLimits:
         rated = online if rating is not None and rating.known else []
-        charge = self._charge.step(rated, self._curves, dt_s)
-        discharge = self._discharge.step(rated, self._curves, dt_s)
+        charge = self.charge.step(rated, self._curves, dt_s)
+        discharge = self.discharge.step(rated, self._curves, dt_s)
         if rating is None or charge is None or discharge is None:
             return NOTHING
         if protected.zero_power:
@@ -109,6 +110,10 @@ class RackCurrents:
             allowed_a, reason = self._allowed(rack, curves)
             steady.step(allowed_a, reason, self._current_a_max, dt_s)
         return min(self._steady.values(), key=_CURRENT_AND_REASON, default=None)
+
+    def of_rack(self, number: int) -> float:
+        """What this rack may carry by itself, A; 0 while it is not online."""
+        return self._steady[number].current_a if number in self._steady else 0.0
 
 
 _CURRENT_AND_REASON = attrgetter("current_a", "reason")

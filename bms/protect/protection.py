@@ -19,7 +19,7 @@ from bms.protect.levels import Condition, PackLevels, RackLevels
 from bms.protect.outputs import Outputs, RackOutputs
 from bms.protect.plausibility import CurrentsAgree, RackPlausibility
 from bms.protect.possible import PossibleValues
-from bms.protect.safety_inputs import InsulationMonitors, RackSafetyInputs, said
+from bms.protect.safety_inputs import InsulationMonitors, RackSafetyInputs, beside, said
 from bms.site import Site
 from bms.summary import Summary
 
@@ -28,6 +28,17 @@ NEVER_S = 1e6
 
 OPENING = {action for action in Action if action.opens}
 NARROWING = {Action.BLOCK_CHARGE, Action.BLOCK_DISCHARGE, Action.ZERO_POWER}
+
+EMPTIED = frozenset(
+    {
+        "cell_voltage_low_operating",
+        "cell_voltage_low_recommended",
+        "cell_voltage_frozen",
+        "cell_voltage_spread",
+        "open_wire",
+    }
+)
+"""No faults of a rack that is emptied on purpose: its cells come to their end one after the other, and stay there."""
 
 STARTUP_S = 10.0
 """A device that has not spoken for this long after the start is reported as lost."""
@@ -110,6 +121,13 @@ class FaultMonitor:
         self._absent_s = 0.0
         return self.active
 
+    def reset(self, overlook_s: float) -> ActiveFault | None:
+        """What was active and is no more."""
+        fault, self.active = self.active, None
+        if overlook_s > 0.0:
+            self._bucket.overlook(overlook_s)
+        return fault
+
     def still_there(self) -> None:
         """Its cause was seen by somebody else in this tick."""
         self._absent_s = 0.0
@@ -133,7 +151,7 @@ class Protection:
         self._plausibility = [
             RackPlausibility(site.limits, rack.cells, len(site.racks), rack.safety_inputs) for rack in site.racks
         ]
-        self._safety = [RackSafetyInputs(rack, site.safety) for rack in site.racks]
+        self._safety = [RackSafetyInputs(rack, site.safety, beside(site, rack)) for rack in site.racks]
         self._insulation, self._outputs = InsulationMonitors(site), Outputs(site)
         self._runaway = Runaway()
         self._grid = GridRange(site.grid_meter)
@@ -155,13 +173,17 @@ class Protection:
         dt_s: float,
         apart: frozenset[str] = frozenset(),
         own: Iterable[Condition] = (),
+        emptied: frozenset[str] = frozenset(),
     ) -> Protected:
         """`apart`: names of the racks that are not connected to the DC link; `own`: what is wrong with the controller
-        itself."""
+        itself; `emptied`: names of those that are empty on purpose."""
         self._running_s += dt_s
         self._fed_s = self._fed_s + dt_s if any(rack.main_closed for rack in image.racks) else 0.0
         for index, name in enumerate(self._names):
-            self._step_all(self._rack(index, image, summary, dt_s), name, dt_s, image.at_ns)
+            found = self._rack(index, image, summary, dt_s)
+            if name in emptied:
+                found = [condition for condition in found if condition.fault_id not in EMPTIED]
+            self._step_all(found, name, dt_s, image.at_ns)
         pack = self._pack_levels.conditions(summary.racks, self._active("pack"))
         together = (*self._currents_agree.conditions(image, dt_s), *self._insulation.conditions(image))
         self._step_all([*pack, *together], "pack", dt_s, image.at_ns)
@@ -185,14 +207,13 @@ class Protection:
         """A fault of an earlier run that is still latched; it has tripped then and does not trip again."""
         return self._monitor(fault_id, target).trip(detail, now_ns)
 
-    def reset(self, fault_id: str, target: str) -> ActiveFault | None:
+    def reset(self, fault_id: str, target: str, overlook_s: float = 0.0) -> ActiveFault | None:
         """End a latched fault; None if there is none to end. A cause that is still there trips it again in the next
-        step."""
+        step, or `overlook_s` later: a device that was asked to forget its fault needs a moment."""
         monitor = self._monitors.get(target, {}).get(fault_id)
         if monitor is None or monitor.active is None or not monitor.active.kind.latched:
             return None
-        fault, monitor.active = monitor.active, None
-        return fault
+        return monitor.reset(overlook_s)
 
     def _monitor(self, fault_id: str, target: str) -> FaultMonitor:
         """Monitors come into being with the first condition or report that they are for."""

@@ -85,6 +85,8 @@ RACK = _fields("""
     insulation_kohm float32 kOhm
     insulation_state alarms int32 -
     temperature_redundant_degc float32 °C
+    aux_on_battery bool -
+    aux_charge_frac float32 -
 """)
 """Ages are null for what was never heard; cells count from 0, and a mean is of the cells that have a value."""
 
@@ -239,7 +241,7 @@ def _rack(rack: RackReading, summary: RackSummary) -> Numbers:
     values = (
         rack.main_closed, rack.precharge_closed, rack.command_age_s, *rack.health, rack.watchdog_tripped,
         rack.current_redundant_a, rack.own_fault, *inputs[1:14], inputs.insulation_kohm, inputs.insulation_state,
-        inputs.alarms, inputs.temperature_redundant_degc,
+        inputs.alarms, inputs.temperature_redundant_degc, inputs.aux_on_battery, inputs.aux_charge_frac,
     )  # fmt: skip
     return (
         _age_ms(summary.voltage_age_s), _age_ms(summary.temperature_age_s), _age_ms(summary.current_age_s),
