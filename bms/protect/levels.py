@@ -97,11 +97,13 @@ class PackLevels:
         self._charge = _quantity("pack_charge_current_high", limits, racks)
         self._discharge = _quantity("pack_discharge_current_high", limits, racks)
 
-    def conditions(self, racks: Iterable[RackSummary], active: Callable[[str], bool]) -> Iterator[Condition]:
+    def conditions(self, racks: Iterable[RackSummary], active: Callable[[str], bool]) -> list[Condition]:
         """Racks without a current do not count: their own faults say so."""
-        total_a = sum(rack.current_a for rack in racks if rack.current_a == rack.current_a)
-        yield from self._charge.conditions(Read(-total_a, "sum of the racks"), active)
-        yield from self._discharge.conditions(Read(total_a, "sum of the racks"), active)
+        total_a = sum([rack.current_a for rack in racks if rack.current_a == rack.current_a])
+        if not (self._charge.near(-total_a) or self._discharge.near(total_a)):
+            return []
+        charge = self._charge.conditions(Read(-total_a, "sum of the racks"), active)
+        return [*charge, *self._discharge.conditions(Read(total_a, "sum of the racks"), active)]
 
 
 def cell(index: int) -> str:
