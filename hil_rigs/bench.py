@@ -10,11 +10,14 @@ from drivers.auxiliary.described import fields_of
 from drivers.clock import loop_ns
 from drivers.frames import FrameBatch
 from drivers.links.can import CanConfig, CanPort
+from drivers.low_voltage import PROFILES
+from drivers.low_voltage import Profile as Variant
 from drivers.profiles import find_profile
 from hil_rigs.devices.described_auxiliary import DescribedAuxiliaryDevice
 from hil_rigs.devices.described_inverter import DescribedInverterDevice
 from hil_rigs.devices.described_meter import DescribedMeterDevice
 from hil_rigs.devices.described_switchgear import DescribedSwitchgearDevice
+from hil_rigs.devices.low_voltage_rack import LowVoltageRackNode
 from hil_rigs.devices.modbus_server import ModbusServer
 from hil_rigs.devices.rack_control import RackControl
 from hil_rigs.devices.rack_node import SLOT_NS, RackNode
@@ -65,13 +68,18 @@ class Bench:
         shape = rig.plant.modules_per_rack, rig.plant.cells_per_module
         self.enclosures = [Enclosure() for _ in self.plant.racks]
         rngs = node_rng.spawn(rig.plant.racks)
-        self.nodes = [
+        buses = zip(self.plant.racks, self.buses.values(), strict=True)
+        variant = rig.plant.low_voltage
+        self.nodes = [] if variant is not None else [
             RackNode(
                 rack, bus, *shape, rngs[index], self.enclosures[index], partial(self._insulation_kohm, index),
                 self._control(rack), rig.plant.last_module_cells,
             )
-            for index, (rack, bus) in enumerate(zip(self.plant.racks, self.buses.values(), strict=True))
+            for index, (rack, bus) in enumerate(buses)
         ]  # fmt: skip
+        self.batteries = (
+            [] if variant is None else [self._battery_node(rack, bus, PROFILES[variant]) for rack, bus in buses]
+        )
         self.microgrid = self.plant.microgrid = self._microgrid(seed)
         self.inverter = self._inverter()
         if rig.plant.converter == "forming":
@@ -149,10 +157,16 @@ class Bench:
                 self._show_switch()
                 done += 1
             slot = (done - 1) // a_slot
-            for node in self.nodes if slot != spoken else ():
-                node.step(slot, now)
+            if slot != spoken:
+                self._let_speak(slot, now)
             spoken = slot
             await asyncio.sleep((start_ns + done * step_ns) / 1e9 - loop.time())
+
+    def _let_speak(self, slot: int, now: int) -> None:
+        for node in self.nodes:
+            node.step(slot, now)
+        for battery in self.batteries:
+            battery.step(slot, now)
 
     def _feed_converter(self) -> None:
         """Electronics that the DC link feeds: dead without it, and silent while they boot."""
@@ -200,6 +214,11 @@ class Bench:
         for rack, enclosure in zip(self.plant.racks, self.enclosures, strict=True):
             if rack.fuse.melted:
                 enclosure.fuse_intact = False
+
+    def _battery_node(self, rack: RackPlant, bus: CanBus, variant: Variant) -> LowVoltageRackNode:
+        return LowVoltageRackNode(
+            rack, bus, variant, self.cell.capacity_ah, lambda: float(rack.cells.soc_frac.mean())
+        )  # fmt: skip
 
     def _control(self, rack: RackPlant) -> RackControl | None:
         """The rack's own BMS where that moves the contactors."""

@@ -97,6 +97,11 @@ class PlantSpec(Settings):
     contactors: Annotated[Literal["gateway", "rack"], about("", "as in the site file", "as in the site file")] = (
         "gateway"
     )
+    low_voltage: Annotated[
+        Literal["pylontech", "sma", "victron", "byd"] | None,
+        about("", "the rack is a battery with a management of its own, which speaks this maker's variant", "racks that "
+              "show their cells"),
+    ] = None  # fmt: skip
     converter: Annotated[
         Literal["following", "forming"], about("", "follows the grid, or makes that of an island", "grid-connected")
     ] = "following"
@@ -105,6 +110,9 @@ class PlantSpec(Settings):
     inverter_lag_s: Annotated[
         float, about("s", "lag with which its power follows", "usual for grid-following PCS", gt=0, le=1)
     ] = 0.03
+    inverter_standby_w: Annotated[
+        float, about("W", "what it takes from the DC side while it runs", "large converters", ge=0, le=1e6)
+    ] = 1500.0
     step_s: Annotated[
         float, about("s", "step of the plant, and of the truth: 10 ms or a whole part of it", ge=0.001, le=0.01)
     ] = 0.01
@@ -142,6 +150,8 @@ class PlantSpec(Settings):
             profile = getattr(self, name)
             if profile != SUNSPEC and find_profile(profile).kind != kind:
                 yield Broken((name,), profile, f"not a profile of kind {kind}", f"one of kind {kind}")
+        if self.low_voltage is not None and self.racks > 1:
+            yield Broken(("racks",), self.racks, "batteries with a management of their own", "1", (("low_voltage",),))
         if self.converter == "forming" and self.inverter_profile != SUNSPEC:
             wrong, expected = "a converter of a profile cannot say that it forms", f"following, or {SUNSPEC}"
             yield Broken(("converter",), self.converter, wrong, expected, (("inverter_profile",),))
@@ -348,4 +358,11 @@ def _rack(rig: RigFile, name: str, bus: CanEndpoint) -> Rack:
         can=CanBus(interface=bus.interface, channel=bus.channel, host=bus.host, port=bus.port, bitrate=bus.bitrate),
         contactor_break_current_a=plant.contactor_break_current_a,
         contactors=plant.contactors,
+        **_own_management(plant.low_voltage),
     )
+
+
+def _own_management(variant: str | None) -> dict[str, Any]:
+    if variant is None:
+        return {}
+    return {"monitor": "low-voltage", "low_voltage": {"variant": variant}, "safety_inputs": ()}

@@ -14,8 +14,9 @@ import pyarrow.parquet as pq
 
 from bms.record.schema import require_writable
 from bms.site import dump_site
-from drivers.cell_monitors.native.layout import DBC_PATH
+from drivers.cell_monitors.native.layout import DBC_PATH as NATIVE_DBC
 from drivers.clock import now_ns
+from drivers.low_voltage.codec import DBC_PATH as LOW_VOLTAGE_DBC
 from hil_rigs.bench import HOST, Bench
 from hil_rigs.devices.socketcand_hub import SocketcandHub
 from hil_rigs.fault_spec import FaultSpec, parse_fault
@@ -85,6 +86,7 @@ async def _serve(rig: RigFile, faults: list[FaultSpec], load: LoadSpec | None, a
 def served_devices(rig: RigFile, endpoints: Endpoints) -> list[ServedDevice]:
     """All devices of a rig, in the order of the site file."""
     plant = rig.plant
+    dbc = NATIVE_DBC if plant.low_voltage is None else LOW_VOLTAGE_DBC
     modbus = [
         ("inverter", endpoints.inverter, profile_name(plant.inverter_profile)),
         ("grid-meter", endpoints.grid_meter, profile_name(plant.meter_profile)),
@@ -102,7 +104,7 @@ def served_devices(rig: RigFile, endpoints: Endpoints) -> list[ServedDevice]:
             if at is not None
         ),
         *(
-            ServedDevice(name, f"can {at.interface}", f"{at.host}:{at.port}", f"{at.channel} {DBC_PATH}")
+            ServedDevice(name, f"can {at.interface}", f"{at.host}:{at.port}", f"{at.channel} {dbc}")
             for name, at in zip(rig.rack_names, endpoints.racks, strict=True)
         ),
     ]
