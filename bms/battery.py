@@ -199,24 +199,16 @@ class Battery:
         away = None if self._machines[index].connected else self.out_of_service.get(name, stripped)
         refill = self._may_refill(index, protected)
         converter = image.inverter if summary.inverter_age_s < limits.inverter_age_s_max else None
+        ready = self._ready(rack, rack_summary) and name not in protected.open_racks and not protected.opens
+        # In the order of the fields: to match as many names costs more than the rest of this.
         return RackInputs(
-            ready=self._ready(rack, rack_summary) and name not in protected.open_racks and not protected.opens,
-            join=join,
-            open=may_open,
-            current_a=rack.current_a,
-            rack_voltage_v=rack.rack_voltage_v,
-            link_voltage_v=rack.link_voltage_v,
-            main_closed=rack.main_closed if heard and not deaf else None,
-            precharge_closed=rack.precharge_closed if heard else None,
-            derated=name in protected.derated_racks,
-            out_of_service=away,
-            converter_voltage_v=converter.dc_voltage_v if converter else math.nan,
-            converter_current_a=converter.dc_current_a if converter else math.nan,
-            own_fault=rack.own_fault if heard else RackOwnFault.NONE,
-            forming=protected.forming,
-            refill=refill,
-            enter=refill and self._window.fits_under_load(index, self._online(), image),
-        )
+            ready, join, may_open, rack.current_a, rack.rack_voltage_v, rack.link_voltage_v,
+            rack.main_closed if heard and not deaf else None, rack.precharge_closed if heard else None,
+            name in protected.derated_racks, away,
+            converter.dc_voltage_v if converter else math.nan, converter.dc_current_a if converter else math.nan,
+            rack.own_fault if heard else RackOwnFault.NONE, protected.forming,
+            refill, refill and self._window.fits_under_load(index, self._online(), image),
+        )  # fmt: skip
 
     def _count(self, stop: bool, leaving: Sequence[bool], protected: Protected, dt_s: float) -> None:
         self._stop_ticks = self._stop_ticks + 1 if stop else 0

@@ -4,14 +4,12 @@ import asyncio
 import contextlib
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from bms.act import Actuators
 from bms.auxiliaries import Auxiliaries
 from bms.background import AT_ONCE, Background
 from bms.balance import Balancer
 from bms.battery import Battery, BatteryState
-from bms.converter_loop import ConverterLoop
 from bms.decision import Decision
 from bms.devices import OPENERS, Device, Openers, open_switchgear
 from bms.dispatch.dispatch import NO_WISH, Dispatch, make_applications
@@ -20,19 +18,17 @@ from bms.dispatch.view import RackView, StripOrder
 from bms.estimate.battery_soc import BatterySoc
 from bms.estimate.held_current import HeldCurrent
 from bms.estimate.site_power import SitePower, SitePowers
-from bms.estimate.smoothing_watch import SmoothingWatch
 from bms.estimate.soc import RackSoc, summarise_soc
-from bms.fast_lane import FastLane
 from bms.guard import Guard, HardLimits
 from bms.image import Image, ProcessImage
 from bms.island import IslandMachine, IslandMode, IslandOrders
 from bms.island_inputs import island_inputs
-from bms.lane_law import LaneOrder
 from bms.north.battery_bus import bus_conditions, open_battery_bus
 from bms.north.battery_word import SiteNow
 from bms.north.modbus import open_north
 from bms.north.site_now import Nameplate, SiteNorth
 from bms.protect.faults import LOCAL_CONTROL, MAINTENANCE
+from bms.protect.levels import Condition
 from bms.protect.limits import NOTHING, PowerLimiter, RackState
 from bms.protect.protection import ActiveFault, Protected, Protection
 from bms.protect.safety_inputs import said
@@ -40,9 +36,10 @@ from bms.protect.timing import TimingWatch
 from bms.rack import RackMode
 from bms.record import Recorder
 from bms.requests import RequestRefused, Requests, Source
+from bms.set_point_writers import SetPointWriters
 from bms.site import Limits, Rack, Site
 from bms.site_view import SiteViews, StoredEnergy
-from bms.smoothing_way import SmoothingNow, Way, lane_delay_s, tick_delay_s
+from bms.smoothing_way import SmoothingNow
 from bms.state.maintain import ASKED, ASKED_LOCAL, SITE
 from bms.state.memory import SiteMemory, forgetful
 from bms.state.wall_time import WallClock
@@ -64,9 +61,6 @@ ALARM_RESET_S = 1.0
 
 PV_EXPIRY_NS = 1_000_000_000
 """A PV limit that is not renewed for this long is no longer written; its inverter's reversion follows."""
-
-LANE_TICKS = 2
-"""An order to the fast lane outlives one missed tick."""
 
 STOP_WAIT_S = 15.0
 """Longest orderly stop: zero power, converter stop, contactors open."""
@@ -142,10 +136,7 @@ class Controller:
         self._views = SiteViews(site, wall_clock)
         self._guard = Guard(hard_limits(limits, len(site.racks)))
         self._actuators = Actuators(self._inverter, self._racks, self._switchgear)
-        self._lane = self._open_lane()
-        loop = site.converter_loop
-        self._loop = None if loop is None else ConverterLoop(site, loop)
-        self._watch, self._tick_delay_s = SmoothingWatch(), tick_delay_s(site)
+        self._writers = SetPointWriters(site, self._inverter, self._site_power.battery, self._actuators.repeat)
         self._smoothing = SmoothingNow()
         self._battery_bus = open_battery_bus(site, sum(cell.capacity_ah for cell in self._cells), can_opener)
         self._wish = NO_WISH
@@ -154,14 +145,13 @@ class Controller:
         self._limits = NOTHING
         self._bleed: tuple[Flags | None, ...] = (None,) * len(site.racks)
         self._soc_summary = summarise_soc(self._soc, [False] * len(site.racks))
-        lane: tuple[Device, ...] = () if self._lane is None else self._lane.devices
-        lane += () if self._loop is None else (self._loop.device,)
         pv = self._pv_meter, self._pv_inverter
-        links = (self._inverter, self._meter, *pv, self._switchgear, *lane, *self._auxiliaries.drivers)
+        links = (self._inverter, self._meter, *pv, self._switchgear, *self._writers.links, *self._auxiliaries.drivers)
         modbus = [device for device in links if device is not None]
         self.report = TickReporter(site, recorder, modbus, self._memory)
         plate = Nameplate(sum(self._energy_wh), sum(cell.capacity_ah for cell in self._cells))
         self._north = open_north(SiteNorth(site, self.requests, lambda: self.report.newest, self._soh_frac, plate))
+        self.report.north_faults += [served.say_fault for served in self._north]
 
     async def run(self) -> None:
         """Drive the site. Returns after an orderly `stop`; cancelled, it leaves the devices to their watchdogs."""
@@ -169,10 +159,9 @@ class Controller:
         async with asyncio.TaskGroup() as tasks:
             pv = self._pv_meter, self._pv_inverter
             modbus: list[Device | None] = [self._inverter, self._meter, *pv, self._switchgear]
-            own_loop = None if self._loop is None else self._loop.device
-            beside = [self._battery_bus, own_loop, *self._auxiliaries.drivers]
-            maybe: list[Device | None] = [*modbus, *self._racks, *beside]
-            running = [tasks.create_task(device.run()) for device in (*maybe, self._lane) if device is not None]
+            beside = [self._battery_bus, *self._auxiliaries.drivers, *self._writers.runners]
+            maybe = [*modbus, *self._racks, *beside]
+            running = [tasks.create_task(device.run()) for device in maybe if device is not None]
             running += [tasks.create_task(served.run()) for served in self._north]
             await self._tick_for_ever()
             self._memory.save(self._soc)
@@ -240,28 +229,12 @@ class Controller:
         return stopping_s > STOP_WAIT_S or (stopping_s > settled_s and self._battery.open)
 
     def _tick(self, at_ns: int, dt_s: float, overruns: int, *, control: bool) -> None:
-        for fault_id, target in self._memory.resets():
-            self.reset(fault_id, target)
-        for rack in self._memory.maintain():
-            self._protection.report(MAINTENANCE, rack, ASKED, at_ns)
-        if self._memory.local():
-            self._protection.report(LOCAL_CONTROL, SITE, ASKED_LOCAL, at_ns)
-        for told in self._memory.told():
-            with contextlib.suppress(RequestRefused):  # it is logged
-                self.requests.ask(told.name, told.value, told.for_s, Source.OPERATOR, at_ns)
+        self._hear_operators(at_ns)
         image = self._freeze(at_ns)
         summary = summarise(image)
         powers = self._site_power.see(image)
-        self._watch_smoothing(image, powers)
-        own = [*self._timing.conditions(at_ns, overruns), *bus_conditions(self._battery_bus)]
-        if self._lane is not None:
-            own += self._lane.conditions(at_ns)
-        if self._loop is not None:
-            own += self._loop.conditions(at_ns)
-        if self._wish.refused:
-            own.append(said("smoothing_refused", self._wish.refused))
-        if self._strip.overdue:
-            own.append(said("strip_overdue", self._strip.overdue))
+        self._writers.watch(image, powers, self._wish, grid_is_well=self._views.grid_is_well(image))
+        own = self._own_conditions(at_ns, overruns)
         protected = self._protection.step(image, summary, dt_s, self._battery.apart, own, self._battery.emptied)
         self.requests.step(at_ns, protected.faults)
         self._battery.out_of_service = dict.fromkeys(protected.maintained, RackMode.MAINTENANCE)
@@ -272,12 +245,10 @@ class Controller:
         if control:
             self._control(image, summary, protected, battery, powers)
         decision = self._guard.step(image, self._decide(image, battery, protected, dt_s), dt_s)
-        if self._lane is not None:
-            decision = self._hand_over(self._lane, decision, image, battery)
-        if self._loop is not None:
-            decision = self._leave_to(self._loop, decision, image, battery)
+        if self._writers.others:
+            decision = self._hand_over(decision, image, battery)
         if control:
-            self._smoothing = self._say_smoothing(decision)
+            self._smoothing = self._writers.says(decision, self._wish)
         self._actuators.apply(decision, at_ns, refresh=control, heard=image.inverter is not None)
         self._actuators.drive(protected.outputs, at_ns, refresh=control)
         self._actuators.switch(orders, at_ns, refresh=control)
@@ -307,20 +278,34 @@ class Controller:
             )
         )
 
+    def _hear_operators(self, at_ns: int) -> None:
+        for fault_id, target in self._memory.resets():
+            self.reset(fault_id, target)
+        for rack in self._memory.maintain():
+            self._protection.report(MAINTENANCE, rack, ASKED, at_ns)
+        if self._memory.local():
+            self._protection.report(LOCAL_CONTROL, SITE, ASKED_LOCAL, at_ns)
+        for told in self._memory.told():
+            with contextlib.suppress(RequestRefused):  # it is logged
+                self.requests.ask(told.name, told.value, told.for_s, Source.OPERATOR, at_ns)
+
+    def _own_conditions(self, at_ns: int, overruns: int) -> list[Condition]:
+        """What is wrong with the controller itself, and with what it set out to do."""
+        own = [*self._timing.conditions(at_ns, overruns), *bus_conditions(self._battery_bus)]
+        own += self._writers.conditions(at_ns)
+        if self._wish.refused:
+            own.append(said("smoothing_refused", self._wish.refused))
+        if self._strip.overdue:
+            own.append(said("strip_overdue", self._strip.overdue))
+        return own
+
     def _freeze(self, at_ns: int) -> Image:
         if self._seen is not None:
             return self._seen(at_ns)
         decided = self._actuators.sent
         told = (None, None) if decided is None else (decided.power_w, decided.reactive_var)
         image = self._image.freeze(at_ns, self._inverter.rating, self._inverter.sent, *told)
-        if decided is not None and decided.by_loop:
-            return replace(image, commanded_power_w=None)  # its own loop moves it off its set-point
-        if decided is None or not decided.by_lane or image.inverter is None:
-            return image
-        # The lane's set-points move faster than the converter is read: what counts is the one that it followed then.
-        followed_ns = image.inverter.at_ns - round(self.site.inverter.response_time_s * 1e9)
-        told_w = self._site_power.battery.told_w(followed_ns)
-        return image if told_w is None else replace(image, commanded_power_w=told_w)
+        return self._writers.as_followed(image, decided)
 
     def _control(
         self, image: Image, summary: Summary, protected: Protected, battery: BatteryState, powers: SitePowers
@@ -344,7 +329,7 @@ class Controller:
                 islanded=protected.forming,
                 inputs=self.inputs.at(image.at_ns),
                 lost=self.requests.lost,
-                smoothed=self._watch.smoothed,
+                smoothed=self._writers.smoothed,
                 racks=self._rack_views(battery, image),
             )
             self._wish = self._dispatch.step(view, self._limits.charge_reason, self._limits.discharge_reason)
@@ -456,69 +441,14 @@ class Controller:
             reactive_var=wish.reactive_var if battery.power_allowed else None,
         )
 
-    def _watch_smoothing(self, image: Image, powers: SitePowers) -> None:
-        if image.meter is None:
-            return
-        load_w = powers.load_w if self._views.grid_is_well(image) else None
-        holding, delay_s = self._wish.holding, self._tick_delay_s
-        alone = holding is None or holding.response_w == 0.0
-        if self._lane is not None and self._lane.has_set_point:
-            delay_s = lane_delay_s(self.site)
-        elif self._loop is not None and self._loop.works:
-            delay_s = self.site.inverter.response_time_s
-        self._watch.see(image.meter.at_ns, load_w, powers.grid_w if alone else None, delay_s)
-
-    def _say_smoothing(self, decision: Decision) -> SmoothingNow:
-        way = Way.NONE if self._wish.holding is None else Way.TICKS
-        if self._wish.refused and way is Way.NONE:
-            way = Way.REFUSED
-        pace = None if self._lane is None else self._lane.pace
-        if self._loop is not None and self._loop.works:
-            way = Way.CONVERTER
-        return SmoothingNow(
-            way=Way.LANE if decision.by_lane else way,
-            lane_age_s=math.nan if pace is None else pace.age_s,
-            lane_jitter_s=math.nan if pace is None else pace.jitter_s,
-            measured=self._watch.smoothed,
-        )
-
-    def _open_lane(self) -> FastLane | None:
-        settings = self.site.fast_lane
-        if settings is None:
-            return None
-        return FastLane(self.site, settings, self._site_power.battery, self._actuators.repeat)
-
-    def _hand_over(self, lane: FastLane, decision: Decision, image: Image, battery: BatteryState) -> Decision:
-        """The set-point to the fast lane where that may have it, inside what limits and guard allow in this tick."""
-        order = self._lane_order(decision, image, battery)
-        if not lane.has_set_point and not self._inverter.set_point_free:
-            order = None
-        if not lane.allow(order):
-            return decision
-        power_w = lane.power_w if lane.power_w == lane.power_w else decision.power_w
-        return decision._replace(power_w=power_w, by_lane=True)
-
-    def _leave_to(self, loop: ConverterLoop, decision: Decision, image: Image, battery: BatteryState) -> Decision:
-        """What the converter's own loop must not do itself, as long as it is on or may be."""
-        order = self._lane_order(decision, image, battery)
-        by_loop = loop.step(order, image.at_ns)
-        self._site_power.battery.follows = not by_loop
-        if order is None or not by_loop:
-            return decision
-        holding = order.holding
-        return decision._replace(power_w=order.within_w(holding.held.base_w + holding.response_w), by_loop=True)
-
-    def _lane_order(self, decision: Decision, image: Image, battery: BatteryState) -> LaneOrder | None:
-        """None where the tick keeps the set-point: no power flows, nobody holds the grid, or the guard stepped in."""
-        holding, limits = self._wish.holding, self._limits
-        if holding is None or not (battery.power_allowed and decision.run) or decision.hold:
-            return None
-        guard_w = self._guard.window_w(image, decision)
-        low_w, high_w = max(-limits.charge_power_w, guard_w[0]), min(limits.discharge_power_w, guard_w[1])
-        if decision.clipped_by == "guard" or low_w >= high_w:
-            return None
-        expires_ns = image.at_ns + round(LANE_TICKS * self.site.controller.protect_period_s * 1e9)
-        return LaneOrder(holding, low_w, high_w, expires_ns)
+    def _hand_over(self, decision: Decision, image: Image, battery: BatteryState) -> Decision:
+        """The set-point to somebody else, inside what limits and guard allow in this tick."""
+        order = None
+        if battery.power_allowed and self._wish.holding is not None:
+            limits_w = -self._limits.charge_power_w, self._limits.discharge_power_w
+            window_w = self._guard.window_w(image, decision)
+            order = self._writers.order(self._wish, decision, limits_w, window_w, image.at_ns)
+        return self._writers.hand_over(decision, order, image.at_ns)
 
     def _rack_states(self, image: Image, summary: Summary, battery: BatteryState) -> list[RackState]:
         return [

@@ -1,7 +1,7 @@
 """What a tick leaves behind: one row of the record, and the status that people see."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -58,7 +58,8 @@ class TickOutcome(NamedTuple):
 
 
 class TickReporter:
-    """Builds rows and keeps the newest status; `last_row` is the row of the newest tick."""
+    """Builds rows and keeps the newest status; `last_row` is the row of the newest tick. `north_faults`
+    says what is wrong with the way in from outside."""
 
     def __init__(self, site: Site, recorder: Recorder | None, modbus: Sequence[Device], memory: SiteMemory) -> None:
         self._site = site
@@ -70,6 +71,7 @@ class TickReporter:
         self._tick_ms: deque[float] = deque(maxlen=RECENT_TICKS)
         self._tick: TickOutcome | None = None
         self.overruns = 0
+        self.north_faults: list[Callable[[], str]] = []
         self.last_row: TickRow | None = None
 
     @property
@@ -185,6 +187,7 @@ class TickReporter:
             grid_range_w_5s=row.grid_range_w_5s,
             strip=tick.strip,
             told=row.told or "",
+            north_fault="; ".join(filter(None, [fault() for fault in self.north_faults])),
         )
 
 

@@ -102,8 +102,9 @@ def _faults(status: dict[str, Any]) -> Text:
 
 
 def _state(status: dict[str, Any]) -> list[Text]:
-    """Only when nothing is saved."""
-    return [Text(f"state: {status['state_fault']}", style="bold yellow")] if status["state_fault"] else []
+    """Only when nothing is saved, or nobody outside can be reached."""
+    lines = [Text(f"state: {status['state_fault']}", style="bold yellow")] if status["state_fault"] else []
+    return [*lines, Text(status["north_fault"], style="bold yellow")] if status.get("north_fault") else lines
 
 
 def _footer(status: dict[str, Any]) -> Text:
@@ -130,6 +131,7 @@ def plain_line(status: dict[str, Any]) -> str:
         *([f"inputs {status['told']}"] if status.get("told") else []),
         f"faults {'; '.join(status['faults']) or '-'}",
         *([f"state {status['state_fault']}"] if status["state_fault"] else []),
+        *([status["north_fault"]] if status.get("north_fault") else []),
         f"tick p99 {status['tick_ms_p99']:.2f} ms",
         f"overruns {status['overruns']}",
     ]

@@ -49,7 +49,8 @@ class WireRequests:
 
     def withdraw(self, name: str) -> None:
         self._forget(name)
-        self._requests.withdraw(name, Source.MODBUS)
+        with suppress(RequestRefused):  # somebody else has it: then it is not ours any more
+            self._requests.withdraw(name, Source.MODBUS)
 
     def alive(self) -> None:
         """A sign of life: what has no time of its own goes on."""

@@ -150,7 +150,7 @@ class CurrentsAgree:
         """Nothing while one of them is absent, nor where a rack says its current only now and then."""
         if any(rack.battery is not None for rack in image.racks):
             return
-        total_a = sum(rack.current_a for rack in image.racks)
+        total_a = sum([rack.current_a for rack in image.racks])
         if image.inverter is None or not math.isfinite(total_a) or not math.isfinite(image.inverter.dc_current_a):
             return
         off_a = total_a - image.inverter.dc_current_a

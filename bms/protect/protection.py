@@ -227,27 +227,28 @@ class Protection:
         monitors = self._monitors[target]
         return lambda fault_id: fault_id in monitors and monitors[fault_id].active is not None
 
-    def _rack(self, index: int, image: Image, summary: Summary, dt_s: float) -> Iterable[Condition]:
-        rack, health = summary.racks[index], image.racks[index].health
-        if image.racks[index].battery is not None:
-            yield from self._battery(index, image, rack)
-            return
+    def _rack(self, index: int, image: Image, summary: Summary, dt_s: float) -> list[Condition]:
+        rack, reading, active = summary.racks[index], image.racks[index], self._active(self._names[index])
+        if reading.battery is not None:
+            return list(self._battery(index, image, rack))
+        health, possible, found = reading.health, rack, list[Condition]()
         self._rack_seen[index] |= rack.complete and rack.current_age_s < self._limits.current_age_s_max
-        yield from self._possible.conditions(rack)
-        possible = self._possible.within(rack, image.racks[index])
-        yield from self._rack_levels.conditions(possible, self._active(self._names[index]))
+        if not self._possible.all_possible(rack):
+            found += self._possible.conditions(rack)
+            possible = self._possible.within(rack, reading)
+        found += self._rack_levels.conditions(possible, active)
         converter_a = image.inverter.dc_current_a if image.inverter is not None else math.nan
-        yield from self._plausibility[index].conditions(image.racks[index], rack, converter_a, dt_s)
+        found += self._plausibility[index].conditions(reading, rack, converter_a, dt_s)
         if self._crc[index].step(health.accepted, health.crc_errors):
-            yield Condition("monitor_crc_errors", float(health.crc_errors), 0.0, "bad frames")
+            found.append(Condition("monitor_crc_errors", float(health.crc_errors), 0.0, "bad frames"))
         if self._counter[index].step(health.accepted, health.counter_errors):
-            yield Condition("monitor_counter_errors", float(health.counter_errors), 0.0, "bad frames")
+            found.append(Condition("monitor_counter_errors", float(health.counter_errors), 0.0, "bad frames"))
         if self._rack_seen[index] or self._running_s > STARTUP_S:
-            yield from rack_data_conditions(rack, self._limits)
-            active = self._active(self._names[index])
-            yield from self._safety[index].conditions(image.racks[index], rack, self._outputs.racks[index], active)
-        if image.racks[index].watchdog_tripped:
-            yield said("rack_watchdog_tripped", "its watchdog opened the contactors")
+            found += rack_data_conditions(rack, self._limits)
+            found += self._safety[index].conditions(reading, rack, self._outputs.racks[index], active)
+        if reading.watchdog_tripped:
+            found.append(said("rack_watchdog_tripped", "its watchdog opened the contactors"))
+        return found
 
     def _battery(self, index: int, image: Image, rack: RackSummary) -> Iterable[Condition]:
         """One with a management of its own: by its word, and by its cells' extremes where it says them."""
@@ -282,7 +283,7 @@ class Protection:
 
     def _judge(self, image: Image, apart: frozenset[str]) -> Protected:
         places = self._monitors.values()
-        faults = tuple(monitor.active for place in places for monitor in place.values() if monitor.active is not None)
+        faults = tuple([monitor.active for place in places for monitor in place.values() if monitor.active is not None])
         tripped, self._tripped = tuple(self._tripped), []
         forming = forms_grid(image.inverter)
         outputs = self._outputs.step(image, [(fault.kind.id, fault.target) for fault in faults])

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bms.image import Image
-from bms.summary import RackSummary, Summary
+from bms.summary import RackSummary, Summary, mean_of
 from drivers.readings import NEVER_NS, Floats, InverterState, MeterReading, RackReading
 
 CELLS_PERIOD_S = 1.0
@@ -210,7 +210,7 @@ def _known(values: Floats) -> int:
 
 def _mean(values: Floats) -> float:
     """Of the values that there are."""
-    mean = float(values.sum()) / len(values)
+    mean = mean_of(values)
     if not isnan(mean):
         return mean
     there = values[~np.isnan(values)]

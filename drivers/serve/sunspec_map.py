@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from drivers.serve.frames import ILLEGAL_ADDRESS, ILLEGAL_VALUE, ModbusFault
 from drivers.sunspec.discover import END_ID, MARKER
@@ -38,6 +39,7 @@ class ServedModel:
         assert all(layout.points[name].writable for name in self.writable), "SunSpec defines these as read-only"
         self.scales: Mapping[str, int | None] = {}
         self._ranges: Mapping[str, tuple[float, float]] = {}
+        self._measured: Mapping[str, _Measured] = {}
         self._point_at = {point.offset: point for point in layout.points.values()}
         blank = {point.name: None for point in layout.points.values()}
         self.registers: list[int] = layout.encode(blank, dict.fromkeys(_scale_names(layout)))[1]
@@ -45,15 +47,26 @@ class ServedModel:
         self.put({name: value for name, value in values.items() if layout.points[name].type == "sunssf"})
         self.scales = layout.scales(self.registers)
         self._ranges = _ranges(layout, self.scales)
+        self._measured = _measured(layout, self.scales, self._ranges)
         self.put({name: value for name, value in values.items() if layout.points[name].type != "sunssf"})
 
     def put(self, values: Values, start: int = 0, end: int = 0x10000) -> None:
         """Sets points, in SI units; only those that have a register in offsets start..end-1."""
+        measured, registers = self._measured, self.registers
         for name, value in values.items():
-            point = self.layout.points[name]
-            if point.offset < end and start < point.offset + point.size:
-                registers = self.layout.encode_point(point, self._saturated(name, value), self.scales)
-                self.registers[point.offset : point.offset + point.size] = registers
+            place = measured.get(name)
+            if place is None or not isinstance(value, float) or value != value:
+                self._put_point(self.layout.points[name], value, start, end)
+            elif place.offset < end and start < place.offset + len(place.shifts):
+                value = min(max(value, place.least), place.most)
+                whole = round(value * place.power if place.multiplies else value / place.power)
+                for register, shift in enumerate(place.shifts, place.offset):
+                    registers[register] = whole >> shift & 0xFFFF
+
+    def _put_point(self, point: Point, value: Value, start: int, end: int) -> None:
+        if point.offset < end and start < point.offset + point.size:
+            encoded = self.layout.encode_point(point, self._saturated(point.name, value), self.scales)
+            self.registers[point.offset : point.offset + point.size] = encoded
 
     def get(self, name: str) -> Value:
         """Present value of a point, in SI units; None = not implemented."""
@@ -89,6 +102,17 @@ class ServedModel:
             return None
         least, most = self._ranges[name]
         return min(max(value, least), most)
+
+
+class _Measured(NamedTuple):
+    """How a scaled number becomes the registers from `offset` on: within its range, by a power of ten, rounded."""
+
+    offset: int
+    shifts: tuple[int, ...]
+    least: float
+    most: float
+    power: int
+    multiplies: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +192,20 @@ def _ranges(layout: ModelLayout, scales: Mapping[str, int | None]) -> dict[str, 
             top = (kind.most - 1) * step
             ranges[point.name] = (-top if kind.least < 0 else 0.0, top)
     return ranges
+
+
+def _measured(
+    layout: ModelLayout, scales: Mapping[str, int | None], ranges: Mapping[str, tuple[float, float]]
+) -> dict[str, _Measured]:
+    """Of each scaled measurement whose scale the device has."""
+    found = {}
+    for name, (least, most) in ranges.items():
+        point = layout.points[name]
+        exponent = scales[str(point.scale)]
+        if exponent is not None:
+            power, shifts = 10 ** abs(exponent), INTEGERS[point.type].shifts
+            found[name] = _Measured(point.offset, shifts, least, most, power, multiplies=exponent <= 0)
+    return found
 
 
 def _takes(point: Point, value: Value) -> bool:

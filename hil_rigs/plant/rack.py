@@ -87,6 +87,7 @@ class RackPlant:
         self.cells = cells
         self.fuse = Fuse(fuse_a)
         self._loss = loss or ChargeLoss()
+        self._loses = bool(self._loss)
         self.plating = plating
         self.main = Contactor()
         self.precharge = Contactor()
@@ -145,7 +146,7 @@ class RackPlant:
         they lose."""
         cells, beside_a = self.cells, self._bleed_current_a()
         self.fuse.step(self.current_a, dt_s)
-        if self._loss:
+        if self._loses:
             beside_a = beside_a + self._lost_a(dt_s)
         cells.step(self.current_a, beside_a, ambient_degc, dt_s)
         self.emf_v, self.resistance_ohm = cells.emf_v, cells.resistance_ohm

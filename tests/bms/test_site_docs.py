@@ -46,7 +46,7 @@ from bms.site_mapping import (
     MappedVoltages,
     MappingFile,
 )
-from bms.site_north import ModbusServer, North
+from bms.site_north import Http, ModbusServer, Mqtt, MqttTls, North
 from drivers.config.config_yaml import parse_strict
 from drivers.config.settings_schema import expected
 
@@ -73,7 +73,9 @@ MODELS = [Site, AuxiliaryDevice, Rack, FoxBms, CurrentSensor, InsulationMonitor,
           Precharge, Balancing, Tls,
           SerialPort, FastLane, ConverterLoop, PvInverterDevice]  # fmt: skip
 NORTH_PAGE = (Path(__file__).parents[2] / "docs" / "north.md").read_text(encoding="utf-8")
-NORTH_MODELS = {North: "north", ModbusServer: "north.modbus"}
+NORTH_MODELS = {
+    North: "north", ModbusServer: "north.modbus", Mqtt: "north.mqtt", MqttTls: "north.mqtt.tls", Http: "north.http",
+}  # fmt: skip
 NORTH_FIELDS = [(model, name, field) for model in NORTH_MODELS for name, field in model.model_fields.items()]
 FIELDS = [(model, name, field) for model in MODELS for name, field in model.model_fields.items()]
 

@@ -22,5 +22,19 @@ def test_clients_are_addresses_or_networks_and_all_mistakes_are_said_at_once() -
     assert "has host bits set" in said[2]
 
 
+def test_secrets_and_certificates_must_be_there_and_ports_differ(tmp_path: Path) -> None:
+    (tmp_path / "empty").write_text("\n")
+    said = mistakes(
+        f"modbus: {{port: 502}}\nhttp: {{port: 502, token_file: {tmp_path}/empty}}\n"
+        f"mqtt: {{host: b, topic: a/#, password_file: {tmp_path}/none, tls: {{authorities: /none, key: k}}}}\n"
+    )
+    text = "\n".join(said)
+    for wrong in (
+        "is empty", "cannot be read: No such file or directory", "missing beside password_file",
+        "missing beside key", "same as of modbus", "without + and #",
+    ):  # fmt: skip
+        assert wrong in text
+
+
 def test_a_north_side_that_serves_nothing_is_a_mistake() -> None:
     assert mistakes("{}\n") != []

@@ -53,9 +53,9 @@ class Site:
     def look(self, hour: float, *racks: RackView, clock: bool = True) -> StripOrder:
         self.racks = racks or self.racks
         utc_s = MONDAY_S + hour * HOUR_S if clock else None
-        wish = self.dispatch.step(replace(self.view, racks=self.racks, utc_s=utc_s), "", "")
-        assert wish.strip is not None
-        return wish.strip
+        self.wish = self.dispatch.step(replace(self.view, racks=self.racks, utc_s=utc_s), "", "")
+        assert self.wish.strip is not None
+        return self.wish.strip
 
 
 def begun(*stack: object, racks: tuple[RackView, ...] = THREE) -> Site:
@@ -91,7 +91,7 @@ def test_rack_that_refills_is_still_out() -> None:
 WAITS = [
     ({}, {"discharge_power_w_kept": 41e3}, "a waits: the others give 40000 W of 41000 W that are kept"),
     ({}, {"charge_power_w_kept": 41e3}, "a waits: the others take 40000 W of 41000 W that are kept"),
-    ({}, {"energy_wh_kept": 21e3}, "a waits: the others hold 20000 Wh of 21000 Wh that are kept"),
+    ({}, {"energy_wh_kept": 21e3}, "a waits: the others hold 20000 Wh of 24000 Wh that are kept"),
     ({"state": "derated", "discharge_current_a": 150.0}, {"discharge_power_w_kept": 41e3},
      "a waits: the others give 40000 W of 41000 W that are kept"),
     ({"state": "locked", "online": False}, {}, "a waits: it is not online (locked)"),
@@ -118,26 +118,45 @@ def test_what_others_sell_is_kept() -> None:
 @pytest.mark.parametrize(
     ("soc_frac", "says"),
     [
-        (0.36, "a waits: the others hold 14400 Wh of 16812 Wh that are kept"),
-        (0.43, "a leaves; b waits: a is out"),
+        (0.43, "a waits: the others hold 17200 Wh of 19812 Wh that are kept"),
+        (0.5, "a leaves; b waits: a is out"),
         (0.85, "a waits: the others have room for 2000 Wh of 2400 Wh that are kept"),
     ],
 )
 def test_soc_bands_hold_while_it_is_away_and_when_it_is_back_empty(soc_frac: float, says: str) -> None:
-    """9 kWh below 15 % of all three, and 7.8 kWh in store. 10 kW for 15 min need 2.4 kWh of room below 90 %."""
+    """9 kWh below 15 % of all three, 7.8 kWh in store and 3 kWh that the strip costs. 10 kW for 15 min need 2.4 kWh
+    below 90 %."""
     racks = tuple(replace(each, soc_frac=soc_frac) for each in THREE)
     site = begun({**SOLD_30_KW, "soc_frac_min": 0.15}, SETTINGS, racks=racks)
     site.view = replace(site.view, soc_frac=soc_frac)
     order = site.look(1.0)
     assert order.says == says
-    assert order.racks == ({"a"} if soc_frac == 0.43 else frozenset())
+    assert order.racks == ({"a"} if soc_frac == 0.5 else frozenset())
 
 
 def test_band_of_any_application_counts() -> None:
-    """Two racks hold 20 kWh, a third of all three; 35 % of all would be 21 kWh."""
+    """Two racks hold 20 kWh; 35 % of all three are 21 kWh, and the strip costs 3 kWh."""
     site = begun({"kind": "backup-reserve", "soc_frac_min": 0.35}, SETTINGS)
-    assert site.look(1.0).says == "a waits: the others hold 20000 Wh of 21000 Wh that are kept"
-    assert begun({"kind": "backup-reserve", "soc_frac_min": 0.3}, SETTINGS).look(1.0).racks == {"a"}
+    assert site.look(1.0).says == "a waits: the others hold 20000 Wh of 24000 Wh that are kept"
+    assert begun({"kind": "backup-reserve", "soc_frac_min": 0.28}, SETTINGS).look(1.0).racks == {"a"}
+
+
+def test_it_charges_what_a_strip_that_is_due_needs_and_no_more() -> None:
+    """24 kWh are kept of which the others hold 20."""
+    kept = SETTINGS.model_copy(update={"energy_wh_kept": 21e3, "recharge_power_w_max": 5e3})
+    site = begun(kept)
+    site.look(1.0)
+    assert site.wish.power_w == -5e3
+    fuller = tuple(replace(each, soc_frac=0.62) for each in THREE)
+    assert site.look(1.1, *fuller).racks == {"a"}
+    assert site.wish.power_w == 0.0
+
+
+def test_it_does_not_charge_where_charging_does_not_help() -> None:
+    kept = {"energy_wh_kept": 21e3, "discharge_power_w_kept": 41e3, "recharge_power_w_max": 5e3}
+    site = begun(SETTINGS.model_copy(update=kept))
+    site.look(1.0)
+    assert site.wish.power_w == 0.0
 
 
 def test_racks_go_in_the_windows_only_and_finish_outside() -> None:

@@ -30,10 +30,10 @@ class NorthSite:
         self.controller = Process(*BMS, "run", str(self.file), "--plain")
         self.controller.until("running")
 
-    def end(self) -> None:
-        """In order; both are gone after it."""
+    def end(self) -> int:
+        """In order; both are gone after it. The controller's exit status."""
         try:
-            assert self.controller.end(signal.SIGINT) == 0
+            return self.controller.end(signal.SIGINT)
         finally:
             self.controller.kill()
             self.rig.kill()

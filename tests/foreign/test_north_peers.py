@@ -40,7 +40,7 @@ class Site(NorthSite):
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     site = Site(tmp_path_factory.mktemp("north"))
     yield site
-    site.end()
+    assert site.end() == 0
 
 
 def wait_until(condition: Callable[[], bool], within_s: float = 10.0) -> None:

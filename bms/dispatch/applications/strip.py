@@ -9,7 +9,7 @@ from pydantic import Field
 from bms.dispatch.applications import ApplicationKind
 from bms.dispatch.day_times import DayPart
 from bms.dispatch.settings import ApplicationSettings
-from bms.dispatch.view import Answer, PowerWindow, RackView, SiteView, StripOrder
+from bms.dispatch.view import Answer, PowerWindow, Promised, RackView, SiteView, StripOrder
 from drivers.config.settings import Broken, about
 
 LOOK_S = 1.0
@@ -18,6 +18,10 @@ PEAK_TIME_S = 900.0
 """What the battery gave or took counts for so long, less and less."""
 EMPTY_FRAC = 0.1
 """Below this SoC a rack that is out helps nobody when it is called back: it goes on."""
+COST_FRAC = 0.05
+"""Share of all racks' energy that a strip costs the others until the rack serves again: refill, equalising and what
+they lose by themselves. It must be there before, and twice that before charging for a strip ends."""
+HOLD = "hold"
 RETURNING = ("refill", "entering")
 CHOICE = "engineering choice"
 
@@ -51,6 +55,11 @@ class Strip(ApplicationSettings):
     energy_wh_kept: Annotated[
         float, about("Wh", "the others must hold this, likewise", "none", ge=0, le=1e12)
     ] = 0.0  # fmt: skip
+    recharge_power_w_max: Annotated[
+        float,
+        about("W", "most power from the grid that fills what the others must hold for a strip that is due",
+              "left to others", ge=0, le=1e10),
+    ] = 0.0  # fmt: skip
     cell_voltage_v_empty: Annotated[
         float, about("V", "a cell below this voltage is empty", "zinc-halogen", gt=0, le=2)
     ] = 1.05  # fmt: skip
@@ -67,7 +76,7 @@ class Strip(ApplicationSettings):
 
 class StripApplication:
     """Takes the rack that is due first, as soon as nothing speaks against it, and calls it back when others fail before
-    it is empty. Without a clock nobody is taken out. It asks for no power of its own.
+    it is empty. Without a clock nobody is taken out. It charges what the others have to hold for a strip that is due.
 
     Of the site it knows what the stack keeps free and in store, the power that flowed lately, and the SoC bands of all
     applications: these hold with the rack gone, and with it back and empty."""
@@ -82,6 +91,7 @@ class StripApplication:
         self._out: set[str] = set()
         self._charged_w = self._discharged_w = 0.0
         self._since_s = inf
+        self._short = False
         self._order = StripOrder(frozenset())
 
     def see_stack(self, stack: Sequence[ApplicationSettings]) -> None:
@@ -100,7 +110,8 @@ class StripApplication:
         elif done or self._since_s >= LOOK_S:
             self._since_s = 0.0
             self._order = self._planned(view, view.utc_s)
-        return Answer(strip=self._order)
+        request_w = -self._settings.recharge_power_w_max if self._short else 0.0
+        return Answer(strip=self._order, request_w=request_w or None, reason="energy for a strip")
 
     def reset(self) -> None:
         """Racks that are out stay out: power has nothing to do with it."""
@@ -128,7 +139,11 @@ class StripApplication:
             self._stripped_s.setdefault(name, utc_s - self._settings.start_frac * self._interval_s)
             self._see(rack, utc_s)
         self._call_back(view, racks)
-        waits = self._take_out(view, racks, utc_s)
+        ready = [name for name in racks if name not in self._out_s and self._due_in_s(name, utc_s) <= self._free_s]
+        ready.sort(key=self._stripped_s.__getitem__)
+        waits = self._take_out(view, racks, ready, utc_s)
+        # While a rack is out nobody knows what all will hold when it is back.
+        self._short = bool(ready) and not self._out_s and self._is_short(view, racks, ready[0])
         says = [f"{name} {_doing(racks[name])}" for name in self._out_s if name in racks]
         return StripOrder(frozenset(self._out), "; ".join([*says, *waits]), self._overdue(racks, utc_s, waits))
 
@@ -146,10 +161,9 @@ class StripApplication:
         ):
             self._out -= {name for name in self._out if name in racks and racks[name].soc_frac > EMPTY_FRAC}
 
-    def _take_out(self, view: SiteView, racks: dict[str, RackView], utc_s: float) -> list[str]:
+    def _take_out(self, view: SiteView, racks: dict[str, RackView], ready: Sequence[str], utc_s: float) -> list[str]:
         """What waits, and why."""
-        ready = [name for name in racks if name not in self._out_s and self._due_in_s(name, utc_s) <= self._free_s]
-        for name in sorted(ready, key=self._stripped_s.__getitem__):
+        for name in ready:
             against = self._against(view, racks, racks[name])
             if against:
                 return [f"{name} waits: {against}"]
@@ -176,29 +190,38 @@ class StripApplication:
         if settings.windows and not any(now is not None and part.holds(now) for part in settings.windows):
             return "outside its windows"
         others = [each for each in racks.values() if each.online and each.name not in (rack.name, *self._out_s)]
-        return self._lacking(view, others)
+        return self._lacking(view, others, COST_FRAC)
 
-    def _lacking(self, view: SiteView, others: Sequence[RackView]) -> str:
-        """What racks together do not carry of what is promised; empty when they carry all. A rack that is gone now
-        comes back empty, so that the SoC of all falls to what the others hold."""
-        settings, promised = self._settings, view.promised
-        if promised is None:
+    def _is_short(self, view: SiteView, racks: dict[str, RackView], first: str) -> bool:
+        """Energy is all that the others lack; with some hysteresis."""
+        others = [rack for name, rack in racks.items() if name != first and rack.online]
+        lacks = self._lacks(view, others, 2.0 * COST_FRAC if self._short else COST_FRAC)
+        return [verb for verb, *_ in lacks] == [HOLD]
+
+    def _lacking(self, view: SiteView, others: Sequence[RackView], cost_frac: float = 0.0) -> str:
+        """What racks together do not carry of what is promised; empty when they carry all."""
+        if view.promised is None:
             return "nobody knows yet what is promised"
+        lacks = self._lacks(view, others, cost_frac)
+        return "the others {} {:.0f} {} of {:.0f} {} that are kept".format(*lacks[0]) if lacks else ""
+
+    def _lacks(
+        self, view: SiteView, others: Sequence[RackView], cost_frac: float
+    ) -> list[tuple[str, float, str, float, str]]:
+        """A rack that is gone now comes back empty, so that the SoC of all falls to what the others hold."""
+        settings, promised = self._settings, view.promised or Promised()
+        all_wh = sum(each.energy_wh for each in view.racks)
         held_wh = sum(each.soc_frac * each.energy_wh for each in others)
         free_wh = sum(max(self._soc_frac_max - each.soc_frac, 0.0) * each.energy_wh for each in others)
-        floor_wh = self._soc_frac_min * sum(each.energy_wh for each in view.racks)
+        gives_w, takes_w = (_power_w(view, others, f"{way}_current_a") for way in ("discharge", "charge"))
         kept = (
-            ("give", "W", _power_w(view, others, "discharge_current_a"),
-             promised.discharge_w + settings.discharge_power_w_kept + self._discharged_w),
-            ("take", "W", _power_w(view, others, "charge_current_a"),
-             promised.charge_w + settings.charge_power_w_kept + self._charged_w),
-            ("hold", "Wh", held_wh, floor_wh + promised.stored_wh + settings.energy_wh_kept),
+            ("give", "W", gives_w, promised.discharge_w + settings.discharge_power_w_kept + self._discharged_w),
+            ("take", "W", takes_w, promised.charge_w + settings.charge_power_w_kept + self._charged_w),
+            (HOLD, "Wh", held_wh,
+             (self._soc_frac_min + cost_frac) * all_wh + promised.stored_wh + settings.energy_wh_kept),
             ("have room for", "Wh", free_wh, promised.room_wh),
         )  # fmt: skip
-        for verb, unit, can, must in kept:
-            if can < must:
-                return f"the others {verb} {can:.0f} {unit} of {must:.0f} {unit} that are kept"
-        return ""
+        return [(verb, can, unit, must, unit) for verb, unit, can, must in kept if can < must]
 
     def _overdue(self, racks: dict[str, RackView], utc_s: float, waits: Sequence[str]) -> str:
         late = [name for name in racks if self._due_in_s(name, utc_s) < 0.0]

@@ -46,39 +46,21 @@ class RackDecoder:
         voltage_v, voltage_at_ns, temperature_degc, temperature_at_ns = self._cells.take()
         scalars = values[self._scalars].tolist()
         current_a, rack_v, link_v, main, precharge, watchdog, command_age_s, own, current_redundant_a = scalars
+        own_fault = _OWN_FAULTS.get(own, RackOwnFault.REFUSED) if own > 0.0 else RackOwnFault.NONE
+        # In the order of the fields: to match as many names costs a third of a reading.
         return RackReading(
-            voltage_v=voltage_v,
-            voltage_at_ns=voltage_at_ns,
-            temperature_degc=temperature_degc,
-            temperature_at_ns=temperature_at_ns,
-            bleeding=self._bleeding(values[self._bleed]),
-            current_a=current_a,
-            current_at_ns=at_ns.item(self._current_frame),
-            rack_voltage_v=rack_v,
-            link_voltage_v=link_v,
-            main_closed=_flag(main),
-            precharge_closed=_flag(precharge),
-            command_age_s=command_age_s,
-            io_at_ns=at_ns.item(self._io_frame),
-            health=self.health,
-            watchdog_tripped=_flag(watchdog),
-            safety=self._safety_now(values[self._safety], at_ns),
-            current_redundant_a=current_redundant_a,
-            own_fault=_OWN_FAULTS.get(own, RackOwnFault.REFUSED) if own > 0.0 else RackOwnFault.NONE,
-        )
+            voltage_v, voltage_at_ns, temperature_degc, temperature_at_ns, self._bleeding(values[self._bleed]),
+            current_a, at_ns.item(self._current_frame), rack_v, link_v, _flag(main), _flag(precharge),
+            command_age_s, at_ns.item(self._io_frame), self.health, _flag(watchdog),
+            self._safety_now(values[self._safety], at_ns), current_redundant_a, own_fault,
+        )  # fmt: skip
 
     @property
     def health(self) -> MonitorHealth:
         """Frame counts since start."""
         decoder = self._decoder
-        return MonitorHealth(
-            accepted=decoder.accepted,
-            crc_errors=decoder.crc_errors,
-            counter_errors=decoder.counter_errors,
-            length_errors=decoder.length_errors,
-            lost=decoder.lost,
-            unknown=decoder.unknown,
-        )
+        rejected = decoder.crc_errors, decoder.counter_errors, decoder.length_errors
+        return MonitorHealth(decoder.accepted, *rejected, decoder.lost, decoder.unknown)
 
     def _safety_now(self, raw: Floats, at_ns: Times) -> SafetyInputs:
         """The same object until one of its frames arrives."""
