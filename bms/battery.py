@@ -229,7 +229,11 @@ class Battery:
     def _ready(self, rack: RackReading, summary: RackSummary) -> bool:
         limits = self._site.limits
         fresh = summary.voltage_age_s < limits.cell_data_age_s_max and summary.current_age_s < limits.current_age_s_max
-        return summary.complete and summary.voltages_known and rack.main_closed is not None and fresh
+        says = rack.battery
+        there = rack.main_closed is not None
+        if says is not None:
+            there = says.charge_current_a_max > 0.0 or says.discharge_current_a_max > 0.0
+        return summary.complete and summary.voltages_known and there and fresh
 
     def _may_open(
         self, index: int, image: Image, summary: Summary, protected: Protected, leaving: Sequence[bool]

@@ -67,7 +67,7 @@ async def _run(site: Site, duration_s: float | None, record: Path | None, state:
         )
         _stop_on_signals(controller)
         async with _shown(show) as draw, Gateway(site, controller.requests, controller.report.status) as gateway:
-            controller.report.north_fault = lambda: gateway.fault
+            controller.report.north_faults.append(lambda: gateway.fault)
             await _drive(controller, duration_s, draw, SCREEN_PERIOD_S if show == "screen" else PLAIN_PERIOD_S)
     if show == "json":
         _say(_document(controller, trips))

@@ -58,7 +58,7 @@ class TickOutcome(NamedTuple):
 
 
 class TickReporter:
-    """Builds rows and keeps the newest status; `last_row` is the row of the newest tick. `north_fault`
+    """Builds rows and keeps the newest status; `last_row` is the row of the newest tick. `north_faults`
     says what is wrong with the way in from outside."""
 
     def __init__(self, site: Site, recorder: Recorder | None, modbus: Sequence[Device], memory: SiteMemory) -> None:
@@ -71,7 +71,7 @@ class TickReporter:
         self._tick_ms: deque[float] = deque(maxlen=RECENT_TICKS)
         self._tick: TickOutcome | None = None
         self.overruns = 0
-        self.north_fault: Callable[[], str] = lambda: ""
+        self.north_faults: list[Callable[[], str]] = []
         self.last_row: TickRow | None = None
 
     @property
@@ -187,7 +187,7 @@ class TickReporter:
             grid_range_w_5s=row.grid_range_w_5s,
             strip=tick.strip,
             told=row.told or "",
-            north_fault=self.north_fault(),
+            north_fault="; ".join(filter(None, [fault() for fault in self.north_faults])),
         )
 
 

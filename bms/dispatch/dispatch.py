@@ -93,7 +93,8 @@ class Dispatch:
 
     def save(self) -> dict[str, dict[str, Any]]:
         """What applications want to find again, by name."""
-        return {each.name: each.save() for each in self._applications if isinstance(each, Remembering)}
+        saved = {each.name: each.save() for each in self._applications if isinstance(each, Remembering)}
+        return {name: each for name, each in saved.items() if each}
 
     def restore(self, saved: Mapping[str, dict[str, Any]]) -> None:
         """Before the first step. An application that cannot use what was saved begins anew, with a word in the log."""

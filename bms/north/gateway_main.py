@@ -1,13 +1,14 @@
 """The gateway process: python -m bms.north.gateway_main. MQTT and HTTP on one side, the controller's pipe on the other.
 
 Standard input: lines of JSON, first the settings, then `{"status": …}` and `{"id": n, "reply": [ok, why, words]}`.
-Standard output: lines of JSON, `{"id": n, "source": …, "name": …, "value": …, "for_s": …}` and `{"fault": …}`. It ends
-with its input.
+Standard output: lines of JSON, `{"id": n, "at_s": …, "source": …, "name": …, "value": …, "for_s": …}` and
+`{"fault": …}`. It ends with its input.
 """
 
 import asyncio
 import contextlib
 import json
+import os
 import signal
 import sys
 from typing import Any
@@ -18,6 +19,7 @@ from bms.north.mqtt import serve_mqtt
 from bms.site_north import North
 
 LINE_BYTES_MAX = 1 << 20
+LESS_URGENT = 5
 
 
 async def main() -> None:
@@ -28,6 +30,8 @@ async def main() -> None:
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin.buffer)
     first = json.loads(await reader.readline())
     north, desk = North.model_validate(first["north"]), Desk(_say)
+    _say({"fault": ""})
+    os.nice(LESS_URGENT)  # the controller's ticks go first
     serving = []
     if north.mqtt is not None:
         serving.append(asyncio.create_task(serve_mqtt(north.mqtt, first["site"], desk)))

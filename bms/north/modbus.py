@@ -3,24 +3,18 @@
 import asyncio
 import logging
 from collections.abc import Sequence
-from ipaddress import ip_address, ip_network
 
 from bms.north.input_model import InputModel
+from bms.north.modbus_server import NorthServer
 from bms.north.set_point import RemoteSetPoint
 from bms.north.site_models import bank_model, capacity_model, common_model, measurement_model, storage_model
 from bms.north.site_now import SiteNorth
 from bms.north.wire_requests import WireRequests
 from bms.site_north import ModbusServer as ModbusSettings
-from drivers.clock import now_ns
-from drivers.serve.modbus import CONNECTIONS_MAX, Connection, ModbusServer
 from drivers.serve.sunspec_map import ServedModel, SunSpecMap, Values
 
 RETRY_S = 5.0
 """A port that is taken is tried again after this time; the battery is controlled all the same."""
-
-IDLE_S = 10.0
-"""A client that was silent for so long gives its place to a new one when all are taken (Modbus Messaging on TCP/IP
-1.0b, 4.2.2: the connection that was unused longest)."""
 
 log = logging.getLogger(__name__)
 
@@ -50,70 +44,40 @@ def site_map(north: SiteNorth, requests: WireRequests) -> SunSpecMap:
 
 
 class NorthModbus:
-    """Serves until cancelled; what is asked here is withdrawn by nobody but its own end."""
+    """Serves until cancelled. `fault` says in one line why it does not, empty = it does."""
 
     def __init__(self, north: SiteNorth, settings: ModbusSettings) -> None:
         self._settings = settings
+        self.fault = ""
         self._requests = WireRequests(north.requests, settings.heartbeat_s)
-        self._server = _Server(site_map(north, self._requests), settings.unit, settings.clients)
+        self._server = NorthServer(site_map(north, self._requests), settings.unit, settings.clients)
+
+    def say_fault(self) -> str:
+        """The same, for whoever asks again and again."""
+        return self.fault
 
     async def run(self) -> None:
         """Never raises for an operating fault."""
-        said = False
         try:
-            while not await self._listen(said):
-                said = True
-                await asyncio.sleep(RETRY_S)
+            await self._listen()
             await asyncio.get_running_loop().create_future()
         finally:
             self._server.close()
             self._requests.close()
 
-    async def _listen(self, said: bool) -> bool:
+    async def _listen(self) -> None:
         host, port = self._settings.host, self._settings.port
-        try:
-            await self._server.listen(host, port)
-        except OSError as error:
-            if not said:
-                log.warning("modbus server: cannot listen on %s:%d: %s", host, port, error.strerror or error)
-            return False
-        return True
-
-
-class _Server(ModbusServer):
-    """Admits those that it may, and puts out who was silent longest when all places are taken."""
-
-    def __init__(self, device: SunSpecMap, unit: int, clients: Sequence[str]) -> None:
-        super().__init__(device, unit)
-        self._allowed = [ip_network(client) for client in clients]
-        self._heard_ns: dict[Connection, int] = {}
-
-    def admit(self, connection: Connection) -> bool:
-        if self._allowed and not self._is_allowed(connection.peer):
-            return False
-        if len(self.connections) >= CONNECTIONS_MAX:
-            self._put_out_one()
-        admitted = super().admit(connection)
-        if admitted:
-            self.heard(connection)
-        return admitted
-
-    def heard(self, connection: Connection) -> None:
-        self._heard_ns[connection] = now_ns()
-
-    def forget(self, connection: Connection) -> None:
-        super().forget(connection)
-        self._heard_ns.pop(connection, None)
-
-    def _put_out_one(self) -> None:
-        silent = min(self.connections, key=self._heard_ns.__getitem__)
-        if now_ns() - self._heard_ns[silent] > IDLE_S * 1e9:
-            silent.abort()
-            self.forget(silent)
-
-    def _is_allowed(self, peer: str) -> bool:
-        address = ip_address(peer)
-        return any(address in network for network in self._allowed)
+        while True:
+            try:
+                await self._server.listen(host, port)
+            except OSError as error:
+                if not self.fault:
+                    self.fault = f"modbus server: cannot listen on {host}:{port}: {error.strerror or error}"
+                    log.warning("%s", self.fault)
+                await asyncio.sleep(RETRY_S)
+            else:
+                self.fault = ""
+                return
 
 
 def open_north(north: SiteNorth) -> list[NorthModbus]:

@@ -123,19 +123,24 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
+        self.take(data)
+
+    def take(self, data: bytes) -> int:
+        """Answer the requests that are whole now; how many they were."""
         self._server.heard(self)
         try:
             frames, self._received = split_frames(self._received + data)
         except ValueError:
             self.abort()
-            return
+            return 0
         if len(frames) > REQUESTS_MAX:
             self.abort()
-            return
+            return 0
         for frame in frames:
             answer = self.reply(frame)
             if answer is not None:
                 self.send(frame.answer(answer))
+        return len(frames)
 
     def reply(self, frame: Frame) -> bytes | None:
         """Answer PDU; None = no answer."""

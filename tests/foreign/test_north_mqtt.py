@@ -191,7 +191,7 @@ def test_killed_gateway_is_said_by_the_broker_comes_back_and_takes_no_retained_r
     assert peer.until("online")[0] == b"online"
     said = json.loads(peer.until("answer/power_w")[0])
     assert said["error"] == "power_w: a retained request is not taken, nobody knows how old it is"
-    assert peer.status_when(lambda status: status["mode"] == "running")["told"] == ""
+    assert peer.status_when(lambda status: status["north_fault"] == "")["told"] == ""
 
 
 def test_site_that_ends_in_order_says_so(peer: Peer, site: NorthSite) -> None:
