@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -20,7 +21,9 @@ from bms.site_links import HOST, READ_ONLY, ModbusDevice, SerialPort, Tls, broke
 from bms.site_low_voltage import LowVoltage
 from bms.site_mapping import load_mapping
 from bms.site_monitors import CurrentSensor, FoxBms, InsulationMonitor
+from bms.site_north import North
 from bms.site_safety import NATIVE, Safety, SafetyInput
+from bms.site_strip import broken_strip
 from drivers.cell_monitors.foxbms.layout import SENSORS_MAX, STATE_PERIOD_S, foxbms_layout
 from drivers.config.config_yaml import ConfigErrors, dump_yaml, load_strict
 from drivers.config.settings import RELATION, Broken, Loc, Settings, about, beside_the_file, name_or_beside
@@ -28,11 +31,14 @@ from drivers.config.shipped import UnknownNameError
 from drivers.insulation.iso165c import INFO_PERIOD_S
 from drivers.links.can import CanConfig
 from drivers.links.modbus_tls import TlsError
+from drivers.low_voltage.codec import KEEP_ALIVE_PERIOD_S
 from drivers.profiles import Profile, find_profile
+from drivers.profiles.roles import SAFETY
 from kernels.parameters import load_cell
 
 __all__ = [
     "Application",
+    "AuxiliaryDevice",
     "Balancing",
     "BatteryBus",
     "CanBus",
@@ -50,6 +56,7 @@ __all__ = [
     "Island",
     "Limits",
     "LoadBlock",
+    "North",
     "Precharge",
     "PvInverterDevice",
     "PvMeterDevice",
@@ -185,7 +192,13 @@ class Rack(Settings):
         about("", "name or path of the cell's parameter file", min_length=1, max_length=500),
         AfterValidator(existing_cell),
     ]
-    monitor: Annotated[Literal["native", "foxbms", "dbc"], about("", "driver of the cell monitor", "ours")] = "native"
+    monitor: Annotated[
+        Literal["native", "foxbms", "dbc", "low-voltage"], about("", "driver of the cell monitor", "ours")
+    ] = "native"
+    low_voltage: Annotated[
+        LowVoltage | None,
+        about("", "which maker's battery with a management of its own (`monitor: low-voltage`)"),
+    ] = None
     mapping: Annotated[
         str | None,
         about("", "mapping file of a monitor that has a DBC file (`monitor: dbc`)", min_length=1, max_length=500),
@@ -229,6 +242,7 @@ class Rack(Settings):
     def broken_relations(self) -> Iterator[Broken]:
         yield from self._broken_last_module()
         yield from self._broken_mapping()
+        yield from self._broken_low_voltage()
         sensors = self.modules * self.foxbms.sensors_per_module
         if self.monitor == "foxbms" and sensors > SENSORS_MAX:
             wrong, expected = f"{sensors} temperature sensors in the rack", f"at most {SENSORS_MAX} together"
@@ -248,6 +262,16 @@ class Rack(Settings):
         if last is not None and self.monitor == "foxbms":
             wrong = "not for a foxbms monitor, whose modules are all alike"
             yield Broken(("last_module_cells",), last, wrong, "nothing", (("monitor",),))
+
+    def _broken_low_voltage(self) -> Iterator[Broken]:
+        if (self.monitor == "low-voltage") != (self.low_voltage is not None):
+            missing = self.low_voltage is None
+            wrong = "missing for this monitor" if missing else f"not for a {self.monitor} monitor"
+            expected = "the variant of its maker" if missing else "nothing, or monitor: low-voltage"
+            yield Broken(("low_voltage",), None if missing else "a mapping", wrong, expected, (("monitor",),))
+        if self.monitor == "low-voltage" and self.safety_inputs:
+            wrong, others = "such a battery has none", (("monitor",),)
+            yield Broken(("safety_inputs",), f"{len(self.safety_inputs)} inputs", wrong, "an empty list", others)
 
     def _broken_mapping(self) -> Iterator[Broken]:
         if (self.monitor == "dbc") != (self.mapping is not None):
@@ -404,6 +428,37 @@ class IntertieDevice(ModbusDevice):
         yield from broken_profile("profile", self.profile, "switchgear")
 
 
+class AuxiliaryDevice(ModbusDevice):
+    """A device around the racks: I/O block, auxiliary supply, cooling, fire panel."""
+
+    name: Annotated[str, about("", "name in messages", **NAME)]
+    profile: Annotated[
+        ProfileName, about("", "name or path of its profile, see profiles.md", min_length=1, max_length=500)
+    ]
+    racks: Annotated[
+        tuple[str, ...],
+        Field(strict=False),
+        about("", "names of the racks that it concerns", "all", max_length=64),
+    ] = ()
+    poll_period_s: Annotated[float, about("s", "it is read and written this often", CHOICE, gt=0, le=10)] = 0.2
+    age_s_max: Annotated[
+        float, about("s", "what it said counts for so long; then its inputs are missing", "5 missed polls", gt=0, le=60)
+    ] = 1.0
+
+    @property
+    def description(self) -> Profile:
+        """The profile that describes it."""
+        return find_profile(self.profile)
+
+    def concerns(self, rack: str) -> bool:
+        return not self.racks or rack in self.racks
+
+    def broken_relations(self) -> Iterator[Broken]:
+        yield from super().broken_relations()
+        yield from broken_profile("profile", self.profile, "auxiliary")
+        yield from self.below("poll_period_s", "age_s_max")
+
+
 class PvInverterDevice(ModbusDevice):
     """The inverter of the site's PV, which can be told to give less (SunSpec models 704 or 123)."""
 
@@ -522,6 +577,15 @@ class Site(SiteSettings):
         BatteryBus | None, about("", "bus on which a third-party inverter takes this site as its battery")
     ] = None
     intertie: Annotated[IntertieDevice | None, about("", "switchgear between site and grid, with `island`")] = None
+    north: Annotated[
+        North | None, about("", "what others may read and ask while the controller runs, see north.md", "nobody")
+    ] = None
+
+    auxiliaries: Annotated[
+        tuple[AuxiliaryDevice, ...],
+        Field(strict=False),
+        about("", "devices around the racks: I/O blocks, supply, cooling, fire panel", max_length=64),
+    ] = ()
 
     @property
     def cells(self) -> int:
@@ -532,12 +596,14 @@ class Site(SiteSettings):
         yield from super().broken_relations()
         yield from self._broken_racks()
         yield from self._broken_supply()
-        yield from broken_lines(self._lines())
+        yield from broken_lines(self._all_lines())
+        yield from broken_auxiliaries(self.auxiliaries, [rack.name for rack in self.racks])
         yield from self._broken_battery_bus()
         yield from self._shared_lines()
         yield from self._too_slow()
         yield from self._slow_insulation()
         yield from self._broken_island()
+        yield from broken_strip(self)
         yield from self.below("inverter.poll_period_s", "limits.inverter_age_s_max")
         yield from self.below("grid_meter.poll_period_s", "limits.meter_age_s_max")
         if self.pv_meter is not None:
@@ -547,6 +613,10 @@ class Site(SiteSettings):
         lines: dict[str, ModbusDevice] = {"inverter": self.inverter, "grid_meter": self.grid_meter}
         others = {"pv_meter": self.pv_meter, "pv_inverter": self.pv_inverter, "intertie": self.intertie}
         return {**lines, **{name: device for name, device in others.items() if device is not None}}
+
+    def _all_lines(self) -> dict[Loc, ModbusDevice]:
+        numbered: dict[Loc, ModbusDevice] = {("auxiliaries", i): each for i, each in enumerate(self.auxiliaries)}
+        return {(name,): device for name, device in self._lines().items()} | numbered
 
     def _broken_island(self) -> Iterator[Broken]:
         if (self.island is None) != (self.intertie is None):
@@ -588,6 +658,9 @@ class Site(SiteSettings):
             if (twin := buses.setdefault(rack.can.model_copy(update={"bitrate": None}), i)) != i:
                 loc: Loc = ("racks", i, "can", "channel")
                 yield _twin(loc, rack.can.channel, f"same bus as racks.{twin}", ("racks", twin, "can"))
+            if rack.monitor == "low-voltage" and len(self.racks) > 1:
+                wrong = f"beside {len(self.racks) - 1} more: nobody joins it to a link"
+                yield Broken(("racks", i, "monitor"), rack.monitor, wrong, "such a battery alone", (("racks",),))
             if rack.cells != first.cells:
                 wrong = f"{rack.cells} cells in series beside {first.cells} in racks.0 on one DC bus"
                 others: tuple[Loc, ...] = (("racks", i, "cells_per_module"), ("racks", 0))
@@ -596,18 +669,11 @@ class Site(SiteSettings):
     def _too_slow(self) -> Iterator[Broken]:
         """Monitors whose values are older than the limits allow: a site must say that it wants them all the same."""
         for i, rack in enumerate(self.racks):
-            if rack.monitor != "foxbms":
-                continue
-            layout = foxbms_layout(rack.cells, rack.modules * rack.foxbms.sensors_per_module, rack.foxbms.cells_from)
-            ages = {
-                "cell_data_age_s_max": layout.sweep_s,
-                "temperature_age_s_max": layout.temperature_sweep_s,
-                "current_age_s_max": STATE_PERIOD_S,
-            }
-            for name, age_s in ages.items():
+            for name, age_s in _word_periods(rack).items():
                 if getattr(self.limits, name) <= age_s:
                     wrong = f"racks.{i} sends its values only every {age_s:g} s, too slow for protection"
-                    expected = f"more than {age_s:g}, if foxBMS 2 protects the cells by itself"
+                    whose = "foxBMS 2" if rack.monitor == "foxbms" else "the battery"
+                    expected = f"more than {age_s:g}, if {whose} protects the cells by itself"
                     others: tuple[Loc, ...] = (("racks", i, "monitor"),)
                     yield Broken(("limits", name), getattr(self.limits, name), wrong, expected, others)
 
@@ -633,6 +699,41 @@ class Site(SiteSettings):
             ):
                 loc: Loc = ("battery_bus", "can", "channel")
                 yield _twin(loc, rack.can.channel, f"same bus as racks.{i}", ("racks", i, "can"))
+
+
+def broken_auxiliaries(devices: tuple[AuxiliaryDevice, ...], racks: list[str]) -> Iterator[Broken]:
+    """Names of their own, racks that there are, and one source for each of a rack's inputs."""
+    names: dict[str, int] = {}
+    sources: dict[tuple[str, str], int] = {}
+    for i, device in enumerate(devices):
+        place: Loc = ("auxiliaries", i)
+        if (twin := names.setdefault(device.name, i)) != i:
+            wrong, other = f"same name as auxiliaries.{twin}", ("auxiliaries", twin, "name")
+            yield _twin((*place, "name"), device.name, wrong, other)
+        for k, rack in enumerate(device.racks):
+            if rack not in racks:
+                yield Broken((*place, "racks", k), rack, "no such rack", f"one of {', '.join(racks)}", (("racks",),))
+        said = [register.role for register in device.description.registers if register.role in SAFETY]
+        for rack, role in product([rack for rack in racks if device.concerns(rack)], said):
+            if (twin := sources.setdefault((rack, role), i)) != i:
+                wrong = f"{role} of {rack}, which auxiliaries.{twin} says as well"
+                yield Broken((*place, "profile"), device.profile, wrong, "one source", (("auxiliaries", twin),))
+                break
+
+
+def _word_periods(rack: Rack) -> dict[str, float]:
+    """How often a slow monitor says what these limits of age are about; nothing for one that is fast enough."""
+    if rack.monitor == "low-voltage":
+        names = ("cell_data_age_s_max", "temperature_age_s_max", "current_age_s_max")
+        return dict.fromkeys(names, KEEP_ALIVE_PERIOD_S)
+    if rack.monitor != "foxbms":
+        return {}
+    layout = foxbms_layout(rack.cells, rack.modules * rack.foxbms.sensors_per_module, rack.foxbms.cells_from)
+    return {
+        "cell_data_age_s_max": layout.sweep_s,
+        "temperature_age_s_max": layout.temperature_sweep_s,
+        "current_age_s_max": STATE_PERIOD_S,
+    }
 
 
 def _twin(loc: Loc, got: object, wrong: str, other: Loc) -> Broken:

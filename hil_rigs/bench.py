@@ -6,18 +6,24 @@ from functools import partial
 
 import numpy as np
 
+from drivers.auxiliary.described import fields_of
 from drivers.clock import loop_ns
 from drivers.frames import FrameBatch
 from drivers.links.can import CanConfig, CanPort
+from drivers.low_voltage import PROFILES
+from drivers.low_voltage import Profile as Variant
 from drivers.profiles import find_profile
+from hil_rigs.devices.described_auxiliary import DescribedAuxiliaryDevice
 from hil_rigs.devices.described_inverter import DescribedInverterDevice
 from hil_rigs.devices.described_meter import DescribedMeterDevice
 from hil_rigs.devices.described_switchgear import DescribedSwitchgearDevice
+from hil_rigs.devices.low_voltage_rack import LowVoltageRackNode
 from hil_rigs.devices.modbus_server import ModbusServer
 from hil_rigs.devices.rack_control import RackControl
 from hil_rigs.devices.rack_node import SLOT_NS, RackNode
 from hil_rigs.devices.sunspec_inverter import SunSpecInverterDevice
 from hil_rigs.devices.sunspec_inverter_models import BatterySummary
+from hil_rigs.devices.sunspec_legacy_inverter import SunSpecLegacyInverterDevice
 from hil_rigs.devices.sunspec_meter import SunSpecMeterDevice
 from hil_rigs.devices.sunspec_pv_inverter import SunSpecPvInverterDevice
 from hil_rigs.load_spec import LoadSpec
@@ -26,7 +32,7 @@ from hil_rigs.plant.day import HOUR_S
 from hil_rigs.plant.enclosure import Enclosure, bus_insulation_kohm
 from hil_rigs.plant.microgrid import Microgrid, Ups
 from hil_rigs.plant.rack import RackPlant
-from hil_rigs.rig import SUNSPEC, CanEndpoint, Endpoints, ModbusEndpoint, RigFile
+from hil_rigs.rig import LEGACY, SUNSPEC, CanEndpoint, Endpoints, ModbusEndpoint, RigFile
 from hil_rigs.rig_plant import plant_config
 from hil_rigs.truth import Truth
 from hil_rigs.world.canbus import CanBus
@@ -63,13 +69,18 @@ class Bench:
         shape = rig.plant.modules_per_rack, rig.plant.cells_per_module
         self.enclosures = [Enclosure() for _ in self.plant.racks]
         rngs = node_rng.spawn(rig.plant.racks)
-        self.nodes = [
+        buses = zip(self.plant.racks, self.buses.values(), strict=True)
+        variant = rig.plant.low_voltage
+        self.nodes = [] if variant is not None else [
             RackNode(
                 rack, bus, *shape, rngs[index], self.enclosures[index], partial(self._insulation_kohm, index),
                 self._control(rack), rig.plant.last_module_cells,
             )
-            for index, (rack, bus) in enumerate(zip(self.plant.racks, self.buses.values(), strict=True))
+            for index, (rack, bus) in enumerate(buses)
         ]  # fmt: skip
+        self.batteries = (
+            [] if variant is None else [self._battery_node(rack, bus, PROFILES[variant]) for rack, bus in buses]
+        )
         self.microgrid = self.plant.microgrid = self._microgrid(seed)
         self.inverter = self._inverter()
         if rig.plant.converter == "forming":
@@ -80,8 +91,20 @@ class Bench:
         self.pv_inverter, self.pv_meter = self._pv_devices()
         self.pv_servers = [ModbusServer(device, UNIT) for device in (self.pv_meter, self.pv_inverter) if device]
         self.switchgear_server = self._switchgear()
+        self.auxiliary_servers = [ModbusServer(device, UNIT) for device in self._auxiliaries()]
         self.truth = Truth(self.plant, signals)
         self.clock_error_s = self._fed_s = 0.0
+
+    @property
+    def modbus_servers(self) -> dict[str, ModbusServer]:
+        """By the names that `hil serve` gives the devices."""
+        names = ("pv-meter", "pv-inverter")
+        servers = {"inverter": self.inverter_server, "grid-meter": self.meter_server}
+        servers |= dict(zip(names, self.pv_servers, strict=False))
+        if self.switchgear_server is not None:
+            servers["intertie"] = self.switchgear_server
+        specs = zip(self.rig.auxiliaries, self.auxiliary_servers, strict=True)
+        return servers | {spec.name: server for spec, server in specs}
 
     async def start(self, inverter_port: int = 0, meter_port: int = 0, switchgear_port: int = 0) -> Endpoints:
         """Open the Modbus servers and say where everything is; the CAN buses are in this process only."""
@@ -94,7 +117,10 @@ class Bench:
         if self.switchgear_server is not None:
             await self.switchgear_server.start(HOST, switchgear_port)
             switchgear = ModbusEndpoint(HOST, self.switchgear_server.port, UNIT)
+        for server in self.auxiliary_servers:
+            await server.start(HOST, 0)
         return Endpoints(
+            auxiliaries=tuple(ModbusEndpoint(HOST, server.port, UNIT) for server in self.auxiliary_servers),
             switchgear=switchgear,
             inverter=ModbusEndpoint(HOST, self.inverter_server.port, UNIT),
             grid_meter=ModbusEndpoint(HOST, self.meter_server.port, UNIT),
@@ -143,10 +169,16 @@ class Bench:
                 self._show_switch()
                 done += 1
             slot = (done - 1) // a_slot
-            for node in self.nodes if slot != spoken else ():
-                node.step(slot, now)
+            if slot != spoken:
+                self._let_speak(slot, now)
             spoken = slot
             await asyncio.sleep((start_ns + done * step_ns) / 1e9 - loop.time())
+
+    def _let_speak(self, slot: int, now: int) -> None:
+        for node in self.nodes:
+            node.step(slot, now)
+        for battery in self.batteries:
+            battery.step(slot, now)
 
     def _feed_converter(self) -> None:
         """Electronics that the DC link feeds: dead without it, and silent while they boot."""
@@ -179,7 +211,7 @@ class Bench:
         if self.switchgear_server is not None:
             self.switchgear_server.close()
         self.inverter.close()
-        for server in self.pv_servers:
+        for server in [*self.pv_servers, *self.auxiliary_servers]:
             server.close()
         if self.pv_inverter is not None:
             self.pv_inverter.close()
@@ -195,14 +227,21 @@ class Bench:
             if rack.fuse.melted:
                 enclosure.fuse_intact = False
 
+    def _battery_node(self, rack: RackPlant, bus: CanBus, variant: Variant) -> LowVoltageRackNode:
+        return LowVoltageRackNode(
+            rack, bus, variant, self.cell.capacity_ah, lambda: float(rack.cells.soc_frac.mean())
+        )  # fmt: skip
+
     def _control(self, rack: RackPlant) -> RackControl | None:
         """The rack's own BMS where that moves the contactors."""
         return RackControl(rack, precharges=not self._by_converter) if self.rig.plant.contactors == "rack" else None
 
-    def _inverter(self) -> SunSpecInverterDevice | DescribedInverterDevice:
+    def _inverter(self) -> SunSpecInverterDevice | SunSpecLegacyInverterDevice | DescribedInverterDevice:
         profile = self.rig.plant.inverter_profile
         if profile == SUNSPEC:
             return SunSpecInverterDevice(self.plant.converter, self._battery)
+        if profile == LEGACY:
+            return SunSpecLegacyInverterDevice(self.plant.converter, self._battery)
         return DescribedInverterDevice(self.plant.converter, find_profile(profile))
 
     def _meter(self) -> SunSpecMeterDevice | DescribedMeterDevice:
@@ -238,6 +277,13 @@ class Bench:
         if self.microgrid is None or self.rig.microgrid is None:
             return None
         return ModbusServer(DescribedSwitchgearDevice(self.microgrid, find_profile(self.rig.microgrid.profile)), UNIT)
+
+    def _auxiliaries(self) -> list[DescribedAuxiliaryDevice]:
+        """Around all racks; what they show is not wired to the racks' own I/O."""
+        profiles = [find_profile(spec.profile) for spec in self.rig.auxiliaries]
+        for node in self.nodes:
+            node.safety.elsewhere = frozenset().union(*(fields_of(profile) for profile in profiles))
+        return [DescribedAuxiliaryDevice(self.enclosures, profile) for profile in profiles]
 
     def _insulation_kohm(self, index: int) -> float:
         return bus_insulation_kohm(self.enclosures, self.plant.racks, index)

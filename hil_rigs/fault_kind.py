@@ -19,6 +19,8 @@ class FaultKind:
     value_max: float = 0.0
     unit: str = ""
     whole: bool = False
+    needs: Literal["", "auxiliaries", "battery"] = ""
+    """What not every rig has: auxiliary devices, or a battery with a management of its own."""
 
     @property
     def line(self) -> str:

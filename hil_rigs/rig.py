@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, ValidationError, ValidationInfo
 
 from bms.site import (
     NAME,
+    AuxiliaryDevice,
     CanBus,
     GridMeterDevice,
     IntertieDevice,
@@ -30,9 +31,11 @@ from drivers.config.shipped import Shipped, find, shipped
 from drivers.profiles import find_profile
 from hil_rigs.grid_spec import GridSpec, SteadyGrid
 from hil_rigs.load_spec import LoadSpec
+from hil_rigs.plant.rack import BLEED_OHM, PRECHARGE_OHM
 from hil_rigs.pv_spec import PvSpec
 
-SUNSPEC = "sunspec"
+SUNSPEC, LEGACY = "sunspec", "sunspec-legacy"
+"""A device that no profile describes: SunSpec's models of today, or the older 103 and 120 to 124 of an inverter."""
 PROFILE = {"min_length": 1, "max_length": 500}
 FOLDER = Path(__file__).parent / "rigs"
 GRID_PHASE_V = 400.0 / sqrt(3.0)
@@ -43,7 +46,7 @@ GRID_VOLTAGE_V = 400.0
 
 def existing_profile(name: str, info: ValidationInfo) -> str:
     """Validator: SunSpec, or a profile that is found and right."""
-    if name == SUNSPEC:
+    if name in (SUNSPEC, LEGACY):
         return name
     name = known_profile(name, info)
     return str(Path(name).resolve()) if "/" in name else name
@@ -79,11 +82,27 @@ class PlantSpec(Settings):
     self_discharge_frac_per_h: Annotated[
         float, about("frac/h", "share of the capacity that the cells lose in an hour", "no loss", ge=0, le=0.1)
     ] = 0.0
+    plating_frac_per_charge: Annotated[
+        float,
+        about("frac", "zinc: each full charge adds this to the cells' losses until they are stripped", "no growth",
+              ge=0, le=1),
+    ] = 0.0  # fmt: skip
+    bleed_ohm: Annotated[
+        float, about("ohm", "a cell's bleed resistor: of zinc a shunt that strips it", "usual for LFP", gt=0, le=1e4)
+    ] = BLEED_OHM
+    precharge_ohm: Annotated[
+        float, about("ohm", "precharge resistor of each rack", "seconds to charge the DC link", gt=0, le=1e4)
+    ] = PRECHARGE_OHM
     soc_frac: Annotated[float, about("frac", "mean SoC at the start", ge=0, le=1)]
     contactor_break_current_a: Annotated[float, about("A", "as in the site file", gt=0, le=10_000)]
     contactors: Annotated[Literal["gateway", "rack"], about("", "as in the site file", "as in the site file")] = (
         "gateway"
     )
+    low_voltage: Annotated[
+        Literal["pylontech", "sma", "victron", "byd"] | None,
+        about("", "the rack is a battery with a management of its own, which speaks this maker's variant", "racks that "
+              "show their cells"),
+    ] = None  # fmt: skip
     converter: Annotated[
         Literal["following", "forming"], about("", "follows the grid, or makes that of an island", "grid-connected")
     ] = "following"
@@ -92,6 +111,9 @@ class PlantSpec(Settings):
     inverter_lag_s: Annotated[
         float, about("s", "lag with which its power follows", "usual for grid-following PCS", gt=0, le=1)
     ] = 0.03
+    inverter_standby_w: Annotated[
+        float, about("W", "what it takes from the DC side while it runs", "large converters", ge=0, le=1e6)
+    ] = 1500.0
     step_s: Annotated[
         float, about("s", "step of the plant, and of the truth: 10 ms or a whole part of it", ge=0.001, le=0.01)
     ] = 0.01
@@ -99,7 +121,12 @@ class PlantSpec(Settings):
     fuse_a: Annotated[float, about("A", "rated current of each rack's main fuse", "twice a rack's", gt=0, le=1e5)] = 500
     inverter_profile: Annotated[
         str,
-        about("", "sunspec, or a profile's name or path: how the converter speaks", "SunSpec", **PROFILE),
+        about(
+            "",
+            "sunspec, sunspec-legacy, or a profile's name or path: how the converter speaks",
+            "SunSpec",
+            **PROFILE,
+        ),
         AfterValidator(existing_profile),
     ] = SUNSPEC
     meter_profile: Annotated[
@@ -127,10 +154,13 @@ class PlantSpec(Settings):
             yield Broken(("last_module_cells",), self.last_module_cells, wrong, expected, others)
         for name, kind in (("inverter_profile", "inverter"), ("meter_profile", "meter")):
             profile = getattr(self, name)
-            if profile != SUNSPEC and find_profile(profile).kind != kind:
+            sunspec = profile == SUNSPEC or (profile == LEGACY and kind == "inverter")
+            if not sunspec and (profile == LEGACY or find_profile(profile).kind != kind):
                 yield Broken((name,), profile, f"not a profile of kind {kind}", f"one of kind {kind}")
+        if self.low_voltage is not None and self.racks > 1:
+            yield Broken(("racks",), self.racks, "batteries with a management of their own", "1", (("low_voltage",),))
         if self.converter == "forming" and self.inverter_profile != SUNSPEC:
-            wrong, expected = "a converter of a profile cannot say that it forms", f"following, or {SUNSPEC}"
+            wrong, expected = "it cannot say that it forms", f"following, or {SUNSPEC}"
             yield Broken(("converter",), self.converter, wrong, expected, (("inverter_profile",),))
 
 
@@ -162,6 +192,15 @@ class MicrogridSpec(Settings):
     ] = 6000.0
 
 
+class AuxiliarySpec(Settings):
+    """An I/O block, supply, cooling or fire panel of all racks, described as data."""
+
+    name: Annotated[str, about("", "name in sites and messages", **NAME)]
+    profile: Annotated[
+        str, about("", "a profile's name or path: how it speaks", **PROFILE), AfterValidator(known_profile)
+    ]
+
+
 class RigFile(Shipped):
     """A rig."""
 
@@ -177,6 +216,11 @@ class RigFile(Shipped):
     microgrid: Annotated[
         MicrogridSpec | None, about("", "a static switch between site and grid, and load blocks", "none")
     ] = None
+    auxiliaries: Annotated[
+        tuple[AuxiliarySpec, ...],
+        Field(strict=False),
+        about("", "devices around the racks, in the place of the racks' own inputs", "none", max_length=16),
+    ] = ()
     site: Annotated[SiteSettings, about("", "settings for a controller, as in a site file")] = SiteSettings()
 
     def broken_relations(self) -> Iterator[Broken]:
@@ -222,11 +266,12 @@ class Endpoints:
     pv_meter: ModbusEndpoint | None = None
     pv_inverter: ModbusEndpoint | None = None
     switchgear: ModbusEndpoint | None = None
+    auxiliaries: tuple[ModbusEndpoint, ...] = ()
 
 
 def profile_name(profile: str) -> str:
-    """How a device speaks, in one word: `sunspec`, or the name inside the profile."""
-    return profile if profile == SUNSPEC else find_profile(profile).name
+    """How a device speaks, in one word: `sunspec`, `sunspec-legacy`, or the name inside the profile."""
+    return profile if profile in (SUNSPEC, LEGACY) else find_profile(profile).name
 
 
 def find_rig(name_or_path: str) -> RigFile:
@@ -243,6 +288,9 @@ def make_site(rig: RigFile, endpoints: Endpoints) -> Site:
     """The site file for a controller of this rig. ValueError if the endpoints do not fit, in one line."""
     if len(endpoints.racks) != rig.plant.racks:
         raise ValueError(f"rig {rig.name} has {rig.plant.racks} racks, got {len(endpoints.racks)} CAN buses")
+    if len(endpoints.auxiliaries) != len(rig.auxiliaries):
+        wanted, given = len(rig.auxiliaries), len(endpoints.auxiliaries)
+        raise ValueError(f"rig {rig.name} has {wanted} auxiliary devices, got {given} endpoints")
     inverter, meter = endpoints.inverter, endpoints.grid_meter
     pv, limited = endpoints.pv_meter, endpoints.pv_inverter
     try:
@@ -270,6 +318,10 @@ def make_site(rig: RigFile, endpoints: Endpoints) -> Site:
             if limited is None
             else PvInverterDevice(host=limited.host, port=limited.port, unit=limited.unit),
             intertie=_intertie(rig, endpoints.switchgear),
+            auxiliaries=tuple(
+                AuxiliaryDevice(name=spec.name, host=at.host, port=at.port, unit=at.unit, profile=spec.profile)
+                for spec, at in zip(rig.auxiliaries, endpoints.auxiliaries, strict=True)
+            ),
             **{name: getattr(rig.site, name) for name in SiteSettings.model_fields} | _island(rig),
         )
     except ValidationError as error:
@@ -295,11 +347,11 @@ def _island(rig: RigFile) -> dict[str, Any]:
 
 
 def _driver(profile: str) -> dict[str, Any]:
-    return {} if profile == SUNSPEC else {"driver": "profile", "profile": profile}
+    return {} if profile in (SUNSPEC, LEGACY) else {"driver": "profile", "profile": profile}
 
 
 def _reversion_s(profile: str) -> int:
-    return 1 if profile == SUNSPEC else find_profile(profile).reversion_s_min
+    return 1 if profile in (SUNSPEC, LEGACY) else find_profile(profile).reversion_s_min
 
 
 def _rack(rig: RigFile, name: str, bus: CanEndpoint) -> Rack:
@@ -313,4 +365,11 @@ def _rack(rig: RigFile, name: str, bus: CanEndpoint) -> Rack:
         can=CanBus(interface=bus.interface, channel=bus.channel, host=bus.host, port=bus.port, bitrate=bus.bitrate),
         contactor_break_current_a=plant.contactor_break_current_a,
         contactors=plant.contactors,
+        **_own_management(plant.low_voltage),
     )
+
+
+def _own_management(variant: str | None) -> dict[str, Any]:
+    if variant is None:
+        return {}
+    return {"monitor": "low-voltage", "low_voltage": {"variant": variant}, "safety_inputs": ()}

@@ -25,6 +25,9 @@ def plant_config(rig: RigFile, seed: int, load: LoadSpec | None = None) -> Plant
         cells_in_parallel=plant.cells_in_parallel,
         coulombic_efficiency_frac=plant.coulombic_efficiency_frac,
         self_discharge_frac_per_h=plant.self_discharge_frac_per_h,
+        plating_frac_per_charge=plant.plating_frac_per_charge,
+        bleed_ohm=plant.bleed_ohm,
+        precharge_ohm=plant.precharge_ohm,
         soc_frac=plant.soc_frac,
         rated_power_w=plant.inverter_power_w,
         ambient_degc=plant.ambient_degc,
@@ -34,6 +37,7 @@ def plant_config(rig: RigFile, seed: int, load: LoadSpec | None = None) -> Plant
         grid=grid_config(rig.grid),
         seed=seed,
         lag_s=plant.inverter_lag_s,
+        standby_loss_w=plant.inverter_standby_w,
     )
 
 

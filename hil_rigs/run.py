@@ -45,7 +45,7 @@ class EndState:
     energies: Energies
     """Since the start, up to the end of the orderly stop."""
     stopped_safely: bool
-    """After the orderly stop: contactors open that can open, converter without power."""
+    """After the orderly stop: contactors open that can open and are not a battery's own, converter without power."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +145,6 @@ async def _play(bench: Bench, controller: Controller, faults: Sequence[FaultSpec
         opened=opened,
         energies=bench.plant.energies,
         opened_under_load_a=max(rack.opened_under_load_a for rack in racks),
-        stopped_safely=not any(rack.main_closed and not rack.main.welded for rack in racks)
+        stopped_safely=(bool(bench.batteries) or not any(rack.main_closed and not rack.main.welded for rack in racks))
         and abs(bench.plant.converter.ac_power_w) < 1.0,
     )

@@ -19,9 +19,13 @@ class LeakyBucket:
         """True once the bucket is full; `dt_s` is the time since the previous step."""
         if present:
             self._filled_s = min(self._filled_s + dt_s, self._trip_s)
-        elif self._filled_s > 0.0:
+        elif self._filled_s != 0.0:
             self._filled_s = max(self._filled_s - self.LEAK_RATIO * dt_s, 0.0)
         return present and self._filled_s >= self._trip_s - 1e-9
+
+    def overlook(self, time_s: float) -> None:
+        """Begin anew; a condition that is true now must last for this long beyond the usual, unless it ends before."""
+        self._filled_s = -time_s
 
 
 class ErrorBucket:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from bms.protect.battery_faults import BATTERY_FAULTS
 from bms.protect.fault_kind import Action as Action
 from bms.protect.fault_kind import FaultKind as FaultKind
 from bms.protect.fault_kind import Level as Level
@@ -114,6 +115,9 @@ LEVELLED: dict[str, Levelled] = {
 MAINTENANCE = "rack_maintenance"
 """No fault, but a lock that behaves as a latched one: it opens its rack, survives restarts and is reset. Somebody asked
 for it, so that it ends grid-forming too."""
+
+LOCAL_CONTROL = "local_control"
+"""No fault, but the local/remote switch as a latched one: it survives restarts and is reset."""
 
 FAULTS: dict[str, FaultKind] = {
     fault.id: fault
@@ -242,6 +246,12 @@ FAULTS: dict[str, FaultKind] = {
             "Is it in local control, or derated? Read its alarms and its log of set-points.", debounce_s=1.5,
         ),
         _row(
+            "inverter_reactive_not_following", Level.SYSTEM, Action.WARN,
+            "The converter's measured reactive power is not what it was told.",
+            "Does its own volt-var or power-factor function work against the set-point? Read its settings.",
+            debounce_s=1.5,
+        ),
+        _row(
             "inverter_runs_away", Level.SYSTEM, Action.OPEN_PROVEN,
             "The converter works on although it is told 0 W, which only its stop can end.",
             "Read its alarms and its log of set-points; find out whom it obeyed before you reset.", debounce_s=0.3,
@@ -315,6 +325,12 @@ FAULTS: dict[str, FaultKind] = {
             latched=True, ends_forming=True,
         ),
         _row(
+            LOCAL_CONTROL, Level.SYSTEM, Action.WARN,
+            "Somebody took the site into local control with `bms local`: remote requests are refused.",
+            "Give it back with `bms reset SITE local_control`. Remote requests count again from then on.",
+            latched=True,
+        ),
+        _row(
             "contactor_unproven", Level.SYSTEM, Action.OPEN_ALL,
             "A rack was told to open, and nobody can say whether it did.",
             "Check the rack's I/O block and the CAN bus; measure before you touch anything.",
@@ -348,6 +364,12 @@ FAULTS: dict[str, FaultKind] = {
             "servers.", clear_s=5.0,
         ),
         _row(
+            "strip_overdue", Level.SYSTEM, Action.WARN,
+            "A zinc rack's strip is overdue, or takes longer than it should: its plating grows uneven.",
+            "The text says what it waits for: racks that are out or have faults, or services that need all of them.",
+            clear_s=5.0,
+        ),
+        _row(
             "controller_stalled", Level.SYSTEM, Action.WARN,
             "The controller stood still; nothing was protected meanwhile but by the devices themselves.",
             "Look at the gateway's log for a pause, a suspend or an overloaded disk.", clear_s=60.0,
@@ -374,6 +396,7 @@ FAULTS: dict[str, FaultKind] = {
         ),
         *SAFETY_FAULTS,
         *MONITOR_FAULTS,
+        *BATTERY_FAULTS,
         *INVERTER_FAULTS,
         *GRID_FAULTS,
         *ISLAND_FAULTS,

@@ -11,6 +11,7 @@ from bms.protect.protection import Protected
 from bms.protect.steady import SteadyCurrent
 from bms.site import Limits
 from bms.summary import RackSummary
+from drivers.battery import BatterySays
 from drivers.readings import InverterRating
 
 RISE_PER_S = 0.05
@@ -40,6 +41,9 @@ class RackState(NamedTuple):
     number: int = 1
     soh_frac: float = math.nan
     held: HeldCurrents = NOT_KNOWN
+    battery: BatterySays | None = None
+    """Word of a battery with a management of its own, and `resistance_ohm` of the whole."""
+    resistance_ohm: float = math.nan
 
 
 class PowerLimits(NamedTuple):
@@ -55,12 +59,13 @@ NOTHING = PowerLimits(0.0, 0.0, "not connected", "not connected")
 
 
 class PowerLimiter:
-    """Limits of the whole battery; they fall in the same tick and rise slowly."""
+    """Limits of the whole battery; they fall in the same tick and rise slowly. `charge` and `discharge` are the racks'
+    currents behind them."""
 
     def __init__(self, limits: Limits) -> None:
         self._curves = Curves(limits)
-        self._charge = RackCurrents(charge_current, self._curves.charge_current_a_max)
-        self._discharge = RackCurrents(discharge_current, self._curves.discharge_current_a_max)
+        self.charge = RackCurrents(charge_current, self._curves.charge_current_a_max)
+        self.discharge = RackCurrents(discharge_current, self._curves.discharge_current_a_max)
         self._held = NOTHING
 
     def step(
@@ -79,8 +84,8 @@ class PowerLimiter:
         self, online: list[RackState], protected: Protected, rating: InverterRating | None, dt_s: float
     ) -> PowerLimits:
         rated = online if rating is not None and rating.known else []
-        charge = self._charge.step(rated, self._curves, dt_s)
-        discharge = self._discharge.step(rated, self._curves, dt_s)
+        charge = self.charge.step(rated, self._curves, dt_s)
+        discharge = self.discharge.step(rated, self._curves, dt_s)
         if rating is None or charge is None or discharge is None:
             return NOTHING
         if protected.zero_power:
@@ -105,9 +110,17 @@ class RackCurrents:
         numbers = [rack.number for rack in online]
         if numbers != list(self._steady):
             self._steady = {number: self._steady.get(number) or SteadyCurrent() for number in numbers}
-        for rack in online:
-            self._steady[rack.number].step(*self._allowed(rack, curves), self._current_a_max, dt_s)
-        return min(self._steady.values(), key=attrgetter("current_a", "reason"), default=None)
+        for rack, steady in zip(online, self._steady.values(), strict=True):
+            allowed_a, reason = self._allowed(rack, curves)
+            steady.step(allowed_a, reason, self._current_a_max, dt_s)
+        return min(self._steady.values(), key=_CURRENT_AND_REASON, default=None)
+
+    def of_rack(self, number: int) -> float:
+        """What this rack may carry by itself, A; 0 while it is not online."""
+        return self._steady[number].current_a if number in self._steady else 0.0
+
+
+_CURRENT_AND_REASON = attrgetter("current_a", "reason")
 
 
 def charge_current(rack: RackState, curves: "Curves") -> tuple[float, str]:
@@ -116,6 +129,8 @@ def charge_current(rack: RackState, curves: "Curves") -> tuple[float, str]:
     The highest cell's voltage is compensated for its own resistance, so that a high current does not cut itself off
     in mid-SoC.
     """
+    if rack.battery is not None:
+        return _battery_charge_current(rack, rack.battery, curves)
     summary = rack.summary
     rest_v = summary.voltage_v_max + summary.current_a * rack.cell_resistance_ohm
     by_voltage, by_soc = curves.charge_voltage(rest_v), curves.charge_soc(rack.soc_frac_max)
@@ -126,6 +141,8 @@ def charge_current(rack: RackState, curves: "Curves") -> tuple[float, str]:
 
 def discharge_current(rack: RackState, curves: "Curves") -> tuple[float, str]:
     """Discharge current in A that one rack may give, and why no more."""
+    if rack.battery is not None:
+        return _battery_discharge_current(rack, rack.battery, curves)
     summary = rack.summary
     rest_v = summary.voltage_v_min + summary.current_a * rack.cell_resistance_ohm
     by_voltage, by_soc = curves.discharge_voltage(rest_v), curves.discharge_soc(rack.soc_frac_min)
@@ -134,16 +151,52 @@ def discharge_current(rack: RackState, curves: "Curves") -> tuple[float, str]:
                       rack.held.discharge)  # fmt: skip
 
 
+def _battery_charge_current(rack: RackState, says: BatterySays, curves: "Curves") -> tuple[float, str]:
+    """What a battery allows by itself, and what brings it to its charge voltage by its resistance."""
+    rest_v = rack.voltage_v + rack.summary.current_a * rack.resistance_ohm
+    by_voltage_a = (says.charge_voltage_v_max - rest_v) / rack.resistance_ohm
+    allowed_a = 0.0 if says.charge_allowed is False else says.charge_current_a_max
+    return _least(curves.charge_current_a_max, allowed_a, by_voltage_a, curves.charge_soc(rack.soc_frac_max))
+
+
+def _battery_discharge_current(rack: RackState, says: BatterySays, curves: "Curves") -> tuple[float, str]:
+    """Likewise, less what the converter loses; one that names no lowest voltage, or 0 V, guards it alone."""
+    rest_v = rack.voltage_v + rack.summary.current_a * rack.resistance_ohm
+    bottom_v = says.discharge_voltage_v_min
+    by_voltage_a = (rest_v - bottom_v) / rack.resistance_ohm if bottom_v > 0.0 else math.inf
+    allowed_a = 0.0 if says.discharge_allowed is False else (1.0 - LOSS_FRAC) * says.discharge_current_a_max
+    return _least(curves.discharge_current_a_max, allowed_a, by_voltage_a, curves.discharge_soc(rack.soc_frac_min))
+
+
+def _least(current_a_max: float, allowed_a: float, by_voltage_a: float, by_soc: float) -> tuple[float, str]:
+    """The narrowest and its reason; what is not known allows nothing."""
+    currents = (current_a_max, allowed_a, by_voltage_a, by_soc * current_a_max)
+    if any(math.isnan(current_a) for current_a in currents):
+        return 0.0, "battery says nothing"
+    return min(zip((max(current_a, 0.0) for current_a in currents), BATTERY_REASONS, strict=True), key=lambda it: it[0])
+
+
+LOSS_FRAC = 0.05
+"""Power counts at the AC terminals: the converter's losses come out of the battery on top of it."""
+BATTERY_REASONS = ("rack current", "battery's own limit", "battery's voltage", "SoC")
+"""In the order of precedence."""
+
+
 class Curve:
     """A share of the current over some quantity: linear between points, flat outside; absent input allows nothing."""
 
-    __slots__ = ("_at", "_share")
+    __slots__ = ("_at", "_full_from", "_full_to", "_share")
 
     def __init__(self, *points: tuple[float, float]) -> None:
         self._at = [at for at, _ in points]
         self._share = [share for _, share in points]
+        full = [at for at, share in points if share == 1.0] or [math.nan]
+        self._full_from = -math.inf if self._share[0] == 1.0 else full[0]
+        self._full_to = math.inf if self._share[-1] == 1.0 else full[-1]
 
     def __call__(self, x: float) -> float:
+        if self._full_from <= x <= self._full_to:
+            return 1.0
         at, share = self._at, self._share
         if math.isnan(x):
             return 0.0
@@ -198,10 +251,11 @@ def _narrowest(
     by_model = held.current_a / current_a_max if held.current_a >= 0.0 else 1.0
     by_soh = rack.soh_frac / (1.0 - SOH_SPREAD_FRAC) if rack.soh_frac >= 0.0 else 1.0
     shares = (1.0, voltage[0], temperature[0], by_soc, by_soh, by_model)
-    cells = (None, voltage[1], temperature[1], None, None, held.cell)
     share = min(shares)
+    if share == 1.0:
+        return current_a_max, SHARE_REASONS[0]
     index = shares.index(share)
-    cell = cells[index]
+    cell = (None, voltage[1], temperature[1], None, None, held.cell)[index]
     where = "" if cell is None else f", rack {rack.number} cell {cell + 1}"
     return share * current_a_max, SHARE_REASONS[index] + where
 

@@ -14,8 +14,8 @@ from bms.state.wall_time import WallClock, utc_text
 
 ANSWER_S = 10.0
 """The controller is asked within 0.25 s and saves at once; a slow disk may take its time."""
-TRIPS_AGAIN_S = 1.0
-"""A cause that is still there trips within its debounce, which is shorter."""
+TRIPS_AGAIN_S = 1.5
+"""A cause that is still there trips within its debounce, or when a converter has not forgotten its fault in time."""
 LOOK_S = 0.05
 
 

@@ -89,6 +89,9 @@ class InverterDevice(Protocol):
     def operate(self, run: bool) -> Sequence[Write]:
         """What starts or stops it, in this order."""
 
+    def reset_alarms(self) -> Sequence[Write]:
+        """What makes it forget a fault whose cause is gone; nothing where only its panel can do that."""
+
     def heartbeat(self, count: int) -> Write:
         """The heartbeat number `count`."""
 

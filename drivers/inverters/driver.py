@@ -120,6 +120,11 @@ class ModbusInverter:
                 raise ValueError(f"set-point must be finite, got {power}")
         self._writer.command(command)
 
+    def reset_alarms(self, expires_ns: int) -> None:
+        """Ask the device, once, to forget a fault whose cause is gone, while commands last; nothing where it offers no
+        such thing. It stays stopped or running as it is told."""
+        self._writer.reset_alarms(expires_ns)
+
     async def run(self) -> None:
         """Until cancelled; reconnects by itself and closes the connection at the end."""
         await self._sessions.run()

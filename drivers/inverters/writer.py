@@ -50,9 +50,16 @@ class Writer:
         self._operated: bool | None = None
         self._writes_set_point = False
         self._set_point_due_ns = self._operate_due_ns = self._heartbeat_due_ns = NEVER_NS
+        self._resets_until_ns = NEVER_NS
 
     def command(self, command: InverterCommand) -> None:
         self._command = command
+        self._set_point_due_ns = NEVER_NS
+        self._wake.set()
+
+    def reset_alarms(self, expires_ns: int) -> None:
+        """Once, as soon as the device takes it."""
+        self._resets_until_ns = expires_ns
         self._set_point_due_ns = NEVER_NS
         self._wake.set()
 
@@ -101,6 +108,7 @@ class Writer:
             self._set_point_due_ns = at_ns + SET_POINT_PERIOD_NS
             self._prepared = self._prepared or await self._write_all(device.prepare(), command)
             await self._write_set_point(command, device)
+            await self._reset_alarms(command, device)
         if self._operation_due(command) and self._is_wanted(command.run):
             self._operate_due_ns = at_ns + OPERATE_PERIOD_NS
             await self._operate(command, device)
@@ -201,6 +209,11 @@ class Writer:
             self._operated = None
         elif not command.run and not repeated:
             self.stop_taken.set()
+
+    async def _reset_alarms(self, command: InverterCommand, device: InverterDevice) -> None:
+        """A fault's reset starts nothing: the command says whether it runs."""
+        if now_ns() < self._resets_until_ns and await self._write_all(device.reset_alarms(), command):
+            self._resets_until_ns = NEVER_NS
 
     async def _beat(self, command: InverterCommand, device: InverterDevice) -> None:
         if device.heartbeat_period_s is not None:

@@ -13,7 +13,7 @@ NAME = {"pattern": r"^[a-z][a-z0-9-]{0,47}$", "shape": "a register's name"}
 
 
 class Step(Settings):
-    """One write of a start or stop sequence."""
+    """One write of a start, stop or reset sequence."""
 
     to: Annotated[str, about("", "name of a register with role command", **NAME)]
     raw: Annotated[int, about("", "raw value to write")]

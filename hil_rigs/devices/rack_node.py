@@ -4,6 +4,7 @@ import asyncio
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from struct import Struct
 from typing import Protocol
 
 import numpy as np
@@ -22,6 +23,7 @@ from hil_rigs.devices.frame_damage import break_crc, hold_counter
 from hil_rigs.devices.rack_control import RackControl
 from hil_rigs.devices.rack_safety import RackSafety
 from hil_rigs.plant.enclosure import Enclosure
+from hil_rigs.plant.rack import any_set
 from hil_rigs.world.canbus import CanBus
 from kernels.canbits import FrameDecoder, FrameEncoder
 
@@ -41,6 +43,9 @@ COMMAND_AGE_S_MAX = 12.7
 
 
 CHATTER_SLOTS = 5
+
+_RACK_VALUES = Struct("=9d")
+"""What RackCurrent and RackState carry, in the order of the layout's SCALARS."""
 
 
 class RackUnderTest(Protocol):
@@ -116,12 +121,11 @@ class RackNode:
         self._rng = rng
         self._layout = layout = native_layout(modules, cells_per_module, last_module_cells)
         self._port = bus.attach(self._on_batch)
-        self._encoder = FrameEncoder(layout.measured.frames)
         self._commands = FrameDecoder(layout.commands.frames)
         self._values: Floats = np.full(len(layout.measured.signal_index), np.nan)
         self._places = _places(layout)
-        self._voltage_v, self._rack_values = self._values[self._places.voltage], self._values[self._places.rack]
-        self._least, self._most = _value_bounds(self._places, len(self._values))
+        self._encoder = FrameEncoder(layout.measured.frames, _value_bounds(self._places, len(self._values)))
+        self._voltage_v, self._rack_values = self._values[self._places.voltage], self._values[self._places.rack].data
         self._slots = [_slot_frames(layout, slot) for slot in range(SLOTS)]
         self._sensor_first_cell = _sensor_first_cell(layout)
         self._rack_at_ns = self._heats_since = NEVER_NS
@@ -152,51 +156,51 @@ class RackNode:
         self._send(slot % SLOTS)
 
     def _send(self, slot: int) -> None:
-        frames = self._spoken(self._slots[slot])
+        faults, frames = self.faults, self._slots[slot]
+        if faults.silent_modules or faults.silent_current or faults.silent_io or faults.silent_safety:
+            frames = self._spoken(frames)
         data = self._encoder.encode(frames, self._values)
-        if self.faults.stuck_counter:
+        if faults.stuck_counter:
             data = hold_counter(data)
-        if self.faults.break_crc_frac > 0.0:
-            data = break_crc(data, self.faults.break_crc_frac, self._rng)
+        if faults.break_crc_frac > 0.0:
+            data = break_crc(data, faults.break_crc_frac, self._rng)
         if data:
             self._port.send(data)
 
     def _measure(self, slot: int, now: int) -> None:
-        """Put what the sensors show into the frames' values, limited to what a frame can carry. Temperatures and bleed
-        switches are not read a hundred times a second, which nobody needs."""
-        places, rack, values = self._places, self._rack, self._values
+        """Put what the sensors show into the frames' values; the encoder limits it to what a frame can carry.
+        Temperatures and bleed switches are not read a hundred times a second, which nobody needs."""
+        places, rack, values, faults = self._places, self._rack, self._values, self.faults
         self._voltage_v[:] = rack.measured_voltage_v()
         if slot % SLOW_SLOTS == 0:
             temperature_degc = self._heated(rack.measured_temperature_degc(), now)
             values[places.temperature] = np.maximum.reduceat(temperature_degc, self._sensor_first_cell)
             values[places.bleed] = self._layout.masks(rack.bleed)
-        self._rack_values[:] = (
-            rack.measured_current_a(),
-            rack.voltage_v + self.faults.rack_voltage_off_v,
+        current_a = rack.measured_current_a()
+        _RACK_VALUES.pack_into(
+            self._rack_values,
+            0,
+            current_a,
+            rack.voltage_v + faults.rack_voltage_off_v,
             rack.link_voltage_v,
             self._main_says(slot),
             rack.precharge_closed,
             self.watchdog_tripped,
-            self._command_age_s(now),
-            float(self.control.fault) if self.control is not None else 0.0,
-            self._redundant_a(),
+            math.nan if self._rack_at_ns == NEVER_NS else (now - self._rack_at_ns) / 1e9,
+            self.control.fault if self.control is not None else 0.0,
+            # The second sensor sees what the first one sees, also what a fault lets that show.
+            math.nan if faults.redundant_lost else current_a + faults.current_redundant_off_a,
         )
-        for place, value in self.faults.held.items():
+        for place, value in faults.held.items():
             values[place] = value
-        np.maximum(values, self._least, out=values)
-        np.minimum(values, self._most, out=values)
-
-    def _redundant_a(self) -> float:
-        """The second sensor sees what the first one sees, also what a fault lets that show."""
-        faults = self.faults
-        if faults.redundant_lost:
-            return math.nan
-        return self._rack.measured_current_a() + faults.current_redundant_off_a
 
     def _redundant_degc(self) -> float:
         """The second chain's hottest place is the first one's."""
-        faults, degc = self.faults, self._values[self._places.temperature]
-        return math.nan if faults.redundant_lost else float(degc.max()) + faults.temperature_redundant_off_k
+        if self.faults.redundant_lost:
+            return math.nan
+        shown_degc = float(self._values[self._places.temperature].max())
+        shown_degc = min(max(shown_degc, TEMPERATURE_DEGC_MIN), TEMPERATURE_DEGC_MAX)
+        return shown_degc + self.faults.temperature_redundant_off_k
 
     def _main_says(self, slot: int) -> bool:
         says = self._rack.main_closed if self.faults.main_feedback is None else self.faults.main_feedback
@@ -212,7 +216,7 @@ class RackNode:
 
     def shown_voltage_v(self) -> Floats:
         """The cells' voltages as its frames carry them now."""
-        return self._values[self._places.voltage].copy()
+        return np.clip(self._values[self._places.voltage], 0.0, VOLTAGE_V_MAX)
 
     def hold_cell(self, cell: int) -> None:
         """Let a cell's voltage input stay as it is."""
@@ -231,15 +235,9 @@ class RackNode:
             temperature_degc[cell] += k_per_s * (now - self._heats_since) / 1e9
         return temperature_degc
 
-    def _command_age_s(self, now: int) -> float:
-        return math.nan if self._rack_at_ns == NEVER_NS else (now - self._rack_at_ns) / 1e9
-
     def _spoken(self, frames: Times) -> Times:
         """The slot's frames without those of silent senders."""
         faults = self.faults
-        silenced = faults.silent_current or faults.silent_io or faults.silent_safety
-        if not faults.silent_modules and not silenced:
-            return frames
         layout = self._layout
         silent = np.zeros(len(layout.measured.frame_index), np.bool_)
         for module in faults.silent_modules:
@@ -279,11 +277,11 @@ class RackNode:
 
     def _watch(self, now: int) -> None:
         """Open the contactors and stop the bleeding that nobody asks for any more."""
-        closed = self._rack.main_closed or self._rack.precharge_closed
-        if closed and not self._holds and not self.watchdog_tripped and now - self._rack_at_ns >= RACK_WATCHDOG_NS:
+        unheard = now - self._rack_at_ns >= RACK_WATCHDOG_NS and not self._holds and not self.watchdog_tripped
+        if unheard and (self._rack.main_closed or self._rack.precharge_closed):
             self.watchdog_tripped = True
             self._move(False, False, now)
-        if np.count_nonzero(self._rack.bleed):
+        if any_set(self._rack.bleed):
             self._bleed(now)
         self.safety.watch(now)
 

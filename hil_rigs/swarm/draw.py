@@ -10,6 +10,8 @@ from hil_rigs.rig import RigFile, find_rig
 from hil_rigs.scenario import find_scenario
 
 BASES = ("swarm-plateau", "swarm-charging", "swarm-discharging")
+DRAWN = [name for name, kind in FAULT_KINDS.items() if not kind.needs]
+"""Kinds that the bases' rigs can have."""
 FAULTS_MAX = 4
 FIRST_S = 1.0
 """Some faults strike while the racks still join."""
@@ -34,7 +36,7 @@ def draw(seed: int, duration_s: float) -> Draw:
     rng = np.random.default_rng([seed, 11])
     base = BASES[int(rng.integers(len(BASES)))]
     rig = _rig_of(base)
-    kinds = rng.choice(list(FAULT_KINDS), size=int(rng.integers(1, FAULTS_MAX + 1)), replace=False)
+    kinds = rng.choice(DRAWN, size=int(rng.integers(1, FAULTS_MAX + 1)), replace=False)
     at_s = np.sort(rng.uniform(FIRST_S, duration_s - LAST_S, len(kinds)))
     faults = [_fault(FAULT_KINDS[str(kind)], float(at), rig, rng) for kind, at in zip(kinds, at_s, strict=True)]
     return Draw(seed, base, duration_s, tuple(faults))

@@ -15,7 +15,11 @@ import bms.image
 from bms.decision import Contactors, Decision
 from bms.guard import FLOWING_FRAC, STOP_AFTER_S, Guard, HardLimits
 from bms.image import Image
+from drivers.battery import BatterySays
 from drivers.readings import InverterRating, InverterState, RackReading
+
+NOW_NS = 1_000_000_000_000
+"""Of the image."""
 
 LIMITS = HardLimits(
     cell_voltage_v_min=2.5,
@@ -223,6 +227,33 @@ def test_no_power_while_the_converter_shall_not_run(image: Callable[..., Image])
     assert Guard(LIMITS).step(image(), wish(1e5, run=False), DT_S).power_w == 0.0
 
 
+@pytest.mark.parametrize(
+    ("changes", "window_w"),
+    [
+        ({}, (-500e3, 500e3)),
+        ({"cells": {2: 3.65}}, (0.0, 500e3)),
+        ({"cells": {0: 2.5}}, (-500e3, 0.0)),
+        ({"degc": {3: 60.5}}, (0.0, 0.0)),
+        ({"current_at_ns": 0}, (0.0, 0.0)),
+        ({"degc": {3: 60.5}, "main_closed": False}, (-500e3, 500e3)),
+    ],
+)
+def test_window_is_what_would_pass_now(
+    image: Callable[..., Image], rack: Callable[..., RackReading], changes: dict[str, object], window_w: object
+) -> None:
+    assert Guard(LIMITS).window_w(image(second=rack(**changes)), wish(100e3)) == window_w
+
+
+def test_window_of_a_guard_that_stopped_or_of_a_converter_that_shall_not_run_is_shut(
+    image: Callable[..., Image], rack: Callable[..., RackReading]
+) -> None:
+    guard, hot = Guard(LIMITS), image(first=rack(degc={0: 61.0}))
+    assert guard.window_w(image(), wish(0.0, run=False)) == (0.0, 0.0)
+    for _ in range(9):
+        guard.step(hot, wish(1e5), 0.5)
+    assert guard.window_w(image(), wish(1e5)) == (0.0, 0.0)
+
+
 def test_crossing_that_lasts_stops_and_opens_for_good(
     image: Callable[..., Image], rack: Callable[..., RackReading]
 ) -> None:
@@ -355,6 +386,11 @@ def forming(image: Image, state: InverterState = InverterState.RUNNING) -> Image
         {"current_a": 280.0},
         {"current_a": -280.0},
         {"degc": {1: 60.0}},
+        {"cells": {1: 3.66}, "current_a": -5.0},
+        {"cells": {1: 2.4}, "current_a": 5.0},
+        {"degc": {1: 58.0}, "current_a": -6.0},
+        {"degc": {1: -5.0}, "current_a": -6.0},
+        {"degc": {1: -25.0}, "current_a": 6.0},
     ],
 )
 def test_what_is_absent_or_harmless_ends_no_island(
@@ -404,10 +440,14 @@ def test_current_of_all_racks_together_ends_an_island(
     image: Callable[..., Image], rack: Callable[..., RackReading]
 ) -> None:
     for current_a, stops in ((-250.5, True), (-250.0, False), (260.5, True), (260.0, False)):
-        guard, both = Guard(LIMITS), rack(current_a=current_a)
+        guard, both = Guard(LIMITS), rack(current_a=current_a, current_at_ns=NOW_NS - 50_000_000)
         for _ in range(round(STOP_AFTER_S / DT_S) + 1):
             guard.step(forming(image(both, both)), wish(0.0), DT_S)
-        assert bool(guard.stopped) is stops
+        assert guard.stopped == ("current of all racks above maximum" if stops else "")
+
+
+def test_load_of_an_island_decides_its_power(image: Callable[..., Image]) -> None:
+    assert Guard(LIMITS).step(forming(image()), wish(600e3), DT_S) == wish(600e3)
 
 
 @pytest.mark.parametrize("state", ["off", "sleeping", "standby", "shutting_down", "fault"])
@@ -439,3 +479,40 @@ def test_rack_that_is_open_binds_nobody(image: Callable[..., Image], rack: Calla
     guard = Guard(LIMITS)
     assert guard.step(image(first=rack(main_closed=False, **bad)), wish(200e3), 0.02) == wish(200e3)
     assert guard.step(image(first=rack(**bad)), wish(200e3), 0.02).power_w == 0.0
+
+
+SAYS = BatterySays(
+    charge_voltage_v_max=56.0, charge_current_a_max=140.0, discharge_current_a_max=120.0, discharge_voltage_v_min=46.0,
+    soc_frac=0.5, voltage_v=52.0, current_a=0.0, temperature_degc=20.0,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("says", "rack_v", "wanted_w", "sent_w"),
+    [
+        pytest.param({}, 52.0, -5e3, -5e3, id="charging within its word"),
+        pytest.param({}, 52.0, 5e3, 5e3, id="discharging within its word"),
+        pytest.param({"charge_current_a_max": 0.0}, 52.0, -5e3, 0.0, id="it takes no charge"),
+        pytest.param({"charge_current_a_max": 0.0}, 52.0, 5e3, 5e3, id="but gives"),
+        pytest.param({"discharge_current_a_max": 0.0}, 52.0, 5e3, 0.0, id="it gives nothing"),
+        pytest.param({"charge_allowed": False}, 52.0, -5e3, 0.0, id="it asks for no charge"),
+        pytest.param({"discharge_current_a_max": math.nan}, 52.0, 5e3, 0.0, id="a limit that is absent"),
+        pytest.param({}, 57.2, -5e3, 0.0, id="above its charge voltage"),
+        pytest.param({}, 45.0, 5e3, 0.0, id="below its discharge voltage"),
+        pytest.param({"temperature_degc": 61.0}, 52.0, 5e3, 0.0, id="too hot by its own word"),
+        pytest.param({"limits_at_ns": -(10**12)}, 52.0, 5e3, 0.0, id="old limits"),
+    ],
+)
+def test_battery_with_a_management_of_its_own_is_bound_by_its_word(
+    image: Callable[..., Image], says: dict[str, object], rack_v: float, wanted_w: float, sent_w: float
+) -> None:
+    """It does not say how its contactors stand, and no cell."""
+    seen = image()
+    word = SAYS._replace(**{"limits_at_ns": seen.at_ns, "soc_at_ns": seen.at_ns, **says})
+    absent = np.full(16, math.nan)
+    rack = seen.racks[0]._replace(
+        battery=word, voltage_v=absent, temperature_degc=absent, current_a=0.0, rack_voltage_v=rack_v, main_closed=None
+    )
+    open_ = Decision(wanted_w, True, (Contactors(False, False),) * 2, (None, None), "", "")
+    seen = replace(seen, racks=(rack, seen.racks[1]._replace(main_closed=False)))
+    assert Guard(LIMITS).step(seen, open_, DT_S).power_w == sent_w

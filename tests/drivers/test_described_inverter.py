@@ -257,6 +257,14 @@ async def test_stop_is_0_w_first_and_then_the_stop_sequence(it: Bench) -> None:
 
 
 @on_f32
+async def test_reset_of_alarms_is_the_profiles_reset_sequence_once(it: Bench) -> None:
+    it.command(0.0, run=False)
+    it.driver.reset_alarms(now_ns() + 1_000_000_000)
+    await asyncio.sleep(3.0)
+    assert it.written(104) == [[1]]
+
+
+@on_f32
 async def test_refused_step_of_a_sequence_is_tried_again_from_the_first(it: Bench) -> None:
     taken = it.device.write
 

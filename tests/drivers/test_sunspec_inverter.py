@@ -20,6 +20,7 @@ from tests.drivers import sunspec_registers as raw
 HOST, PORT = "10.0.0.8", 502
 SET_POINT_AT = raw.CONTROLS_AT + 22
 HEARTBEAT_AT = raw.CONTROL_AT + 5
+ALARM_RESET_AT = raw.CONTROL_AT + 7
 OPERATE_AT = raw.CONTROL_AT + 8
 START, STOP = (OPERATE_AT, [1]), (OPERATE_AT, [0])
 
@@ -543,3 +544,21 @@ async def test_converter_without_a_dc_port_has_no_dc_values(it):
     assert reading.ac_power_w == 123400.0
     assert math.isnan(reading.dc_power_w)
     assert math.isnan(reading.dc_voltage_v)
+
+
+@on_bench()
+async def test_reset_of_alarms_is_written_once_and_starts_nothing(it):
+    it.command(0.0, run=False)
+    it.driver.reset_alarms(now_ns() + 1_000_000_000)
+    await asyncio.sleep(3.0)
+    assert it.written(ALARM_RESET_AT) == [[1]]
+    assert [1] not in it.written(OPERATE_AT)
+
+
+@on_bench()
+async def test_reset_of_alarms_that_could_not_be_told_in_its_time_is_dropped(it):
+    it.driver.reset_alarms(now_ns() + 1_000_000_000)
+    await asyncio.sleep(1.5)
+    it.command(0.0, run=False)
+    await asyncio.sleep(1.0)
+    assert it.written(ALARM_RESET_AT) == []

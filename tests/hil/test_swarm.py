@@ -13,12 +13,12 @@ import hil_rigs.run
 from bms.decision import Decision
 from bms.site import Site
 from hil_rigs.cli import main
-from hil_rigs.fault_spec import FAULT_KINDS, parse_fault
+from hil_rigs.fault_spec import parse_fault
 from hil_rigs.faults import locate
 from hil_rigs.rig import Endpoints, RigFile, find_rig
 from hil_rigs.scenario import find_scenario
 from hil_rigs.swarm.command import SeedResult, run_seed
-from hil_rigs.swarm.draw import BASES, draw
+from hil_rigs.swarm.draw import BASES, DRAWN, draw
 from hil_rigs.swarm.shrink import shrunk
 
 
@@ -31,7 +31,7 @@ def test_seeds_together_draw_every_base_and_every_kind_of_fault_and_nothing_impo
     draws = [draw(seed, 45.0) for seed in range(200)]
     assert {drawn.base for drawn in draws} == set(BASES)
     faults = [(drawn, parse_fault(text)) for drawn in draws for text in drawn.faults]
-    assert {fault.kind for _, fault in faults} == set(FAULT_KINDS)
+    assert {fault.kind for _, fault in faults} == set(DRAWN)
     for drawn, fault in faults:
         locate(find_rig(find_scenario(drawn.base).rig), fault)
         assert 1.0 <= fault.at_s <= 33.0

@@ -74,6 +74,9 @@ class DescribedDevice:
     def operate(self, run: bool) -> list[Write]:
         return [self._step(step) for step in (self.profile.start if run else self.profile.stop)]
 
+    def reset_alarms(self) -> list[Write]:
+        return [self._step(step) for step in self.profile.reset]
+
     def heartbeat(self, count: int) -> Write:
         silence = self.profile.silence
         assert isinstance(silence, Listens), "only asked for where there is a period"

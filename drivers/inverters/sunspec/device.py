@@ -84,6 +84,10 @@ class SunSpecDevice:
         symbol = self.control.layout.symbol("OpCtl", "START" if run else "STOP")
         return [Write(*self.control.encode({"OpCtl": symbol}))]
 
+    def reset_alarms(self) -> list[Write]:
+        """Model 715, AlarmReset."""
+        return [Write(*self.control.encode({"AlarmReset": 1}))]
+
     def heartbeat(self, count: int) -> Write:
         """Model 715, ControllerHb."""
         return Write(*self.control.encode({"ControllerHb": count % HEARTBEAT_RESETS_AT}))

@@ -96,6 +96,10 @@ class LegacyDevice:
         symbol = self.controls.layout.symbol("Conn", "CONNECT" if run else "DISCONNECT")
         return [Write(*self.controls.encode({"Conn": symbol}))]
 
+    def reset_alarms(self) -> list[Write]:
+        """Nothing: the older models have no point for it."""
+        return []
+
     def heartbeat(self, count: int) -> Write:
         raise NotImplementedError("the older models have no heartbeat")
 
