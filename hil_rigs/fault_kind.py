@@ -8,7 +8,8 @@ from typing import Literal
 class FaultKind:
     """One kind. `strikes` names what TARGET picks: cell and module are `RACK/NUMBER` counted from 1, rack is `RACK`;
     "" = no target. `value` is VALUE's default in `unit`, None = takes no value; `controller_fault` is the id that the
-    controller must raise."""
+    controller must raise, "" = it has to bear it. `needs` is what a rig must have for it: a static switch, or the
+    controller as a process beside it ("" = every rig has it)."""
 
     name: str
     says: str
@@ -19,6 +20,7 @@ class FaultKind:
     value_max: float = 0.0
     unit: str = ""
     whole: bool = False
+    needs: Literal["switch", "process", ""] = ""
 
     @property
     def line(self) -> str:

@@ -19,7 +19,7 @@ from drivers.clock import now_ns
 from hil_rigs.bench import HOST, Bench
 from hil_rigs.devices.socketcand_hub import SocketcandHub
 from hil_rigs.fault_spec import FaultSpec, parse_fault
-from hil_rigs.faults import inject, locate
+from hil_rigs.faults import UnknownTargetError, inject, locate
 from hil_rigs.load_spec import LoadFile, LoadSpec
 from hil_rigs.plant.load_file import LoadFileError
 from hil_rigs.rig import SUNSPEC, CanEndpoint, Endpoints, RigFile, find_rig, make_site, profile_name
@@ -62,6 +62,8 @@ async def _serve(rig: RigFile, faults: list[FaultSpec], load: LoadSpec | None, a
     bench = Bench(rig, arguments.seed, load)
     for fault in faults:
         locate(rig, fault)
+        if fault.about.needs == "process":
+            raise UnknownTargetError(f"fault {fault.kind}: no controller runs here, expected `hil run` or `hil swarm`")
     endpoints = await bench.start()
     hub = SocketcandHub(bench.buses, HOST)
     await hub.start()

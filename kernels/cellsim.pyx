@@ -222,3 +222,15 @@ cdef class CellPack:
         self.model.check_cell(cell, "temperature_degc", temperature_degc)
         self.cells[<Py_ssize_t>cell].degc = temperature_degc
         self.show()
+
+    def age(self, cell, capacity_factor, resistance_factor):
+        """Multiplies one cell's capacity and its resistances; SoC, history and temperature stay."""
+        cdef Cell *aged
+        cdef int pair
+        self.model.check_ageing(cell, capacity_factor, resistance_factor)
+        aged = &self.cells[<Py_ssize_t>cell]
+        aged.capacity_ah *= <double>capacity_factor
+        aged.resistance_ohm *= <double>resistance_factor
+        for pair in range(3):
+            aged.rc_resistance_ohm[pair] *= <double>resistance_factor
+        self.show()

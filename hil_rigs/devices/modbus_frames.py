@@ -10,6 +10,8 @@ from dataclasses import dataclass
 ILLEGAL_FUNCTION, ILLEGAL_ADDRESS, ILLEGAL_VALUE, DEVICE_FAILURE = 1, 2, 3, 4
 GATEWAY_NO_ANSWER = 0x0B
 HEADER = struct.Struct(">HHHB")
+UNIT_AT = 6
+"""Byte of a frame that says its unit."""
 LENGTH_MIN, LENGTH_MAX = 2, 254
 READ_MAX, WRITE_MAX = 125, 123
 ADDRESSES = 0x10000

@@ -10,6 +10,7 @@ from typing import Protocol, runtime_checkable
 from hil_rigs.devices.modbus_frames import (
     GATEWAY_NO_ANSWER,
     ILLEGAL_FUNCTION,
+    UNIT_AT,
     ModbusFault,
     answer_to,
     exception_pdu,
@@ -18,6 +19,8 @@ from hil_rigs.devices.modbus_frames import (
 from hil_rigs.devices.modbus_security import DeviceSecurity, may, role_on
 
 CONNECTIONS_MAX = 16
+SPLIT_S = 0.005
+"""Between the two segments of an answer that comes in pieces."""
 
 
 class RegisterDevice(Protocol):
@@ -39,15 +42,27 @@ class InputDevice(Protocol):
 class WireFaults:
     """What is wrong with the device's communication right now.
 
-    silent: requests are taken and neither carried out nor answered. off: the same, for want of supply.
-    delay_s: answers come that much later.
-    exception: every request is refused with this code.
+    silent: requests are taken and neither carried out nor answered. off: the same, for want of supply; boots: the same,
+    for a while. delay_s: answers come that much later.
+    exception: every request is refused with this code. unit: answers carry this unit instead of their own.
+    repeats: every answer comes twice. splits: every answer comes in two segments, SPLIT_S apart. cut_every: of every so
+    many answers the last one ends in its middle, and the connection with it; 0 = none.
     """
 
     silent: bool = False
     off: bool = False
+    boots: bool = False
     delay_s: float = 0.0
     exception: int | None = None
+    unit: int | None = None
+    repeats: bool = False
+    splits: bool = False
+    cut_every: int = 0
+
+    @property
+    def damages(self) -> bool:
+        """Answers do not go out as they are."""
+        return self.unit is not None or self.repeats or self.splits or self.cut_every > 0
 
 
 @dataclass(slots=True)
@@ -71,6 +86,7 @@ class ModbusServer:
         self.device, self.unit = device, unit
         self._read_input = device.read_input if isinstance(device, InputDevice) else device.read
         self.faults = WireFaults()
+        self.sent = 0
         self.transactions = Transactions()
         self.secure = False
         self._connections: set[_Connection] = set()
@@ -90,6 +106,12 @@ class ModbusServer:
         self.secure = security is not None
         context = None if security is None else security.context()
         self._server = await loop.create_server(lambda: _Connection(self, loop), host, port, ssl=context)
+
+    def replace(self, device: RegisterDevice) -> None:
+        """Serves another device from now on, as after a restart; clients are cut off."""
+        self.device = device
+        self._read_input = device.read_input if isinstance(device, InputDevice) else device.read
+        self.drop_connections()
 
     def close(self) -> None:
         """Stops to listen and drops all connections."""
@@ -114,7 +136,8 @@ class ModbusServer:
 
     def reply(self, unit: int, request: bytes, role: str | None) -> bytes | None:
         """Answer PDU to a request PDU of a client with this role, None where roles do not count; None = no answer."""
-        if self.faults.silent or self.faults.off:
+        faults = self.faults
+        if faults.silent or faults.off or faults.boots:
             self.transactions.unanswered += 1
             return None
         self.transactions.answered += 1
@@ -184,5 +207,29 @@ class _Connection(asyncio.Protocol):
             self._loop.call_at(self._free_s, self._write, data)
 
     def _write(self, data: bytes) -> None:
+        if self._transport is None or self._transport.is_closing():
+            return
+        self._server.sent += 1
+        if self._server.faults.damages:
+            self._write_damaged(self._server.faults, data)
+        else:
+            self._transport.write(data)
+
+    def _write_damaged(self, faults: WireFaults, data: bytes) -> None:
+        assert self._transport is not None, "only while it is open"
+        if faults.unit is not None:
+            data = data[:UNIT_AT] + bytes((faults.unit,)) + data[UNIT_AT + 1 :]
+        middle = len(data) // 2
+        if faults.cut_every and self._server.sent % faults.cut_every == 0:
+            self._transport.write(data[:middle])
+            self._transport.close()
+        elif faults.splits:
+            self._transport.write(data[:middle])
+            self._free_s = max(self._free_s, self._loop.time() + SPLIT_S)
+            self._loop.call_at(self._free_s, self._write_rest, data[middle:])
+        else:
+            self._transport.write(data * 2 if faults.repeats else data)
+
+    def _write_rest(self, data: bytes) -> None:
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(data)

@@ -64,7 +64,8 @@ class RackPlant:
     without current, and `resistance_ohm`, of its cells, are those at the end of the last step. `bleed[n]` (1 =
     bleeding) is set by the cell monitor, which opens its switches while it measures as long as `bleed_pauses`; else the
     bleed current's drop in the sense wires shows in the voltages of the cell and its neighbours. Sensor hooks:
-    `voltage_bias_v[n]`, `temperature_bias_degc[n]`, `current_bias_a`."""
+    `voltage_bias_v[n]`, `temperature_bias_degc[n]`, `current_bias_a`. Plant hook: `leak_a`, None or current [n] that
+    each cell loses inside itself, at least 0."""
 
     def __init__(
         self,
@@ -90,6 +91,7 @@ class RackPlant:
         self.voltage_bias_v: Floats = np.zeros(self.cell_count)
         self.temperature_bias_degc: Floats = np.zeros(self.cell_count)
         self.current_bias_a = 0.0
+        self.leak_a: Floats | None = None
         self._no_bleed_a: Floats = np.zeros(self.cell_count)
         self.bleed_s = 1.0 / bleed_ohm
         self._wiring_ohm = wiring_ohm
@@ -135,6 +137,8 @@ class RackPlant:
         they lose."""
         cells, beside_a = self.cells, self._bleed_current_a()
         self.fuse.step(self.current_a, dt_s)
+        if self.leak_a is not None:
+            beside_a = beside_a + self.leak_a
         if self._loss:
             beside_a = beside_a + self._loss.current_a(self.current_a)
         cells.step(self.current_a, beside_a, ambient_degc, dt_s)
