@@ -29,6 +29,9 @@ WAIT_FOR_OTHERS_S = 30.0
 
 CANNOT_JOIN_S = 60.0
 
+PART_S = 0.3
+"""A rack that leaves beside a running converter is out of the limits so long before it opens."""
+
 UNPROVEN_S = 1.0
 """A rack that is overdue in opening for so long and does not say that it did: the others leave it alone."""
 
@@ -37,6 +40,8 @@ HEAR_S = 2.0
 
 STOPPED = (InverterState.OFF, InverterState.SLEEPING, InverterState.STANDBY, InverterState.FAULT)
 """States of a converter whose power stage is blocked."""
+
+REFILLING = (RackMode.REFILL, RackMode.ENTERING)
 
 WORKING = (InverterState.RUNNING, InverterState.THROTTLED)
 
@@ -63,12 +68,19 @@ class BatteryState(NamedTuple):
     power_allowed: bool
     faults: tuple[tuple[str, str, str], ...]
     """(fault id, rack, detail) that the machines found in this tick."""
+    parting: tuple[bool, ...] = ()
+    """Racks that are to leave while the others go on: nobody counts on them any more."""
+
+    def counts(self, index: int) -> bool:
+        """This rack is online, and to stay so."""
+        return self.rack_modes[index].online and not (self.parting and self.parting[index])
 
 
 class Battery:
     """Joins and parts the racks of a site. `wanted` False takes it to open contactors in the safe order;
     `out_of_service` maps the names of racks that are to stay away to MAINTENANCE or STRIP; unless `converter_allowed`
-    the converter does not start. `resistance_ohm`: each rack's."""
+    the converter does not start. `stripping` names the racks that are to leave for their strip, and `refills` says that
+    racks may be refilled: both happen while the others go on. `resistance_ohm`: each rack's."""
 
     def __init__(self, site: Site, resistance_ohm: Sequence[float]) -> None:
         self._site = site
@@ -87,6 +99,10 @@ class Battery:
         self.wanted = True
         self.converter_allowed = True
         self.out_of_service: dict[str, RackMode] = {}
+        self.stripping: frozenset[str] = frozenset()
+        self.refills = False
+        self._parting_s = [0.0 for _ in site.racks]
+        self._behind_resistor = [False for _ in site.racks]
 
     @property
     def open(self) -> bool:
@@ -100,9 +116,16 @@ class Battery:
 
     @property
     def apart(self) -> frozenset[str]:
-        """Names of the racks that are not connected to the DC link, also by their own word."""
+        """Names of the racks that are not connected to the DC link, also by their own word, but for what a precharge
+        resistor lets through."""
         racks = zip(self._names, self._machines, strict=True)
-        return frozenset([name for name, machine in racks if not machine.may_carry])
+        return frozenset([name for name, it in racks if not it.may_carry or it.mode is RackMode.REFILL])
+
+    @property
+    def emptied(self) -> frozenset[str]:
+        """Names of the racks that are empty on purpose, or are about to be."""
+        racks = zip(self._names, self._machines, strict=True)
+        return frozenset([name for name, it in racks if it.mode is RackMode.STRIP or it.mode in REFILLING])
 
     def unlock(self, rack: str) -> None:
         """A latched fault of this rack was reset."""
@@ -112,13 +135,19 @@ class Battery:
         self._closed = [rack.main_closed is True for rack in image.racks]
         self._running_s += dt_s
         leaving = [self._must_open(index, image, protected) for index in range(len(self._machines))]
-        stop = any(leaving) and any(self._machines[index].connected for index, must in enumerate(leaving) if must)
+        stops = [self._stops(index) and must for index, must in enumerate(leaving)]
+        stop = any(stops)
         self._count(stop, leaving, protected, dt_s)
         joining = None if stop else self._next_to_join(image, leaving)
+        parting = [self._parts(index, leaving[index], dt_s) for index in range(len(self._machines))]
         for index, machine in enumerate(self._machines):
-            may_open = leaving[index] and self._may_open(index, image, summary, protected, leaving)
+            if parting[index] or self._behind_resistor[index]:
+                may_open = (parting[index] or leaving[index]) and self._may_part(index, summary)
+            else:
+                may_open = leaving[index] and self._may_open(index, image, summary, protected, leaving)
             machine.step(self._inputs(index, image, summary, protected, index == joining, may_open), dt_s)
-        return self._state(image, protected, stop, leaving, dt_s)
+        state = self._state(image, protected, stop, leaving)
+        return state._replace(parting=tuple(parting))
 
     def _must_open(self, index: int, image: Image, protected: Protected) -> bool:
         name = self._names[index]
@@ -126,6 +155,38 @@ class Battery:
         found = self._machines[index].mode is RackMode.FOUND_CLOSED and not island
         away = name in self.out_of_service or name in protected.open_racks
         return found or away or protected.opens or not self.wanted
+
+    def _stops(self, index: int) -> bool:
+        """Its leaving stops the converter; not that of a rack behind its precharge resistor."""
+        mode = self._machines[index].mode
+        self._behind_resistor[index] = mode is RackMode.REFILL or (
+            mode is RackMode.OPENING and self._behind_resistor[index]
+        )
+        return mode.connected and not self._behind_resistor[index]
+
+    def _parts(self, index: int, leaving: bool, dt_s: float) -> bool:
+        """It is to leave for its strip, and the others carry on without it. Where they cannot, it stays."""
+        mode = self._machines[index].mode
+        others = [other for other in self._online() if other != index and self._names[other] not in self.stripping]
+        enough = len(others) >= self._site.precharge.racks_online_min and len(others) > 0
+        parts = self._names[index] in self.stripping and mode.connected and not mode.joining and not leaving and enough
+        self._parting_s[index] = self._parting_s[index] + dt_s if parts else 0.0
+        return parts
+
+    def _may_part(self, index: int, summary: Summary) -> bool:
+        """Nobody counts on it any more, and its contactors break what it carries by its own fresh word. Else it waits:
+        nothing is wrong with it."""
+        rack, break_a = summary.racks[index], self._site.racks[index].contactor_break_current_a
+        counted = self._machines[index].mode.online and self._parting_s[index] < PART_S
+        return not counted and rack.current_age_s < CURRENT_PROOF_AGE_S and abs(rack.current_a) < break_a
+
+    def _may_refill(self, index: int, protected: Protected) -> bool:
+        """From a link that others hold and the converter uses; one rack at a time."""
+        name, modes = self._names[index], [machine.mode for machine in self._machines]
+        busy = any(mode.joining or mode in REFILLING for other, mode in enumerate(modes) if other != index)
+        wanted = self.refills and self._run and not busy and not self._rejoins[index].held
+        away = name in self.stripping or name in self.out_of_service or name in protected.open_racks
+        return wanted and not away and any(other != index for other in self._online())
 
     def _inputs(
         self, index: int, image: Image, summary: Summary, protected: Protected, join: bool, may_open: bool
@@ -136,24 +197,20 @@ class Battery:
         # A rack that this controller has not told anything yet is not deaf: its command is a dead controller's.
         told = self._machines[index].contactors is not None
         deaf = told and rack.main_closed and rack_summary.command_age_s > COMMAND_AGE_S_MAX
-        away = None if self._machines[index].connected else self.out_of_service.get(name)
+        stripped = RackMode.STRIP if name in self.stripping else None
+        away = None if self._machines[index].connected else self.out_of_service.get(name, stripped)
+        refill = self._may_refill(index, protected)
         converter = image.inverter if summary.inverter_age_s < limits.inverter_age_s_max else None
+        ready = self._ready(rack, rack_summary) and name not in protected.open_racks and not protected.opens
+        # In the order of the fields: to match as many names costs more than the rest of this.
         return RackInputs(
-            ready=self._ready(rack, rack_summary) and name not in protected.open_racks and not protected.opens,
-            join=join,
-            open=may_open,
-            current_a=rack.current_a,
-            rack_voltage_v=rack.rack_voltage_v,
-            link_voltage_v=rack.link_voltage_v,
-            main_closed=rack.main_closed if heard and not deaf else None,
-            precharge_closed=rack.precharge_closed if heard else None,
-            derated=name in protected.derated_racks,
-            out_of_service=away,
-            converter_voltage_v=converter.dc_voltage_v if converter else math.nan,
-            converter_current_a=converter.dc_current_a if converter else math.nan,
-            own_fault=rack.own_fault if heard else RackOwnFault.NONE,
-            forming=protected.forming,
-        )
+            ready, join, may_open, rack.current_a, rack.rack_voltage_v, rack.link_voltage_v,
+            rack.main_closed if heard and not deaf else None, rack.precharge_closed if heard else None,
+            name in protected.derated_racks, away,
+            converter.dc_voltage_v if converter else math.nan, converter.dc_current_a if converter else math.nan,
+            rack.own_fault if heard else RackOwnFault.NONE, protected.forming,
+            refill, refill and self._window.fits_under_load(index, self._online(), image),
+        )  # fmt: skip
 
     def _count(self, stop: bool, leaving: Sequence[bool], protected: Protected, dt_s: float) -> None:
         self._stop_ticks = self._stop_ticks + 1 if stop else 0
@@ -163,7 +220,8 @@ class Battery:
         for index, rejoin in enumerate(self._rejoins):
             own = protected.opens or self._names[index] in protected.open_racks
             rejoin.step(faulted=own, online=self._machines[index].mode.online, dt_s=dt_s)
-            waiting = not leaving[index] and not rejoin.held and not self._machines[index].mode.online and not stop
+            gone = leaving[index] or self._strips(index)
+            waiting = not gone and not rejoin.held and not self._machines[index].mode.online and not stop
             self._waited_s[index] = self._waited_s[index] + dt_s if waiting else 0.0
 
     def _ready(self, rack: RackReading, summary: RackSummary) -> bool:
@@ -210,16 +268,23 @@ class Battery:
         modes = [machine.mode for machine in self._machines]
         if RackMode.STANDBY not in modes or any(mode.joining for mode in modes) or not self._converter_answers(image):
             return None
-        can = [index for index, gone in enumerate(leaving) if not gone and not self._rejoins[index].held]
+        can = [
+            index
+            for index, gone in enumerate(leaving)
+            if not gone and not self._rejoins[index].held and not self._strips(index)
+        ]
         candidates = [index for index in can if modes[index] is RackMode.STANDBY]
         late = any(modes[index] is RackMode.OFF and self._waited_s[index] < WAIT_FOR_OTHERS_S for index in can)
-        if not candidates or (late and not self._run) or self._awaits_pause():
-            return None
+        if not candidates or (late and not self._run) or self._awaits_pause() or (self.refills and self._run):
+            return None  # beside a running converter racks that may be refilled enter without a pause of power
         return self._window.next(candidates, self._online(), image)
 
     def _awaits_pause(self) -> bool:
         """A converter that shall precharge the link must be allowed to run."""
         return self._by_inverter and self._pause_s > 0.0 and not self._online()
+
+    def _strips(self, index: int) -> bool:
+        return self._names[index] in self.stripping
 
     def _online(self) -> list[int]:
         return [index for index, machine in enumerate(self._machines) if machine.mode.online]
@@ -230,9 +295,7 @@ class Battery:
             return True
         return image.inverter is not None and image.rating is not None and image.rating.known
 
-    def _state(
-        self, image: Image, protected: Protected, stop: bool, leaving: Sequence[bool], dt_s: float
-    ) -> BatteryState:
+    def _state(self, image: Image, protected: Protected, stop: bool, leaving: Sequence[bool]) -> BatteryState:
         modes = tuple([machine.mode for machine in self._machines])
         under_way = any(mode.joining for mode in modes)
         island = protected.forming and any(rack.main_closed is not False for rack in image.racks)
@@ -261,7 +324,7 @@ class Battery:
             self._waited_s[index] < WAIT_FOR_OTHERS_S and not self._rejoins[index].held
             and (modes[index] is not RackMode.STANDBY or self._window.fits(index, online, image))
             for index, mode in enumerate(modes)
-            if not leaving[index] and not mode.online and mode is not RackMode.LOCKED
+            if not leaving[index] and not mode.online and mode is not RackMode.LOCKED and not self._strips(index)
         )  # fmt: skip
 
     def _converter_precharges(self, modes: Sequence[RackMode], leaving: Sequence[bool]) -> bool:

@@ -59,6 +59,11 @@ def _parser() -> argparse.ArgumentParser:
     maintain.add_argument("--state", metavar="DIR", type=Path, help="as the controller was given it")
     maintain.add_argument("--json", action="store_true", help="print one JSON document")
     maintain.set_defaults(does=_maintain)
+    local = commands.add_parser("local", help="refuse remote requests until a reset", description=_local.__doc__)
+    local.add_argument("site", metavar="SITE", type=Path, help="site file, as the controller was given it")
+    local.add_argument("--state", metavar="DIR", type=Path, help="as the controller was given it")
+    local.add_argument("--json", action="store_true", help="print one JSON document")
+    local.set_defaults(does=_local)
     told = commands.add_parser("set", help="tell a running controller an input, for a while", description=_set.__doc__)
     told.add_argument("asked", metavar="inputs.NAME=VALUE", help="an input that an application of the site listens to")
     told.add_argument("--for", metavar="S", dest="for_s", type=_positive, required=True, help="for so many seconds")
@@ -299,6 +304,30 @@ def _maintain(arguments: argparse.Namespace) -> int:
     else:
         now = "is leaving" if running else "is out of service; the controller does not run, or it was so before"
         print(f"{arguments.rack} {now}")
+    return 0
+
+
+def _local(arguments: argparse.Namespace) -> int:
+    """Take a site into local control: remote requests (Modbus, MQTT, REST) end and are refused, over restarts too; `bms
+    set` still works. `bms reset SITE local_control` gives it back."""
+    import time
+
+    from bms.site import load_site
+    from bms.state.files import StateFiles
+    from bms.state.maintain import take_local
+    from bms.state.reset import ResetError
+    from drivers.config.config_yaml import ConfigErrors
+
+    try:
+        site = load_site(arguments.site)
+        running = take_local(StateFiles(arguments.state or arguments.site.parent, site.name), time.time)
+    except (ConfigErrors, ResetError) as error:
+        return _refused(error, as_json=arguments.json)
+    if arguments.json:
+        print(json.dumps({"ok": True, "running": running}))
+    else:
+        now = "" if running else "; the controller does not run, or it was so before"
+        print(f"{site.name} is under local control{now}")
     return 0
 
 

@@ -1,44 +1,48 @@
 """The controller: one tick reads as image -> protect -> battery -> dispatch -> guard -> act -> record. Start here."""
 
 import asyncio
+import contextlib
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from bms.act import Actuators
+from bms.auxiliaries import Auxiliaries
 from bms.background import AT_ONCE, Background
 from bms.balance import Balancer
 from bms.battery import Battery, BatteryState
-from bms.converter_loop import ConverterLoop
 from bms.decision import Decision
 from bms.devices import OPENERS, Device, Openers, open_switchgear
 from bms.dispatch.dispatch import NO_WISH, Dispatch, make_applications
 from bms.dispatch.inputs import Inputs
+from bms.dispatch.view import RackView, StripOrder
 from bms.estimate.held_current import HeldCurrent
 from bms.estimate.site_power import SitePower, SitePowers
-from bms.estimate.smoothing_watch import SmoothingWatch
 from bms.estimate.soc import RackSoc, summarise_soc
-from bms.fast_lane import FastLane
 from bms.guard import Guard, HardLimits
 from bms.image import Image, ProcessImage
 from bms.island import IslandMachine, IslandMode, IslandOrders
 from bms.island_inputs import island_inputs
-from bms.lane_law import LaneOrder
 from bms.north.battery_bus import bus_conditions, open_battery_bus
 from bms.north.battery_word import SiteNow
-from bms.protect.faults import MAINTENANCE
+from bms.north.modbus import open_north
+from bms.north.site_now import Nameplate, SiteNorth
+from bms.protect.faults import LOCAL_CONTROL, MAINTENANCE
+from bms.protect.levels import Condition
 from bms.protect.limits import NOTHING, PowerLimiter, RackState
 from bms.protect.protection import ActiveFault, Protected, Protection
 from bms.protect.safety_inputs import said
 from bms.protect.timing import TimingWatch
 from bms.rack import RackMode
 from bms.record import Recorder
+from bms.requests import RequestRefused, Requests, Source
+from bms.set_point_writers import SetPointWriters
 from bms.site import Limits, Site
 from bms.site_view import SiteViews, StoredEnergy
-from bms.smoothing_way import SmoothingNow, Way, lane_delay_s, tick_delay_s
-from bms.state.maintain import ASKED
+from bms.smoothing_way import SmoothingNow
+from bms.state.maintain import ASKED, ASKED_LOCAL, SITE
 from bms.state.memory import SiteMemory, forgetful
 from bms.state.wall_time import WallClock
+from bms.strip import strip_cycles
 from bms.summary import Summary, summarise
 from bms.tick_report import TickOutcome, TickReporter
 from drivers.clock import now_ns
@@ -56,9 +60,6 @@ ALARM_RESET_S = 1.0
 
 PV_EXPIRY_NS = 1_000_000_000
 """A PV limit that is not renewed for this long is no longer written; its inverter's reversion follows."""
-
-LANE_TICKS = 2
-"""An order to the fast lane outlives one missed tick."""
 
 STOP_WAIT_S = 15.0
 """Longest orderly stop: zero power, converter stop, contactors open."""
@@ -92,7 +93,9 @@ class Controller:
         self._background = background
         self._on_trip = on_trip
         self._memory = memory or forgetful(site)
-        self._racks = [openers.rack(rack, can_opener) for rack in site.racks]
+        self.requests = Requests(site, self.inputs, self._memory.note)
+        self._auxiliaries = Auxiliaries(site)
+        self._racks = [self._auxiliaries.beside(rack, openers.rack(rack, can_opener)) for rack in site.racks]
         self._image = ProcessImage([rack.reading for rack in self._racks])
         self._inverter = openers.inverter(site.inverter, self._image.put_inverter)
         self._meter = openers.meter(site.grid_meter, self._image.put_meter)
@@ -124,35 +127,38 @@ class Controller:
         self._limiter = PowerLimiter(limits)
         self._battery = Battery(site, rack_resistances_ohm(site, self._cells))
         self._dispatch = Dispatch(make_applications(site.applications))
+        self._strips = list(strip_cycles(site))
+        self._battery.refills = bool(self._strips)
         self._views = SiteViews(site, wall_clock)
         self._guard = Guard(hard_limits(limits, len(site.racks)))
         self._actuators = Actuators(self._inverter, self._racks, self._switchgear)
-        self._lane = self._open_lane()
-        loop = site.converter_loop
-        self._loop = None if loop is None else ConverterLoop(site, loop)
-        self._watch, self._tick_delay_s = SmoothingWatch(), tick_delay_s(site)
+        self._writers = SetPointWriters(site, self._inverter, self._site_power.battery, self._actuators.repeat)
         self._smoothing = SmoothingNow()
         self._battery_bus = open_battery_bus(site, sum(cell.capacity_ah for cell in self._cells), can_opener)
         self._wish = NO_WISH
+        self._strip = StripOrder(frozenset())
         self._controlled_ns: int | None = None
         self._limits = NOTHING
         self._bleed: tuple[Flags | None, ...] = (None,) * len(site.racks)
         self._soc_summary = summarise_soc(self._soc, [False] * len(site.racks))
-        lane: tuple[Device, ...] = () if self._lane is None else self._lane.devices
-        lane += () if self._loop is None else (self._loop.device,)
-        links = (self._inverter, self._meter, self._pv_meter, self._pv_inverter, self._switchgear, *lane)
+        pv = self._pv_meter, self._pv_inverter
+        links = (self._inverter, self._meter, *pv, self._switchgear, *self._writers.links, *self._auxiliaries.drivers)
         modbus = [device for device in links if device is not None]
         self.report = TickReporter(site, recorder, modbus, self._memory)
+        plate = Nameplate(sum(self._energy_wh), sum(cell.capacity_ah for cell in self._cells))
+        self._north = open_north(SiteNorth(site, self.requests, lambda: self.report.newest, self._soh_frac, plate))
+        self.report.north_faults += [served.say_fault for served in self._north]
 
     async def run(self) -> None:
         """Drive the site. Returns after an orderly `stop`; cancelled, it leaves the devices to their watchdogs."""
-        self._memory.recall(self._soc, self._protection, now_ns())
+        self._memory.recall(self._soc, self._protection, self._dispatch, now_ns())
         async with asyncio.TaskGroup() as tasks:
             pv = self._pv_meter, self._pv_inverter
             modbus: list[Device | None] = [self._inverter, self._meter, *pv, self._switchgear]
-            own_loop = None if self._loop is None else self._loop.device
-            maybe: list[Device | None] = [*modbus, *self._racks, self._battery_bus, own_loop]
-            running = [tasks.create_task(device.run()) for device in (*maybe, self._lane) if device is not None]
+            beside = [self._battery_bus, *self._auxiliaries.drivers, *self._writers.runners]
+            maybe = [*modbus, *self._racks, *beside]
+            running = [tasks.create_task(device.run()) for device in maybe if device is not None]
+            running += [tasks.create_task(served.run()) for served in self._north]
             await self._tick_for_ever()
             self._memory.save(self._soc)
             for task in running:
@@ -219,44 +225,33 @@ class Controller:
         return stopping_s > STOP_WAIT_S or (stopping_s > settled_s and self._battery.open)
 
     def _tick(self, at_ns: int, dt_s: float, overruns: int, *, control: bool) -> None:
-        for fault_id, target in self._memory.resets():
-            self.reset(fault_id, target)
-        for rack in self._memory.maintain():
-            self._protection.report(MAINTENANCE, rack, ASKED, at_ns)
-        for told in self._memory.told():
-            self.inputs.put(told.name, told.value, at_ns + round(told.for_s * 1e9), "bms set")
+        self._hear_operators(at_ns)
         image = self._freeze(at_ns)
         summary = summarise(image)
         powers = self._site_power.see(image)
-        self._watch_smoothing(image, powers)
-        own = [*self._timing.conditions(at_ns, overruns), *bus_conditions(self._battery_bus)]
-        if self._lane is not None:
-            own += self._lane.conditions(at_ns)
-        if self._loop is not None:
-            own += self._loop.conditions(at_ns)
-        if self._wish.refused:
-            own.append(said("smoothing_refused", self._wish.refused))
-        protected = self._protection.step(image, summary, dt_s, self._battery.apart, own)
+        self._writers.watch(image, powers, self._wish, grid_is_well=self._views.grid_is_well(image))
+        own = self._own_conditions(at_ns, overruns)
+        protected = self._protection.step(image, summary, dt_s, self._battery.apart, own, self._battery.emptied)
+        self.requests.step(at_ns, protected.faults)
         self._battery.out_of_service = dict.fromkeys(protected.maintained, RackMode.MAINTENANCE)
+        self._battery.stripping = self._strip.racks
         orders = self._leave_or_join(image, protected, dt_s)
         battery = self._battery.step(image, summary, protected, dt_s)
         self._limits = self._limiter.step(self._rack_states(image, summary, battery), protected, image.rating, dt_s)
         if control:
             self._control(image, summary, protected, battery, powers)
         decision = self._guard.step(image, self._decide(image, battery, protected, dt_s), dt_s)
-        if self._lane is not None:
-            decision = self._hand_over(self._lane, decision, image, battery)
-        if self._loop is not None:
-            decision = self._leave_to(self._loop, decision, image, battery)
+        if self._writers.others:
+            decision = self._hand_over(decision, image, battery)
         if control:
-            self._smoothing = self._say_smoothing(decision)
+            self._smoothing = self._writers.says(decision, self._wish)
         self._actuators.apply(decision, at_ns, refresh=control, heard=image.inverter is not None)
         self._actuators.drive(protected.outputs, at_ns, refresh=control)
         self._actuators.switch(orders, at_ns, refresh=control)
         self._memory.see(image, protected, self._soc)
         self._report_faults(battery, at_ns, protected)
         if control and self._battery_bus is not None:
-            soh_frac = min(soc.soh_frac_min for soc in self._soc)
+            soh_frac = self._soh_frac()
             now = SiteNow(image, summary, battery, self._limits, self._soc_summary, protected.faults, soh_frac)
             self._battery_bus.tell(now)
         self.report.row(
@@ -273,9 +268,32 @@ class Controller:
                 balance_reason=self._balancers[0].reason,
                 wanted=self._battery.wanted,
                 smoothing=self._smoothing,
+                strip=self._strip.says,
                 island="" if orders is None or orders.mode is IslandMode.GRID else orders.mode,
+                told=self.requests.words,
             )
         )
+
+    def _hear_operators(self, at_ns: int) -> None:
+        for fault_id, target in self._memory.resets():
+            self.reset(fault_id, target)
+        for rack in self._memory.maintain():
+            self._protection.report(MAINTENANCE, rack, ASKED, at_ns)
+        if self._memory.local():
+            self._protection.report(LOCAL_CONTROL, SITE, ASKED_LOCAL, at_ns)
+        for told in self._memory.told():
+            with contextlib.suppress(RequestRefused):  # it is logged
+                self.requests.ask(told.name, told.value, told.for_s, Source.OPERATOR, at_ns)
+
+    def _own_conditions(self, at_ns: int, overruns: int) -> list[Condition]:
+        """What is wrong with the controller itself, and with what it set out to do."""
+        own = [*self._timing.conditions(at_ns, overruns), *bus_conditions(self._battery_bus)]
+        own += self._writers.conditions(at_ns)
+        if self._wish.refused:
+            own.append(said("smoothing_refused", self._wish.refused))
+        if self._strip.overdue:
+            own.append(said("strip_overdue", self._strip.overdue))
+        return own
 
     def _freeze(self, at_ns: int) -> Image:
         if self._seen is not None:
@@ -284,14 +302,7 @@ class Controller:
         image = self._image.freeze(
             at_ns, self._inverter.rating, self._inverter.sent, decided.power_w if decided is not None else None
         )
-        if decided is not None and decided.by_loop:
-            return replace(image, commanded_power_w=None)  # its own loop moves it off its set-point
-        if decided is None or not decided.by_lane or image.inverter is None:
-            return image
-        # The lane's set-points move faster than the converter is read: what counts is the one that it followed then.
-        followed_ns = image.inverter.at_ns - round(self.site.inverter.response_time_s * 1e9)
-        told_w = self._site_power.battery.told_w(followed_ns)
-        return image if told_w is None else replace(image, commanded_power_w=told_w)
+        return self._writers.as_followed(image, decided)
 
     def _control(
         self, image: Image, summary: Summary, protected: Protected, battery: BatteryState, powers: SitePowers
@@ -304,6 +315,7 @@ class Controller:
             held.step(soc, rack, elapsed_s)
         self._memory.count(image, elapsed_s)
         self._soc_summary = summarise_soc(self._soc, [mode.online for mode in battery.rack_modes])
+        stripping = self._strip_racks(image, summary, protected, battery, elapsed_s)
         if battery.power_allowed:
             view = self._views.view(
                 image,
@@ -313,20 +325,62 @@ class Controller:
                 elapsed_s,
                 islanded=protected.forming,
                 inputs=self.inputs.at(image.at_ns),
-                smoothed=self._watch.smoothed,
+                lost=self.requests.lost,
+                smoothed=self._writers.smoothed,
+                racks=self._rack_views(battery, image),
             )
             self._wish = self._dispatch.step(view, self._limits.charge_reason, self._limits.discharge_reason)
+            self._strip = self._wish.strip or self._strip
             self._background.start(self._wish.work)
             self._limit_pv(image.at_ns)
         else:
             self._dispatch.reset()
             self._wish = NO_WISH
-        self._bleed = tuple(
+        chosen = [
             balancer.choose(rack, rack_summary, soc, protected.faulted(config.name), elapsed_s)
             for balancer, config, rack, rack_summary, soc in zip(
                 self._balancers, self.site.racks, image.racks, summary.racks, self._soc, strict=True
             )
+        ]
+        self._bleed = tuple(stripping.get(index, bleed) for index, bleed in enumerate(chosen))
+
+    def _strip_racks(
+        self, image: Image, summary: Summary, protected: Protected, battery: BatteryState, elapsed_s: float
+    ) -> dict[int, Flags]:
+        """What bleeds in the racks that are being stripped; the SoC of one that is done is known."""
+        bleeds = {}
+        for index, cycle in enumerate(self._strips):
+            faulted = protected.faulted(self.site.racks[index].name)
+            mode, reading = battery.rack_modes[index], image.racks[index]
+            bleed = cycle.step(mode, reading, summary.racks[index], faulted, elapsed_s)
+            if bleed is not None:
+                bleeds[index] = bleed
+            if cycle.stripped:
+                self._soc[index].stripped()
+        return bleeds
+
+    def _rack_views(self, battery: BatteryState, image: Image) -> tuple[RackView, ...]:
+        """For who strips them; nobody else asks."""
+        if not self._strips:
+            return ()
+        return tuple(
+            RackView(
+                name=rack.name,
+                state=battery.rack_modes[index],
+                online=battery.counts(index),
+                soc_frac=self._soc[index].usable_frac,
+                energy_wh=self._energy_wh[index],
+                voltage_v=image.racks[index].rack_voltage_v,
+                charge_current_a=self._limiter.charge.of_rack(index + 1),
+                discharge_current_a=self._limiter.discharge.of_rack(index + 1),
+                stripped=self._strips[index].stripped,
+            )
+            for index, rack in enumerate(self.site.racks)
         )
+
+    def _soh_frac(self) -> float:
+        """Of the cell that binds."""
+        return min(soc.soh_frac_min for soc in self._soc)
 
     def _limit_pv(self, at_ns: int) -> None:
         """While power cannot flow nobody says how much PV is too much: its inverter's own reversion answers that."""
@@ -384,69 +438,14 @@ class Controller:
             reactive_var=wish.reactive_var if battery.power_allowed else None,
         )
 
-    def _watch_smoothing(self, image: Image, powers: SitePowers) -> None:
-        if image.meter is None:
-            return
-        load_w = powers.load_w if self._views.grid_is_well(image) else None
-        holding, delay_s = self._wish.holding, self._tick_delay_s
-        alone = holding is None or holding.response_w == 0.0
-        if self._lane is not None and self._lane.has_set_point:
-            delay_s = lane_delay_s(self.site)
-        elif self._loop is not None and self._loop.works:
-            delay_s = self.site.inverter.response_time_s
-        self._watch.see(image.meter.at_ns, load_w, powers.grid_w if alone else None, delay_s)
-
-    def _say_smoothing(self, decision: Decision) -> SmoothingNow:
-        way = Way.NONE if self._wish.holding is None else Way.TICKS
-        if self._wish.refused and way is Way.NONE:
-            way = Way.REFUSED
-        pace = None if self._lane is None else self._lane.pace
-        if self._loop is not None and self._loop.works:
-            way = Way.CONVERTER
-        return SmoothingNow(
-            way=Way.LANE if decision.by_lane else way,
-            lane_age_s=math.nan if pace is None else pace.age_s,
-            lane_jitter_s=math.nan if pace is None else pace.jitter_s,
-            measured=self._watch.smoothed,
-        )
-
-    def _open_lane(self) -> FastLane | None:
-        settings = self.site.fast_lane
-        if settings is None:
-            return None
-        return FastLane(self.site, settings, self._site_power.battery, self._actuators.repeat)
-
-    def _hand_over(self, lane: FastLane, decision: Decision, image: Image, battery: BatteryState) -> Decision:
-        """The set-point to the fast lane where that may have it, inside what limits and guard allow in this tick."""
-        order = self._lane_order(decision, image, battery)
-        if not lane.has_set_point and not self._inverter.set_point_free:
-            order = None
-        if not lane.allow(order):
-            return decision
-        power_w = lane.power_w if lane.power_w == lane.power_w else decision.power_w
-        return decision._replace(power_w=power_w, by_lane=True)
-
-    def _leave_to(self, loop: ConverterLoop, decision: Decision, image: Image, battery: BatteryState) -> Decision:
-        """What the converter's own loop must not do itself, as long as it is on or may be."""
-        order = self._lane_order(decision, image, battery)
-        by_loop = loop.step(order, image.at_ns)
-        self._site_power.battery.follows = not by_loop
-        if order is None or not by_loop:
-            return decision
-        holding = order.holding
-        return decision._replace(power_w=order.within_w(holding.held.base_w + holding.response_w), by_loop=True)
-
-    def _lane_order(self, decision: Decision, image: Image, battery: BatteryState) -> LaneOrder | None:
-        """None where the tick keeps the set-point: no power flows, nobody holds the grid, or the guard stepped in."""
-        holding, limits = self._wish.holding, self._limits
-        if holding is None or not (battery.power_allowed and decision.run) or decision.hold:
-            return None
-        guard_w = self._guard.window_w(image, decision)
-        low_w, high_w = max(-limits.charge_power_w, guard_w[0]), min(limits.discharge_power_w, guard_w[1])
-        if decision.clipped_by == "guard" or low_w >= high_w:
-            return None
-        expires_ns = image.at_ns + round(LANE_TICKS * self.site.controller.protect_period_s * 1e9)
-        return LaneOrder(holding, low_w, high_w, expires_ns)
+    def _hand_over(self, decision: Decision, image: Image, battery: BatteryState) -> Decision:
+        """The set-point to somebody else, inside what limits and guard allow in this tick."""
+        order = None
+        if battery.power_allowed and self._wish.holding is not None:
+            limits_w = -self._limits.charge_power_w, self._limits.discharge_power_w
+            window_w = self._guard.window_w(image, decision)
+            order = self._writers.order(self._wish, decision, limits_w, window_w, image.at_ns)
+        return self._writers.hand_over(decision, order, image.at_ns)
 
     def _rack_states(self, image: Image, summary: Summary, battery: BatteryState) -> list[RackState]:
         return [
@@ -456,7 +455,7 @@ class Controller:
                 soc_frac_max=self._soc_summary.rack_frac_max[index],
                 cell_resistance_ohm=self._cells[index].resistance_ohm,
                 voltage_v=rack.rack_voltage_v,
-                online=battery.rack_modes[index].online,
+                online=battery.counts(index),
                 number=index + 1,
                 soh_frac=self._soc[index].soh_frac_min,
                 held=self._held[index].currents,

@@ -164,7 +164,13 @@ def _insulation(rack: Rack, bus: SharedBus) -> Iso165c | None:
     monitor = rack.insulation_monitor
     if monitor is None:
         return None
-    return Iso165c(rack.can.config, bus, warning_kohm=monitor.warning_kohm, error_kohm=monitor.error_kohm)
+    return Iso165c(
+        rack.can.config,
+        bus,
+        warning_kohm=monitor.warning_kohm,
+        error_kohm=monitor.error_kohm,
+        self_test_period_s=monitor.self_test_period_s,
+    )
 
 
 def _native(rack: Rack, can_opener: CanOpener) -> RackMonitor:

@@ -61,6 +61,17 @@ class JoinWindow:
         others_ohm = 1.0 / sum(1.0 / self._resistance_ohm[other] for other in online)
         return self._close(rack.rack_voltage_v - rack.link_voltage_v, self._resistance_ohm[index] + others_ohm)
 
+    def fits_under_load(self, index: int, online: Sequence[int], image: Image) -> bool:
+        """As `fits`, also for the voltage that the live link rises or falls to when its load ends."""
+        if not online:
+            return False
+        rack, others_ohm = image.racks[index], 1.0 / sum(1.0 / self._resistance_ohm[other] for other in online)
+        rest_v = rack.rack_voltage_v + rack.current_a * self._resistance_ohm[index]
+        loaded_v = rack.link_voltage_v
+        unloaded_v = loaded_v + others_ohm * sum(image.racks[other].current_a for other in online)
+        loop_ohm = self._resistance_ohm[index] + others_ohm
+        return self._close(rest_v - loaded_v, loop_ohm) and self._close(rest_v - unloaded_v, loop_ohm)
+
     def _pair(self, one: int, other: int, image: Image) -> bool:
         apart_v = image.racks[one].rack_voltage_v - image.racks[other].rack_voltage_v
         return self._close(apart_v, self._resistance_ohm[one] + self._resistance_ohm[other])

@@ -19,6 +19,9 @@ ONLINE_FEEDBACK_S = 0.1
 CONVERTER_FRAC = 0.03
 """Share by which the converter's own DC voltage may differ from the rack's before the main contactor closes."""
 
+REFILL_CURRENT_A_MAX, REFILL_S_MAX = 40.0, 24.0 * 3600.0
+"""More never flows through a precharge resistor into an empty rack, and no refill takes longer."""
+
 SHORT_S, SHORT_FRAC = 0.5, 0.05
 """A link that is still below this share of the rack's voltage after so long is shorted, or not connected at all."""
 
@@ -27,7 +30,8 @@ class RackMode(StrEnum):
     """FOUND_CLOSED: its feedback says closed although nobody here closed it, as after a restart under load. LINK: the
     converter precharges the DC link, the rack's contactors are open. REQUESTED: the rack's own BMS was asked to connect
     it, and precharges and closes by itself. DERATED: online, while a fault of its own narrows what it may carry.
-    MAINTENANCE and STRIP: out of service.
+    MAINTENANCE and STRIP: out of service. REFILL: of zinc, empty after its strip, it takes charge from the live link
+    through its precharge resistor until it fits there. ENTERING: it then closes, while power goes on flowing.
 
     `online`: carries current. `connected`: the contactors are, or may still be, connected to the DC link."""
 
@@ -48,11 +52,13 @@ class RackMode(StrEnum):
     LOCKED = "locked"
     MAINTENANCE = "maintenance"
     STRIP = "strip"
+    REFILL = "refill"
+    ENTERING = "entering"
 
     def __init__(self, word: str) -> None:
         self.online = word in ("online", "derated")
         self.joining = word in ("precharge", "link precharge", "requested", "closing")
-        self.connected = self.online or self.joining or word in ("found closed", "opening")
+        self.connected = self.online or self.joining or word in ("found closed", "opening", "refill", "entering")
 
 
 class RackInputs(NamedTuple):
@@ -60,7 +66,8 @@ class RackInputs(NamedTuple):
     `out_of_service`: the mode that somebody wants it to stay in. `main_closed` and `precharge_closed`: fresh feedback,
     None while there is none (a rack that opens then goes on opening, unjudged). `converter_voltage_v` and
     `converter_current_a` are the converter's at the DC link, NaN where it does not say; `own_fault` is what the rack's
-    own BMS says; `forming`: the converter makes the grid from what is connected."""
+    own BMS says; `forming`: the converter makes the grid from what is connected; `refill`: it may take
+    charge from the live link beside the others, and `enter` beside them as soon as it fits."""
 
     ready: bool
     join: bool
@@ -76,6 +83,8 @@ class RackInputs(NamedTuple):
     converter_current_a: float = math.nan
     own_fault: RackOwnFault = RackOwnFault.NONE
     forming: bool = False
+    refill: bool = False
+    enter: bool = False
 
 
 OPEN, MAIN = Contactors(False, False), Contactors(True, False)
@@ -85,6 +94,8 @@ CONTACTORS = {
     RackMode.CLOSING: Contactors(True, True),
     RackMode.ONLINE: MAIN,
     RackMode.DERATED: MAIN,
+    RackMode.REFILL: Contactors(False, True),
+    RackMode.ENTERING: Contactors(True, True),
 }
 """What each mode commands where the rack precharges by the gateway's command; the others: both open."""
 
@@ -159,7 +170,7 @@ class RackMachine:
             self.mode, self.in_mode_s, self.contradicted_s = rule.then, 0.0, 0.0
 
 
-COMMANDED = (RackMode.REQUESTED, RackMode.CLOSING, RackMode.OPENING)
+COMMANDED = (RackMode.REQUESTED, RackMode.CLOSING, RackMode.ENTERING, RackMode.OPENING)
 """Modes in which the main contactor is told to move."""
 
 
@@ -237,6 +248,14 @@ def _ignored(it: RackMachine) -> bool:
     return _request_overdue(it) and not it.seen_precharge
 
 
+def _refill_too_strong(it: RackMachine) -> bool:
+    return abs(it.inputs.current_a) > REFILL_CURRENT_A_MAX
+
+
+def _refill_overdue(it: RackMachine) -> bool:
+    return it.in_mode_s > REFILL_S_MAX
+
+
 def _given_up(it: RackMachine) -> bool:
     return it.in_mode_s > it.config.timeout_s
 
@@ -257,12 +276,13 @@ OPENED_ITSELF = "main contactor says open while it should be closed"
 NOT_MATCHED = TOO_FAR_V + ", converter {inputs.converter_voltage_v:.1f} V"
 
 
-def _stand_by(joins: RackMode) -> tuple[Rule, ...]:
+def _stand_by(joins: RackMode, *more: Rule) -> tuple[Rule, ...]:
     """STANDBY; `joins`: the mode in which joining begins."""
     return (
         CLOSED_BY_ITSELF,
         *GO_OUT,
         Rule(lambda it: not it.inputs.ready, M.OFF),
+        *more,
         Rule(lambda it: it.inputs.join and not it.inputs.open, joins),
     )
 
@@ -309,7 +329,7 @@ TABLE: dict[RackMode, tuple[Rule, ...]] = {
         Rule(lambda it: it.inputs.forming and it.inputs.ready and _is_closed(it) and not _open(it), M.ONLINE),
         LEAVE,
     ),
-    M.STANDBY: _stand_by(M.PRECHARGE),
+    M.STANDBY: _stand_by(M.PRECHARGE, Rule(lambda it: it.inputs.refill and not it.inputs.open, M.REFILL)),
     M.PRECHARGE: (
         LEAVE,
         Rule(_shorted, M.LOCKED, "precharge_short", TOO_FAR_V),
@@ -367,6 +387,19 @@ TABLE: dict[RackMode, tuple[Rule, ...]] = {
     M.STRIP: (
         CLOSED_BY_ITSELF,
         Rule(lambda it: it.inputs.out_of_service is not M.STRIP, M.OFF),
+    ),
+    M.REFILL: (
+        LEAVE,
+        Rule(lambda it: not it.inputs.refill or not it.inputs.ready, M.OPENING),
+        Rule(_is_closed, M.LOCKED, "contactor_closed_itself", "main contactor says closed"),
+        Rule(_refill_too_strong, M.LOCKED, "precharge_short", TOO_FAR_V),
+        Rule(_refill_overdue, M.LOCKED, "precharge_timeout", TOO_FAR_V),
+        Rule(lambda it: it.inputs.enter, M.ENTERING),
+    ),
+    M.ENTERING: (
+        LEAVE,
+        Rule(_is_closed, M.ONLINE),
+        Rule(_overdue, M.LOCKED, "contactor_stuck_open", "main contactor did not close"),
     ),
 }  # fmt: skip
 """The first rule that applies is followed; none = stay. As it is where the gateway owns contactors and precharge."""

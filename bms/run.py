@@ -5,7 +5,6 @@ import contextlib
 import gc
 import json
 import logging
-import math
 import signal
 import sys
 import time
@@ -13,11 +12,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 from bms.background import BackgroundThread
 from bms.controller import Controller
 from bms.north.child import ChildSink
+from bms.north.gateway import Gateway
 from bms.north.screen import plain_line
 from bms.protect.protection import ActiveFault
 from bms.record import ProcessRecorder
@@ -25,6 +25,7 @@ from bms.site import Site, site_settings
 from bms.state.memory import SiteMemory
 from bms.state.process import ProcessStore
 from bms.state.saved import find_state
+from bms.status import status_document
 from drivers.clock import now_ns
 from drivers.links.can import open_python_can
 
@@ -65,7 +66,8 @@ async def _run(site: Site, duration_s: float | None, record: Path | None, state:
             background=BackgroundThread(),
         )
         _stop_on_signals(controller)
-        async with _shown(show) as draw:
+        async with _shown(show) as draw, Gateway(site, controller.requests, controller.report.status) as gateway:
+            controller.report.north_faults.append(lambda: gateway.fault)
             await _drive(controller, duration_s, draw, SCREEN_PERIOD_S if show == "screen" else PLAIN_PERIOD_S)
     if show == "json":
         _say(_document(controller, trips))
@@ -152,13 +154,8 @@ def _say_end(
 def _document(controller: Controller, trips: list[ActiveFault]) -> str:
     status = controller.report.status()
     tripped = [{"fault": fault.kind.id, "target": fault.target, "detail": fault.detail} for fault in trips]
-    known = {name: _json_value(value) for name, value in asdict(status).items()} if status else None
+    known = status_document(status) if status else None
     return json.dumps({"stopped": controller.end_state(), "tripped": tripped, "status": known})
-
-
-def _json_value(value: Any) -> Any:
-    """JSON has no NaN: what is not known is null."""
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _say(line: str, to: TextIO | None = None) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -20,7 +21,9 @@ from bms.site_links import HOST, READ_ONLY, ModbusDevice, SerialPort, Tls, broke
 from bms.site_low_voltage import LowVoltage
 from bms.site_mapping import load_mapping
 from bms.site_monitors import CurrentSensor, FoxBms, InsulationMonitor
+from bms.site_north import North
 from bms.site_safety import NATIVE, Safety, SafetyInput
+from bms.site_strip import broken_strip
 from drivers.cell_monitors.foxbms.layout import SENSORS_MAX, STATE_PERIOD_S, foxbms_layout
 from drivers.config.config_yaml import ConfigErrors, dump_yaml, load_strict
 from drivers.config.settings import RELATION, Broken, Loc, Settings, about, beside_the_file, name_or_beside
@@ -29,10 +32,12 @@ from drivers.insulation.iso165c import INFO_PERIOD_S
 from drivers.links.can import CanConfig
 from drivers.links.modbus_tls import TlsError
 from drivers.profiles import Profile, find_profile
+from drivers.profiles.roles import SAFETY
 from kernels.parameters import load_cell
 
 __all__ = [
     "Application",
+    "AuxiliaryDevice",
     "Balancing",
     "BatteryBus",
     "CanBus",
@@ -50,6 +55,7 @@ __all__ = [
     "Island",
     "Limits",
     "LoadBlock",
+    "North",
     "Precharge",
     "PvInverterDevice",
     "PvMeterDevice",
@@ -404,6 +410,37 @@ class IntertieDevice(ModbusDevice):
         yield from broken_profile("profile", self.profile, "switchgear")
 
 
+class AuxiliaryDevice(ModbusDevice):
+    """A device around the racks: I/O block, auxiliary supply, cooling, fire panel."""
+
+    name: Annotated[str, about("", "name in messages", **NAME)]
+    profile: Annotated[
+        ProfileName, about("", "name or path of its profile, see profiles.md", min_length=1, max_length=500)
+    ]
+    racks: Annotated[
+        tuple[str, ...],
+        Field(strict=False),
+        about("", "names of the racks that it concerns", "all", max_length=64),
+    ] = ()
+    poll_period_s: Annotated[float, about("s", "it is read and written this often", CHOICE, gt=0, le=10)] = 0.2
+    age_s_max: Annotated[
+        float, about("s", "what it said counts for so long; then its inputs are missing", "5 missed polls", gt=0, le=60)
+    ] = 1.0
+
+    @property
+    def description(self) -> Profile:
+        """The profile that describes it."""
+        return find_profile(self.profile)
+
+    def concerns(self, rack: str) -> bool:
+        return not self.racks or rack in self.racks
+
+    def broken_relations(self) -> Iterator[Broken]:
+        yield from super().broken_relations()
+        yield from broken_profile("profile", self.profile, "auxiliary")
+        yield from self.below("poll_period_s", "age_s_max")
+
+
 class PvInverterDevice(ModbusDevice):
     """The inverter of the site's PV, which can be told to give less (SunSpec models 704 or 123)."""
 
@@ -522,6 +559,15 @@ class Site(SiteSettings):
         BatteryBus | None, about("", "bus on which a third-party inverter takes this site as its battery")
     ] = None
     intertie: Annotated[IntertieDevice | None, about("", "switchgear between site and grid, with `island`")] = None
+    north: Annotated[
+        North | None, about("", "what others may read and ask while the controller runs, see north.md", "nobody")
+    ] = None
+
+    auxiliaries: Annotated[
+        tuple[AuxiliaryDevice, ...],
+        Field(strict=False),
+        about("", "devices around the racks: I/O blocks, supply, cooling, fire panel", max_length=64),
+    ] = ()
 
     @property
     def cells(self) -> int:
@@ -532,12 +578,14 @@ class Site(SiteSettings):
         yield from super().broken_relations()
         yield from self._broken_racks()
         yield from self._broken_supply()
-        yield from broken_lines(self._lines())
+        yield from broken_lines(self._all_lines())
+        yield from broken_auxiliaries(self.auxiliaries, [rack.name for rack in self.racks])
         yield from self._broken_battery_bus()
         yield from self._shared_lines()
         yield from self._too_slow()
         yield from self._slow_insulation()
         yield from self._broken_island()
+        yield from broken_strip(self)
         yield from self.below("inverter.poll_period_s", "limits.inverter_age_s_max")
         yield from self.below("grid_meter.poll_period_s", "limits.meter_age_s_max")
         if self.pv_meter is not None:
@@ -547,6 +595,10 @@ class Site(SiteSettings):
         lines: dict[str, ModbusDevice] = {"inverter": self.inverter, "grid_meter": self.grid_meter}
         others = {"pv_meter": self.pv_meter, "pv_inverter": self.pv_inverter, "intertie": self.intertie}
         return {**lines, **{name: device for name, device in others.items() if device is not None}}
+
+    def _all_lines(self) -> dict[Loc, ModbusDevice]:
+        numbered: dict[Loc, ModbusDevice] = {("auxiliaries", i): each for i, each in enumerate(self.auxiliaries)}
+        return {(name,): device for name, device in self._lines().items()} | numbered
 
     def _broken_island(self) -> Iterator[Broken]:
         if (self.island is None) != (self.intertie is None):
@@ -633,6 +685,26 @@ class Site(SiteSettings):
             ):
                 loc: Loc = ("battery_bus", "can", "channel")
                 yield _twin(loc, rack.can.channel, f"same bus as racks.{i}", ("racks", i, "can"))
+
+
+def broken_auxiliaries(devices: tuple[AuxiliaryDevice, ...], racks: list[str]) -> Iterator[Broken]:
+    """Names of their own, racks that there are, and one source for each of a rack's inputs."""
+    names: dict[str, int] = {}
+    sources: dict[tuple[str, str], int] = {}
+    for i, device in enumerate(devices):
+        place: Loc = ("auxiliaries", i)
+        if (twin := names.setdefault(device.name, i)) != i:
+            wrong, other = f"same name as auxiliaries.{twin}", ("auxiliaries", twin, "name")
+            yield _twin((*place, "name"), device.name, wrong, other)
+        for k, rack in enumerate(device.racks):
+            if rack not in racks:
+                yield Broken((*place, "racks", k), rack, "no such rack", f"one of {', '.join(racks)}", (("racks",),))
+        said = [register.role for register in device.description.registers if register.role in SAFETY]
+        for rack, role in product([rack for rack in racks if device.concerns(rack)], said):
+            if (twin := sources.setdefault((rack, role), i)) != i:
+                wrong = f"{role} of {rack}, which auxiliaries.{twin} says as well"
+                yield Broken((*place, "profile"), device.profile, wrong, "one source", (("auxiliaries", twin),))
+                break
 
 
 def _twin(loc: Loc, got: object, wrong: str, other: Loc) -> Broken:

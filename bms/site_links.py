@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator
 
-from drivers.config.settings import Broken, Settings, about, beside_the_file
+from drivers.config.settings import Broken, Loc, Settings, about, beside_the_file
 from drivers.links.modbus import ModbusLink
 from drivers.links.modbus_serial import SerialLine, SerialLink
 from drivers.links.modbus_tls import TlsError, TlsFiles, TlsLink
@@ -83,16 +83,17 @@ class ModbusDevice(Settings):
             yield Broken(("unit",), self.unit, "no unit of a serial line", "1 to 247", (("serial",),))
 
 
-def broken_lines(devices: dict[str, ModbusDevice]) -> Iterator[Broken]:
-    """Devices at one serial line have it set alike and are different units."""
-    first: dict[str, str] = {}
-    for name, device in devices.items():
-        if device.serial is None or (twin := first.setdefault(device.serial.port, name)) == name:
+def broken_lines(devices: dict[Loc, ModbusDevice]) -> Iterator[Broken]:
+    """Devices at one serial line have it set alike and are different units. `devices`: by their places in the file."""
+    first: dict[str, Loc] = {}
+    for place, device in devices.items():
+        if device.serial is None or (twin := first.setdefault(device.serial.port, place)) == place:
             continue
-        other = devices[twin]
+        other, named = devices[twin], ".".join(map(str, twin))
         if device.serial != other.serial:
-            wrong, expected = f"set otherwise than in {twin}", "the same baudrate, parity and stop bits"
-            yield Broken((name, "serial"), "a mapping", wrong, expected, ((twin, "serial"),))
+            wrong, expected = f"set otherwise than in {named}", "the same baudrate, parity and stop bits"
+            yield Broken((*place, "serial"), "a mapping", wrong, expected, ((*twin, "serial"),))
         if device.unit == other.unit:
-            wrong = f"same unit as {twin} at one line"
-            yield Broken((name, "unit"), device.unit, wrong, "one of its own", ((twin, "unit"), (name, "serial")))
+            wrong = f"same unit as {named} at one line"
+            others = ((*twin, "unit"), (*place, "serial"))
+            yield Broken((*place, "unit"), device.unit, wrong, "one of its own", others)

@@ -41,5 +41,11 @@ class InsulationMonitor(Settings):
         int, about("kOhm", "its fault level, which is written to it", "as shipped", ge=30, le=1000)
     ] = 100
 
+    self_test_period_s: Annotated[
+        float,
+        about("s", "it tests itself at the start and then so often; 3 s each without a measurement", "a day", ge=60,
+              le=2_592_000),
+    ] = 86_400.0  # fmt: skip
+
     def broken_relations(self) -> Iterator[Broken]:
         yield from self.below("error_kohm", "warning_kohm")

@@ -71,6 +71,10 @@ class Safety(Settings):
     aux_supply_v_max: Annotated[
         float, about("V", "maximum level: above it the contactors open", f"{SUPPLY} + 25 %", ge=0, le=51)
     ] = 30.0
+    aux_charge_frac_min: Annotated[
+        float, about("frac", "below it, on its battery, the supply is about to fail: the contactors open", CHOICE,
+                     gt=0, lt=1),
+    ] = 0.2  # fmt: skip
     coolant_temperature_degc_min: Annotated[
         float, about("degC", "below it there is a warning", "near freezing", ge=-40, le=87)
     ] = 2.0

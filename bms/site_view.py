@@ -5,7 +5,7 @@ from math import inf
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from bms.dispatch.view import NO_INPUTS, SiteView
+from bms.dispatch.view import NO_INPUTS, RackView, SiteView
 from bms.estimate.site_power import SitePowers
 from bms.estimate.smoothing_watch import NOT_MEASURED, Smoothed
 from bms.image import Image
@@ -48,7 +48,9 @@ class SiteViews:
         *,
         islanded: bool,
         inputs: Mapping[str, float] = NO_INPUTS,
+        lost: frozenset[str] = frozenset(),
         smoothed: Smoothed = NOT_MEASURED,
+        racks: tuple[RackView, ...] = (),
     ) -> SiteView:
         rating, meter = image.rating, image.meter
         heard = meter is not None and image.at_ns - meter.at_ns <= self._limits.meter_age_s_max * 1e9
@@ -71,8 +73,10 @@ class SiteViews:
             energy_capacity_wh=stored.capacity_wh,
             apparent_power_va_max=_apparent_va(rating),
             inputs=inputs,
+            lost=lost,
             rated_power_w=_rated_w(rating),
             smoothed=smoothed,
+            racks=racks,
         )
 
 

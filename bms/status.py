@@ -1,6 +1,8 @@
 """A small picture of the running controller for people: the live screen, plain lines and scripts."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,3 +50,18 @@ class Status:
     lane_jitter_ms: float = float("nan")
     load_range_w_5s: float = float("nan")
     grid_range_w_5s: float = float("nan")
+    strip: str = ""
+    """Which racks are out for their strip, and which waits why; empty = none."""
+    told: str = ""
+    """Inputs that hold and who told them, as `power_w=50000:modbus`, joined by commas."""
+    north_fault: str = ""
+    """What is wrong with the broker or port that others reach the site by; empty = nothing."""
+
+
+def status_document(status: Status) -> dict[str, Any]:
+    """As JSON has it, which knows no NaN: what is not known is None."""
+    return {name: _json_value(value) for name, value in asdict(status).items()}
+
+
+def _json_value(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value

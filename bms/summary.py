@@ -8,6 +8,7 @@ import numpy as np
 
 from bms.image import Image
 from drivers.readings import Floats, RackReading
+from kernels.rackview import rack_extremes
 
 
 class RackSummary(NamedTuple):
@@ -58,29 +59,17 @@ def summarise(image: Image) -> Summary:
 
 
 def summarise_rack(rack: RackReading, now_ns: int) -> RackSummary:
-    voltage_v, temperature_degc = rack.voltage_v, rack.temperature_degc
-    voltage_at_ns, temperature_at_ns = rack.voltage_at_ns, rack.temperature_at_ns
-    lowest, highest = int(voltage_v.argmin()), int(voltage_v.argmax())
-    coldest, hottest = int(temperature_degc.argmin()), int(temperature_degc.argmax())
+    extremes = rack_extremes(rack.voltage_v, rack.temperature_degc, rack.voltage_at_ns, rack.temperature_at_ns)
+    voltage_v_min, voltage_v_max, lowest, highest, degc_min, degc_max, coldest, hottest, volt_ns, degc_ns = extremes
+    safety = rack.safety
+    # In the order of the fields: to match seventeen names costs more than all the rest of this.
     return RackSummary(
-        voltage_v_min=voltage_v.item(lowest),
-        voltage_v_max=voltage_v.item(highest),
-        lowest_cell=lowest,
-        highest_cell=highest,
-        temperature_degc_min=temperature_degc.item(coldest),
-        temperature_degc_max=temperature_degc.item(hottest),
-        hottest_cell=hottest,
-        coldest_cell=coldest,
-        voltage_age_s=(now_ns - voltage_at_ns.item(voltage_at_ns.argmin())) / 1e9,
-        temperature_age_s=(now_ns - temperature_at_ns.item(temperature_at_ns.argmin())) / 1e9,
-        current_a=rack.current_a,
-        current_age_s=(now_ns - rack.current_at_ns) / 1e9,
-        io_age_s=(now_ns - rack.io_at_ns) / 1e9,
-        command_age_s=rack.command_age_s,
-        safety_age_s=(now_ns - rack.safety.at_ns) / 1e9,
-        insulation_age_s=(now_ns - rack.safety.insulation_at_ns) / 1e9,
-        voltages_known=rack.rack_voltage_v >= 0.0 and rack.link_voltage_v >= 0.0,
-    )
+        voltage_v_min, voltage_v_max, lowest, highest, degc_min, degc_max, hottest, coldest,
+        (now_ns - volt_ns) / 1e9, (now_ns - degc_ns) / 1e9,
+        rack.current_a, (now_ns - rack.current_at_ns) / 1e9, (now_ns - rack.io_at_ns) / 1e9, rack.command_age_s,
+        (now_ns - safety.at_ns) / 1e9, (now_ns - safety.insulation_at_ns) / 1e9,
+        rack.rack_voltage_v >= 0.0 and rack.link_voltage_v >= 0.0,
+    )  # fmt: skip
 
 
 def mean_of(values: Floats) -> float:

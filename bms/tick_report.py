@@ -1,7 +1,7 @@
 """What a tick leaves behind: one row of the record, and the status that people see."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -51,10 +51,15 @@ class TickOutcome(NamedTuple):
     smoothing: SmoothingNow = SmoothingNow()
     island: str = ""
     """How the site stands to its grid, unless it is on it; empty also where it never leaves it."""
+    strip: str = ""
+    """Which racks are out for their strip, and which waits why."""
+    told: str = ""
+    """Inputs that hold and who told them, see Requests.words."""
 
 
 class TickReporter:
-    """Builds rows and keeps the newest status; `last_row` is the row of the newest tick."""
+    """Builds rows and keeps the newest status; `last_row` is the row of the newest tick. `north_faults`
+    says what is wrong with the way in from outside."""
 
     def __init__(self, site: Site, recorder: Recorder | None, modbus: Sequence[Device], memory: SiteMemory) -> None:
         self._site = site
@@ -66,7 +71,13 @@ class TickReporter:
         self._tick_ms: deque[float] = deque(maxlen=RECENT_TICKS)
         self._tick: TickOutcome | None = None
         self.overruns = 0
+        self.north_faults: list[Callable[[], str]] = []
         self.last_row: TickRow | None = None
+
+    @property
+    def newest(self) -> TickOutcome | None:
+        """All of the newest tick; None before the first."""
+        return self._tick
 
     def ticked(self, tick_ms: float, overruns: int) -> None:
         """Take the duration of the newest tick and how many ticks were missed since the start."""
@@ -121,6 +132,8 @@ class TickReporter:
             lane_jitter_ms=tick.smoothing.lane_jitter_s * 1e3,
             load_range_w_5s=tick.smoothing.measured.load_w,
             grid_range_w_5s=tick.smoothing.measured.grid_w,
+            strip=tick.strip or None,
+            told=tick.told or None,
         )
         self.last_row = row
         if self._recorder is not None:
@@ -172,6 +185,9 @@ class TickReporter:
             lane_jitter_ms=row.lane_jitter_ms,
             load_range_w_5s=row.load_range_w_5s,
             grid_range_w_5s=row.grid_range_w_5s,
+            strip=tick.strip,
+            told=row.told or "",
+            north_fault="; ".join(filter(None, [fault() for fault in self.north_faults])),
         )
 
 

@@ -75,6 +75,10 @@ class SafetyInputs(NamedTuple):
     alarms: MonitorAlarm | None
     temperature_redundant_degc: float = nan
     """Hottest place of a second, independent chain of sensors; comes at `insulation_at_ns`."""
+    aux_on_battery: bool | None = None
+    """The auxiliary supply runs on its battery."""
+    aux_charge_frac: float = nan
+    """Charge of that battery."""
 
 
 NOT_HEARD = SafetyInputs(

@@ -8,10 +8,12 @@ from typing import Protocol
 
 import numpy as np
 
+from drivers.auxiliary.described import fields_of
 from drivers.clock import loop_ns
 from drivers.frames import FrameBatch
 from drivers.links.can import CanConfig, CanPort
 from drivers.profiles import find_profile
+from hil_rigs.devices.described_auxiliary import DescribedAuxiliaryDevice
 from hil_rigs.devices.described_inverter import DescribedInverterDevice
 from hil_rigs.devices.described_meter import DescribedMeterDevice
 from hil_rigs.devices.described_switchgear import DescribedSwitchgearDevice
@@ -94,6 +96,7 @@ class Bench:
         self.pv_servers = [ModbusServer(device, UNIT) for device in (self.pv_meter, self.pv_inverter) if device]
         self.switchgear = self._switchgear()
         self.switchgear_server = None if self.switchgear is None else ModbusServer(self.switchgear, UNIT)
+        self.auxiliary_servers = [ModbusServer(device, UNIT) for device in self._auxiliaries()]
         self.truth = Truth(self.plant, signals)
         self.clock_error_s = self._fed_s = self._began_s = 0.0
         self.rng = np.random.default_rng([seed, 12])
@@ -112,7 +115,10 @@ class Bench:
         if self.switchgear_server is not None:
             await self.switchgear_server.start(HOST, switchgear_port)
             switchgear = ModbusEndpoint(HOST, self.switchgear_server.port, UNIT)
+        for server in self.auxiliary_servers:
+            await server.start(HOST, 0)
         return Endpoints(
+            auxiliaries=tuple(ModbusEndpoint(HOST, server.port, UNIT) for server in self.auxiliary_servers),
             switchgear=switchgear,
             inverter=ModbusEndpoint(HOST, self.inverter_server.port, UNIT),
             grid_meter=ModbusEndpoint(HOST, self.meter_server.port, UNIT),
@@ -218,7 +224,7 @@ class Bench:
         if self.switchgear_server is not None:
             self.switchgear_server.close()
         self.inverter.close()
-        for server in self.pv_servers:
+        for server in [*self.pv_servers, *self.auxiliary_servers]:
             server.close()
         if self.pv_inverter is not None:
             self.pv_inverter.close()
@@ -277,6 +283,13 @@ class Bench:
         if self.microgrid is None or self.rig.microgrid is None:
             return None
         return DescribedSwitchgearDevice(self.microgrid, find_profile(self.rig.microgrid.profile))
+
+    def _auxiliaries(self) -> list[DescribedAuxiliaryDevice]:
+        """Around all racks; what they show is not wired to the racks' own I/O."""
+        profiles = [find_profile(spec.profile) for spec in self.rig.auxiliaries]
+        for node in self.nodes:
+            node.safety.elsewhere = frozenset().union(*(fields_of(profile) for profile in profiles))
+        return [DescribedAuxiliaryDevice(self.enclosures, profile) for profile in profiles]
 
     def _insulation_kohm(self, index: int) -> float:
         return bus_insulation_kohm(self.enclosures, self.plant.racks, index)

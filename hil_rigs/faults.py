@@ -43,6 +43,9 @@ def locate(rig: RigFile, fault: FaultSpec) -> tuple[int, int]:
     most = count.get(fault.about.strikes, 1)
     if fault.number > most:
         raise UnknownTargetError(f"fault {fault.kind}: no {fault.about.strikes} {fault.number}, a rack has {most}")
+    devices = len(rig.auxiliaries)
+    if fault.kind == "auxiliary-lost" and (fault.strength or 0.0) > devices:
+        raise UnknownTargetError(f"fault {fault.kind}: no device {fault.strength:g}, the rig has {devices}")
     return names.index(fault.rack) if fault.rack is not None else 0, fault.number - 1
 
 

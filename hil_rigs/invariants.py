@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bms.protect.faults import FAULTS, Action
+from bms.rack import RackMode
 from bms.site import Limits
 from hil_rigs.checks import longest_run, time_words
 from hil_rigs.rig import RigFile, reversion_s
@@ -51,6 +52,9 @@ EXPIRY_MARGIN_S = 0.3
 
 ZERO_S = 1.5
 """From 0 W decided to 0 W in the converter, also where no write arrives: its reversion, and a tick."""
+
+STRIPPED_S = 0.5
+"""A rack that leaves to be stripped is named so this soon."""
 
 CAUSE_S = 2.5
 """An island may be dropped so long after its cause was named: the bounded wait for a stopped converter."""
@@ -126,10 +130,17 @@ def _no_power_after_a_stop(outcome: Outcome) -> Verdict:
 
 
 def _opened_after_zero(outcome: Outcome, kinds: frozenset[str]) -> Verdict:
-    """A contactor opens only once the converter has been told 0 W, or to stop."""
+    """A contactor opens only once the converter has been told 0 W, or to stop; but for a rack that leaves to be
+    stripped, at a low current while others work on."""
     closed, command_w = outcome.signals["contactors_closed"], outcome.signals["power_command_w"]
     opened = np.flatnonzero(np.diff(closed, prepend=closed[:1]) < 0)
-    early = [at for at in opened if command_w[at] != 0.0]
+    rows = outcome.recorder.table().select(["time_s", "rack_states"]).to_pydict()
+    stripped_s = [at for at, states in zip(*rows.values(), strict=True) if RackMode.STRIP in states.split(",")]
+    early = [
+        at
+        for at in opened
+        if command_w[at] != 0.0 and not any(abs(outcome.curves.time_s[at] - each) < STRIPPED_S for each in stripped_s)
+    ]
     exempt = bool(kinds & (OPENS_BY_ITSELF | OPENS_BY_WATCHDOG | UNCONTROLLED))
     required = "0 W before" if not exempt else "not judged: a fault opens, or the converter obeys nobody"
     measured = f"{command_w[early[0]]:.0f} W at {outcome.curves.time_s[early[0]]:.2f} s" if early else "0 W before"

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, ValidationError, ValidationInfo
 
 from bms.site import (
     NAME,
+    AuxiliaryDevice,
     CanBus,
     GridMeterDevice,
     IntertieDevice,
@@ -30,6 +31,7 @@ from drivers.config.shipped import Shipped, find, shipped
 from drivers.profiles import find_profile
 from hil_rigs.grid_spec import GridSpec, SteadyGrid
 from hil_rigs.load_spec import LoadSpec
+from hil_rigs.plant.rack import BLEED_OHM, PRECHARGE_OHM
 from hil_rigs.pv_spec import PvSpec
 
 SUNSPEC = "sunspec"
@@ -79,6 +81,17 @@ class PlantSpec(Settings):
     self_discharge_frac_per_h: Annotated[
         float, about("frac/h", "share of the capacity that the cells lose in an hour", "no loss", ge=0, le=0.1)
     ] = 0.0
+    plating_frac_per_charge: Annotated[
+        float,
+        about("frac", "zinc: each full charge adds this to the cells' losses until they are stripped", "no growth",
+              ge=0, le=1),
+    ] = 0.0  # fmt: skip
+    bleed_ohm: Annotated[
+        float, about("ohm", "a cell's bleed resistor: of zinc a shunt that strips it", "usual for LFP", gt=0, le=1e4)
+    ] = BLEED_OHM
+    precharge_ohm: Annotated[
+        float, about("ohm", "precharge resistor of each rack", "seconds to charge the DC link", gt=0, le=1e4)
+    ] = PRECHARGE_OHM
     soc_frac: Annotated[float, about("frac", "mean SoC at the start", ge=0, le=1)]
     contactor_break_current_a: Annotated[float, about("A", "as in the site file", gt=0, le=10_000)]
     contactors: Annotated[Literal["gateway", "rack"], about("", "as in the site file", "as in the site file")] = (
@@ -162,6 +175,15 @@ class MicrogridSpec(Settings):
     ] = 6000.0
 
 
+class AuxiliarySpec(Settings):
+    """An I/O block, supply, cooling or fire panel of all racks, described as data."""
+
+    name: Annotated[str, about("", "name in sites and messages", **NAME)]
+    profile: Annotated[
+        str, about("", "a profile's name or path: how it speaks", **PROFILE), AfterValidator(known_profile)
+    ]
+
+
 class RigFile(Shipped):
     """A rig."""
 
@@ -177,6 +199,11 @@ class RigFile(Shipped):
     microgrid: Annotated[
         MicrogridSpec | None, about("", "a static switch between site and grid, and load blocks", "none")
     ] = None
+    auxiliaries: Annotated[
+        tuple[AuxiliarySpec, ...],
+        Field(strict=False),
+        about("", "devices around the racks, in the place of the racks' own inputs", "none", max_length=16),
+    ] = ()
     site: Annotated[SiteSettings, about("", "settings for a controller, as in a site file")] = SiteSettings()
 
     def broken_relations(self) -> Iterator[Broken]:
@@ -222,6 +249,7 @@ class Endpoints:
     pv_meter: ModbusEndpoint | None = None
     pv_inverter: ModbusEndpoint | None = None
     switchgear: ModbusEndpoint | None = None
+    auxiliaries: tuple[ModbusEndpoint, ...] = ()
 
 
 def profile_name(profile: str) -> str:
@@ -249,6 +277,7 @@ def somewhere(rig: RigFile) -> Endpoints:
         pv_meter=None if rig.pv is None else at,
         pv_inverter=None if rig.pv is None else at,
         switchgear=None if rig.microgrid is None else at,
+        auxiliaries=(at,) * len(rig.auxiliaries),
     )
 
 
@@ -256,6 +285,9 @@ def make_site(rig: RigFile, endpoints: Endpoints) -> Site:
     """The site file for a controller of this rig. ValueError if the endpoints do not fit, in one line."""
     if len(endpoints.racks) != rig.plant.racks:
         raise ValueError(f"rig {rig.name} has {rig.plant.racks} racks, got {len(endpoints.racks)} CAN buses")
+    if len(endpoints.auxiliaries) != len(rig.auxiliaries):
+        wanted, given = len(rig.auxiliaries), len(endpoints.auxiliaries)
+        raise ValueError(f"rig {rig.name} has {wanted} auxiliary devices, got {given} endpoints")
     inverter, meter = endpoints.inverter, endpoints.grid_meter
     pv, limited = endpoints.pv_meter, endpoints.pv_inverter
     try:
@@ -283,6 +315,10 @@ def make_site(rig: RigFile, endpoints: Endpoints) -> Site:
             if limited is None
             else PvInverterDevice(host=limited.host, port=limited.port, unit=limited.unit),
             intertie=_intertie(rig, endpoints.switchgear),
+            auxiliaries=tuple(
+                AuxiliaryDevice(name=spec.name, host=at.host, port=at.port, unit=at.unit, profile=spec.profile)
+                for spec, at in zip(rig.auxiliaries, endpoints.auxiliaries, strict=True)
+            ),
             **{name: getattr(rig.site, name) for name in SiteSettings.model_fields} | _island(rig),
         )
     except ValidationError as error:

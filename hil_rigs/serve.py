@@ -95,6 +95,8 @@ def served_devices(rig: RigFile, endpoints: Endpoints) -> list[ServedDevice]:
     ]
     if rig.microgrid is not None and endpoints.switchgear is not None:
         modbus.append(("intertie", endpoints.switchgear, profile_name(rig.microgrid.profile)))
+    for spec, at in zip(rig.auxiliaries, endpoints.auxiliaries, strict=True):
+        modbus.append((spec.name, at, profile_name(spec.profile)))
     return [
         *(
             ServedDevice(name, "modbus tcp", f"{at.host}:{at.port}", f"unit {at.unit} {profile}")

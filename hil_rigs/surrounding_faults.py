@@ -34,6 +34,18 @@ SURROUNDING_KINDS: tuple[FaultKind, ...] = (
         "aux-supply", "a rack's auxiliary supply goes to VALUE V", "rack", "aux_supply_low",
         value=17.0, value_min=0.0, value_max=51.0, unit="V",
     ),
+    FaultKind(
+        "aux-on-battery", "the mains of a rack's auxiliary supply fails (a rig whose `auxiliaries` show it)", "rack",
+        "aux_supply_on_battery",
+    ),
+    FaultKind(
+        "aux-charge", "a rack's auxiliary supply is on its battery, which has VALUE left (likewise)", "rack",
+        "aux_supply_charge_low", value=0.1, value_min=0.0, value_max=1.0, unit="frac",
+    ),
+    FaultKind(
+        "auxiliary-lost", "the auxiliary device VALUE of the rig, counted from 1, falls silent", "",
+        "auxiliary_input_missing", value=1.0, value_min=1.0, value_max=16.0, unit="number", whole=True,
+    ),
     FaultKind("cooling-failed", "a rack's cooling reports a failure", "rack", "cooling_failed"),
     FaultKind(
         "cooling-stuck", "a rack's cooling stands still whatever it is told (noticed with a hot cell or in a fire)",

@@ -5,26 +5,10 @@ from collections.abc import Callable
 
 from drivers.safety import InsulationState, MonitorAlarm
 from hil_rigs.bench import Bench
+from hil_rigs.devices.rack_safety import INPUTS
 from hil_rigs.plant.converter import ConverterAlarm
 
 Injector = Callable[[Bench, int, int, float], None]
-
-INPUTS = (
-    "interlock_closed",
-    "emergency_stop_released",
-    "smoke_detected",
-    "gas_detected",
-    "fire_panel_alarm",
-    "door_closed",
-    "fuse_intact",
-    "cooling_running",
-    "cooling_failed",
-    "fire_output_on",
-    "aux_supply_v",
-    "coolant_temperature_degc",
-    "precharge_temperature_degc",
-)
-"""By the number that safety-input-missing takes, from 1."""
 
 VENTING_DROP_V = 0.1
 DIP_S = 1.0
@@ -76,8 +60,18 @@ def _safety_inputs_lost(bench: Bench, rack: int, _: int, __: float) -> None:
 
 
 def _safety_input_missing(bench: Bench, rack: int, _: int, number: float) -> None:
+    """`number`: of RackSafety's signals, from 1."""
     name = INPUTS[round(number) - 1]
     setattr(bench.enclosures[rack], name, math.nan if name.endswith(("_v", "_degc")) else None)
+
+
+def _aux_charge(bench: Bench, rack: int, _: int, charge_frac: float) -> None:
+    enclosure = bench.enclosures[rack]
+    enclosure.aux_on_battery, enclosure.aux_charge_frac = True, charge_frac
+
+
+def _auxiliary_lost(bench: Bench, _: int, __: int, number: float) -> None:
+    bench.auxiliary_servers[round(number) - 1].faults.silent = True
 
 
 def _monitor_alarm(bench: Bench, rack: int, _: int, bit: float) -> None:
@@ -152,6 +146,9 @@ SURROUNDING_INJECTORS: dict[str, Injector] = {
     "fuse-blown": _set("fuse_intact", False),
     "door-open": _set("door_closed", False),
     "aux-supply": _show("aux_supply_v"),
+    "aux-on-battery": _set("aux_on_battery", True),
+    "aux-charge": _aux_charge,
+    "auxiliary-lost": _auxiliary_lost,
     "cooling-failed": _set("cooling_failed", True),
     "cooling-stuck": _cooling_stuck,
     "coolant-temperature": _show("coolant_temperature_degc"),

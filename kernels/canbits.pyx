@@ -425,15 +425,22 @@ cdef class FrameEncoder:
 
     cdef readonly object plan
     cdef Tables tables
-    cdef object buffer
+    cdef object buffers
     cdef uint8_t *counter
+    cdef double *least
+    cdef double *most
 
-    def __cinit__(self, plan):
+    def __cinit__(self, plan, bounds=None):
+        """`bounds`: least and most of every signal, at which a value beyond ends; NaN stays NaN."""
         self.plan = plan
         self.tables = Tables(plan)
         cdef uint8_t[::1] counters = np.zeros(self.tables.frames_n + 1, np.uint8)
-        self.counter = &counters[0]
-        self.buffer = counters
+        cdef double[:, ::1] ends = np.empty((2, self.tables.signals_n + 1))
+        ends[0, :], ends[1, :] = -np.inf, np.inf
+        if bounds is not None:
+            ends.base[:, :self.tables.signals_n] = bounds
+        self.counter, self.least, self.most = &counters[0], &ends[0, 0], &ends[1, 0]
+        self.buffers = counters, ends
 
     def encode(self, const int64_t[:] frames not None, const double[:] values not None):
         """The plan's frames with the given indices, from the values of all the plan's signals, as struct can_frame.
@@ -454,7 +461,8 @@ cdef class FrameEncoder:
         for i in range(k):
             signal = self.payload(&frame[i], &self.tables.frames[frames[i]], values)
             if signal >= 0:
-                raise ValueError(f"values[{signal}]: {values[signal]} does not fit signal {signal}")
+                within = min(max(values[signal], self.least[signal]), self.most[signal])
+                raise ValueError(f"values[{signal}]: {within} does not fit signal {signal}")
         for i in range(k):
             self.seal(&frame[i], self.tables.frames[frames[i]].base)
         return out
@@ -486,9 +494,13 @@ cdef class FrameEncoder:
         cdef const Signal *signal
         cdef uint64_t raw
         cdef Py_ssize_t row
+        cdef double value
         for row in range(known.signals_from, known.signals_to):
             signal = &self.tables.signals[row]
-            if not raw_of(values[signal.index], signal, &raw):
+            value = values[signal.index]
+            value = self.least[signal.index] if value < self.least[signal.index] else value
+            value = self.most[signal.index] if value > self.most[signal.index] else value
+            if not raw_of(value, signal, &raw):
                 return signal.index
             if signal.big_endian:
                 big[0] |= raw << shift_of(signal)

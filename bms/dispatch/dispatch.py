@@ -1,12 +1,26 @@
 """Runs a site's applications in priority order over the window that the limits leave."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 from bms.dispatch.settings import ApplicationSettings
-from bms.dispatch.view import Answer, Application, Edge, HeldGridPower, PowerWindow, SiteView
+from bms.dispatch.view import (
+    Answer,
+    Application,
+    Edge,
+    HeldGridPower,
+    PowerWindow,
+    Promised,
+    Remembering,
+    SeesStack,
+    SiteView,
+    StripOrder,
+)
 from bms.site_applications import APPLICATIONS
 
+log = logging.getLogger(__name__)
 LIMITS = "limits"
 """Who holds the window before any application: the battery's own limits."""
 
@@ -54,6 +68,7 @@ class Wish:
     refused: str = ""
     """Why smoothing holds back, by what the site measures."""
     work: tuple[Callable[[], None], ...] = ()
+    strip: StripOrder | None = None
 
 
 NO_WISH = Wish(0.0, 0.0, "", "")
@@ -61,7 +76,11 @@ NO_WISH = Wish(0.0, 0.0, "", "")
 
 def make_applications(settings: Sequence[ApplicationSettings]) -> list[Application]:
     """The applications of a site file, in its order."""
-    return [APPLICATIONS[each.kind].make(each) for each in settings]
+    applications = [APPLICATIONS[each.kind].make(each) for each in settings]
+    for application in applications:
+        if isinstance(application, SeesStack):
+            application.see_stack(settings)
+    return applications
 
 
 class Dispatch:
@@ -69,19 +88,40 @@ class Dispatch:
 
     def __init__(self, applications: Sequence[Application]) -> None:
         self._applications = tuple(applications)
+        self._promised: Promised | None = None
+        self._plans = any(isinstance(application, SeesStack) for application in applications)
+
+    def save(self) -> dict[str, dict[str, Any]]:
+        """What applications want to find again, by name."""
+        saved = {each.name: each.save() for each in self._applications if isinstance(each, Remembering)}
+        return {name: each for name, each in saved.items() if each}
+
+    def restore(self, saved: Mapping[str, dict[str, Any]]) -> None:
+        """Before the first step. An application that cannot use what was saved begins anew, with a word in the log."""
+        for each in self._applications:
+            if isinstance(each, Remembering) and each.name in saved:
+                try:
+                    each.restore(saved[each.name])
+                except ValueError as error:
+                    log.warning("state: %s begins anew: %s", each.name, error)
 
     def reset(self) -> None:
         """Power could not flow: applications start from what they see next."""
+        self._promised = None
         for application in self._applications:
             application.reset()
 
     def step(self, view: SiteView, charge_reason: str, discharge_reason: str) -> Wish:
         """Ask every application, each inside what those before it leave."""
+        if self._plans:
+            view = replace(view, promised=self._promised)
         low = Edge(-view.charge_power_w_limit, LIMITS, charge_reason)
         whole = _Round(PowerWindow(low, Edge(view.discharge_power_w_limit, LIMITS, discharge_reason)))
         for application in self._applications:
             whole.take(application.name, application.look(view, whole.window))
-        return whole.wish(view)
+        wish = whole.wish(view)
+        self._promised = whole.promised(wish) if self._plans else None
+        return wish
 
 
 class _Round:
@@ -99,6 +139,8 @@ class _Round:
         self._held: tuple[HeldGridPower, PowerWindow] | None = None
         self._refused = ""
         self._work: list[Callable[[], None]] = []
+        self._strip: StripOrder | None = None
+        self._kept_w, self._kept_wh = [0.0, 0.0], [0.0, 0.0]
 
     def take(self, name: str, answer: Answer) -> None:
         """Narrow by one application's answer."""
@@ -108,6 +150,8 @@ class _Round:
             self._refused = answer.held.refused
         if answer.work is not None:
             self._work.append(answer.work)
+        self._strip = answer.strip or self._strip
+        self._promise(answer)
         if answer.request_w is not None:
             if self._request_w is None:
                 self._request_w = answer.request_w
@@ -121,6 +165,19 @@ class _Round:
         if answer.pv_power_w_max is not None:
             caps_w = [cap_w for cap_w in (self._pv_power_w_max, answer.pv_power_w_max) if cap_w is not None]
             self._pv_power_w_max = min(caps_w)
+
+    def _promise(self, answer: Answer) -> None:
+        """Also what the limits leave no room for now."""
+        self._kept_w[0] += answer.reserve_charge_w + answer.lacks_charge_w
+        self._kept_w[1] += answer.reserve_discharge_w + answer.lacks_discharge_w
+        self._kept_wh[0] += answer.room_wh
+        self._kept_wh[1] += answer.stored_wh
+
+    def promised(self, wish: Wish) -> Promised:
+        """What this round keeps for others."""
+        (charge_w, discharge_w), (room_wh, stored_wh) = self._kept_w, self._kept_wh
+        power_w = wish.requested_power_w - self._response_w
+        return Promised(charge_w, discharge_w, stored_wh, room_wh, power_w)
 
     def _bound(self, name: str, answer: Answer) -> None:
         before = self.window
@@ -169,6 +226,7 @@ class _Round:
             holding=self._holding(),
             refused=self._refused,
             work=tuple(self._work),
+            strip=self._strip,
         )
 
     def _holding(self) -> Holding | None:

@@ -23,6 +23,16 @@ class Contract:
     soc_frac_max: float
     efficiency_frac: float
 
+    @property
+    def stored_wh(self) -> float:
+        """What has to stay in the cells for it."""
+        return self.discharge_power_w * self.hold_s / 3600.0 / self.efficiency_frac
+
+    @property
+    def room_wh(self) -> float:
+        """What has to stay free in them."""
+        return self.charge_power_w * self.hold_s / 3600.0 * self.efficiency_frac
+
 
 @dataclass(frozen=True, slots=True)
 class Band:
@@ -38,9 +48,7 @@ def band_of(contract: Contract, capacity_wh: float) -> Band:
     low_frac, high_frac = contract.soc_frac_min + TAPER_FRAC, contract.soc_frac_max - TAPER_FRAC
     if capacity_wh <= 0.0:
         return Band(low_frac, high_frac)
-    hours = contract.hold_s / 3600.0
-    up_frac = contract.discharge_power_w * hours / contract.efficiency_frac / capacity_wh
-    down_frac = contract.charge_power_w * hours * contract.efficiency_frac / capacity_wh
+    up_frac, down_frac = contract.stored_wh / capacity_wh, contract.room_wh / capacity_wh
     if up_frac + down_frac > high_frac - low_frac:
         point = low_frac + (high_frac - low_frac) * up_frac / (up_frac + down_frac)
         return Band(point, point)

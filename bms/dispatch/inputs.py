@@ -35,6 +35,14 @@ class Inputs:
         self._inputs = {name: each for name, each in self._inputs.items() if each.expires_ns > now_ns}
         return {name: each.value for name, each in self._inputs.items()}
 
+    def value(self, name: str) -> float:
+        """What was told last; NaN when nobody did."""
+        return self._inputs[name].value if name in self._inputs else float("nan")
+
+    def expires_ns(self, name: str) -> int:
+        """Until when it holds; 0 when nobody told it."""
+        return self._inputs[name].expires_ns if name in self._inputs else 0
+
     def source(self, name: str) -> str:
         """Who told it; empty when nobody did."""
         return self._inputs[name].source if name in self._inputs else ""

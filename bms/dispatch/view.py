@@ -1,15 +1,45 @@
 """What applications see and answer. They know nothing of devices."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from math import inf, sqrt
 from types import MappingProxyType
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
+from bms.dispatch.settings import ApplicationSettings
 from bms.estimate.smoothing_watch import NOT_MEASURED, Smoothed
 
 NO_INPUTS: Mapping[str, float] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class RackView:
+    """One rack, for who takes racks out of service. `state` is its machine's mode; currents in A (magnitudes) are what
+    its own limits allow, 0 while it is not `online`; `energy_wh` between empty and full; `stripped`: its strip was done
+    at this tick."""
+
+    name: str
+    state: str
+    online: bool
+    soc_frac: float
+    energy_wh: float
+    voltage_v: float
+    charge_current_a: float
+    discharge_current_a: float
+    stripped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Promised:
+    """What the whole stack keeps for others, and the power that it asked for (discharge positive), at the tick before:
+    powers in W, energies in Wh that stay in store, or stay free."""
+
+    charge_w: float = 0.0
+    discharge_w: float = 0.0
+    stored_wh: float = 0.0
+    room_wh: float = 0.0
+    power_w: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +71,16 @@ class SiteView:
     """Of the converter; bounds active and reactive power together."""
     inputs: Mapping[str, float] = field(default_factory=lambda: NO_INPUTS)
     """What others told the site, by name, as long as it has not expired."""
+    lost: frozenset[str] = frozenset()
+    """Inputs whose remote teller neither renewed nor withdrew them."""
     rated_power_w: float = inf
     """Of the converter's active power, the larger direction."""
     smoothed: Smoothed = NOT_MEASURED
     """What smoothing makes of the load here."""
+    racks: tuple[RackView, ...] = ()
+    """Each of them; empty where nobody asks for them."""
+    promised: Promised | None = None
+    """None = nobody knows yet, or nobody asks."""
 
     @property
     def local_time(self) -> datetime | None:
@@ -78,6 +114,8 @@ class Answer:
     - `work`: what takes longer than a tick may. It is run once beside the ticks, after this one, and leaves what it
       finds in the application.
     - `held`: what a faster loop may do between ticks, in the place of this request.
+    - `stored_wh`, `room_wh`: energy that has to stay in store, or free, for its reserve.
+    - `strip`: which racks are to be out for their strip.
     """
 
     power_w_min: float = -inf
@@ -94,6 +132,19 @@ class Answer:
     lacks_discharge_w: float = 0.0
     held: "HeldGridPower | None" = None
     work: Callable[[], None] | None = None
+    stored_wh: float = 0.0
+    room_wh: float = 0.0
+    strip: "StripOrder | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class StripOrder:
+    """Names of the racks that are to be out; `says` what happens and what waits why, `overdue` which rack is late, both
+    for people."""
+
+    racks: frozenset[str]
+    says: str = ""
+    overdue: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,3 +231,25 @@ class Application(Protocol):
 
     def reset(self) -> None:
         """Forget the past: power could not flow for a while."""
+
+
+@runtime_checkable
+class Remembering(Protocol):
+    """An application that a restart of the controller should not make forget."""
+
+    @property
+    def name(self) -> str: ...
+
+    def save(self) -> dict[str, Any]:
+        """What `restore` wants to find again, as JSON takes it."""
+
+    def restore(self, saved: dict[str, Any]) -> None:
+        """Before the first `look`. ValueError for what cannot have been saved; nothing has changed then."""
+
+
+@runtime_checkable
+class SeesStack(Protocol):
+    """An application that has to know what else a site's battery is used for."""
+
+    def see_stack(self, stack: Sequence[ApplicationSettings]) -> None:
+        """Before the first `look`: the settings of the whole stack, its own too."""

@@ -3,13 +3,13 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bms.estimate.packing import of_type, packed, shares, unpacked
-from bms.estimate.string import StringEstimator
+from bms.estimate.string import STRIPPED_SIGMA_FRAC, StringEstimator
 from bms.summary import RackSummary, mean_of
 from drivers.readings import Floats, RackReading
 from kernels.cell_tables import SOC_GRID, CellTables
@@ -27,6 +27,7 @@ CHOOSE_S = 600.0
 
 
 _SPREAD_ROWS = [ROWS.index(name) for name in ("ss", "si", "ii")]
+_OF_SOC_ROWS = [ROWS.index(name) for name in ("deviation", "remainder", "sr", "si", "cs")]
 
 
 class CellGroup:
@@ -52,6 +53,15 @@ class CellState(TypedDict):
     capacity_sigma_frac: Floats
     rc_current_a: Floats
     hysteresis: float
+
+
+class SocSpread(NamedTuple):
+    """Over a rack's cells; NaN until known."""
+
+    frac_min: float
+    frac_mean: float
+    frac_max: float
+    sigma_frac_max: float
 
 
 class RackSoc:
@@ -89,6 +99,18 @@ class RackSoc:
         self.fullness_sigma_frac: Floats = np.full(cells, math.inf)
         self.usable_frac = self.energy_wh = math.nan
         self.soh_frac_min = math.nan
+        self._spread_of: tuple[Floats, Floats] | None = None
+        self._spread = SocSpread(math.nan, math.nan, math.nan, math.nan)
+
+    @property
+    def spread(self) -> SocSpread:
+        """Extremes of `soc_frac` and `sigma_frac`, which are new arrays whenever they change: once a second."""
+        soc_frac, sigma_frac = self.soc_frac, self.sigma_frac
+        if self._spread_of is None or self._spread_of[0] is not soc_frac or self._spread_of[1] is not sigma_frac:
+            self._spread_of = soc_frac, sigma_frac
+            mean_frac, sigma_max = mean_of(soc_frac), float(sigma_frac.max())
+            self._spread = SocSpread(float(soc_frac.min()), mean_frac, float(soc_frac.max()), sigma_max)
+        return self._spread
 
     def cell_state(self) -> CellState:
         """What the newest comparison knows of the cells beside their SoC."""
@@ -163,6 +185,24 @@ class RackSoc:
         self.sigma_frac = np.hypot(difference_sigma_frac, self._surest()[1])
         self._reckon_usable()
         self.known = True
+
+    def stripped(self) -> None:
+        """Every cell was discharged to its very end (the strip of a zinc rack): all are at 0. What is known of their
+        resistances and capacities against each other stays."""
+        if not self.known:
+            return
+        state = self._cells.save()
+        state[0, _OF_SOC_ROWS] = 0.0
+        state[0, _SPREAD_ROWS[0]] = STRIPPED_SIGMA_FRAC**2
+        self._cells.restore(state)
+        for estimator in (self._mean, *(end.estimator for end in self._ends)):
+            estimator.stripped()
+        self._difference_frac = np.zeros(len(self.soc_frac))
+        self.soc_frac = np.zeros(len(self.soc_frac))
+        self.difference_sigma_frac = np.full(len(self.soc_frac), STRIPPED_SIGMA_FRAC)
+        self.sigma_frac = np.hypot(self.difference_sigma_frac, self._mean.soc_sigma_frac)
+        self._begin_window()
+        self._reckon_usable()
 
     def _restored_end(self, saved: Any, age_s: float) -> CellGroup:
         members = unpacked(of_type(saved, "", dict), "members", "<u2", 1).ravel().astype(np.intp)
@@ -274,15 +314,15 @@ class SocSummary:
 
 def summarise_soc(racks: Sequence[RackSoc], online: Sequence[bool]) -> SocSummary:
     working = [rack for rack, works in zip(racks, online, strict=True) if works] or racks
-    lowest = tuple(float(rack.soc_frac.min()) for rack in racks)
-    highest = tuple(float(rack.soc_frac.max()) for rack in racks)
+    spreads = [rack.spread for rack in racks]
+    lowest, highest = tuple(each.frac_min for each in spreads), tuple(each.frac_max for each in spreads)
     return SocSummary(
         frac_min=min(lowest),
-        frac_mean=float(np.mean([rack.soc_frac.mean() for rack in racks])),
+        frac_mean=mean_of(np.array([each.frac_mean for each in spreads])),
         frac_max=max(highest),
-        frac_usable=float(np.mean([rack.usable_frac for rack in working])),
-        energy_wh=sum(rack.energy_wh for rack in working),
-        sigma_frac_max=max(float(rack.sigma_frac.max()) for rack in racks),
+        frac_usable=mean_of(np.array([rack.usable_frac for rack in working])),
+        energy_wh=sum([rack.energy_wh for rack in working]),
+        sigma_frac_max=max([each.sigma_frac_max for each in spreads]),
         rack_frac_min=lowest,
         rack_frac_max=highest,
     )

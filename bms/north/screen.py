@@ -73,6 +73,8 @@ def _powers(status: dict[str, Any]) -> Table:
     table.add_row("set-point", _kw(status["sent_power_w"]), _clip(status))
     table.add_row("may charge", _kw(status["charge_power_w_limit"]), status["charge_reason"])
     table.add_row("may discharge", _kw(status["discharge_power_w_limit"]), status["discharge_reason"])
+    if status.get("told"):
+        table.add_row("inputs", "", status["told"])
     if status.get("smoothing_way"):
         table.add_row("range in 5 s", _kw(status["grid_range_w_5s"]), _smoothing(status))
     return table
@@ -89,7 +91,7 @@ def _cells(status: dict[str, Any]) -> Table:
     table.add_row("temperature", f"{cold:.1f} - {hot:.1f} °C", "")
     table.add_row("bleeding", f"{status['cells_bleeding']} cells", status["balance_reason"])
     racks = ", ".join(f"{name} {mode}" for name, mode in status["rack_modes"].items())
-    table.add_row("racks", racks, "")
+    table.add_row("racks", racks, status["strip"])
     return table
 
 
@@ -100,8 +102,9 @@ def _faults(status: dict[str, Any]) -> Text:
 
 
 def _state(status: dict[str, Any]) -> list[Text]:
-    """Only when nothing is saved."""
-    return [Text(f"state: {status['state_fault']}", style="bold yellow")] if status["state_fault"] else []
+    """Only when nothing is saved, or nobody outside can be reached."""
+    lines = [Text(f"state: {status['state_fault']}", style="bold yellow")] if status["state_fault"] else []
+    return [*lines, Text(status["north_fault"], style="bold yellow")] if status.get("north_fault") else lines
 
 
 def _footer(status: dict[str, Any]) -> Text:
@@ -125,8 +128,10 @@ def plain_line(status: dict[str, Any]) -> str:
         f"SoC {low:.1f}/{mean:.1f}/{high:.1f} %",
         f"spread {1e3 * (status['cell_voltage_v_max'] - status['cell_voltage_v_min']):.0f} mV",
         f"clip {_clip(status) or '-'}",
+        *([f"inputs {status['told']}"] if status.get("told") else []),
         f"faults {'; '.join(status['faults']) or '-'}",
         *([f"state {status['state_fault']}"] if status["state_fault"] else []),
+        *([status["north_fault"]] if status.get("north_fault") else []),
         f"tick p99 {status['tick_ms_p99']:.2f} ms",
         f"overruns {status['overruns']}",
     ]

@@ -115,6 +115,9 @@ MAINTENANCE = "rack_maintenance"
 """No fault, but a lock that behaves as a latched one: it opens its rack, survives restarts and is reset. Somebody asked
 for it, so that it ends grid-forming too."""
 
+LOCAL_CONTROL = "local_control"
+"""No fault, but the local/remote switch as a latched one: it survives restarts and is reset."""
+
 FAULTS: dict[str, FaultKind] = {
     fault.id: fault
     for fault in (
@@ -315,6 +318,12 @@ FAULTS: dict[str, FaultKind] = {
             latched=True, ends_forming=True,
         ),
         _row(
+            LOCAL_CONTROL, Level.SYSTEM, Action.WARN,
+            "Somebody took the site into local control with `bms local`: remote requests are refused.",
+            "Give it back with `bms reset SITE local_control`. Remote requests count again from then on.",
+            latched=True,
+        ),
+        _row(
             "contactor_unproven", Level.SYSTEM, Action.OPEN_ALL,
             "A rack was told to open, and nobody can say whether it did.",
             "Check the rack's I/O block and the CAN bus; measure before you touch anything.",
@@ -346,6 +355,12 @@ FAULTS: dict[str, FaultKind] = {
             "Smoothing leaves the grid worse than no battery would, by what this site measures: it holds back.",
             "The loop is too slow for this load: use fast_lane or converter_loop, shorter periods, or smoothing in the "
             "servers.", clear_s=5.0,
+        ),
+        _row(
+            "strip_overdue", Level.SYSTEM, Action.WARN,
+            "A zinc rack's strip is overdue, or takes longer than it should: its plating grows uneven.",
+            "The text says what it waits for: racks that are out or have faults, or services that need all of them.",
+            clear_s=5.0,
         ),
         _row(
             "controller_stalled", Level.SYSTEM, Action.WARN,

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from operator import attrgetter
 from typing import NamedTuple
 
 from bms.protect.faults import LEVELLED, Level
@@ -65,25 +64,30 @@ class RackLevels:
     def __init__(self, limits: Limits) -> None:
         charging_a = CHARGING_FRAC * limits.rack_current_a("charge", "maximum")
         discharging_a = CHARGING_FRAC * limits.rack_current_a("discharge", "maximum")
-        highest, lowest = attrgetter("voltage_v_max"), attrgetter("voltage_v_min")
-        hottest, coldest = attrgetter("temperature_degc_max"), attrgetter("temperature_degc_min")
-        readers: dict[str, tuple[Callable[[RackSummary], float], Callable[[RackSummary], Read]]] = {
-            "cell_voltage_high": (highest, lambda r: Read(r.voltage_v_max, cell(r.highest_cell))),
-            "cell_voltage_low": (lowest, lambda r: Read(r.voltage_v_min, cell(r.lowest_cell))),
-            "charge_temperature_high": (hottest, lambda r: _hottest(r, r.current_a < -charging_a)),
-            "charge_temperature_low": (coldest, lambda r: _coldest(r, r.current_a < -charging_a)),
-            "discharge_temperature_high": (hottest, lambda r: _hottest(r, r.current_a > discharging_a)),
-            "discharge_temperature_low": (coldest, lambda r: _coldest(r, r.current_a > discharging_a)),
-            "charge_current_high": (lambda r: -r.current_a, lambda r: Read(-r.current_a, "charge current")),
-            "discharge_current_high": (lambda r: r.current_a, lambda r: Read(r.current_a, "discharge current")),
+        readers: dict[str, Callable[[RackSummary], Read]] = {
+            "cell_voltage_high": lambda r: Read(r.voltage_v_max, cell(r.highest_cell)),
+            "cell_voltage_low": lambda r: Read(r.voltage_v_min, cell(r.lowest_cell)),
+            "charge_temperature_high": lambda r: _hottest(r, r.current_a < -charging_a),
+            "charge_temperature_low": lambda r: _coldest(r, r.current_a < -charging_a),
+            "discharge_temperature_high": lambda r: _hottest(r, r.current_a > discharging_a),
+            "discharge_temperature_low": lambda r: _coldest(r, r.current_a > discharging_a),
+            "charge_current_high": lambda r: Read(-r.current_a, "charge current"),
+            "discharge_current_high": lambda r: Read(r.current_a, "discharge current"),
         }
-        self._quantities = [(_quantity(name, limits), value, read) for name, (value, read) in readers.items()]
+        quantities = [(_quantity(name, limits), read) for name, read in readers.items()]
+        self._quantities = [(each.sign, each.limits[0], -each.hysteresis, each, read) for each, read in quantities]
 
-    def conditions(self, rack: RackSummary, active: Callable[[str], bool]) -> Iterator[Condition]:
+    def conditions(self, rack: RackSummary, active: Callable[[str], bool]) -> list[Condition]:
         """`active` says whether a fault has tripped."""
-        for quantity, value, read in self._quantities:
-            if quantity.near(value(rack)):
-                yield from quantity.conditions(read(rack), active)
+        found: list[Condition] = []
+        hot_degc, cold_degc, current_a = rack.temperature_degc_max, rack.temperature_degc_min, rack.current_a
+        values = (
+            rack.voltage_v_max, rack.voltage_v_min, hot_degc, cold_degc, hot_degc, cold_degc, -current_a, current_a,
+        )  # fmt: skip
+        for (sign, limit, near, quantity, read), value in zip(self._quantities, values, strict=True):
+            if sign * (value - limit) > near:  # as `Quantity.near`
+                found += quantity.conditions(read(rack), active)
+        return found
 
 
 class PackLevels:
@@ -93,11 +97,13 @@ class PackLevels:
         self._charge = _quantity("pack_charge_current_high", limits, racks)
         self._discharge = _quantity("pack_discharge_current_high", limits, racks)
 
-    def conditions(self, racks: Iterable[RackSummary], active: Callable[[str], bool]) -> Iterator[Condition]:
+    def conditions(self, racks: Iterable[RackSummary], active: Callable[[str], bool]) -> list[Condition]:
         """Racks without a current do not count: their own faults say so."""
-        total_a = sum(rack.current_a for rack in racks if rack.current_a == rack.current_a)
-        yield from self._charge.conditions(Read(-total_a, "sum of the racks"), active)
-        yield from self._discharge.conditions(Read(total_a, "sum of the racks"), active)
+        total_a = sum([rack.current_a for rack in racks if rack.current_a == rack.current_a])
+        if not (self._charge.near(-total_a) or self._discharge.near(total_a)):
+            return []
+        charge = self._charge.conditions(Read(-total_a, "sum of the racks"), active)
+        return [*charge, *self._discharge.conditions(Read(total_a, "sum of the racks"), active)]
 
 
 def cell(index: int) -> str:

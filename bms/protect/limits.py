@@ -55,12 +55,13 @@ NOTHING = PowerLimits(0.0, 0.0, "not connected", "not connected")
 
 
 class PowerLimiter:
-    """Limits of the whole battery; they fall in the same tick and rise slowly."""
+    """Limits of the whole battery; they fall in the same tick and rise slowly. `charge` and `discharge` are the racks'
+    currents behind them."""
 
     def __init__(self, limits: Limits) -> None:
         self._curves = Curves(limits)
-        self._charge = RackCurrents(charge_current, self._curves.charge_current_a_max)
-        self._discharge = RackCurrents(discharge_current, self._curves.discharge_current_a_max)
+        self.charge = RackCurrents(charge_current, self._curves.charge_current_a_max)
+        self.discharge = RackCurrents(discharge_current, self._curves.discharge_current_a_max)
         self._held = NOTHING
 
     def step(
@@ -79,8 +80,8 @@ class PowerLimiter:
         self, online: list[RackState], protected: Protected, rating: InverterRating | None, dt_s: float
     ) -> PowerLimits:
         rated = online if rating is not None and rating.known else []
-        charge = self._charge.step(rated, self._curves, dt_s)
-        discharge = self._discharge.step(rated, self._curves, dt_s)
+        charge = self.charge.step(rated, self._curves, dt_s)
+        discharge = self.discharge.step(rated, self._curves, dt_s)
         if rating is None or charge is None or discharge is None:
             return NOTHING
         if protected.zero_power:
@@ -105,9 +106,17 @@ class RackCurrents:
         numbers = [rack.number for rack in online]
         if numbers != list(self._steady):
             self._steady = {number: self._steady.get(number) or SteadyCurrent() for number in numbers}
-        for rack in online:
-            self._steady[rack.number].step(*self._allowed(rack, curves), self._current_a_max, dt_s)
-        return min(self._steady.values(), key=attrgetter("current_a", "reason"), default=None)
+        for rack, steady in zip(online, self._steady.values(), strict=True):
+            allowed_a, reason = self._allowed(rack, curves)
+            steady.step(allowed_a, reason, self._current_a_max, dt_s)
+        return min(self._steady.values(), key=_CURRENT_AND_REASON, default=None)
+
+    def of_rack(self, number: int) -> float:
+        """What this rack may carry by itself, A; 0 while it is not online."""
+        return self._steady[number].current_a if number in self._steady else 0.0
+
+
+_CURRENT_AND_REASON = attrgetter("current_a", "reason")
 
 
 def charge_current(rack: RackState, curves: "Curves") -> tuple[float, str]:
@@ -137,13 +146,18 @@ def discharge_current(rack: RackState, curves: "Curves") -> tuple[float, str]:
 class Curve:
     """A share of the current over some quantity: linear between points, flat outside; absent input allows nothing."""
 
-    __slots__ = ("_at", "_share")
+    __slots__ = ("_at", "_full_from", "_full_to", "_share")
 
     def __init__(self, *points: tuple[float, float]) -> None:
         self._at = [at for at, _ in points]
         self._share = [share for _, share in points]
+        full = [at for at, share in points if share == 1.0] or [math.nan]
+        self._full_from = -math.inf if self._share[0] == 1.0 else full[0]
+        self._full_to = math.inf if self._share[-1] == 1.0 else full[-1]
 
     def __call__(self, x: float) -> float:
+        if self._full_from <= x <= self._full_to:
+            return 1.0
         at, share = self._at, self._share
         if math.isnan(x):
             return 0.0
@@ -198,10 +212,11 @@ def _narrowest(
     by_model = held.current_a / current_a_max if held.current_a >= 0.0 else 1.0
     by_soh = rack.soh_frac / (1.0 - SOH_SPREAD_FRAC) if rack.soh_frac >= 0.0 else 1.0
     shares = (1.0, voltage[0], temperature[0], by_soc, by_soh, by_model)
-    cells = (None, voltage[1], temperature[1], None, None, held.cell)
     share = min(shares)
+    if share == 1.0:
+        return current_a_max, SHARE_REASONS[0]
     index = shares.index(share)
-    cell = cells[index]
+    cell = (None, voltage[1], temperature[1], None, None, held.cell)[index]
     where = "" if cell is None else f", rack {rack.number} cell {cell + 1}"
     return share * current_a_max, SHARE_REASONS[index] + where
 

@@ -148,7 +148,7 @@ class CurrentsAgree:
 
     def conditions(self, image: Image, dt_s: float) -> Iterator[Condition]:
         """Nothing while one of them is absent."""
-        total_a = sum(rack.current_a for rack in image.racks)
+        total_a = sum([rack.current_a for rack in image.racks])
         if image.inverter is None or not math.isfinite(total_a) or not math.isfinite(image.inverter.dc_current_a):
             return
         off_a = total_a - image.inverter.dc_current_a

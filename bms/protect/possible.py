@@ -17,6 +17,15 @@ class PossibleValues:
         self._voltage_v = limits.cell_voltage_v_min_possible, limits.cell_voltage_v_max_possible
         self._temperature_degc_min = limits.temperature_degc_min_possible
 
+    def all_possible(self, summary: RackSummary) -> bool:
+        """No value of the rack is outside: `conditions` has none, and `within` nothing to leave out."""
+        least_v, most_v = self._voltage_v
+        return not (
+            summary.voltage_v_max > most_v
+            or summary.voltage_v_min < least_v
+            or summary.temperature_degc_min < self._temperature_degc_min
+        )
+
     def conditions(self, summary: RackSummary) -> Iterator[Condition]:
         """Nothing for what is absent: that is a fault of its own."""
         least_v, most_v = self._voltage_v

@@ -19,7 +19,7 @@ from bms.protect.levels import Condition, PackLevels, RackLevels
 from bms.protect.outputs import Outputs, RackOutputs
 from bms.protect.plausibility import CurrentsAgree, RackPlausibility
 from bms.protect.possible import PossibleValues
-from bms.protect.safety_inputs import InsulationMonitors, RackSafetyInputs, said
+from bms.protect.safety_inputs import InsulationMonitors, RackSafetyInputs, beside, said
 from bms.site import Site
 from bms.summary import Summary
 
@@ -28,6 +28,17 @@ NEVER_S = 1e6
 
 OPENING = {action for action in Action if action.opens}
 NARROWING = {Action.BLOCK_CHARGE, Action.BLOCK_DISCHARGE, Action.ZERO_POWER}
+
+EMPTIED = frozenset(
+    {
+        "cell_voltage_low_operating",
+        "cell_voltage_low_recommended",
+        "cell_voltage_frozen",
+        "cell_voltage_spread",
+        "open_wire",
+    }
+)
+"""No faults of a rack that is emptied on purpose: its cells come to their end one after the other, and stay there."""
 
 STARTUP_S = 10.0
 """A device that has not spoken for this long after the start is reported as lost."""
@@ -140,7 +151,7 @@ class Protection:
         self._plausibility = [
             RackPlausibility(site.limits, rack.cells, len(site.racks), rack.safety_inputs) for rack in site.racks
         ]
-        self._safety = [RackSafetyInputs(rack, site.safety) for rack in site.racks]
+        self._safety = [RackSafetyInputs(rack, site.safety, beside(site, rack)) for rack in site.racks]
         self._insulation, self._outputs = InsulationMonitors(site), Outputs(site)
         self._runaway = Runaway()
         self._grid = GridRange(site.grid_meter)
@@ -162,13 +173,17 @@ class Protection:
         dt_s: float,
         apart: frozenset[str] = frozenset(),
         own: Iterable[Condition] = (),
+        emptied: frozenset[str] = frozenset(),
     ) -> Protected:
         """`apart`: names of the racks that are not connected to the DC link; `own`: what is wrong with the controller
-        itself."""
+        itself; `emptied`: names of those that are empty on purpose."""
         self._running_s += dt_s
         self._fed_s = self._fed_s + dt_s if any(rack.main_closed for rack in image.racks) else 0.0
         for index, name in enumerate(self._names):
-            self._step_all(self._rack(index, image, summary, dt_s), name, dt_s, image.at_ns)
+            found = self._rack(index, image, summary, dt_s)
+            if name in emptied:
+                found = [condition for condition in found if condition.fault_id not in EMPTIED]
+            self._step_all(found, name, dt_s, image.at_ns)
         pack = self._pack_levels.conditions(summary.racks, self._active("pack"))
         together = (*self._currents_agree.conditions(image, dt_s), *self._insulation.conditions(image))
         self._step_all([*pack, *together], "pack", dt_s, image.at_ns)
@@ -211,24 +226,26 @@ class Protection:
         monitors = self._monitors[target]
         return lambda fault_id: fault_id in monitors and monitors[fault_id].active is not None
 
-    def _rack(self, index: int, image: Image, summary: Summary, dt_s: float) -> Iterable[Condition]:
-        rack, health = summary.racks[index], image.racks[index].health
+    def _rack(self, index: int, image: Image, summary: Summary, dt_s: float) -> list[Condition]:
+        rack, reading, active = summary.racks[index], image.racks[index], self._active(self._names[index])
+        health, possible, found = reading.health, rack, list[Condition]()
         self._rack_seen[index] |= rack.complete and rack.current_age_s < self._limits.current_age_s_max
-        yield from self._possible.conditions(rack)
-        possible = self._possible.within(rack, image.racks[index])
-        yield from self._rack_levels.conditions(possible, self._active(self._names[index]))
+        if not self._possible.all_possible(rack):
+            found += self._possible.conditions(rack)
+            possible = self._possible.within(rack, reading)
+        found += self._rack_levels.conditions(possible, active)
         converter_a = image.inverter.dc_current_a if image.inverter is not None else math.nan
-        yield from self._plausibility[index].conditions(image.racks[index], rack, converter_a, dt_s)
+        found += self._plausibility[index].conditions(reading, rack, converter_a, dt_s)
         if self._crc[index].step(health.accepted, health.crc_errors):
-            yield Condition("monitor_crc_errors", float(health.crc_errors), 0.0, "bad frames")
+            found.append(Condition("monitor_crc_errors", float(health.crc_errors), 0.0, "bad frames"))
         if self._counter[index].step(health.accepted, health.counter_errors):
-            yield Condition("monitor_counter_errors", float(health.counter_errors), 0.0, "bad frames")
+            found.append(Condition("monitor_counter_errors", float(health.counter_errors), 0.0, "bad frames"))
         if self._rack_seen[index] or self._running_s > STARTUP_S:
-            yield from rack_data_conditions(rack, self._limits)
-            active = self._active(self._names[index])
-            yield from self._safety[index].conditions(image.racks[index], rack, self._outputs.racks[index], active)
-        if image.racks[index].watchdog_tripped:
-            yield said("rack_watchdog_tripped", "its watchdog opened the contactors")
+            found += rack_data_conditions(rack, self._limits)
+            found += self._safety[index].conditions(reading, rack, self._outputs.racks[index], active)
+        if reading.watchdog_tripped:
+            found.append(said("rack_watchdog_tripped", "its watchdog opened the contactors"))
+        return found
 
     def _of_inverter(self, image: Image, summary: Summary, dt_s: float) -> Iterable[Condition]:
         if self._fed_s >= self._boot_s or summary.inverter_age_s <= self._limits.inverter_age_s_max:
@@ -254,7 +271,7 @@ class Protection:
 
     def _judge(self, image: Image, apart: frozenset[str]) -> Protected:
         places = self._monitors.values()
-        faults = tuple(monitor.active for place in places for monitor in place.values() if monitor.active is not None)
+        faults = tuple([monitor.active for place in places for monitor in place.values() if monitor.active is not None])
         tripped, self._tripped = tuple(self._tripped), []
         forming = forms_grid(image.inverter)
         outputs = self._outputs.step(image, [(fault.kind.id, fault.target) for fault in faults])

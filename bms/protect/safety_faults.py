@@ -103,6 +103,16 @@ SAFETY_FAULTS: tuple[FaultKind, ...] = (
         debounce_s=0.1, latched=True,
     ),
     row(
+        "aux_supply_on_battery", Level.SYSTEM, Action.WARN,
+        "A rack's auxiliary supply runs on its battery.", "Bring its mains back before the battery is empty.",
+        debounce_s=1.0,
+    ),
+    row(
+        "aux_supply_charge_low", Level.RECOMMENDED, Action.OPEN,
+        "The battery of a rack's auxiliary supply is nearly empty: contactors and electronics will lose it.",
+        "Bring its mains back; the rack joins again once the battery is charged.", debounce_s=1.0, clear_s=10.0,
+    ),
+    row(
         "cooling_failed", Level.SYSTEM, Action.WARN,
         "A rack's cooling reports a failure; the temperature limits reduce the power if it gets hot.",
         "Repair the cooling.", debounce_s=1.0,

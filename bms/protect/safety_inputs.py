@@ -1,7 +1,7 @@
 """The causes of faults among a rack's safety inputs, looked for whenever one of their frames has arrived."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -11,11 +11,33 @@ from bms.protect.monitor_faults import MONITOR_ALARMS
 from bms.protect.outputs import WORKING, RackOutputs
 from bms.site import Rack, Safety, Site
 from bms.summary import RackSummary
+from drivers.auxiliary.described import fields_of
 from drivers.readings import RackReading
 from drivers.safety import NOT_HEARD, CoolingRequest, InsulationState, SafetyInputs
 
+CHARGE_HYSTERESIS = 0.05
 OF_INSULATION = {"insulation", "monitor-alarms"}
 """Inputs that come with the insulation monitor's frame."""
+
+
+WIRED_AS = {
+    "interlock_closed": "interlock",
+    "emergency_stop_released": "emergency-stop",
+    "smoke_detected": "smoke",
+    "gas_detected": "gas",
+    "fire_panel_alarm": "fire-panel",
+    "fire_output_on": "fire-output",
+    "door_closed": "door",
+    "fuse_intact": "fuse",
+    "cooling_running": "cooling-running",
+    "cooling_failed": "cooling",
+    "aux_supply_v": "aux-supply",
+    "coolant_temperature_degc": "coolant-temperature",
+    "precharge_temperature_degc": "precharge-temperature",
+    "aux_on_battery": "supply-battery",
+    "aux_charge_frac": "supply-charge",
+}
+"""Which input each field of SafetyInputs belongs to that an auxiliary device may say."""
 
 
 class Flag(NamedTuple):
@@ -41,6 +63,7 @@ FLAGS = tuple(
         ("door", "door_closed", False, "door_open", "open", MAY),
         ("fuse", "fuse_intact", False, "fuse_blown", "blown", MAY),
         ("cooling", "cooling_failed", True, "cooling_failed", "failed", MAY),
+        ("supply-battery", "aux_on_battery", True, "aux_supply_on_battery", "on battery", MAY),
     )
 )
 
@@ -82,15 +105,18 @@ def bounds(safety: Safety) -> tuple[Bound, ...]:
 
 
 class RackSafetyInputs:
-    """Looks at one rack's inputs; what is not wired is not judged."""
+    """Looks at one rack's inputs; what is not wired is not judged. Those in `beside` come from auxiliary devices, which
+    leave out what is too old, and are judged whatever the monitor's are worth."""
 
-    def __init__(self, rack: Rack, safety: Safety) -> None:
-        wired = set(rack.safety_inputs)
+    def __init__(self, rack: Rack, safety: Safety, beside: frozenset[str] = frozenset()) -> None:
+        wired = set(rack.safety_inputs) | beside
         self._safety = safety
         self._flags = [flag for flag in FLAGS if flag.wired in wired]
         self._bounds = [bound for bound in bounds(safety) if bound.wired in wired]
         self._wired = wired
-        self._of_safety, self._of_insulation = bool(wired - OF_INSULATION), bool(wired & OF_INSULATION)
+        self._beside = beside
+        self._of_safety = bool(wired - OF_INSULATION - beside)
+        self._of_insulation = bool(wired & OF_INSULATION)
         self._seen: tuple[SafetyInputs, RackOutputs | None] = NOT_HEARD, None
         self._found: list[Condition] = []
 
@@ -102,7 +128,8 @@ class RackSafetyInputs:
             summary.safety_age_s if self._of_safety else 0.0, summary.insulation_age_s if self._of_insulation else 0.0
         )
         if age_s > self._safety.input_age_s_max:
-            return [Condition("safety_inputs_stale", age_s, self._safety.input_age_s_max, "age in s")]
+            stale = Condition("safety_inputs_stale", age_s, self._safety.input_age_s_max, "age in s")
+            return [stale, *self._inputs(reading.safety, active, self._beside)]
         if (reading.safety, wanted) != self._seen:
             self._seen = reading.safety, wanted
             self._found = list(self._look(reading, wanted, active))
@@ -110,19 +137,37 @@ class RackSafetyInputs:
 
     def _look(self, reading: RackReading, wanted: RackOutputs, active: Callable[[str], bool]) -> Iterator[Condition]:
         inputs = reading.safety
-        for flag in self._flags:
-            value = flag.value(inputs)
-            if value is flag.bad:
-                yield said(flag.fault_id, flag.says)
-            elif value is None:
-                yield said(flag.missing, flag.wired)
-        for bound in self._bounds:
-            yield from _beyond(bound, inputs, active)
+        yield from self._inputs(inputs, active, self._wired)
         if "insulation" in self._wired:
             yield from self._insulation(reading, active)
         if "monitor-alarms" in self._wired and inputs.alarms:
             yield from (said(MONITOR_ALARMS[alarm].id, "alarm bit set") for alarm in inputs.alarms)
         yield from self._outputs(inputs, wanted)
+
+    def _inputs(
+        self, inputs: SafetyInputs, active: Callable[[str], bool], wired: Collection[str]
+    ) -> Iterator[Condition]:
+        for flag in self._flags:
+            value = flag.value(inputs)
+            if flag.wired not in wired:
+                continue
+            if value is flag.bad:
+                yield said(flag.fault_id, flag.says)
+            elif value is None:
+                yield said(flag.missing, flag.wired)
+        for bound in self._bounds:
+            if bound.wired in wired:
+                yield from _beyond(bound, inputs, active)
+        if "supply-charge" in wired:
+            yield from self._charge(inputs, active)
+
+    def _charge(self, inputs: SafetyInputs, active: Callable[[str], bool]) -> Iterator[Condition]:
+        """A low battery is no danger while it is charged; a supply that does not say counts as on its battery."""
+        if inputs.aux_on_battery is False and not math.isnan(inputs.aux_charge_frac):
+            return
+        limit = self._safety.aux_charge_frac_min
+        charge = Bound("supply-charge", _CHARGE, -1, limit, CHARGE_HYSTERESIS, "aux_supply_charge_low", "frac")
+        yield from _beyond(charge, inputs, active)
 
     def _insulation(self, reading: RackReading, active: Callable[[str], bool]) -> Iterator[Condition]:
         """A resistance counts while the monitor is active, by the rack's present voltage."""
@@ -146,10 +191,17 @@ class RackSafetyInputs:
     def _outputs(self, inputs: SafetyInputs, wanted: RackOutputs) -> Iterator[Condition]:
         if "fire-output" in self._wired and inputs.fire_output_on is not wanted.fire_alarm:
             yield said("fire_output_failed", "set" if wanted.fire_alarm else "not set")
-        if "cooling" in self._wired and wanted.cooling is not CoolingRequest.AUTO:
+        runs = inputs.cooling_running
+        if "cooling" in self._wired and wanted.cooling is not CoolingRequest.AUTO and runs is not None:
             on = wanted.cooling is CoolingRequest.ON
-            if inputs.cooling_running is not on:
+            if runs is not on:
                 yield said("cooling_not_following", "told to run" if on else "told to stop")
+
+
+def beside(site: Site, rack: Rack) -> frozenset[str]:
+    """The rack's inputs that its auxiliary devices say."""
+    around = [device for device in site.auxiliaries if device.concerns(rack.name)]
+    return frozenset(WIRED_AS[field] for device in around for field in fields_of(device.description))
 
 
 class InsulationMonitors:
@@ -170,6 +222,7 @@ class InsulationMonitors:
             yield said("insulation_unmonitored", "none on")
 
 
+_CHARGE: Callable[[SafetyInputs], float] = attrgetter("aux_charge_frac")
 _KOHM: Callable[[SafetyInputs], float] = attrgetter("insulation_kohm")
 
 

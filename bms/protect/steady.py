@@ -43,8 +43,8 @@ class SteadyCurrent:
         if self._bucket_s >= BUCKET_S:
             self._bucket_s -= BUCKET_S
             self._lows_a.append(allowed_a)
-        else:
-            self._lows_a[-1] = min(self._lows_a[-1], allowed_a)
+        elif allowed_a < self._lows_a[-1]:
+            self._lows_a[-1] = allowed_a
 
     def _rising(self, current_a_max: float, dt_s: float) -> float:
         """The present limit, moved towards the lowest of the past minute if that lies above."""

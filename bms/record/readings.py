@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bms.image import Image
-from bms.summary import RackSummary, Summary
+from bms.summary import RackSummary, Summary, mean_of
 from drivers.readings import NEVER_NS, Floats, InverterState, MeterReading, RackReading
 
 CELLS_PERIOD_S = 1.0
@@ -85,6 +85,8 @@ RACK = _fields("""
     insulation_kohm float32 kOhm
     insulation_state alarms int32 -
     temperature_redundant_degc float32 °C
+    aux_on_battery bool -
+    aux_charge_frac float32 -
 """)
 """Ages are null for what was never heard; cells count from 0, and a mean is of the cells that have a value."""
 
@@ -208,7 +210,7 @@ def _known(values: Floats) -> int:
 
 def _mean(values: Floats) -> float:
     """Of the values that there are."""
-    mean = float(values.sum()) / len(values)
+    mean = mean_of(values)
     if not isnan(mean):
         return mean
     there = values[~np.isnan(values)]
@@ -239,7 +241,7 @@ def _rack(rack: RackReading, summary: RackSummary) -> Numbers:
     values = (
         rack.main_closed, rack.precharge_closed, rack.command_age_s, *rack.health, rack.watchdog_tripped,
         rack.current_redundant_a, rack.own_fault, *inputs[1:14], inputs.insulation_kohm, inputs.insulation_state,
-        inputs.alarms, inputs.temperature_redundant_degc,
+        inputs.alarms, inputs.temperature_redundant_degc, inputs.aux_on_battery, inputs.aux_charge_frac,
     )  # fmt: skip
     return (
         _age_ms(summary.voltage_age_s), _age_ms(summary.temperature_age_s), _age_ms(summary.current_age_s),

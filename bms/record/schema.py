@@ -71,6 +71,8 @@ COLUMNS = (
     Column("lane_jitter_ms", "float64", "ms", "a tenth of the fast lane's readings was further off its period"),
     Column("load_range_w_5s", "float64", "W", "largest range of the load within 5 s over the last 20 s"),
     Column("grid_range_w_5s", "float64", "W", "the same of the grid; NaN while others than smoothing use the battery"),
+    Column("strip", "string", "", "which racks are out for their strip, and which waits why; null = none"),
+    Column("told", "string", "", "inputs that hold and who told them, as power_w=5:modbus, with commas; null = none"),
 )
 
 
@@ -117,6 +119,8 @@ class TickRow(NamedTuple):
     lane_jitter_ms: float = float("nan")
     load_range_w_5s: float = float("nan")
     grid_range_w_5s: float = float("nan")
+    strip: str | None = None
+    told: str | None = None
 
 
 class Recorder(Protocol):

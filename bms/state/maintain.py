@@ -1,11 +1,13 @@
-"""`bms maintain`: takes a rack out of service until `bms reset` gives it back. A running controller is asked through
-the folder of its state; where none runs, the saved state is changed, and the next start finds it so."""
+"""Locks that somebody sets until `bms reset` ends them: `bms maintain` takes a rack out of service, `bms local` the
+site out of remote hands. A running controller is asked through the folder of its state; where none runs, the saved
+state is changed, and the next start finds it so."""
 
 import json
 import time
-from dataclasses import asdict, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 
-from bms.protect.faults import MAINTENANCE
+from bms.protect.faults import LOCAL_CONTROL, MAINTENANCE
 from bms.state import files as state_files
 from bms.state.files import StateFiles
 from bms.state.reset import ANSWER_S, LOOK_S, ResetError, saved_state, write_request
@@ -13,34 +15,56 @@ from bms.state.saved import LatchedFault, SavedState
 from bms.state.wall_time import WallClock, utc_text
 
 ASKED = "asked for by `bms maintain`"
+ASKED_LOCAL = "asked for by `bms local`"
+SITE = "site"
+"""Target of the lock on remote requests."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Lock:
+    """A latched fault that somebody asks for, and the request that asks a running controller."""
+
+    fault_id: str
+    target: str
+    detail: str
+    request: Mapping[str, object]
 
 
 def maintain(files: StateFiles, rack: str, wall_clock: WallClock) -> bool:
     """True: a running controller took it out; False: the next start finds it so. Nothing changes for a rack that is
     out already. ResetError when nobody answers or nothing can be saved."""
-    if _is_out(saved_state(files)[0], rack):
+    return _set(files, _Lock(MAINTENANCE, rack, ASKED, {"maintain": [rack]}), wall_clock)
+
+
+def take_local(files: StateFiles, wall_clock: WallClock) -> bool:
+    """Likewise for the site: remote requests are refused from now on."""
+    return _set(files, _Lock(LOCAL_CONTROL, SITE, ASKED_LOCAL, {"local": True}), wall_clock)
+
+
+def _set(files: StateFiles, wanted: _Lock, wall_clock: WallClock) -> bool:
+    if _is_set(saved_state(files)[0], wanted):
         return False
     try:
         lock = files.lock()
     except BlockingIOError:
-        return _ask(files, rack)
+        return _ask(files, wanted)
     except OSError as error:
         raise ResetError(f"{files.locked}: {error.strerror}") from None
     with lock:
-        _change(files, rack, wall_clock)
+        _change(files, wanted, wall_clock)
         return False
 
 
-def _is_out(state: SavedState, rack: str) -> bool:
-    return any((fault.id, fault.target) == (MAINTENANCE, rack) for fault in state.latched)
+def _is_set(state: SavedState, wanted: _Lock) -> bool:
+    return any((fault.id, fault.target) == (wanted.fault_id, wanted.target) for fault in state.latched)
 
 
-def _change(files: StateFiles, rack: str, wall_clock: WallClock) -> None:
+def _change(files: StateFiles, wanted: _Lock, wall_clock: WallClock) -> None:
     """Nobody else writes: the lock is held."""
     state, is_current = saved_state(files)
     at = utc_text(wall_clock())
-    fault = LatchedFault(MAINTENANCE, rack, ASKED, at)
-    event = {"at": at, "event": "tripped", "fault": fault.id, "target": rack, "detail": ASKED}
+    fault = LatchedFault(wanted.fault_id, wanted.target, wanted.detail, at)
+    event = {"at": at, "event": "tripped", "fault": fault.id, "target": fault.target, "detail": fault.detail}
     try:
         state_files.append_events(files, [json.dumps(event).encode()])
         document = asdict(replace(state, latched=(*state.latched, fault)))
@@ -49,11 +73,11 @@ def _change(files: StateFiles, rack: str, wall_clock: WallClock) -> None:
         raise ResetError(f"{files.current}: cannot be saved: {error.strerror}") from None
 
 
-def _ask(files: StateFiles, rack: str) -> bool:
+def _ask(files: StateFiles, wanted: _Lock) -> bool:
     """The state itself is the answer."""
-    write_request(files, {"maintain": [rack]})
+    write_request(files, wanted.request)
     end_s = time.monotonic() + ANSWER_S
-    while not _is_out(saved_state(files)[0], rack):
+    while not _is_set(saved_state(files)[0], wanted):
         if time.monotonic() > end_s:
             files.request.unlink(missing_ok=True)
             raise ResetError("the running controller did not answer")

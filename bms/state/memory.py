@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
+from bms.dispatch.dispatch import Dispatch
 from bms.estimate.soc import RackSoc
 from bms.image import Image
 from bms.protect.faults import FAULTS
@@ -47,6 +48,7 @@ class SiteMemory:
         self._resets: set[ActiveFault] = set()
         self._urgent = False
         self._save_ns = -math.inf
+        self._dispatch: Dispatch | None = None
         self._saved_soc_frac = [math.nan] * len(self._names)
         self._age_s = age_s(state.saved_at, wall_clock()) if state else math.inf
         self.said = [*found.refusals, *_told(found, self._starts, self._age_s)]
@@ -70,19 +72,26 @@ class SiteMemory:
         return self._store.maintain()
 
     def told(self) -> list[Told]:
-        """Inputs that people told since the last call; each is logged."""
-        told = self._store.told()
-        for each in told:
-            self._log("set", input=each.name, value=each.value, for_s=each.for_s)
-        return told
+        """Inputs that people told since the last call."""
+        return self._store.told()
 
-    def recall(self, soc: Sequence[RackSoc], protection: Protection, now_ns: int) -> None:
-        """Give SoC and latched faults back to those that need them, as far as anybody knows them."""
+    def local(self) -> bool:
+        """Somebody took the site into local control since the last call."""
+        return self._store.local()
+
+    def note(self, event: str, **what: object) -> None:
+        """A line of the log of events."""
+        self._log(event, **what)
+
+    def recall(self, soc: Sequence[RackSoc], protection: Protection, dispatch: Dispatch, now_ns: int) -> None:
+        """Give SoC, latched faults and what applications know back to those that need them, as far as anybody knows."""
+        self._dispatch = dispatch
         self._log("started", starts=self._starts)
         state = self._found.document
         if state is not None:
             self._recall_soc(state, soc)
             self._recall_faults(state, protection, now_ns)
+            dispatch.restore(state.applications)
         elif self._found.lost:
             protection.report("state_lost", "state", "no copy of the state can be believed", now_ns)
 
@@ -148,6 +157,7 @@ class SiteMemory:
             "trips": self._trips,
             "latched": [asdict(fault) for fault in self._latched.values()],
             "racks": {name: asdict(counters) for name, counters in self._counters.items()},
+            "applications": {} if self._dispatch is None else self._dispatch.save(),
         }
 
     def _note(self, protected: Protected) -> None:

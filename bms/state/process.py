@@ -45,6 +45,7 @@ class ProcessStore:
         self._asked: list[Reset] = []
         self._maintain: list[str] = []
         self._told: list[Told] = []
+        self._local = False
         self._ending = False
         self._unanswered_s: float | None = None
         self._fault = ""
@@ -89,6 +90,10 @@ class ProcessStore:
     def told(self) -> list[Told]:
         told, self._told = self._told, []
         return told
+
+    def local(self) -> bool:
+        asked, self._local = self._local, False
+        return asked
 
     async def __aenter__(self) -> Self:
         self._writer = await self._start()
@@ -160,6 +165,7 @@ class ProcessStore:
         self._asked += [Reset(*pair) for pair in said.get("reset", [])]
         self._maintain += said.get("maintain", [])
         self._told += [Told(*each) for each in said.get("set", [])]
+        self._local |= said.get("local", False)
 
     def _blame(self, fault: str) -> None:
         if fault and fault != self._fault:

@@ -1,7 +1,7 @@
 """What is saved of a site, as types, and how it is read back."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
@@ -47,6 +47,8 @@ class SavedState:
     latched: tuple[LatchedFault, ...]
     soc: dict[str, dict[str, Any] | None]
     racks: dict[str, RackCounters]
+    applications: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """What each application wants to find again."""
 
 
 _SAVED = TypeAdapter(SavedState)

@@ -50,6 +50,9 @@ class StateStore(Protocol):
     def told(self) -> list[Told]:
         """Inputs that somebody told since the last call."""
 
+    def local(self) -> bool:
+        """Somebody took the site into local control since the last call."""
+
     @property
     def fault(self) -> str: ...
 
@@ -73,6 +76,9 @@ class NoStore:
     def told(self) -> list[Told]:
         return []
 
+    def local(self) -> bool:
+        return False
+
 
 class MemoryStore:
     """Keeps the document's bytes, as a file would; for virtual time, where nothing may touch a disk."""
@@ -85,6 +91,7 @@ class MemoryStore:
         self.asked: list[Reset] = []
         self.asked_out: list[str] = []
         self.asked_in: list[Told] = []
+        self.asked_local = False
         self.fault = ""
         self.ready = True
 
@@ -106,6 +113,10 @@ class MemoryStore:
     def told(self) -> list[Told]:
         told, self.asked_in = self.asked_in, []
         return told
+
+    def local(self) -> bool:
+        asked, self.asked_local = self.asked_local, False
+        return asked
 
     def found(self) -> Found[SavedState]:
         """What the next controller finds."""

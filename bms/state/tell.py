@@ -4,6 +4,7 @@ import math
 import re
 import time
 
+from bms.requests import input_names
 from bms.site import Site
 from bms.state.files import StateFiles
 from bms.state.reset import ANSWER_S, LOOK_S, ResetError, write_request
@@ -18,7 +19,7 @@ def parse_input(site: Site, words: str) -> tuple[str, float]:
     if match is None:
         raise ResetError(f"{words}: expected inputs.NAME=VALUE")
     name, text = match.groups()
-    known = sorted({each for application in site.applications for each in application.inputs})
+    known = input_names(site)
     if name not in known:
         heard = ", ".join(known) or "nothing"
         raise ResetError(f"inputs.{name}: no application of site {site.name} listens to it, they listen to: {heard}")

@@ -3,8 +3,8 @@
 Standard input: lines of JSON, `{"event": …}` for the log and `{"state": …}` for the document, of which only the
 newest that waits is written; a state without `soc` keeps the one before. Standard output: lines of JSON, first
 `{"ready": true}` or `{"refused": why}` (status 2), then `{"fault": why}` after each document and whenever it changes
-(empty = all is saved) and `{"reset": [[fault id, target], …], "maintain": [rack, …], "set": [[name, value, s], …]}`
-when somebody put a request into the folder. Ends at the end of input only.
+(empty = all is saved) and `{"reset": [[fault id, target], …], "maintain": [rack, …], "set": [[name, value, s], …],
+"local": true}` when somebody put a request into the folder. Ends at the end of input only.
 """
 
 import contextlib
@@ -131,7 +131,8 @@ class Writer:
             resets = [[str(fault_id), str(target)] for fault_id, target in asked.get("reset", [])]
             racks = [str(rack) for rack in asked.get("maintain", [])]
             inputs = [_input(*told) for told in asked.get("set", [])]
-            requests = ("reset", resets), ("maintain", racks), ("set", inputs)
+            local = asked.get("local") is True
+            requests = ("reset", resets), ("maintain", racks), ("set", inputs), ("local", local)
             said = {key: value for key, value in requests if value}
             if said:
                 _say(said)

@@ -27,8 +27,17 @@ ERROR_KOHM, WARNING_KOHM = (30, 1000), (40, 2000)
 INFO_PERIOD_S = 1.0
 ASK_PERIOD_S = 5.0
 UNLOCKED, OVERALL_TEST = 0.0, 1.0
+LOOK_S = 0.5
+TEST_SEEN_NS = 1_100_000_000
+"""By then its IMD_Info, once a second, says that a self-test runs."""
+TEST_NS_MAX = 30_000_000_000
+"""A self-test that has no result after this long has failed: ours, several times what it takes."""
 REQUESTS = {"SelfTest": 33, "ErrorLevel": 40, "WarningLevel": 41, "StatusWanted": 55, "Lock": 202, "Measure": 203}
 """Commands by the signal that carries their data word."""
+
+
+UNTESTED = (InsulationState.OFF, InsulationState.SETTLING, InsulationState.ACTIVE)
+"""States that a self-test without a result overrules."""
 
 
 class InsulationReading(NamedTuple):
@@ -43,6 +52,8 @@ class InsulationReading(NamedTuple):
     self_test_result: int | None
     levels_kohm: tuple[float, float]
     """Warning and error level that it has acknowledged."""
+    tested_at_ns: int = NEVER_NS
+    """When the newest self-test that the driver started was over."""
 
 
 def plan(message: str) -> DbcPlan:
@@ -82,6 +93,17 @@ class Iso165cDecoder:
             levels_kohm=(self._response("WarningLevel"), self._response("ErrorLevel")),
         )
 
+    def tested(self, asked_ns: int) -> bool:
+        """A self-test that was asked for at `asked_ns` is over and its result is here: acknowledged, not running by a
+        word that is late enough to know, and the state said after that word."""
+        info_ns = self._decoder.at_ns.item(self._plan.frame_index["Info"])
+        if self._info("SelfTesting") > 0.0 or self._answered_ns("SelfTest") <= asked_ns:
+            return False
+        return asked_ns + TEST_SEEN_NS < info_ns < self._answered_ns("StatusWanted")
+
+    def _answered_ns(self, request: str) -> int:
+        return self._decoder.at_ns.item(self._plan.page_index["Response", REQUESTS[request]])
+
     def _info(self, signal: str) -> float:
         return self._decoder.values.item(self._plan.signal_index["Info", signal])
 
@@ -102,10 +124,18 @@ class Iso165cDecoder:
 
 class Iso165c:
     """One iso165C on a bus. Its levels are written and its state is asked for every 5 s; `outputs` says whether it
-    measures; `self_test` starts the overall self-test, whose result comes with the next state."""
+    measures. The overall self-test is started when it is heard first, and then every `self_test_period_s` as long as it
+    is not told off: meanwhile the resistance does not count. One that finds something, or has no result in time, is
+    state SELF_TEST_FAILED."""
 
     def __init__(
-        self, config: CanConfig, opener: CanOpener = open_python_can, *, warning_kohm: int, error_kohm: int
+        self,
+        config: CanConfig,
+        opener: CanOpener = open_python_can,
+        *,
+        warning_kohm: int,
+        error_kohm: int,
+        self_test_period_s: float = 86_400.0,
     ) -> None:
         """ValueError for levels that the device does not have."""
         for name, kohm, (least, most) in (
@@ -120,6 +150,10 @@ class Iso165c:
         self._levels = {"WarningLevel": float(warning_kohm), "ErrorLevel": float(error_kohm)}
         self._measure: float | None = None
         self._measure_expires_ns = NEVER_NS
+        self._test_period_ns = round(self_test_period_s * 1e9)
+        self._test_due_ns = NEVER_NS
+        self._test_asked_ns: int | None = None
+        self._tested_at_ns = NEVER_NS
 
     @property
     def health(self) -> LinkHealth:
@@ -128,7 +162,11 @@ class Iso165c:
 
     def reading(self) -> InsulationReading:
         """What is known now."""
-        return self._decoder.reading()
+        reading = self._decoder.reading()._replace(tested_at_ns=self._tested_at_ns)
+        asked_ns = self._test_asked_ns
+        if asked_ns is not None and now_ns() - asked_ns > TEST_NS_MAX and reading.state in UNTESTED:
+            reading = reading._replace(state=InsulationState.SELF_TEST_FAILED)
+        return reading
 
     def on_batch(self, batch: FrameBatch) -> None:
         """Take frames from the bus."""
@@ -141,15 +179,12 @@ class Iso165c:
         if wanted != before:
             self._ask("Measure", wanted)
 
-    def self_test(self) -> None:
-        """Start the overall self-test: the resistance does not count until it is over."""
-        self._ask("SelfTest", OVERALL_TEST)
-
     async def run(self) -> None:
         """Keep the bus open and the device as it is wanted until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._link.run())
             tasks.create_task(self._ask_for_ever())
+            tasks.create_task(self._test_for_ever())
 
     async def _ask_for_ever(self) -> None:
         pace = Pace(ASK_PERIOD_S)
@@ -161,6 +196,28 @@ class Iso165c:
                 self._ask("Measure", self._measure)
             self._ask("StatusWanted", 0.0)
             await pace.next()
+
+    async def _test_for_ever(self) -> None:
+        pace = Pace(LOOK_S)
+        while True:
+            await pace.next()
+            now = now_ns()
+            if self._test_asked_ns is not None:
+                self._await_result(self._test_asked_ns, now)
+            elif self._decoder.reading().at_ns != NEVER_NS and self._measure != 0.0 and now >= self._test_due_ns:
+                self._test_asked_ns, self._test_due_ns = now, now + self._test_period_ns
+                self._ask("SelfTest", OVERALL_TEST)
+
+    def _await_result(self, asked_ns: int, now: int) -> None:
+        """Ask for its state until the result is there. A test that never ended is asked for again with the next due
+        one, and counts as failed until one has a result."""
+        if self._decoder.tested(asked_ns):
+            self._test_asked_ns, self._tested_at_ns = None, now
+        elif now >= self._test_due_ns:
+            self._test_due_ns = now + self._test_period_ns
+            self._ask("SelfTest", OVERALL_TEST)
+        else:
+            self._ask("StatusWanted", 0.0)
 
     def _ask(self, name: str, value: float) -> None:
         if not self._link.open:

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from math import nan
 
 from drivers.clock import now_ns
-from drivers.links.modbus import LinkDown, LinkError, ModbusLink
-from drivers.pace import Pace
-from drivers.readings import LinkHealth, MeterReading
-from drivers.session import Sessions
+from drivers.links.modbus import ModbusLink
+from drivers.polled import PolledDevice
+from drivers.readings import MeterReading
 from drivers.sunspec import ModelLayout, SunSpecError, Value, discover, load_layout
 
 INTEGER_MODELS = (201, 202, 203, 204)
@@ -34,7 +33,7 @@ class PowerBlock:
         return _number(values["W"]), _number(values["Hz"]), _number(values["PhV"])
 
 
-class SunSpecMeter:
+class SunSpecMeter(PolledDevice):
     """Polls a meter for ever; `on_reading` gets one MeterReading a poll, a poll that failed gives none."""
 
     def __init__(
@@ -44,39 +43,17 @@ class SunSpecMeter:
         poll_period_s: float = 0.05,
         export_positive: bool = False,
     ) -> None:
-        self._link = link
-        self._sessions = Sessions(f"meter {link.name}", self._link, self._session)
+        super().__init__("meter", link, poll_period_s)
         self._on_reading = on_reading
-        self._poll_period_s = poll_period_s
         self._sign = -1.0 if export_positive else 1.0
+        self._block: PowerBlock | None = None
 
-    @property
-    def health(self) -> LinkHealth:
-        return self._link.health
+    async def _begin(self) -> None:
+        self._block = await open_block(self._link)
 
-    @property
-    def fault(self) -> str | None:
-        """Why there is no working session with the meter, one line; None while there is one."""
-        return self._sessions.fault
-
-    async def run(self) -> None:
-        """Until cancelled; reconnects by itself and closes the connection at the end."""
-        await self._sessions.run()
-
-    async def _session(self) -> None:
-        block = await open_block(self._link)
-        self._sessions.opened()
-        pace = Pace(self._poll_period_s)
-        while True:
-            try:
-                await self._poll(block)
-            except LinkDown:
-                raise
-            except LinkError:
-                pass  # counted by the link; the reading gets old, which is what the controller acts on
-            await pace.next()
-
-    async def _poll(self, block: PowerBlock) -> None:
+    async def _round(self) -> None:
+        block = self._block
+        assert block is not None, "a session has begun"
         at_ns = now_ns()
         power_w, frequency_hz, voltage_v = block.decode(await self._link.read_holding(block.address, block.count))
         self._on_reading(MeterReading(at_ns, self._sign * power_w, frequency_hz, voltage_v))

@@ -83,8 +83,28 @@ def state_of(register: Register, registers: Registers, order: WordOrder) -> Inve
     return InverterState.UNKNOWN if raw is None else states.get(int(raw), InverterState.UNKNOWN)
 
 
-def flag_of(register: Register, registers: Registers, order: WordOrder) -> bool:
-    return raw_of(register, registers, order) in register.true_at
+def flag_of(register: Register, registers: Registers, order: WordOrder) -> bool | None:
+    """Yes or no; None where the device says that there is none, or something that is neither."""
+    raw = raw_of(register, registers, order)
+    if raw is None:
+        return None
+    if raw in register.true_at:
+        return True
+    if not register.false_at:
+        return False
+    return False if raw in register.false_at else (None if register.true_at else True)
+
+
+def flag_raw(register: Register, value: bool) -> int:
+    """A raw value that means it: the first that the profile names, or else one that means nothing other: for no mostly
+    0, for yes mostly the highest bit of its mask."""
+    named, others = (register.true_at, register.false_at) if value else (register.false_at, register.true_at)
+    if named:
+        return named[0]
+    mask = register.mask or 0
+    bits = [1 << n for n in reversed(range(32)) if mask >> n & 1] or list(range(1, len(others) + 3))
+    free = (raw for raw in ((*bits, 0) if value else (0, *bits)) if raw not in (*others, register.absent_raw))
+    return next(free)
 
 
 def alarms_of(register: Register, registers: Registers, order: WordOrder) -> int:

@@ -11,16 +11,21 @@ from drivers.config.settings import Broken, Loc, about
 from drivers.config.shipped import Shipped
 from drivers.profiles.parts import FixedRating, Listens, Reverts, Silence, Step
 from drivers.profiles.registers import Register, WordOrder
-from drivers.profiles.roles import DIRECTIONS, LOOP, RATING, REACTIVE_DIRECTIONS, ROLES, Role
+from drivers.profiles.roles import DIRECTIONS, LOOP, RATING, REACTIVE_DIRECTIONS, ROLES, SAFETY, Role
 from drivers.readings import InverterRating
 
-KINDS = {"inverter": "an inverter", "meter": "a meter", "switchgear": "a switchgear"}
+KINDS = {
+    "inverter": "an inverter",
+    "meter": "a meter",
+    "switchgear": "a switchgear",
+    "auxiliary": "an auxiliary device",
+}
 
 
 class Profile(Shipped):
     """A described device."""
 
-    kind: Annotated[Literal["inverter", "meter", "switchgear"], about("", "what it is")]
+    kind: Annotated[Literal["inverter", "meter", "switchgear", "auxiliary"], about("", "what it is")]
     source: Annotated[str, about("", "where its registers are documented", min_length=1, max_length=500)]
     word_order: Annotated[
         WordOrder, about("", "which half of two registers comes first: big = the high one", "most")
@@ -63,6 +68,11 @@ class Profile(Shipped):
     def named(self, name: str) -> Register:
         """The register of that name; StopIteration if there is none."""
         return next(register for register in self.registers if register.name == name)
+
+    def must_be(self, kind: str) -> None:
+        """ValueError for the profile of something else."""
+        if self.kind != kind:
+            raise ValueError(f"profile {self.name} describes {KINDS[self.kind]}, expected {KINDS[kind]}")
 
     @property
     def fixed_rating(self) -> InverterRating | None:
@@ -109,9 +119,12 @@ class Profile(Shipped):
             yield from self._broken_rating()
         elif self.kind == "switchgear":
             yield from self._broken_sequences()
-            yield from self._none_of("limits", "silence")
+            yield from self._none_of("limits", "silence", "reset")
         else:
-            yield from self._broken_meter()
+            yield from self._none_of("limits", "silence", "start", "stop", "reset")
+        if self.kind == "auxiliary" and not any(self.find(role) is not None for role in SAFETY):
+            expected = f"one of {', '.join(SAFETY)}"
+            yield Broken(("registers",), "none", "it says nothing", expected, self._each("role"))
 
     def _each(self, *names: str) -> tuple[Loc, ...]:
         """Where these fields of all registers are: what a relation about the registers depends on."""
@@ -224,9 +237,6 @@ class Profile(Shipped):
             )
         if self.limits is not None and any(self.find(role) is not None for role in RATING):
             yield Broken(("limits",), "limits", "registers say it as well", "one of both", self._each("role"))
-
-    def _broken_meter(self) -> Iterator[Broken]:
-        yield from self._none_of("limits", "silence", "start", "stop", "reset")
 
     def _none_of(self, *words: str) -> Iterator[Broken]:
         for word in words:

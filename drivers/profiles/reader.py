@@ -17,7 +17,7 @@ from drivers.profiles.codec import (
     value_of,
 )
 from drivers.profiles.profile import Profile
-from drivers.profiles.roles import LOOP, RATING, SET_POINTS, Role
+from drivers.profiles.roles import LOOP, RATING, SAFETY, SET_POINTS, Role
 from drivers.readings import InverterState
 
 POLLED: dict[str, tuple[Role, ...]] = {
@@ -45,6 +45,7 @@ POLLED: dict[str, tuple[Role, ...]] = {
         "phase-angle",
         "blocks-closed",
     ),
+    "auxiliary": SAFETY,
 }
 """What every poll reads, by the kind of device."""
 
@@ -108,8 +109,13 @@ class RoleValues:
         return state_of(self._fields["state"], self._registers, self._order)
 
     def flag(self, role: Role, default: bool) -> bool:
+        """`default` where it has no such register; what is neither yes nor no is not yes."""
+        return default if role not in self._fields else self.says(role) is True
+
+    def says(self, role: Role) -> bool | None:
+        """Yes or no; None where it does not say."""
         register = self._fields.get(role)
-        return default if register is None else flag_of(register, self._registers, self._order)
+        return None if register is None else flag_of(register, self._registers, self._order)
 
     def alarms(self) -> int:
         register = self._fields.get("alarms")

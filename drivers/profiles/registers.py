@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from drivers.config.settings import Broken, Settings, about
 from drivers.profiles.maps import AlarmMap, RawValues, StateMap, raw_values
-from drivers.profiles.roles import FLAGS, IN_SI, NEGATIVE, ROLES, SET_POINTS, Positive, Role, Unit
+from drivers.profiles.roles import FLAGS, IN_SI, NEGATIVE, OUTPUTS, ROLES, SET_POINTS, Positive, Role, Unit
 
 ADDRESSES = 0x10000
 SIZES = {"u16": 1, "s16": 1, "u32": 2, "s32": 2, "f32": 2}
@@ -48,7 +48,8 @@ class Register(Settings):
     at_most: Annotated[float | None, about("", "in `unit`: above it the answer is rejected", "no bound")] = None
     states: Annotated[StateMap | None, about("", "which raw values mean which state")] = None
     alarms: Annotated[AlarmMap | None, about("", "which bits mean which alarm", "all are its maker's")] = None
-    true_at: Annotated[RawValues, raw_values("raw values that mean yes")] = ()
+    true_at: Annotated[RawValues, raw_values("raw values that mean yes; without false_at all others mean no")] = ()
+    false_at: Annotated[RawValues, raw_values("raw values that mean no; without true_at all others mean yes")] = ()
 
     @property
     def size(self) -> int:
@@ -119,7 +120,7 @@ class Register(Settings):
             yield Broken(("function",), 0, f"role {self.role} must be readable", "3 or 4", (("role",),))
 
     def _broken_write(self) -> Iterator[Broken]:
-        if self.write is not None and self.mask is not None:
+        if self.write is not None and self.mask is not None and self.role not in OUTPUTS:
             yield Broken(("mask",), self.mask, "a write would change the other bits", "nothing", (("write",),))
         if self.role not in SET_POINTS:
             return
@@ -149,18 +150,36 @@ class Register(Settings):
             )
         if not kind.signed and self.positive is not None:
             yield Broken(("positive",), self.positive, f"role {self.role} has no direction", "none", about_role)
-        for name, roles in (("states", ("state",)), ("alarms", ("alarms",)), ("true_at", FLAGS)):
+        for name, roles in (("states", ("state",)), ("alarms", ("alarms",)), ("true_at", FLAGS), ("false_at", FLAGS)):
             if getattr(self, name) and self.role not in roles:
                 yield Broken(
                     (name,), "a value", f"does not belong to role {self.role}", f"role {' or '.join(roles)}", about_role
                 )
         if self.role == "state" and self.states is None:
             yield Broken(("states",), None, "missing for role state", "which raw values mean which state", about_role)
-        if self.role in FLAGS and not self.true_at:
-            yield Broken(("true_at",), None, f"missing for role {self.role}", "raw values that mean yes", about_role)
+        if self.role in FLAGS and not (self.true_at or self.false_at):
+            expected, others = "raw values that mean yes, or false_at", (("false_at",), *about_role)
+            yield Broken(("true_at",), None, f"missing for role {self.role}", expected, others)
+        yield from self._broken_flag()
+
+    def _broken_flag(self) -> Iterator[Broken]:
+        """A raw value has one meaning; what is written has a value for yes and one for no."""
+        for i, raw in enumerate(self.false_at):
+            if raw in self.true_at:
+                yield Broken(("false_at", i), raw, "also means yes", "a value of one meaning", (("true_at",),))
+        for name in ("true_at", "false_at"):
+            if self.role in OUTPUTS and not getattr(self, name):
+                wrong = f"missing for role {self.role}"
+                yield Broken((name,), None, wrong, "the raw value to write", (("role",),))
+        for name in ("true_at", "false_at"):
+            for i, raw in enumerate(getattr(self, name)):
+                if self.mask is not None and raw & ~self.mask:
+                    yield Broken((name, i), raw, "has bits outside the mask", "bits of the mask only", (("mask",),))
 
     def _broken_raw(self) -> Iterator[Broken]:
-        named: list[tuple[tuple[str | int, ...], int]] = [(("true_at", i), raw) for i, raw in enumerate(self.true_at)]
+        named: list[tuple[tuple[str | int, ...], int]] = [
+            ((name, i), raw) for name in ("true_at", "false_at") for i, raw in enumerate(getattr(self, name))
+        ]
         if self.absent_raw is not None:
             named.append((("absent",), self.absent_raw))
         if self.states is not None:

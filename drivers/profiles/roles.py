@@ -42,10 +42,27 @@ Role = Literal[
     "blocks-closed",
     "blocks-command",
     "sync-command",
+    "interlock-closed",
+    "emergency-stop-released",
+    "smoke-detected",
+    "gas-detected",
+    "fire-panel-alarm",
+    "fire-output-on",
+    "door-closed",
+    "fuse-intact",
+    "cooling-running",
+    "cooling-failed",
+    "coolant-temperature",
+    "precharge-temperature",
+    "supply-voltage",
+    "supply-on-battery",
+    "supply-charge",
+    "fire-output",
+    "cooling-output",
 ]
 Unit = Literal[
     "W", "kW", "MW", "VA", "kVA", "MVA", "var", "kvar", "Mvar", "V", "kV", "mV", "A", "mA", "Hz", "mHz", "s", "ms",
-    "W/s", "kW/s", "frac", "%", "deg",
+    "W/s", "kW/s", "frac", "%", "deg", "degC",
 ]  # fmt: skip
 Positive = Literal["discharge", "charge", "import", "export", "injected", "absorbed"]
 NEGATIVE: frozenset[Positive | None] = frozenset({"charge", "export", "absorbed"})
@@ -75,6 +92,7 @@ IN_SI: dict[Unit, float] = {
     "frac": 1.0,
     "%": 1e-2,
     "deg": 1.0,
+    "degC": 1.0,
 }
 POWER: tuple[Unit, ...] = ("W", "kW", "MW")
 APPARENT: tuple[Unit, ...] = ("VA", "kVA", "MVA")
@@ -86,6 +104,7 @@ TIME: tuple[Unit, ...] = ("s", "ms")
 RAMP: tuple[Unit, ...] = ("W/s", "kW/s")
 SHARE: tuple[Unit, ...] = ("frac", "%")
 ANGLE: tuple[Unit, ...] = ("deg",)
+TEMPERATURE: tuple[Unit, ...] = ("degC",)
 RAW: tuple[Unit, ...] = ()
 
 
@@ -103,6 +122,11 @@ class RoleKind:
     many: bool = False
     reactive: bool = False
     switchgear: bool = False
+    auxiliary: bool = False
+
+
+def _auxiliary(units: tuple[Unit, ...] = (), *, written: bool = False) -> RoleKind:
+    return RoleKind(units, inverter=False, auxiliary=True, written=written)
 
 
 ROLES: dict[Role, RoleKind] = {
@@ -144,6 +168,23 @@ ROLES: dict[Role, RoleKind] = {
     "blocks-closed": RoleKind(RAW, inverter=False, switchgear=True),
     "blocks-command": RoleKind(RAW, written=True, inverter=False, switchgear=True),
     "sync-command": RoleKind(RAW, written=True, inverter=False, switchgear=True),
+    "interlock-closed": _auxiliary(),
+    "emergency-stop-released": _auxiliary(),
+    "smoke-detected": _auxiliary(),
+    "gas-detected": _auxiliary(),
+    "fire-panel-alarm": _auxiliary(),
+    "fire-output-on": _auxiliary(),
+    "door-closed": _auxiliary(),
+    "fuse-intact": _auxiliary(),
+    "cooling-running": _auxiliary(),
+    "cooling-failed": _auxiliary(),
+    "coolant-temperature": _auxiliary(TEMPERATURE),
+    "precharge-temperature": _auxiliary(TEMPERATURE),
+    "supply-voltage": _auxiliary(VOLTAGE),
+    "supply-on-battery": _auxiliary(),
+    "supply-charge": _auxiliary(SHARE),
+    "fire-output": _auxiliary(written=True),
+    "cooling-output": _auxiliary(written=True),
 }
 LOOP: tuple[Role, ...] = (
     "loop-filter-time",
@@ -154,11 +195,19 @@ LOOP: tuple[Role, ...] = (
     "loop-enable",
 )
 """A smoothing loop inside the converter, in the order in which it is told: it is enabled last. All or none."""
-FLAGS: tuple[Role, ...] = ("grid-connected", "remote-control", "intertie-closed", "sync-ok")
+OUTPUTS: tuple[Role, ...] = ("fire-output", "cooling-output")
+"""What an auxiliary device is told; several may be bits of one register, told apart by masks."""
+SAFETY: tuple[Role, ...] = tuple(role for role, kind in ROLES.items() if kind.auxiliary and not kind.written)
+"""What an auxiliary device says."""
+FLAGS: tuple[Role, ...] = (
+    *("grid-connected", "remote-control", "intertie-closed", "sync-ok"),
+    *(role for role in (*SAFETY, *OUTPUTS) if not ROLES[role].units),
+)
 DIRECTIONS: dict[str, tuple[Positive, ...]] = {
     "inverter": ("discharge", "charge"),
     "meter": ("import", "export"),
     "switchgear": (),
+    "auxiliary": (),
 }
 REACTIVE_DIRECTIONS: tuple[Positive, ...] = ("injected", "absorbed")
 SET_POINTS: tuple[Role, ...] = ("set-point", "reactive-set-point")

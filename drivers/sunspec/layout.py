@@ -13,7 +13,7 @@ from importlib import resources
 from typing import Any
 
 from drivers.session import UnusableDevice
-from drivers.sunspec.points import Value, decode_point, encode_point
+from drivers.sunspec.points import INTEGERS, IntegerType, Value, decode_point, encode_point
 
 HEADER_REGISTERS = 2
 """Model id and length, in front of every model and not counted in its length."""
@@ -77,7 +77,14 @@ class ModelLayout:
         `registers[0]` is the register at offset `at`. Scale factors come from `scales`, or else must be inside
         `registers`. KeyError for a name that is not in the model, ValueError for one outside `registers`.
         """
-        return {name: self._decode(self.points[name], registers, at, scales or {}) for name in names}
+        known, end, points, values = scales or {}, at + len(registers), self.points, {}
+        for name in names:
+            point = points[name]
+            if point.size == 1 and at <= point.offset < end and (kind := INTEGERS.get(point.type)) is not None:
+                values[name] = self._decode_short(point, kind, registers, at, known)
+            else:
+                values[name] = self._decode(point, registers, at, known)
+        return values
 
     def encode(self, values: Mapping[str, Value], scales: Scales) -> tuple[int, list[int]]:
         """Offset and registers of points that follow one another without a gap, in their order.
@@ -101,6 +108,23 @@ class ModelLayout:
         if exponent is None or not math.isfinite(value):
             raise ValueError(f"model {self.model_id}: {point.name} = {value} with scale factor {exponent}")
         return encode_point(point.type, point.size, round(scaled(value, -exponent)))
+
+    def _decode_short(
+        self, point: Point, kind: IntegerType, registers: Sequence[int], at: int, scales: Scales
+    ) -> Value:
+        """As `_decode`, for the most usual: an integer of one register, which lies inside."""
+        value = registers[point.offset - at]
+        if value > kind.most:
+            value -= 0x10000
+        if value == kind.absent:
+            return None
+        scale = point.scale
+        if scale is None:
+            return value
+        exponent = self._exponent(point, registers, at, scales)
+        if exponent is None:
+            return None
+        return float(value * 10**exponent) if exponent >= 0 else value / 10**-exponent
 
     def _decode(self, point: Point, registers: Sequence[int], at: int, scales: Scales) -> Value:
         if not _inside(point, at, registers):

@@ -4,20 +4,19 @@ from collections.abc import Callable
 
 from drivers.clock import now_ns
 from drivers.commands import SwitchgearCommand
-from drivers.links.modbus import LinkDown, LinkError, ModbusLink
-from drivers.pace import Pace
+from drivers.links.modbus import ModbusLink
+from drivers.polled import PolledDevice
 from drivers.profiles import Profile
 from drivers.profiles.codec import encode
 from drivers.profiles.reader import POLLED, RoleReader
 from drivers.profiles.registers import Register
-from drivers.readings import LinkHealth, SwitchgearReading
-from drivers.session import Sessions
+from drivers.readings import SwitchgearReading
 
 REFRESH_NS = 1_000_000_000
 """What does not change is written again this often: the device may have lost it."""
 
 
-class DescribedSwitchgear:
+class DescribedSwitchgear(PolledDevice):
     """Polls a switchgear for ever and keeps it at the newest command that has not expired; `on_reading` gets one
     SwitchgearReading a poll, a poll that failed gives none. A changed command goes out after the next poll. ValueError
     for the profile of something else."""
@@ -29,46 +28,24 @@ class DescribedSwitchgear:
         on_reading: Callable[[SwitchgearReading], None],
         poll_period_s: float = 0.05,
     ) -> None:
-        if profile.kind != "switchgear":
-            raise ValueError(f"profile {profile.name} describes an {profile.kind}, expected a switchgear")
-        self._link, self._profile = link, profile
-        self._sessions = Sessions(f"switchgear {link.name}", link, self._session)
+        profile.must_be("switchgear")
+        super().__init__("switchgear", link, poll_period_s)
+        self._profile = profile
         self._reader = RoleReader(profile, POLLED["switchgear"])
         self._on_reading = on_reading
-        self._poll_period_s = poll_period_s
         self._command: SwitchgearCommand | None = None
         self._written: tuple[bool, bool, int] | None = None
         self._refresh_due_ns = 0
 
-    @property
-    def health(self) -> LinkHealth:
-        return self._link.health
-
-    @property
-    def fault(self) -> str | None:
-        """Why there is no working session with it, one line; None while there is one."""
-        return self._sessions.fault
-
     def command(self, command: SwitchgearCommand) -> None:
         self._command = command
 
-    async def run(self) -> None:
-        """Until cancelled; reconnects by itself and closes the connection at the end."""
-        await self._sessions.run()
-
-    async def _session(self) -> None:
-        self._sessions.opened()
+    async def _begin(self) -> None:
         self._written = None
-        pace = Pace(self._poll_period_s)
-        while True:
-            try:
-                await self._poll()
-                await self._write_due()
-            except LinkDown:
-                raise
-            except LinkError:
-                pass  # counted by the link; the reading gets old, which is what the controller acts on
-            await pace.next()
+
+    async def _round(self) -> None:
+        await self._poll()
+        await self._write_due()
 
     async def _poll(self) -> None:
         at_ns = now_ns()

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from drivers.profiles import Profile
+from drivers.profiles.codec import flag_raw
 from drivers.profiles.maps import MANUFACTURER_ALARM
 from drivers.profiles.parts import Listens, Reverts, Step
 from drivers.profiles.registers import Register
@@ -30,8 +31,7 @@ class DescribedInverterDevice:
     """
 
     def __init__(self, converter: Converter, profile: Profile) -> None:
-        if profile.kind != "inverter":
-            raise ValueError(f"profile {profile.name} describes a {profile.kind}, expected an inverter")
+        profile.must_be("inverter")
         self.local_control = False
         self.on_control: Callable[[], None] = lambda: None
         self.faults = ReportingFaults()
@@ -184,8 +184,7 @@ class DescribedInverterDevice:
     def _show_flag(self, role: Role, value: bool) -> None:
         register = self._register(role)
         if register is not None:
-            others = (raw for raw in range(len(register.true_at) + 1) if raw not in register.true_at)
-            self._registers.put_raw(register, register.true_at[0] if value else next(others))
+            self._registers.put_raw(register, flag_raw(register, value))
 
     def _show_alarms(self, bits: int) -> None:
         register = self._register("alarms")

@@ -20,8 +20,7 @@ class DescribedMeterDevice:
         profile: Profile,
         voltage_pu: Callable[[], float] = lambda: 1.0,
     ) -> None:
-        if profile.kind != "meter":
-            raise ValueError(f"profile {profile.name} describes an {profile.kind}, expected a meter")
+        profile.must_be("meter")
         self._power_w, self._frequency_hz, self._voltage_pu = power_w, frequency_hz, voltage_pu
         self.shown_frequency_hz: float | None = None
         self.shown_phase_v: float | None = None

@@ -39,21 +39,23 @@ class DescribedRegisters:
         return [self._values[place] for place in places]
 
     def written(self, address: int, values: Sequence[int]) -> list[tuple[Register, float]]:
-        """The writable values that a write consists of, and their raw values; nothing is changed yet. ModbusFault 2
-        where one is read-only or not there, 3 for half a value."""
+        """The writable values that a write consists of, and their raw values; nothing is changed yet. Values that are
+        bits of one register are all written with it. ModbusFault 2 where one is read-only or not there, 3 for half a
+        value."""
         found: list[tuple[Register, float]] = []
         words = {(HOLDING, address + k): value for k, value in enumerate(values)}
         while address < max(words)[1] + 1:
-            register = next((each for each in self.profile.registers if each.write and each.address == address), None)
-            if register is None:
+            registers = [each for each in self.profile.registers if each.write and each.address == address]
+            if not registers:
                 raise ModbusFault(ILLEGAL_ADDRESS)
-            if register.end > max(words)[1] + 1:
+            if registers[0].end > max(words)[1] + 1:
                 raise ModbusFault(ILLEGAL_VALUE)
-            raw = raw_of(register.model_copy(update={"function": HOLDING}), words, self.profile.word_order)
-            if raw is None:
-                raise ModbusFault(ILLEGAL_VALUE)
-            found.append((register, raw))
-            address = register.end
+            for register in registers:
+                raw = raw_of(register.model_copy(update={"function": HOLDING}), words, self.profile.word_order)
+                if raw is None:
+                    raise ModbusFault(ILLEGAL_VALUE)
+                found.append((register, raw))
+            address = registers[0].end
         return found
 
     def put_raw(self, register: Register, raw: float) -> None:

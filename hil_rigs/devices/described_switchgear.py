@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from drivers.profiles import Profile
+from drivers.profiles.codec import flag_raw
 from drivers.profiles.registers import Register
 from drivers.profiles.roles import Role
 from hil_rigs.devices.described_registers import HOLDING, INPUT, DescribedRegisters
@@ -48,8 +49,7 @@ class DescribedSwitchgearDevice:
     the profile of something else. `lies` is a fault hook: its auxiliary contact says the opposite."""
 
     def __init__(self, switchgear: Switchgear, profile: Profile) -> None:
-        if profile.kind != "switchgear":
-            raise ValueError(f"profile {profile.name} describes an {profile.kind}, expected a switchgear")
+        profile.must_be("switchgear")
         self._switchgear, self._profile = switchgear, profile
         self._registers = DescribedRegisters(profile)
         self.lies = False
@@ -108,5 +108,4 @@ class DescribedSwitchgearDevice:
     def _show_flag(self, role: Role, value: bool) -> None:
         register = self._profile.find(role)
         assert register is not None, "the profile was checked"
-        others = (raw for raw in range(len(register.true_at) + 1) if raw not in register.true_at)
-        self._registers.put_raw(register, register.true_at[0] if value else next(others))
+        self._registers.put_raw(register, flag_raw(register, value))

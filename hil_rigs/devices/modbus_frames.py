@@ -1,113 +1,19 @@
-"""Modbus TCP frames on the server's side, as pure functions: bytes to requests, requests to answers.
+"""What simulated Modbus devices refuse a request with: the words of drivers.serve.frames."""
 
-Source: Modbus Application Protocol 1.1b3 (sections 6 and 7) and Modbus Messaging on TCP/IP 1.0b (section 3.1.3).
-"""
+from drivers.serve.frames import (
+    DEVICE_FAILURE,
+    GATEWAY_NO_ANSWER,
+    ILLEGAL_ADDRESS,
+    ILLEGAL_FUNCTION,
+    ILLEGAL_VALUE,
+    ModbusFault,
+)
 
-import struct
-from collections.abc import Callable
-from dataclasses import dataclass
-
-ILLEGAL_FUNCTION, ILLEGAL_ADDRESS, ILLEGAL_VALUE, DEVICE_FAILURE = 1, 2, 3, 4
-GATEWAY_NO_ANSWER = 0x0B
-HEADER = struct.Struct(">HHHB")
-UNIT_AT = 6
-"""Byte of a frame that says its unit."""
-LENGTH_MIN, LENGTH_MAX = 2, 254
-READ_MAX, WRITE_MAX = 125, 123
-ADDRESSES = 0x10000
-
-Read = Callable[[int, int], list[int]]
-Write = Callable[[int, list[int]], None]
-
-
-class ModbusFault(Exception):  # noqa: N818
-    """The device refuses a request with this Modbus exception code."""
-
-    def __init__(self, code: int) -> None:
-        super().__init__(f"Modbus exception {code}")
-        self.code = code
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """One request as received; `pdu` starts with the function code."""
-
-    transaction: int
-    unit: int
-    pdu: bytes
-
-    def answer(self, pdu: bytes) -> bytes:
-        """Frame that carries `pdu` back."""
-        return HEADER.pack(self.transaction, 0, len(pdu) + 1, self.unit) + pdu
-
-
-def split_frames(data: bytes) -> tuple[list[Frame], bytes]:
-    """All whole frames in `data`, and the rest (shorter than one frame). ValueError when it cannot be Modbus."""
-    frames = []
-    while len(data) >= HEADER.size:
-        transaction, protocol, length, unit = HEADER.unpack_from(data)
-        if protocol != 0 or not LENGTH_MIN <= length <= LENGTH_MAX:
-            raise ValueError(f"no Modbus header: protocol {protocol}, length {length}")
-        end = HEADER.size - 1 + length
-        if len(data) < end:
-            break
-        frames.append(Frame(transaction, unit, data[HEADER.size : end]))
-        data = data[end:]
-    return frames, data
-
-
-def exception_pdu(function: int, code: int) -> bytes:
-    return bytes((function | 0x80, code))
-
-
-def answer_to(request: bytes, read: Read, read_input: Read, write: Write) -> bytes:
-    """Answer PDU to a request PDU. ModbusFault 1 for a function other than 3, 4, 6, 16, 3 for impossible counts, 2
-    beyond the last address; whatever the three functions raise passes."""
-    function = request[0]
-    if function == 3:
-        return _answer_read(request, read)
-    if function == 4:
-        return _answer_read(request, read_input)
-    if function == 6:
-        return _answer_write_one(request, write)
-    if function == 16:
-        return _answer_write_many(request, write)
-    raise ModbusFault(ILLEGAL_FUNCTION)
-
-
-def _answer_read(request: bytes, read: Read) -> bytes:
-    address, count = _unpack(">xHH", request)
-    _check(address, count, READ_MAX)
-    registers = read(address, count)
-    return struct.pack(f">BB{count}H", request[0], 2 * count, *registers)
-
-
-def _answer_write_one(request: bytes, write: Write) -> bytes:
-    address, value = _unpack(">xHH", request)
-    write(address, [value])
-    return request
-
-
-def _answer_write_many(request: bytes, write: Write) -> bytes:
-    if len(request) < 6:
-        raise ModbusFault(ILLEGAL_VALUE)
-    address, count, size = struct.unpack_from(">xHHB", request)
-    if size != 2 * count or len(request) != 6 + size:
-        raise ModbusFault(ILLEGAL_VALUE)
-    _check(address, count, WRITE_MAX)
-    write(address, list(struct.unpack(f">{count}H", request[6:])))
-    return request[:5]
-
-
-def _unpack(layout: str, request: bytes) -> tuple[int, int]:
-    if len(request) != struct.calcsize(layout):
-        raise ModbusFault(ILLEGAL_VALUE)
-    first, second = struct.unpack(layout, request)
-    return first, second
-
-
-def _check(address: int, count: int, count_max: int) -> None:
-    if not 1 <= count <= count_max:
-        raise ModbusFault(ILLEGAL_VALUE)
-    if address + count > ADDRESSES:
-        raise ModbusFault(ILLEGAL_ADDRESS)
+__all__ = [
+    "DEVICE_FAILURE",
+    "GATEWAY_NO_ANSWER",
+    "ILLEGAL_ADDRESS",
+    "ILLEGAL_FUNCTION",
+    "ILLEGAL_VALUE",
+    "ModbusFault",
+]

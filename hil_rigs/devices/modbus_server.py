@@ -1,41 +1,19 @@
-"""A small strict Modbus TCP server for simulated devices, with the faults of a bad network or device built in.
-
-Source: Modbus Application Protocol 1.1b3 and Modbus Messaging on TCP/IP 1.0b.
-"""
+"""The Modbus TCP server of simulated devices: drivers.serve.modbus, faults of a bad network or device, and roles."""
 
 import asyncio
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
-from hil_rigs.devices.modbus_frames import (
-    GATEWAY_NO_ANSWER,
-    ILLEGAL_FUNCTION,
-    UNIT_AT,
-    ModbusFault,
-    answer_to,
-    exception_pdu,
-    split_frames,
-)
+from drivers.serve.frames import ILLEGAL_FUNCTION, Frame, ModbusFault, exception_pdu
+from drivers.serve.modbus import Connection, InputDevice, RegisterDevice
+from drivers.serve.modbus import ModbusServer as PlainServer
 from hil_rigs.devices.modbus_security import DeviceSecurity, may, role_on
 
-CONNECTIONS_MAX = 16
+__all__ = ["InputDevice", "ModbusServer", "RegisterDevice", "Transactions", "WireFaults"]
+
 SPLIT_S = 0.005
 """Between the two segments of an answer that comes in pieces."""
-
-
-class RegisterDevice(Protocol):
-    """What the server serves. Both raise ModbusFault(code); a write is applied as a whole or not at all."""
-
-    def read(self, address: int, count: int) -> list[int]: ...
-
-    def write(self, address: int, values: list[int]) -> None: ...
-
-
-@runtime_checkable
-class InputDevice(Protocol):
-    """A RegisterDevice whose input registers (function 4) are not its holding registers (function 3)."""
-
-    def read_input(self, address: int, count: int) -> list[int]: ...
+UNIT_AT = 6
+"""Byte of a frame that says its unit."""
 
 
 @dataclass(slots=True)
@@ -74,38 +52,21 @@ class Transactions:
     unanswered: int = 0
 
 
-class ModbusServer:
-    """Serves one device as one unit; functions 3, 4 (the same registers, but for an InputDevice), 6 and 16, all others
-    get exception 1.
-
-    An unknown unit gets exception 0x0B, as from a gateway behind which nobody answers. A frame that cannot be Modbus
-    ends its connection, as does a client that does not read its answers. More than 16 clients at a time are refused.
-    """
+class ModbusServer(PlainServer):
+    """Serves one simulated device as one unit, see PlainServer."""
 
     def __init__(self, device: RegisterDevice, unit: int = 1) -> None:
-        self.device, self.unit = device, unit
-        self._read_input = device.read_input if isinstance(device, InputDevice) else device.read
+        super().__init__(device, unit)
         self.faults = WireFaults()
         self.sent = 0
         self.transactions = Transactions()
         self.secure = False
-        self._connections: set[_Connection] = set()
-        self._server: asyncio.Server | None = None
-
-    @property
-    def port(self) -> int:
-        """TCP port on which it listens."""
-        if self._server is None:
-            raise RuntimeError("the server is not started")
-        return int(self._server.sockets[0].getsockname()[1])
 
     async def start(self, host: str, port: int, security: DeviceSecurity | None = None) -> None:
         """Listens on host:port of the running loop; port 0 takes any free one. With `security` inside TLS, for clients
         that have a role."""
-        loop = asyncio.get_running_loop()
         self.secure = security is not None
-        context = None if security is None else security.context()
-        self._server = await loop.create_server(lambda: _Connection(self, loop), host, port, ssl=context)
+        await self.listen(host, port, None if security is None else security.context())
 
     def replace(self, device: RegisterDevice) -> None:
         """Serves another device from now on, as after a restart; clients are cut off."""
@@ -113,123 +74,79 @@ class ModbusServer:
         self._read_input = device.read_input if isinstance(device, InputDevice) else device.read
         self.drop_connections()
 
-    def close(self) -> None:
-        """Stops to listen and drops all connections."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
-        self.drop_connections()
+    def make_connection(self) -> Connection:
+        return _Connection(self)
 
-    def drop_connections(self) -> None:
-        """Cuts every client off at once; they may connect again."""
-        for connection in list(self._connections):
-            connection.abort()
+    def carry_out(self, unit: int, request: bytes) -> bytes:
+        if unit == self.unit and self.faults.exception is not None:
+            raise ModbusFault(self.faults.exception)
+        return super().carry_out(unit, request)
 
-    def admit(self, connection: "_Connection") -> bool:
-        if len(self._connections) >= CONNECTIONS_MAX:
-            return False
-        self._connections.add(connection)
-        return True
-
-    def forget(self, connection: "_Connection") -> None:
-        self._connections.discard(connection)
-
-    def reply(self, unit: int, request: bytes, role: str | None) -> bytes | None:
-        """Answer PDU to a request PDU of a client with this role, None where roles do not count; None = no answer."""
+    def answer(self, frame: Frame, role: str | None) -> bytes | None:
+        """Answer PDU to a client with this role, None where roles do not count; None = no answer."""
         faults = self.faults
         if faults.silent or faults.off or faults.boots:
             self.transactions.unanswered += 1
             return None
         self.transactions.answered += 1
         try:
-            if role is not None and not may(role, request[0]):
+            if role is not None and not may(role, frame.pdu[0]):
                 raise ModbusFault(ILLEGAL_FUNCTION)
-            return self._carry_out(unit, request)
+            return self.carry_out(frame.unit, frame.pdu)
         except ModbusFault as fault:
             self.transactions.refused += 1
-            return exception_pdu(request[0], fault.code)
-
-    def _carry_out(self, unit: int, request: bytes) -> bytes:
-        if unit != self.unit:
-            raise ModbusFault(GATEWAY_NO_ANSWER)
-        if self.faults.exception is not None:
-            raise ModbusFault(self.faults.exception)
-        return answer_to(request, self.device.read, self._read_input, self.device.write)
+            return exception_pdu(frame.pdu[0], fault.code)
 
 
-class _Connection(asyncio.Protocol):
-    """One client: cuts its bytes into frames and sends answers in the order of the requests."""
+class _Connection(Connection):
+    """One client of a simulated device, whose answers may be late."""
 
-    def __init__(self, server: ModbusServer, loop: asyncio.AbstractEventLoop) -> None:
-        self._server, self._loop = server, loop
-        self._transport: asyncio.Transport | None = None
-        self._received = b""
+    def __init__(self, server: ModbusServer) -> None:
+        super().__init__(server)
+        self._device_server, self._loop = server, asyncio.get_running_loop()
         self._free_s = 0.0
         self._role: str | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        if self._server.secure:
+        if self._device_server.secure:
+            assert isinstance(transport, asyncio.Transport)
             self._role = role_on(transport)
-        if (self._server.secure and self._role is None) or not self._server.admit(self):
-            transport.abort()
+            if self._role is None:
+                transport.abort()
+                return
+        super().connection_made(transport)
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._transport = None
-        self._server.forget(self)
+    def reply(self, frame: Frame) -> bytes | None:
+        return self._device_server.answer(frame, self._role)
 
-    def pause_writing(self) -> None:
-        self.abort()
-
-    def abort(self) -> None:
-        if self._transport is not None:
-            self._transport.abort()
-
-    def data_received(self, data: bytes) -> None:
-        try:
-            frames, self._received = split_frames(self._received + data)
-        except ValueError:
-            self.abort()
-            return
-        for frame in frames:
-            answer = self._server.reply(frame.unit, frame.pdu, self._role)
-            if answer is not None:
-                self._send(frame.answer(answer))
-
-    def _send(self, data: bytes) -> None:
+    def send(self, data: bytes) -> None:
         """Sends now, or later when a delay is set; never before an earlier answer."""
         now_s = self._loop.time()
-        self._free_s = max(now_s + self._server.faults.delay_s, self._free_s)
+        self._free_s = max(now_s + self._device_server.faults.delay_s, self._free_s)
         if self._free_s <= now_s:
-            self._write(data)
+            self._put(data)
         else:
-            self._loop.call_at(self._free_s, self._write, data)
+            self._loop.call_at(self._free_s, self._put, data)
 
-    def _write(self, data: bytes) -> None:
-        if self._transport is None or self._transport.is_closing():
-            return
-        self._server.sent += 1
-        if self._server.faults.damages:
-            self._write_damaged(self._server.faults, data)
+    def _put(self, data: bytes) -> None:
+        """An answer's turn has come."""
+        server = self._device_server
+        server.sent += 1
+        if server.faults.damages:
+            self._put_damaged(server.faults, data)
         else:
-            self._transport.write(data)
+            super().send(data)
 
-    def _write_damaged(self, faults: WireFaults, data: bytes) -> None:
-        assert self._transport is not None, "only while it is open"
+    def _put_damaged(self, faults: WireFaults, data: bytes) -> None:
         if faults.unit is not None:
             data = data[:UNIT_AT] + bytes((faults.unit,)) + data[UNIT_AT + 1 :]
         middle = len(data) // 2
-        if faults.cut_every and self._server.sent % faults.cut_every == 0:
-            self._transport.write(data[:middle])
-            self._transport.close()
+        if faults.cut_every and self._device_server.sent % faults.cut_every == 0:
+            super().send(data[:middle])
+            self.abort()
         elif faults.splits:
-            self._transport.write(data[:middle])
+            super().send(data[:middle])
             self._free_s = max(self._free_s, self._loop.time() + SPLIT_S)
-            self._loop.call_at(self._free_s, self._write_rest, data[middle:])
+            self._loop.call_at(self._free_s, super().send, data[middle:])
         else:
-            self._transport.write(data * 2 if faults.repeats else data)
-
-    def _write_rest(self, data: bytes) -> None:
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(data)
+            super().send(data * 2 if faults.repeats else data)

@@ -5,6 +5,7 @@ import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from struct import Struct
 from typing import Protocol
 
 import numpy as np
@@ -23,6 +24,7 @@ from hil_rigs.devices.frame_damage import break_crc, hold_counter
 from hil_rigs.devices.rack_control import RackControl
 from hil_rigs.devices.rack_safety import RackSafety
 from hil_rigs.plant.enclosure import Enclosure
+from hil_rigs.plant.rack import any_set
 from hil_rigs.world.canbus import CanBus
 from kernels.canbits import FrameDecoder, FrameEncoder
 
@@ -42,6 +44,9 @@ COMMAND_AGE_S_MAX = 12.7
 
 
 CHATTER_SLOTS = 5
+
+_RACK_VALUES = Struct("=9d")
+"""What RackCurrent and RackState carry, in the order of the layout's SCALARS."""
 
 
 class RackUnderTest(Protocol):
@@ -118,12 +123,11 @@ class RackNode:
         self._rng = rng
         self._layout = layout = native_layout(modules, cells_per_module, last_module_cells)
         self.port = bus.attach(self._on_batch)
-        self._encoder = FrameEncoder(layout.measured.frames)
         self._commands = FrameDecoder(layout.commands.frames)
         self._values: Floats = np.full(len(layout.measured.signal_index), np.nan)
         self._places = _places(layout)
-        self._voltage_v, self._rack_values = self._values[self._places.voltage], self._values[self._places.rack]
-        self._least, self._most = _value_bounds(self._places, len(self._values))
+        self._encoder = FrameEncoder(layout.measured.frames, _value_bounds(self._places, len(self._values)))
+        self._voltage_v, self._rack_values = self._values[self._places.voltage], self._values[self._places.rack].data
         self._slots = [_slot_frames(layout, slot) for slot in range(SLOTS)]
         self._sensor_first_cell = _sensor_first_cell(layout)
         self._rack_at_ns = self._heats_since = NEVER_NS
@@ -171,41 +175,42 @@ class RackNode:
             self.port.send(data)
 
     def _measure(self, slot: int, now: int) -> None:
-        """Put what the sensors show into the frames' values, limited to what a frame can carry. Temperatures and bleed
-        switches are not read a hundred times a second, which nobody needs."""
+        """Put what the sensors show into the frames' values; the encoder limits it to what a frame can carry.
+        Temperatures and bleed switches are not read a hundred times a second, which nobody needs."""
         places, rack, values = self._places, self._rack, self._values
         self._voltage_v[:] = rack.measured_voltage_v()
         if slot % SLOW_SLOTS == 0:
             temperature_degc = self._heated(rack.measured_temperature_degc(), now)
             values[places.temperature] = np.maximum.reduceat(temperature_degc, self._sensor_first_cell)
             values[places.bleed] = self._layout.masks(rack.bleed)
-        self._rack_values[:] = (
-            rack.measured_current_a(),
+        current_a = rack.measured_current_a()
+        _RACK_VALUES.pack_into(
+            self._rack_values,
+            0,
+            current_a,
             rack.voltage_v + self.faults.rack_voltage_off_v,
             rack.link_voltage_v,
             self._main_says(slot),
             rack.precharge_closed,
             self.watchdog_tripped,
             self._command_age_s(now),
-            float(self.control.fault) if self.control is not None else 0.0,
-            self._redundant_a(),
+            self.control.fault if self.control is not None else 0.0,
+            self._redundant_a(current_a),
         )
         for place, value in self.faults.held.items():
             values[place] = value
-        np.maximum(values, self._least, out=values)
-        np.minimum(values, self._most, out=values)
 
-    def _redundant_a(self) -> float:
+    def _redundant_a(self, current_a: float) -> float:
         """The second sensor sees what the first one sees, also what a fault lets that show."""
-        faults = self.faults
-        if faults.redundant_lost:
-            return math.nan
-        return self._rack.measured_current_a() + faults.current_redundant_off_a
+        return math.nan if self.faults.redundant_lost else current_a + self.faults.current_redundant_off_a
 
     def _redundant_degc(self) -> float:
         """The second chain's hottest place is the first one's."""
-        faults, degc = self.faults, self._values[self._places.temperature]
-        return math.nan if faults.redundant_lost else float(degc.max()) + faults.temperature_redundant_off_k
+        if self.faults.redundant_lost:
+            return math.nan
+        shown_degc = float(self._values[self._places.temperature].max())
+        shown_degc = min(max(shown_degc, TEMPERATURE_DEGC_MIN), TEMPERATURE_DEGC_MAX)
+        return shown_degc + self.faults.temperature_redundant_off_k
 
     def _main_says(self, slot: int) -> bool:
         says = self._rack.main_closed if self.faults.main_feedback is None else self.faults.main_feedback
@@ -221,7 +226,7 @@ class RackNode:
 
     def shown_voltage_v(self) -> Floats:
         """The cells' voltages as its frames carry them now."""
-        return self._values[self._places.voltage].copy()
+        return np.clip(self._values[self._places.voltage], 0.0, VOLTAGE_V_MAX)
 
     def hold_cell(self, cell: int) -> None:
         """Let a cell's voltage input stay as it is."""
@@ -303,7 +308,7 @@ class RackNode:
         if closed and not self._holds and not self.watchdog_tripped and now - self._rack_at_ns >= RACK_WATCHDOG_NS:
             self.watchdog_tripped = True
             self._move(False, False, now)
-        if np.count_nonzero(self._rack.bleed):
+        if any_set(self._rack.bleed):
             self._bleed(now)
         self.safety.watch(now)
 

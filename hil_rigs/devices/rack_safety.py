@@ -18,6 +18,22 @@ AUX_SUPPLY_V_MAX, COOLANT_DEGC, PRECHARGE_DEGC = 51.1, (-40.0, 87.5), (-40.0, 47
 """What RackSafety can carry."""
 KOHM_MAX = 65_534.0
 NO_ALARMS = MonitorAlarm(0)
+INPUTS = (
+    "interlock_closed",
+    "emergency_stop_released",
+    "smoke_detected",
+    "gas_detected",
+    "fire_panel_alarm",
+    "door_closed",
+    "fuse_intact",
+    "cooling_running",
+    "cooling_failed",
+    "fire_output_on",
+    "aux_supply_v",
+    "coolant_temperature_degc",
+    "precharge_temperature_degc",
+)
+"""Fields of an enclosure in the order of RackSafety's signals."""
 REQUESTED: dict[int, bool] = {CoolingRequest.OFF: False, CoolingRequest.ON: True}
 
 
@@ -39,6 +55,8 @@ class RackSafety:
     def __init__(self, layout: NativeLayout, enclosure: Enclosure, insulation_kohm: Callable[[], float]) -> None:
         self.faults = RackSafetyFaults()
         self.enclosure = enclosure
+        self.elsewhere: frozenset[str] = frozenset()
+        """Fields of the enclosure that other devices show, and drive: not wired to this node."""
         self._insulation_kohm = insulation_kohm
         self._commands = FrameDecoder(layout.outputs.frames)
         self._on_since_ns: int | None = NEVER_NS
@@ -50,7 +68,7 @@ class RackSafety:
             return
         fire_alarm, cooling, off = self._commands.values.tolist()
         self._heard_ns = batch.at_ns
-        self.enclosure.drive(fire_alarm > 0.0, REQUESTED.get(int(cooling)))
+        self._drive(fire_alarm > 0.0, REQUESTED.get(int(cooling)))
         if off > 0.0 and not self.faults.always_on:
             self._on_since_ns = None
         elif self._on_since_ns is None:
@@ -60,7 +78,11 @@ class RackSafety:
         """Without commands the cooling goes back to its own control, which lets it run."""
         if self._heard_ns != NEVER_NS and now - self._heard_ns >= OUTPUTS_TIMEOUT_NS:
             self._heard_ns = NEVER_NS
-            self.enclosure.drive(bool(self.enclosure.fire_output_on), True)
+            self._drive(bool(self.enclosure.fire_output_on), True)
+
+    def _drive(self, fire_alarm: bool, cooling: bool | None) -> None:
+        fire = None if "fire_output_on" in self.elsewhere else fire_alarm
+        self.enclosure.drive(fire, None if "cooling_running" in self.elsewhere else cooling)
 
     def keep_on(self) -> None:
         """The insulation monitor is on, active, and stays so."""
@@ -73,12 +95,15 @@ class RackSafety:
             e.interlock_closed, e.emergency_stop_released, e.smoke_detected, e.gas_detected, e.fire_panel_alarm,
             e.door_closed, e.fuse_intact, e.cooling_running, e.cooling_failed, e.fire_output_on,
         )  # fmt: skip
-        return [
+        shown = [
             *[math.nan if flag is None else float(flag) for flag in flags],
             _within(e.aux_supply_v, 0.0, AUX_SUPPLY_V_MAX),
             _within(e.coolant_temperature_degc, *COOLANT_DEGC),
             _within(e.precharge_temperature_degc, *PRECHARGE_DEGC),
         ]
+        if not self.elsewhere:
+            return shown
+        return [math.nan if name in self.elsewhere else value for name, value in zip(INPUTS, shown, strict=True)]
 
     def insulation(self, now: int) -> tuple[float, float, float]:
         """Values of RackInsulation: resistance, state, alarm bits."""

@@ -14,7 +14,7 @@ from hil_rigs.world.canbus import CanBus
 from kernels.canbits import FrameDecoder, FrameEncoder
 
 RESULT_A_MAX = 2_147_483.0
-SELF_TEST_NS = 3_000_000_000
+SELF_TEST_NS, NEVER_ENDS_NS = 3_000_000_000, 10**18
 
 
 class IvtNode:
@@ -56,10 +56,12 @@ class IvtNode:
 
 class Iso165cNode:
     """Says `insulation_kohm` once a second and obeys requests: levels, measurement on or off, self-test (3 s, in which
-    nothing is measured). `test_result` is what a self-test finds; `device_fault` breaks it."""
+    nothing is measured). `test_result` is what a self-test finds, `test_hangs` lets it never end; `device_fault` breaks
+    the device; `tests` counts what was started."""
 
     def __init__(self, bus: CanBus, insulation_kohm: Callable[[], float]) -> None:
         self.measuring, self.device_fault, self.test_result = True, False, 0
+        self.test_hangs, self.tests = False, 0
         self.levels_kohm = {"WarningLevel": 300.0, "ErrorLevel": 100.0}
         self._kohm = insulation_kohm
         self._info, self._requests, self._responses = plan("Info"), plan("Request"), plan("Response")
@@ -103,9 +105,10 @@ class Iso165cNode:
         elif name == "Measure":
             self.measuring = value > 0.0
         elif name == "SelfTest":
-            self._testing_until_ns = now_ns() + SELF_TEST_NS
+            self._testing_until_ns = now_ns() + (SELF_TEST_NS if not self.test_hangs else NEVER_ENDS_NS)
+            self.tests += 1
         if 0 < self._testing_until_ns <= now_ns():
-            self._found = self.test_result
+            self._testing_until_ns, self._found = 0, self.test_result
         answer: Floats = np.zeros(len(self._responses.signal_index))
         if ("Response", name) in self._responses.signal_index:
             answer[self._responses.signal_index["Response", name]] = value

@@ -15,8 +15,9 @@ from hil_rigs.plant.fmu_load import FmuLoad
 from hil_rigs.plant.grid import Grid, GridNoise, GridProfile, GridSource, Network, NetworkParameters, constant_grid
 from hil_rigs.plant.load import ConstantLoad, Load, load_profile
 from hil_rigs.plant.load_file import read_columns
+from hil_rigs.plant.plating import Plating
 from hil_rigs.plant.pv import PvPlant
-from hil_rigs.plant.rack import BLEED_OHM, WIRING_OHM, ChargeLoss, RackPlant
+from hil_rigs.plant.rack import BLEED_OHM, PRECHARGE_OHM, WIRING_OHM, ChargeLoss, RackPlant
 from hil_rigs.plant.site import Plant
 from hil_rigs.plant.spread import spread_cells
 from hil_rigs.plant.sun import ClearSky, Clouds
@@ -87,7 +88,8 @@ class GridConfig:
 @dataclass(frozen=True, slots=True)
 class PlantConfig:
     """Racks of `cells_in_series` cells on one converter of `rated_power_w`. Same seed, same plant. The cell file's cell
-    is a block of `cells_in_parallel`; of what charges it `coulombic_efficiency_frac` stays."""
+    is a block of `cells_in_parallel`; of what charges it `coulombic_efficiency_frac` stays. `plating_frac_per_charge`
+    is of zinc only."""
 
     racks: int = 2
     cells_in_series: int = 416
@@ -95,6 +97,9 @@ class PlantConfig:
     cells_in_parallel: int = 1
     coulombic_efficiency_frac: float = 1.0
     self_discharge_frac_per_h: float = 0.0
+    plating_frac_per_charge: float = 0.0
+    bleed_ohm: float = BLEED_OHM
+    precharge_ohm: float = PRECHARGE_OHM
     soc_frac: float = 0.55
     rated_power_w: float = 500e3
     ambient_degc: float = 25.0
@@ -130,9 +135,11 @@ def _rack(config: PlantConfig, cell: CellParameters, rng: np.random.Generator) -
     return RackPlant(
         spread_cells(cell, config.cells_in_series, config.soc_frac, config.ambient_degc, rng, count),
         wiring_ohm=WIRING_OHM / count,
-        bleed_ohm=BLEED_OHM / count,
+        precharge_ohm=config.precharge_ohm,
+        bleed_ohm=config.bleed_ohm / count,
         fuse_a=config.fuse_a,
         loss=ChargeLoss(config.coulombic_efficiency_frac, config.self_discharge_frac_per_h * cell.capacity_ah),
+        plating=Plating(config.plating_frac_per_charge, cell.capacity_ah) if cell.chemistry == "zinc" else None,
     )
 
 

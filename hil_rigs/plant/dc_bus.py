@@ -27,9 +27,9 @@ class DcBus:
         """Advance by `dt_s` with the converter taking `converter_power_w` (discharge positive) from the link, or
         feeding it with the constant current `feed_a` instead; sets every rack's mean current over the step and the link
         voltage at its end."""
-        sources = [(rack.path_conductance_s, rack.emf_v) for rack in self.racks]
-        conductance_s = self.bleed_s + sum([path_s for path_s, _ in sources])
-        short_circuit_a = sum([path_s * emf_v for path_s, emf_v in sources])
+        sources = [(rack, rack.path_conductance_s, rack.emf_v) for rack in self.racks]
+        conductance_s = self.bleed_s + sum([path_s for _, path_s, _ in sources])
+        short_circuit_a = sum([path_s * emf_v for _, path_s, emf_v in sources])
         current_a = -feed_a
         if feed_a == 0.0:
             current_a = self._converter_current_a(conductance_s, short_circuit_a, converter_power_w)
@@ -46,16 +46,17 @@ class DcBus:
         the capacitor, so at the voltage there is now."""
         if power_w == 0.0:
             return 0.0
-        if any(rack.main_closed for rack in self.racks):
+        if True in [rack.main.closed for rack in self.racks]:
             # root of G v^2 - I v + P = 0; beyond the maximum power the link stays at half its open voltage
             root_a = sqrt(max(short_circuit_a**2 - 4 * conductance_s * power_w, 0.0))
             return (short_circuit_a - root_a) / 2
         return power_w / self.voltage_v if self.voltage_v > 1.0 else 0.0
 
-    def _share(self, sources: Sequence[tuple[float, float]], mean_v: float) -> None:
+    def _share(self, sources: Sequence[tuple[RackPlant, float, float]], mean_v: float) -> None:
         """Each rack's current at the link's mean voltage over the step."""
-        self.racks_power_w = 0.0
-        for rack, (path_s, emf_v) in zip(self.racks, sources, strict=True):
-            rack.current_a = path_s * (emf_v - mean_v)
-            rack.link_voltage_v = self.voltage_v
-            self.racks_power_w += emf_v * rack.current_a
+        racks_power_w, link_v = 0.0, self.voltage_v
+        for rack, path_s, emf_v in sources:
+            rack.current_a = current_a = path_s * (emf_v - mean_v)
+            rack.link_voltage_v = link_v
+            racks_power_w += emf_v * current_a
+        self.racks_power_w = racks_power_w

@@ -24,13 +24,15 @@ class Enclosure:
     aux_supply_v: float = 24.0
     coolant_temperature_degc: float = 22.0
     precharge_temperature_degc: float = 25.0
+    aux_on_battery: bool | None = False
+    aux_charge_frac: float = 1.0
     insulation_kohm: float = 20_000.0
     fire_output_stuck: bool = False
     cooling_stuck: bool = False
 
-    def drive(self, fire_alarm: bool, cooling: bool | None) -> None:
-        """Set the output to the fire panel and, unless None, the cooling."""
-        if not self.fire_output_stuck:
+    def drive(self, fire_alarm: bool | None, cooling: bool | None) -> None:
+        """Set the output to the fire panel and the cooling; None leaves as it is."""
+        if fire_alarm is not None and not self.fire_output_stuck:
             self.fire_output_on = fire_alarm
         if cooling is not None and not self.cooling_stuck:
             self.cooling_running = cooling

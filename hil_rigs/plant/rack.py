@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hil_rigs.plant.fuse import Fuse
+from hil_rigs.plant.plating import Plating
 from kernels.cellsim import CellPack
 
 Floats = NDArray[np.float64]
@@ -14,8 +15,14 @@ Flags = NDArray[np.uint8]
 SENSE_WIRE_OHM = 0.25
 """Of one sense wire with its contacts, which a cell's bleed current flows through too."""
 
-WIRING_OHM, BLEED_OHM = 0.004, 33.0
-"""Of a rack's cables with fuse and contactor, and of one cell's bleed resistor."""
+WIRING_OHM, BLEED_OHM, PRECHARGE_OHM = 0.004, 33.0, 15.0
+"""Of a rack's cables with fuse and contactor, of one cell's bleed resistor, and of the precharge resistor."""
+
+
+def any_set(flags: Flags) -> bool:
+    """flags.any() for flags of 0 and 1, at a fifth of its cost."""
+    return b"\x01" in flags.tobytes()
+
 
 LOAD_CURRENT_A = 1.0
 """Opening above this current counts as opening under load."""
@@ -64,21 +71,25 @@ class RackPlant:
     without current, and `resistance_ohm`, of its cells, are those at the end of the last step. `bleed[n]` (1 =
     bleeding) is set by the cell monitor, which opens its switches while it measures as long as `bleed_pauses`; else the
     bleed current's drop in the sense wires shows in the voltages of the cell and its neighbours. Sensor hooks:
-    `voltage_bias_v[n]`, `temperature_bias_degc[n]`, `current_bias_a`. Plant hook: `leak_a`, None or current [n] that
-    each cell loses inside itself, at least 0."""
+    `voltage_bias_v[n]`, `temperature_bias_degc[n]`, `current_bias_a`. `plating`: of zinc, None = of another chemistry;
+    an empty cell of zinc gives nothing to its bleed resistor. Plant hook: `leak_a`, None or current [n] that each cell
+    loses inside itself, at least 0."""
 
     def __init__(
         self,
         cells: CellPack,
         wiring_ohm: float = WIRING_OHM,
-        precharge_ohm: float = 15.0,
+        precharge_ohm: float = PRECHARGE_OHM,
         bleed_ohm: float = BLEED_OHM,
         fuse_a: float = 500.0,
         loss: ChargeLoss | None = None,
+        plating: Plating | None = None,
     ) -> None:
         self.cells = cells
         self.fuse = Fuse(fuse_a)
         self._loss = loss or ChargeLoss()
+        self._loses = bool(self._loss)
+        self.plating = plating
         self.main = Contactor()
         self.precharge = Contactor()
         self.emf_v: float = cells.emf_v
@@ -139,10 +150,17 @@ class RackPlant:
         self.fuse.step(self.current_a, dt_s)
         if self.leak_a is not None:
             beside_a = beside_a + self.leak_a
-        if self._loss:
-            beside_a = beside_a + self._loss.current_a(self.current_a)
+        if self._loses:
+            beside_a = beside_a + self._lost_a(dt_s)
         cells.step(self.current_a, beside_a, ambient_degc, dt_s)
         self.emf_v, self.resistance_ohm = cells.emf_v, cells.resistance_ohm
+
+    def _lost_a(self, dt_s: float) -> float:
+        lost_a = self._loss.current_a(self.current_a)
+        if self.plating is None:
+            return lost_a
+        self.plating.step(self.current_a, self.cells.soc_frac, dt_s)
+        return lost_a * (1.0 + self.plating.irregularity_frac)
 
     def measured_voltage_v(self) -> Floats:
         voltage_v = self.cells.voltage_v + self.voltage_bias_v
@@ -164,6 +182,7 @@ class RackPlant:
         return -SENSE_WIRE_OHM * np.diff(wire_a)
 
     def _bleed_current_a(self) -> Floats:
-        if np.count_nonzero(self.bleed) == 0:
+        if not any_set(self.bleed):
             return self._no_bleed_a
-        return self.cells.voltage_v * self.bleed * self.bleed_s
+        bleed_a = self.cells.voltage_v * self.bleed * self.bleed_s
+        return bleed_a if self.plating is None else np.where(self.cells.soc_frac > 0.0, bleed_a, 0.0)

@@ -1,6 +1,7 @@
 """What a grid-following converter bears of its grid before it trips: voltage, frequency and jumps of phase."""
 
 from dataclasses import dataclass
+from math import inf
 from typing import NamedTuple
 
 from hil_rigs.plant.converter_alarm import ConverterAlarm
@@ -42,6 +43,7 @@ class RideThrough:
     def __init__(self, settings: RideThroughSettings, nominal_hz: float) -> None:
         self.settings = settings
         self._nominal_hz = nominal_hz
+        self._innermost = self._innermost_bounds()
         self._beyond_s: dict[tuple[ConverterAlarm, float], float] = {}
 
     def ready(self, ac: AcTerminals) -> bool:
@@ -52,6 +54,9 @@ class RideThrough:
         """Why it trips in this step, None as long as it bears the grid."""
         if abs(ac.jump_deg) > self.settings.jump_deg_max:
             return ConverterAlarm.GRID_PHASE
+        if self._calm(ac):
+            self._beyond_s = {}
+            return None
         beyond_s = {
             (alarm, bound): self._beyond_s.get((alarm, bound), 0.0) + dt_s
             for alarm, off, curve in self._quantities(ac)
@@ -67,6 +72,18 @@ class RideThrough:
     def reset(self) -> None:
         """Nothing counts any more."""
         self._beyond_s = {}
+
+    def _calm(self, ac: AcTerminals) -> bool:
+        """Inside every bound, as nearly always."""
+        under_pu, over_pu, under_hz, over_hz = self._innermost
+        off_hz = ac.frequency_hz - self._nominal_hz if ac.frequency_hz > 0.0 else 0.0
+        return -ac.voltage_pu <= under_pu and ac.voltage_pu <= over_pu and -off_hz <= under_hz and off_hz <= over_hz
+
+    def _innermost_bounds(self) -> tuple[float, float, float, float]:
+        """Of each quantity in the order of `_quantities`; nothing is beyond a curve without points."""
+        curves = [curve for _, _, curve in self._quantities(AcTerminals())]
+        under_pu, over_pu, under_hz, over_hz = [min([bound for bound, _ in curve], default=inf) for curve in curves]
+        return under_pu + EXACT, over_pu + EXACT, under_hz + EXACT, over_hz + EXACT
 
     def _quantities(self, ac: AcTerminals) -> tuple[tuple[ConverterAlarm, float, Curve], ...]:
         """Alarm, value and curve, each so that more is worse. Without voltage there is no frequency to judge."""

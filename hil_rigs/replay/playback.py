@@ -189,6 +189,8 @@ def _safety(said: Mapping[str, Any], at_ns: Mapping[str, int]) -> SafetyInputs:
         insulation_state=None if state is None else InsulationState(state),
         alarms=None if alarms is None else MonitorAlarm(alarms),
         temperature_redundant_degc=said["temperature_redundant_degc"],
+        aux_on_battery=said["aux_on_battery"],
+        aux_charge_frac=said["aux_charge_frac"],
         **{name: said[name] for name in SAFETY},
     )
 

@@ -4,7 +4,7 @@ import math
 import struct
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from kernels.frame_plan import FRAME_BYTES, NEVER_NS, SILENCE_NS, FramePlan
 
@@ -96,8 +96,9 @@ class FrameDecoder:
 class FrameEncoder:
     """See kernels.canbits.FrameEncoder."""
 
-    def __init__(self, plan: FramePlan) -> None:
+    def __init__(self, plan: FramePlan, bounds: ArrayLike | None = None) -> None:
         self.plan = plan
+        self._bounds = np.asarray((-np.inf, np.inf) if bounds is None else bounds, np.float64)
         self._counter = [0] * plan.frame_id.size
 
     def encode(self, frames: NDArray[np.int64], values: NDArray[np.float64]) -> bytes:
@@ -108,7 +109,8 @@ class FrameEncoder:
                 raise ValueError(f"frames[{i}]: got {index}, expected 0 to {self.plan.frame_id.size - 1}")
             if self.plan.mux_bits[index]:
                 raise ValueError(f"frames[{i}]: got {index}, the base of pages, expected one of its pages")
-        payloads = [(self.plan.base(index), self._paged(index, values)) for index in frames.tolist()]
+        within = np.minimum(np.maximum(values, self._bounds[0]), self._bounds[1])
+        payloads = [(self.plan.base(index), self._paged(index, within)) for index in frames.tolist()]
         return b"".join(self._sealed(index, payload) for index, payload in payloads)
 
     def _paged(self, index: int, values: NDArray[np.float64]) -> int:

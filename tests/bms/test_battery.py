@@ -509,3 +509,88 @@ def test_random_events_never_reach_a_forbidden_state(
                 assert mode.connected
             if wanted is not None and wanted.precharge_closed:
                 assert (owner, by) == ("gateway", "rack")
+
+
+def leaving(bench: Bench, seconds: float = 1.0) -> BatteryState:
+    """Both racks are online, and rack1 is to be stripped from now on."""
+    bench.run(1.0)
+    bench.battery.stripping = frozenset({"rack1"})
+    return bench.run(seconds)
+
+
+def test_rack_leaves_for_its_strip_while_the_other_goes_on(bench: Bench) -> None:
+    bench.run(1.0)
+    bench.current_a = 15.0
+    bench.battery.stripping = frozenset({"rack1"})
+    first = bench.step()
+    assert (first.rack_modes, first.parting) == (("online", "online"), (True, False))
+    assert (first.counts(0), first.counts(1)) == (False, True)
+    bench.history.clear()
+    bench.current_a = 0.0
+    for _ in range(50):
+        state = bench.step()
+        assert (state.run, state.power_allowed, state.mode) == (True, True, Mode.RUNNING)
+    assert list(dict.fromkeys(bench.history)) == [
+        ("online", "online"), ("opening", "online"), ("standby", "online"), ("strip", "online"),
+    ]  # fmt: skip
+    assert bench.battery.emptied == {"rack1"}
+
+
+def test_rack_that_is_to_be_stripped_waits_for_a_current_that_its_contactors_break(bench: Bench) -> None:
+    bench.run(1.0)
+    bench.current_a = 25.0  # break current 20 A
+    assert leaving(bench, 60.0).rack_modes == ("online", "online")
+    bench.current_a = 15.0
+    assert bench.step().rack_modes == ("opening", "online")
+
+
+def test_last_rack_stays(bench: Bench) -> None:
+    bench.run(1.0)
+    bench.battery.stripping = frozenset({"rack1", "rack2"})
+    state = bench.run(5.0)
+    assert (state.rack_modes, state.power_allowed) == (("online", "online"), True)
+
+
+def stripped(bench: Bench) -> None:
+    """rack1 is empty, and may come back beside rack2."""
+    leaving(bench)
+    bench.battery.refills = True
+    bench.battery.stripping = frozenset()
+    bench.each = ({"rack_voltage_v": 8.0}, {})
+
+
+def test_empty_rack_refills_and_enters_while_power_flows(bench: Bench) -> None:
+    stripped(bench)
+    for _ in range(200):
+        assert bench.step().power_allowed
+    assert bench.state is not None
+    assert (bench.state.rack_modes, bench.state.contactors[0]) == (("refill", "online"), Contactors(False, True))
+    assert bench.battery.apart == {"rack1"}
+    bench.history.clear()
+    bench.each = ({}, {})
+    for _ in range(50):
+        assert bench.step().power_allowed
+    assert list(dict.fromkeys(bench.history)) == [("entering", "online"), ("online", "online")]
+
+
+def test_rack_enters_only_when_it_fits_with_and_without_the_load(bench: Bench) -> None:
+    """13.2 V of link under 100 A, which would be 13.4 V at rest with 2 mOhm: 0.2 V over 4 mOhm are 50 A."""
+    stripped(bench)
+    bench.run(1.0)
+    bench.each = ({"rack_voltage_v": 13.2, "current_a": 0.0}, {"current_a": 101.0})
+    assert bench.run(1.0).rack_modes == ("refill", "online")
+    bench.each = ({"rack_voltage_v": 13.2, "current_a": 0.0}, {"current_a": 95.0})
+    assert bench.run(1.0).rack_modes == ("online", "online")
+
+
+def test_fault_of_a_rack_that_refills_stops_nobody_else(bench: Bench) -> None:
+    stripped(bench)
+    bench.run(1.0)
+    state = bench.run(1.0, NO_FAULT._replace(open_racks=frozenset({"rack1"})))
+    assert (state.rack_modes, state.power_allowed) == (("off", "online"), True)
+
+
+def test_nobody_refills_from_a_dead_link(bench: Bench) -> None:
+    stripped(bench)
+    bench.battery.wanted = False
+    assert bench.run(5.0).rack_modes == ("standby", "standby")

@@ -1,5 +1,7 @@
 """Demand cap: windows of the wall clock, in time and no earlier than useful, over jumps of the clock and restarts."""
 
+import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, tzinfo
@@ -153,6 +155,53 @@ def test_restart_in_mid_window_takes_the_unseen_part_for_full() -> None:
     site.restart()
     site.run(1200)
     assert site.mean_w(600, 1800) <= 100e3 + 100.0
+
+
+def restarted(away_s: int) -> Site:
+    """10 minutes at 150 kW of load and 100 kW of battery, saved, `away_s` without a controller, and on."""
+    site = Site(lambda _: 150e3, settings=SETTINGS.model_copy(update={"start_frac": 0.0}))
+    site.run(600)
+    saved = json.loads(json.dumps(site.dispatch.save()))
+    site.restart()
+    site.dispatch.restore(saved)
+    site.now_s += away_s
+    site.battery_w += [0.0] * away_s
+    site.grid_w += [150e3] * away_s
+    return site
+
+
+def test_running_window_survives_a_restart() -> None:
+    """Without its memory the first 10 minutes would count with the contract's 100 kW, and the rest be held to that."""
+    site = Site(lambda now_s: 40e3 if now_s < 600.0 else 140e3)
+    site.run(600)
+    saved = json.loads(json.dumps(site.dispatch.save()))
+    assert saved["demand-cap"]["windows"] == [[1201.0, 40e3 * 599.0]]
+    site.restart()
+    site.dispatch.restore(saved)
+    site.run(1200)
+    assert site.mean_w(0, 1800) == pytest.approx(100e3, rel=0.01)
+    assert sum(site.battery_w[600:]) / 3.6e6 == pytest.approx(3.33, rel=0.05)  # kWh
+
+
+def test_time_without_a_controller_counts_as_unseen() -> None:
+    site = restarted(60)
+    site.run(1140)
+    assert site.mean_w(0, 1800) <= 100.1e3
+
+
+@pytest.mark.parametrize(
+    "saved",
+    [
+        {},
+        {"utc_s": None, "grid_w": 1.0, "windows": []},
+        {"utc_s": 1.0, "grid_w": math.nan, "windows": []},
+        {"utc_s": 1.0, "grid_w": 1.0, "windows": [[1801.0, 1.0]]},
+        {"utc_s": 1.0, "grid_w": 1.0, "windows": [[60.0]]},
+    ],
+)
+def test_memory_that_cannot_be_is_refused(saved: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="expected"):
+        DemandCapApplication(SETTINGS).restore(saved)
 
 
 def test_pause_counts_as_unseen() -> None:

@@ -17,6 +17,9 @@ from bms.guard import FLOWING_FRAC, STOP_AFTER_S, Guard, HardLimits
 from bms.image import Image
 from drivers.readings import InverterRating, InverterState, RackReading
 
+NOW_NS = 1_000_000_000_000
+"""Of the image."""
+
 LIMITS = HardLimits(
     cell_voltage_v_min=2.5,
     cell_voltage_v_max=3.65,
@@ -223,6 +226,33 @@ def test_no_power_while_the_converter_shall_not_run(image: Callable[..., Image])
     assert Guard(LIMITS).step(image(), wish(1e5, run=False), DT_S).power_w == 0.0
 
 
+@pytest.mark.parametrize(
+    ("changes", "window_w"),
+    [
+        ({}, (-500e3, 500e3)),
+        ({"cells": {2: 3.65}}, (0.0, 500e3)),
+        ({"cells": {0: 2.5}}, (-500e3, 0.0)),
+        ({"degc": {3: 60.5}}, (0.0, 0.0)),
+        ({"current_at_ns": 0}, (0.0, 0.0)),
+        ({"degc": {3: 60.5}, "main_closed": False}, (-500e3, 500e3)),
+    ],
+)
+def test_window_is_what_would_pass_now(
+    image: Callable[..., Image], rack: Callable[..., RackReading], changes: dict[str, object], window_w: object
+) -> None:
+    assert Guard(LIMITS).window_w(image(second=rack(**changes)), wish(100e3)) == window_w
+
+
+def test_window_of_a_guard_that_stopped_or_of_a_converter_that_shall_not_run_is_shut(
+    image: Callable[..., Image], rack: Callable[..., RackReading]
+) -> None:
+    guard, hot = Guard(LIMITS), image(first=rack(degc={0: 61.0}))
+    assert guard.window_w(image(), wish(0.0, run=False)) == (0.0, 0.0)
+    for _ in range(9):
+        guard.step(hot, wish(1e5), 0.5)
+    assert guard.window_w(image(), wish(1e5)) == (0.0, 0.0)
+
+
 def test_crossing_that_lasts_stops_and_opens_for_good(
     image: Callable[..., Image], rack: Callable[..., RackReading]
 ) -> None:
@@ -355,6 +385,11 @@ def forming(image: Image, state: InverterState = InverterState.RUNNING) -> Image
         {"current_a": 280.0},
         {"current_a": -280.0},
         {"degc": {1: 60.0}},
+        {"cells": {1: 3.66}, "current_a": -5.0},
+        {"cells": {1: 2.4}, "current_a": 5.0},
+        {"degc": {1: 58.0}, "current_a": -6.0},
+        {"degc": {1: -5.0}, "current_a": -6.0},
+        {"degc": {1: -25.0}, "current_a": 6.0},
     ],
 )
 def test_what_is_absent_or_harmless_ends_no_island(
@@ -404,10 +439,14 @@ def test_current_of_all_racks_together_ends_an_island(
     image: Callable[..., Image], rack: Callable[..., RackReading]
 ) -> None:
     for current_a, stops in ((-250.5, True), (-250.0, False), (260.5, True), (260.0, False)):
-        guard, both = Guard(LIMITS), rack(current_a=current_a)
+        guard, both = Guard(LIMITS), rack(current_a=current_a, current_at_ns=NOW_NS - 50_000_000)
         for _ in range(round(STOP_AFTER_S / DT_S) + 1):
             guard.step(forming(image(both, both)), wish(0.0), DT_S)
-        assert bool(guard.stopped) is stops
+        assert guard.stopped == ("current of all racks above maximum" if stops else "")
+
+
+def test_load_of_an_island_decides_its_power(image: Callable[..., Image]) -> None:
+    assert Guard(LIMITS).step(forming(image()), wish(600e3), DT_S) == wish(600e3)
 
 
 @pytest.mark.parametrize("state", ["off", "sleeping", "standby", "shutting_down", "fault"])

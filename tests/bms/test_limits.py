@@ -153,6 +153,23 @@ def test_two_racks_give_the_sum_by_the_weaker_one(state: Callable[..., RackState
     assert limits.discharge_power_w == pytest.approx(2 * 126.0 * 1330.0)
 
 
+def test_narrowest_rack_binds_and_is_named(state: Callable[..., RackState]) -> None:
+    limiter = PowerLimiter(LIMITS)
+    for _ in range(300):
+        limits = limiter.step([state(soc=0.06), state(cells={0: 2.85})._replace(number=2)], NO_FAULT, RATING, 0.1)
+    assert limits.discharge_power_w == pytest.approx(2 * 63.0 * 1330.0)
+    assert limits.discharge_reason == "cell voltage, rack 2 cell 1"
+
+
+def test_rack_that_leaves_takes_only_its_own_memory_along(state: Callable[..., RackState]) -> None:
+    limiter, other = PowerLimiter(LIMITS), state()._replace(number=2)
+    for _ in range(300):
+        limiter.step([state(cells={0: 2.85}), other], NO_FAULT, RATING, 0.1)
+    limiter.step([state(), other], NO_FAULT, RATING, 0.1)
+    limits = limiter.step([state()], NO_FAULT, RATING, 0.1)
+    assert limits.discharge_power_w == pytest.approx(63.0 * 1330.0, rel=0.01)
+
+
 @pytest.mark.parametrize(
     ("protected", "charge_w", "discharge_w"),
     [

@@ -1,4 +1,4 @@
-"""`bms maintain`: a rack leaves and stays away over restarts, the others go on, and `bms reset` gives it back."""
+"""`bms maintain` and `bms local`: a lock holds over restarts, the others go on, and `bms reset` ends it."""
 
 import json
 from pathlib import Path
@@ -59,3 +59,11 @@ def test_without_a_state_there_is_one_clear_line(files: StateFiles, capsys: pyte
     document = json.loads(capsys.readouterr().out)
     assert document["ok"] is False
     assert document["errors"][0].endswith("there is no saved state; start the controller first")
+
+
+def test_site_is_under_local_control_once_until_it_is_given_back(files: StateFiles) -> None:
+    assert bms(files, "local") == 0
+    assert bms(files, "local") == 0
+    assert latched(files) == [("local_control", "site")]
+    assert bms(files, "reset", "local_control") == 0
+    assert latched(files) == []

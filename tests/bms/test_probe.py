@@ -103,11 +103,11 @@ def test_server_that_says_nothing_is_not_a_device() -> None:
 
 def test_gateway_answers_for_several_devices() -> None:
     class Gateway(ModbusServer):
-        def _carry_out(self, unit: int, request: bytes) -> bytes:
+        def carry_out(self, unit: int, request: bytes) -> bytes:
             if unit not in (2, 3):
                 raise ModbusFault(0x0B)
             self.unit, self.device = unit, raw.converter() if unit == 2 else raw.meter({})
-            return super()._carry_out(unit, request)
+            return super().carry_out(unit, request)
 
     async def main() -> list[Answer]:
         server = Gateway(raw.converter())

@@ -270,6 +270,41 @@ def test_rack_out_of_service_opens_stays_away_and_comes_back(out: RackMode) -> N
     assert machine.mode is RackMode.STANDBY
 
 
+def refilling() -> RackMachine:
+    machine = RackMachine(CONFIG)
+    run(machine, 3 * DT_S, refill=True, link_voltage_v=1300.0, rack_voltage_v=700.0)
+    assert (machine.mode, machine.contactors) == (RackMode.REFILL, Contactors(False, True))
+    return machine
+
+
+def test_empty_rack_takes_charge_through_its_precharge_until_it_may_enter() -> None:
+    machine = refilling()
+    assert not ids(run(machine, 3600.0, refill=True, precharge_closed=True, current_a=-30.0))
+    assert (machine.mode, machine.mode.connected, machine.mode.joining) == (RackMode.REFILL, True, False)
+    run(machine, DT_S, refill=True, enter=True, precharge_closed=True)
+    assert (machine.mode, machine.contactors) == (RackMode.ENTERING, Contactors(True, True))
+    run(machine, DT_S, refill=True, enter=True, precharge_closed=True, main_closed=True)
+    assert (machine.mode, machine.contactors) == (RackMode.ONLINE, Contactors(True, False))
+
+
+def test_refill_ends_when_it_may_not_go_on_and_locks_on_what_cannot_be() -> None:
+    machine = refilling()
+    run(machine, 2 * DT_S)
+    assert machine.mode is RackMode.STANDBY
+    for changes, fault_id in (
+        ({"current_a": -45.0}, "precharge_short"),
+        ({"main_closed": True}, "contactor_closed_itself"),
+    ):
+        machine = refilling()
+        assert ids(run(machine, DT_S, refill=True, **changes)) == [fault_id]
+        assert machine.mode is RackMode.LOCKED
+    machine = refilling()
+    machine.in_mode_s = 24.0 * 3600.0
+    assert ids(run(machine, DT_S, refill=True)) == ["precharge_timeout"]
+    machine = refilling()
+    assert ids(run(machine, 1.0, refill=True, enter=True)) == ["contactor_stuck_open"]
+
+
 def random_inputs(rng: random.Random) -> Iterator[RackInputs]:
     """One thing changes at a time; `join` is an offer, not an order."""
     now = QUIET
@@ -287,6 +322,8 @@ def random_inputs(rng: random.Random) -> Iterator[RackInputs]:
         "converter_voltage_v": (float("nan"), 0.0, 1250.0, 1299.0, 1308.0),
         "converter_current_a": (float("nan"), 0.0, -4.0, -10.0, 100.0),
         "forming": (False, False, True),
+        "refill": (False, False, True),
+        "enter": (False, True),
         "own_fault": (RackOwnFault.NONE,) * 14 + tuple(RackOwnFault),
     }
     names = list(choices)
@@ -298,9 +335,9 @@ def random_inputs(rng: random.Random) -> Iterator[RackInputs]:
 
 NOT_IN = {
     ("gateway", "rack"): {RackMode.LINK, RackMode.REQUESTED},
-    ("gateway", "inverter"): {RackMode.PRECHARGE, RackMode.REQUESTED},
-    ("rack", "rack"): {RackMode.PRECHARGE, RackMode.LINK, RackMode.CLOSING},
-    ("rack", "inverter"): {RackMode.PRECHARGE, RackMode.CLOSING},
+    ("gateway", "inverter"): {RackMode.PRECHARGE, RackMode.REQUESTED, RackMode.REFILL, RackMode.ENTERING},
+    ("rack", "rack"): {RackMode.PRECHARGE, RackMode.LINK, RackMode.CLOSING, RackMode.REFILL, RackMode.ENTERING},
+    ("rack", "inverter"): {RackMode.PRECHARGE, RackMode.CLOSING, RackMode.REFILL, RackMode.ENTERING},
 }
 """Modes that a way to join does not know."""
 
@@ -327,7 +364,8 @@ def test_a_million_random_events_reach_no_forbidden_state(site: Site, owner: str
 def forbidden_command(machine: RackMachine) -> bool:
     """No precharge but by the gateway in the rack, and none together with an open mode."""
     commanded = machine.contactors or Contactors(False, False)
-    return commanded.precharge_closed and machine.mode not in (RackMode.PRECHARGE, RackMode.CLOSING)
+    precharging = (RackMode.PRECHARGE, RackMode.CLOSING, RackMode.REFILL, RackMode.ENTERING)
+    return commanded.precharge_closed and machine.mode not in precharging
 
 
 def check(before: RackMode, lasted_s: float, inputs: RackInputs, machine: RackMachine) -> None:
@@ -352,9 +390,19 @@ def check(before: RackMode, lasted_s: float, inputs: RackInputs, machine: RackMa
             assert not abs(inputs.converter_current_a) > CONFIG.current_a_max
     if entered is RackMode.CLOSING:
         assert before in (RackMode.PRECHARGE, RackMode.LINK)
+    if entered is RackMode.REFILL:
+        assert before is RackMode.STANDBY
+        assert inputs.ready
+        assert inputs.refill
+        assert not inputs.open
+    if entered is RackMode.ENTERING:
+        assert before is RackMode.REFILL
+        assert inputs.refill
+        assert inputs.enter
+        assert abs(inputs.current_a) < 40.0
     if now.online and not before.online:
         adopted = before is RackMode.FOUND_CLOSED and inputs.forming and inputs.ready
-        assert adopted or before in (RackMode.CLOSING, RackMode.REQUESTED)
+        assert adopted or before in (RackMode.CLOSING, RackMode.REQUESTED, RackMode.ENTERING)
         assert inputs.main_closed
     if entered is RackMode.LOCKED:
         assert machine.fault is not None
@@ -367,10 +415,11 @@ def check(before: RackMode, lasted_s: float, inputs: RackInputs, machine: RackMa
     if now is before:
         longest_s = {
             RackMode.PRECHARGE: CONFIG.timeout_s, RackMode.LINK: CONFIG.timeout_s, RackMode.CLOSING: FEEDBACK_S,
-            RackMode.REQUESTED: machine.way.connect_s,
+            RackMode.REQUESTED: machine.way.connect_s, RackMode.ENTERING: FEEDBACK_S,
         }.get(now)  # fmt: skip
         assert longest_s is None or lasted_s <= longest_s
         known = inputs.main_closed is not None and inputs.precharge_closed is not None
         assert now is not RackMode.OPENING or not known or lasted_s <= machine.way.open_s
     if commanded.main_closed:
-        assert now.online or now in (RackMode.CLOSING, RackMode.REQUESTED, RackMode.FOUND_CLOSED)
+        closing = (RackMode.CLOSING, RackMode.REQUESTED, RackMode.FOUND_CLOSED, RackMode.ENTERING)
+        assert now.online or now in closing

@@ -42,6 +42,22 @@ def after(soc: RackSoc, reading: RackReading, seconds: float) -> RackSoc:
     return last
 
 
+def test_stripped_rack_is_at_0_beyond_doubt_and_counts_from_there(resting: Callable[..., RackReading]) -> None:
+    soc = after(RackSoc(TABLES, CELLS, CURRENT_AGE_S_MAX), resting(np.linspace(0.3, 0.4, CELLS)), 60.0)
+    assert soc.soc_frac.mean() > 0.2
+    soc.stripped()
+    assert soc.soc_frac.tolist() == [0.0] * CELLS
+    assert (soc.sigma_frac.max(), soc.usable_frac, soc.energy_wh) == (pytest.approx(0.0141, abs=1e-3), 0.0, 0.0)
+    charged = after(soc, resting(np.full(CELLS, 0.0), voltage_v=np.full(CELLS, np.nan), current_a=-280.0), 360.0)
+    assert charged.soc_frac.mean() == pytest.approx(0.1, abs=0.005)
+
+
+def test_strip_of_a_rack_that_was_never_heard_says_nothing() -> None:
+    soc = RackSoc(TABLES, CELLS, CURRENT_AGE_S_MAX)
+    soc.stripped()
+    assert not soc.known
+
+
 def test_nothing_is_known_before_a_complete_reading(resting: Callable[..., RackReading]) -> None:
     soc = RackSoc(TABLES, CELLS, CURRENT_AGE_S_MAX)
     volts = np.full(CELLS, 3.3)

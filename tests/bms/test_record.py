@@ -61,6 +61,8 @@ ROW = TickRow(
     lane_jitter_ms=0.25,
     load_range_w_5s=980e3,
     grid_range_w_5s=90e3,
+    strip="rack-2 strips",
+    told="power_w=50000:modbus",
 )
 
 
@@ -70,7 +72,7 @@ def rows(count: int) -> list[TickRow]:
 
 NUMBERS_OF_A_RACK = (
     12, 40, 9, 18, 49, NAN, 3.30125, 3.29, 3.31, 7, 2, 24.5, 26.25, 0, 3, -81.25, 1373.4, 1373.1, 1, 0, 0.02,
-    4000, 1, 2, 3, 4, 5, 0, -81.0, 0, 1, 1, 0, 0, 0, 1, 1, 1, 0, NAN, 24.1, NAN, 25.5, 800.5, 2, 0, NAN,
+    4000, 1, 2, 3, 4, 5, 0, -81.0, 0, 1, 1, 0, 0, 0, 1, 1, 1, 0, NAN, 24.1, NAN, 25.5, 800.5, 2, 0, NAN, 1, 0.75,
 )  # fmt: skip
 READINGS = Readings(
     inverter=(90_000_000, 3, 199.5e3, 203e3, 1373.0, 147.9, 50.01, 1, 1, 0, 0, 5e5, 5e5, 80_000_000, 2e5),
@@ -129,6 +131,7 @@ def test_readings_come_back_as_what_devices_said(tmp_path):
     assert math.isnan(said["pv"]["power_w"])
     assert (first["voltage_age_ms"], first["insulation_age_ms"], first["frames_accepted"]) == (12, None, 4000)
     assert (first["main_closed"], first["precharge_closed"], first["fire_output_on"]) == (True, False, None)
+    assert (first["aux_on_battery"], first["aux_charge_frac"]) == (True, 0.75)
     assert (first["current_a"], first["insulation_state"], first["alarms"]) == (-81.25, 2, 0)
     cells, not_kept = said["cells"]
     assert not_kept is None

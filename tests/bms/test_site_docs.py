@@ -8,6 +8,7 @@ from pydantic.fields import FieldInfo
 
 from bms.fleet.settings import Fleet, FleetUnit
 from bms.site import (
+    AuxiliaryDevice,
     Balancing,
     BatteryBus,
     CanBus,
@@ -45,6 +46,7 @@ from bms.site_mapping import (
     MappedVoltages,
     MappingFile,
 )
+from bms.site_north import Http, ModbusServer, Mqtt, MqttTls, North
 from drivers.config.config_yaml import parse_strict
 from drivers.config.settings_schema import expected
 
@@ -66,9 +68,15 @@ FLEET_FIELDS = [
     if name not in ModbusDevice.model_fields
 ]
 PAGE = (Path(__file__).parents[2] / "docs" / "site-file.md").read_text(encoding="utf-8")
-MODELS = [Site, Rack, FoxBms, CurrentSensor, InsulationMonitor, CanBus, InverterDevice, GridMeterDevice, BatteryBus,
-          IntertieDevice, Island, LoadBlock, Controller, Limits, Safety, FaultSetting, Precharge, Balancing, Tls,
+MODELS = [Site, AuxiliaryDevice, Rack, FoxBms, CurrentSensor, InsulationMonitor, CanBus, InverterDevice,
+          GridMeterDevice, BatteryBus, IntertieDevice, Island, LoadBlock, Controller, Limits, Safety, FaultSetting,
+          Precharge, Balancing, Tls,
           SerialPort, FastLane, ConverterLoop, PvInverterDevice]  # fmt: skip
+NORTH_PAGE = (Path(__file__).parents[2] / "docs" / "north.md").read_text(encoding="utf-8")
+NORTH_MODELS = {
+    North: "north", ModbusServer: "north.modbus", Mqtt: "north.mqtt", MqttTls: "north.mqtt.tls", Http: "north.http",
+}  # fmt: skip
+NORTH_FIELDS = [(model, name, field) for model in NORTH_MODELS for name, field in model.model_fields.items()]
 FIELDS = [(model, name, field) for model in MODELS for name, field in model.model_fields.items()]
 
 
@@ -99,6 +107,17 @@ def test_setting_is_on_the_page(model: type[BaseModel], name: str, field: FieldI
 )
 def test_setting_of_a_mapping_is_on_its_page(model: type[BaseModel], name: str, field: FieldInfo) -> None:
     assert row(name, field) in MAPPING_PAGE
+
+
+@pytest.mark.parametrize(("model", "name", "field"), NORTH_FIELDS)
+def test_setting_of_the_north_side_is_in_its_section(model: type[BaseModel], name: str, field: FieldInfo) -> None:
+    section = NORTH_PAGE.split(f"\n### `{NORTH_MODELS[model]}`\n")[1].split("\n#")[0]
+    assert row(name, field) in section
+
+
+def test_example_of_the_north_side_is_valid() -> None:
+    example = NORTH_PAGE.split("```yaml\nnorth:\n")[1].split("```")[0]
+    parse_strict(example, North, file="north.yaml", folder=Path("/"))
 
 
 @pytest.mark.parametrize(("kind", "name", "field"), APPLICATION_FIELDS)

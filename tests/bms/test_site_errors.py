@@ -426,3 +426,88 @@ def test_blocks_have_names_and_bits_of_their_own_and_the_intertie_is_a_switchgea
         "site.yaml:24:38: intertie.profile: describes a device of kind meter (got 'meter-input-f32'), expected a "
         "profile of kind switchgear",
     ]
+
+
+AUXILIARIES = """\
+auxiliaries:
+  - {name: panel, host: 127.0.0.1, profile: fire-panel}
+  - {name: loops, host: 127.0.0.1, profile: io-block, racks: [rack-1]}
+"""
+
+
+def test_auxiliary_devices_are_right(tmp_path: Path) -> None:
+    (tmp_path / "site.yaml").write_text(GOOD + AUXILIARIES)
+    assert [device.concerns("rack-2") for device in load_site(tmp_path / "site.yaml").auxiliaries] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "line"),
+    [
+        ("name: loops", "name: panel",
+         "site.yaml:22:12: auxiliaries.1.name: same name as auxiliaries.0 (got 'panel'), expected one of its own"),
+        ("racks: [rack-1]", "racks: [rack-9]",
+         "site.yaml:22:63: auxiliaries.1.racks.0: no such rack (got 'rack-9'), expected one of rack-1, rack-2"),
+        ("profile: io-block", "profile: fire-panel",
+         "site.yaml:22:45: auxiliaries.1.profile: smoke-detected of rack-1, which auxiliaries.0 says as well "
+         "(got 'fire-panel'), expected one source"),
+        ("profile: io-block", "profile: static-switch",
+         "site.yaml:22:45: auxiliaries.1.profile: describes a device of kind switchgear (got 'static-switch'), "
+         "expected a profile of kind auxiliary"),
+        ("racks: [rack-1]", "poll_period_s: 2",
+         "site.yaml:22:70: auxiliaries.1.poll_period_s: not below age_s_max, 1 by default (got 2.0), "
+         "expected less than 1"),
+        ("host: 127.0.0.1, profile: io-block, racks: [rack-1]",
+         "serial: {port: /dev/ttyS0}, unit: 3, profile: io-block}\n"
+         "  - {name: supply, serial: {port: /dev/ttyS0}, unit: 3, profile: dc-ups",
+         "site.yaml:23:54: auxiliaries.2.unit: same unit as auxiliaries.1 at one line (got 3), expected one of its "
+         "own"),
+    ],
+)  # fmt: skip
+def test_wrong_auxiliary_device_is_named(tmp_path: Path, right: str, wrong: str, line: str) -> None:
+    assert right in AUXILIARIES
+    assert line in errors_of(tmp_path, GOOD + AUXILIARIES.replace(right, wrong))
+
+
+ZINC = (
+    GOOD.replace("limits: {soc_frac_min: 0.1}", "limits: {chemistry: zinc}")
+    .replace("lfp-280ah", "zinc-200ah")
+    .replace("inverter:", "balancing: {voltage_v_min: 1.82}\ninverter:")
+)
+STRIPS = [
+    (
+        GOOD + "  - {kind: strip}\n",
+        "site.yaml:20:12: applications.1.kind: an empty cell of this chemistry is damaged (got 'strip'), "
+        "expected no strip, or chemistry zinc",
+    ),
+    (
+        ZINC + "  - {kind: strip, racks_out_max: 2}\n",
+        "site.yaml:21:34: applications.1.racks_out_max: 2 racks, of which 1 must stay online (got 2), "
+        "expected at most 1",
+    ),
+    (
+        ZINC + "  - {kind: strip, interval_h: 40, duration_h: 12}\n",
+        "site.yaml:21:47: applications.1.duration_h: 2 racks, 1 at once, take 24 h of an interval's end (got 12.0), "
+        "expected at most 10",
+    ),
+    (
+        ZINC + "  - {kind: strip, interval_h: 20}\n",
+        "site.yaml:21:31: applications.1.duration_h: longer than what start_frac leaves of the interval (got 12.0), "
+        "expected at most 10",
+    ),
+    (
+        ZINC.replace("channel: can1, host: 127.0.0.1, port: 29536}", "channel: can1, host: 127.0.0.1, port: 29536}\n"
+                     "    contactors: rack") + "  - {kind: strip}\n",
+        "site.yaml:22:12: applications.1.kind: an empty rack is refilled through its own precharge contactor, by the "
+        "gateway's command (got 'strip'), expected precharge by rack, contactors of the gateway",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("content", "line"), STRIPS)
+def test_strip_that_these_racks_cannot_follow_is_refused(tmp_path: Path, content: str, line: str) -> None:
+    assert errors_of(tmp_path, content) == [line]
+
+
+def test_strip_that_they_can_follow_is_taken(tmp_path: Path) -> None:
+    (tmp_path / "site.yaml").write_text(ZINC + "  - {kind: strip}\n")
+    assert load_site(tmp_path / "site.yaml").applications[1].kind == "strip"

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from bms.devices import Device
+from drivers.auxiliary.described import FIELDS, DescribedAuxiliary
 from drivers.clock import now_ns
 from drivers.commands import InverterCommand
 from drivers.inverters.described import DescribedInverter
@@ -18,12 +19,15 @@ from drivers.meters.described import DescribedMeter
 from drivers.meters.sunspec import SunSpecMeter
 from drivers.profiles import Profile, shipped_profiles
 from drivers.readings import InverterReading, InverterState, MeterReading
+from drivers.safety import SafetyInputs
+from hil_rigs.devices.described_auxiliary import DescribedAuxiliaryDevice
 from hil_rigs.devices.described_inverter import DescribedInverterDevice
 from hil_rigs.devices.described_meter import DescribedMeterDevice
 from hil_rigs.devices.modbus_server import ModbusServer, RegisterDevice
 from hil_rigs.devices.sunspec_inverter import SunSpecInverterDevice
 from hil_rigs.devices.sunspec_inverter_models import BatterySummary
 from hil_rigs.devices.sunspec_meter import SunSpecMeterDevice
+from hil_rigs.plant.enclosure import Enclosure
 from hil_rigs.plant.grid_support import GridSupport
 from hil_rigs.plant.smoothing_loop import SmoothingLoop
 from hil_rigs.world import current_network, run_virtual
@@ -34,7 +38,8 @@ HOST, PORT = "10.0.0.2", 502
 BATTERY = BatterySummary(0.55, 0.99, 375e3, 280.0, 1350.0, -12.3)
 POWER_W = 123_400.0
 RESOLUTION_W = 100.0
-Reading = InverterReading | MeterReading
+COLD_DEGC = -12.5
+Reading = InverterReading | MeterReading | SafetyInputs
 
 
 class Measured:
@@ -46,6 +51,7 @@ class Measured:
     def __init__(self) -> None:
         self.ac_power_w, self.state = POWER_W, "running"
         self.reactive_var = 0.0
+        self.enclosure = Enclosure(aux_supply_v=23.75, coolant_temperature_degc=21.5, aux_charge_frac=0.875)
         self.support, self.loop = GridSupport(), SmoothingLoop()
 
     @property
@@ -74,13 +80,15 @@ class Measured:
 
 @dataclass(frozen=True)
 class Subject:
-    """One driver and a device for it. Where the device has no simulation, `negative` is one that shows -POWER_W."""
+    """One driver and a device for it, polled so often. Where the device has no simulation, `negative` is one that shows
+    -POWER_W."""
 
     name: str
     device: Callable[[Measured], Any]
     driver: Callable[[ModbusLink, Callable[[Any], None]], Device]
     inverter: bool
     negative: Callable[[Measured], Any] | None = None
+    polls_per_s: int = 20
 
 
 def described(profile: Profile) -> Subject:
@@ -91,21 +99,37 @@ def described(profile: Profile) -> Subject:
             lambda link, take: DescribedMeter(link, profile, take),
             inverter=False,
         )
+    if profile.kind == "auxiliary":
+        return Subject(
+            profile.name,
+            lambda it: DescribedAuxiliaryDevice([it.enclosure], profile),
+            lambda link, take: DescribedAuxiliary(link, profile, take),
+            inverter=False,
+            polls_per_s=5,
+        )
     return Subject(
         profile.name,
         lambda it: DescribedInverterDevice(it, profile),
         lambda link, take: DescribedInverter(link, profile, take, reversion_s=profile.reversion_s_min),
         inverter=True,
+        polls_per_s=10,
     )
 
 
 SUBJECTS = [
-    Subject("sunspec inverter", lambda it: SunSpecInverterDevice(it, lambda: BATTERY), SunSpecInverter, inverter=True),
+    Subject(
+        "sunspec inverter",
+        lambda it: SunSpecInverterDevice(it, lambda: BATTERY),
+        SunSpecInverter,
+        inverter=True,
+        polls_per_s=10,
+    ),
     Subject(
         "sunspec legacy inverter",
         lambda it: legacy_converter(DISCHARGING),
         SunSpecInverter,
         inverter=True,
+        polls_per_s=10,
         negative=lambda it: legacy_converter(CHARGING),
     ),
     Subject(
@@ -114,9 +138,7 @@ SUBJECTS = [
         SunSpecMeter,
         inverter=False,
     ),
-    *(
-        described(profile) for profile in shipped_profiles() if profile.kind != "switchgear"
-    ),  # test_described_switchgear.py
+    *(described(profile) for profile in shipped_profiles() if profile.kind != "switchgear"),  # test_switchgear.py
 ]
 INVERTERS = [subject for subject in SUBJECTS if subject.inverter and subject.negative is None]
 
@@ -148,6 +170,8 @@ class Bench:
         self.measured = Measured()
         if negative:
             self.measured.ac_power_w = -POWER_W
+            self.measured.enclosure.coolant_temperature_degc = COLD_DEGC
+        self.expected_w = self.measured.ac_power_w
         make = subject.negative if negative and subject.negative is not None else subject.device
         self.bare = make(self.measured)
         self.device = Garbled(self.bare)
@@ -155,9 +179,16 @@ class Bench:
         self.readings: list[Reading] = []
         self.driver = subject.driver(ModbusLink(HOST, PORT, 1), self.readings.append)
 
-    def power_w(self) -> float:
+    def must_be_right(self) -> None:
+        """The newest reading says what there is."""
         newest = self.readings[-1]
-        return newest.ac_power_w if isinstance(newest, InverterReading) else newest.power_w
+        if isinstance(newest, SafetyInputs):
+            says = {name: value for name, value in newest._asdict().items() if name in FIELDS.values() and said(value)}
+            assert says
+            assert says == {name: getattr(self.measured.enclosure, name) for name in says}
+            return
+        power_w = newest.ac_power_w if isinstance(newest, InverterReading) else newest.power_w
+        assert power_w == pytest.approx(self.expected_w, abs=RESOLUTION_W)
 
     def command(self, power_w: float, run: bool = True, lasts_s: float = 60.0, var: float | None = None) -> None:
         self.driver.command(InverterCommand(power_w, run, now_ns() + round(lasts_s * 1e9), var))
@@ -195,17 +226,17 @@ def test_readings_are_true_fresh_and_as_often_as_polled(subject: Subject) -> Non
     async def test(it: Bench) -> None:
         count = len(it.readings)
         await asyncio.sleep(1.0)
-        assert len(it.readings) - count == (10 if subject.inverter else 20)
-        assert it.power_w() == pytest.approx(POWER_W, abs=RESOLUTION_W)
-        assert 0 <= now_ns() - it.readings[-1].at_ns < 110_000_000
+        assert len(it.readings) - count == subject.polls_per_s
+        it.must_be_right()
+        assert 0 <= now_ns() - it.readings[-1].at_ns < 1.1e9 / min(subject.polls_per_s, 10)
 
     play(subject, test)
 
 
 @every
-def test_negative_power_is_negative(subject: Subject) -> None:
+def test_what_is_negative_is_negative(subject: Subject) -> None:
     async def test(it: Bench) -> None:
-        assert it.power_w() == pytest.approx(-POWER_W, abs=RESOLUTION_W)
+        it.must_be_right()
 
     play(subject, test, negative=True)
 
@@ -234,7 +265,7 @@ def test_refusing_device_gives_no_readings_and_comes_back(subject: Subject) -> N
         count, errors = len(it.readings), it.driver.health.errors
         await asyncio.sleep(2.0)
         assert len(it.readings) == count
-        assert it.driver.health.errors >= errors + 10
+        assert it.driver.health.errors >= errors + min(2 * subject.polls_per_s - 1, 10)
         it.server.faults.exception = None
         await asyncio.sleep(2.0)
         assert len(it.readings) > count
@@ -267,7 +298,7 @@ def test_extreme_registers_are_possible_absent_or_no_reading(subject: Subject, w
             _must_be_possible(reading)
         it.device.word = None
         await asyncio.sleep(2.0)
-        assert it.power_w() == pytest.approx(POWER_W, abs=RESOLUTION_W)
+        it.must_be_right()
 
     play(subject, test)
 
@@ -301,7 +332,14 @@ def _must_be_possible(reading: Reading) -> None:
 
 
 def _fields(reading: Reading) -> list[object]:
+    if isinstance(reading, SafetyInputs):
+        return list(reading)
     return [getattr(reading, name) for name in reading.__dataclass_fields__]
+
+
+def said(value: object) -> bool:
+    """Neither None nor NaN."""
+    return value is not None and value == value
 
 
 @every_inverter

@@ -36,7 +36,8 @@ def mistakes(text: str) -> list[str]:
 
 def test_shipped_profiles_are_right_and_named_like_their_files() -> None:
     assert [profile.name for profile in shipped_profiles()] == [
-        "meter-input-f32", "pcs-holding-s32", "pcs-input-f32", "static-switch"
+        "cooling-unit", "dc-ups", "fire-panel", "io-block",
+        "meter-input-f32", "pcs-holding-s32", "pcs-input-f32", "static-switch",
     ]  # fmt: skip
 
 
@@ -193,8 +194,50 @@ WRONG = [
      "'command', 'heartbeat', 'reversion-time', 'loop-enable', 'loop-filter-time', 'loop-ramp', 'loop-gain', "
      "'loop-charge-power-max', 'loop-discharge-power-max', 'intertie-closed', 'sync-ok', 'grid-voltage', "
      "'grid-frequency', 'site-voltage', 'site-frequency', 'phase-angle', 'blocks-closed', 'blocks-command', "
-     "'sync-command'"),
+     "'sync-command', 'interlock-closed', 'emergency-stop-released', 'smoke-detected', 'gas-detected', "
+     "'fire-panel-alarm', 'fire-output-on', 'door-closed', 'fuse-intact', 'cooling-running', 'cooling-failed', "
+     "'coolant-temperature', 'precharge-temperature', 'supply-voltage', 'supply-on-battery', 'supply-charge', "
+     "'fire-output', 'cooling-output'"),
 ]  # fmt: skip
+
+
+AUXILIARY = """\
+name: panel
+says: a fire panel
+kind: auxiliary
+source: a test
+registers:
+  - {name: smoke, role: smoke-detected, address: 0, mask: 0x08FF, absent: 0x00FF, false_at: [0]}
+  - {name: alarm, role: fire-output, address: 1, write: 6, true_at: [1], false_at: [0]}
+"""
+WRONG_AUXILIARY = [
+    ("role: smoke-detected", "role: fire-output",
+     "p.yaml:6:3: registers: it says nothing (got 'none'), expected one of interlock-closed, emergency-stop-released, "
+     "smoke-detected, gas-detected, fire-panel-alarm, fire-output-on, door-closed, fuse-intact, cooling-running, "
+     "cooling-failed, coolant-temperature, precharge-temperature, supply-voltage, supply-on-battery, supply-charge"),
+    (", false_at: [0]}\n  - {name: alarm", "}\n  - {name: alarm",
+     "p.yaml:6:25: registers.0.true_at: missing for role smoke-detected (got nothing), expected raw values that mean "
+     "yes, or false_at"),
+    ("true_at: [1], false_at: [0]", "true_at: [1]",
+     "p.yaml:7:25: registers.1.false_at: missing for role fire-output (got nothing), expected the raw value to write"),
+    ("true_at: [1], false_at: [0]", "true_at: [1], false_at: [1]",
+     "p.yaml:7:85: registers.1.false_at.0: also means yes (got 1), expected a value of one meaning"),
+    ("false_at: [0]}\n  - {name: alarm", "false_at: [0x1000]}\n  - {name: alarm",
+     "p.yaml:6:94: registers.0.false_at.0: has bits outside the mask (got 4096), expected bits of the mask only"),
+    ("address: 0, mask", "address: 0, write: 6, mask",
+     "p.yaml:6:69: registers.0.mask: a write would change the other bits (got 2303), expected nothing"),
+    ("source: a test", "source: a test\nsilence: {kind: keeps-on}",
+     "p.yaml:5:10: silence: an auxiliary device has none (got 'silence'), expected nothing"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "line"), WRONG_AUXILIARY, ids=[line.split("(got")[0] for _, _, line in WRONG_AUXILIARY]
+)
+def test_mistake_in_an_auxiliary_device_is_named_too(right: str, wrong: str, line: str) -> None:
+    assert parse_strict(AUXILIARY, Profile, file="p.yaml", folder=Path()).name == "panel"
+    assert right in AUXILIARY
+    assert line in mistakes(AUXILIARY.replace(right, wrong))
 
 
 @pytest.mark.parametrize(("right", "wrong", "line"), WRONG, ids=[line.split("(got")[0] for _, _, line in WRONG])
@@ -228,5 +271,6 @@ def test_profile_check_of_a_wrong_one_ends_with_status_2(tmp_path: Path, capsys:
     out, err = capsys.readouterr()
     assert (out, err) == (
         "",
-        f"{path}:3:7: kind: unknown choice (got 'toaster'), expected one of 'inverter', 'meter', 'switchgear'\n",
+        f"{path}:3:7: kind: unknown choice (got 'toaster'), expected one of 'inverter', 'meter', 'switchgear', "
+        "'auxiliary'\n",
     )

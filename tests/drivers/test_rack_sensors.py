@@ -7,7 +7,7 @@ are from foxBMS 2's unit test test_can_cbs_rx_imd_bender-iso165c-info.c and the 
 import asyncio
 import math
 import struct
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 
 import numpy as np
 import pytest
@@ -173,7 +173,7 @@ def test_the_sensor_follows_a_simulated_current_and_goes_stale_when_it_freezes()
     run_virtual(main())
 
 
-def test_the_insulation_monitor_gets_its_levels_measures_when_told_and_tests_itself() -> None:
+def test_the_insulation_monitor_gets_its_levels_measures_when_told() -> None:
     async def main() -> None:
         bus = CanBus(np.random.default_rng(1))
         kohm = [5000.0]
@@ -182,7 +182,7 @@ def test_the_insulation_monitor_gets_its_levels_measures_when_told_and_tests_its
         async def opened(config: CanConfig, on_batch: OnBatch) -> CanPort:
             return bus.attach(on_batch)
 
-        monitor = Iso165c(CONFIG, opened, warning_kohm=400, error_kohm=80)
+        monitor = Iso165c(CONFIG, opened, warning_kohm=400, error_kohm=80, self_test_period_s=60.0)
 
         def want(on: bool) -> None:
             monitor.outputs(OutputsCommand(False, CoolingRequest.AUTO, on, now_ns() + 60 * 10**9))
@@ -201,14 +201,78 @@ def test_the_insulation_monitor_gets_its_levels_measures_when_told_and_tests_its
             want(True)
             await asyncio.sleep(1.1)
             assert monitor.reading().state is InsulationState.ACTIVE
-            node.test_result = 1 << 8
-            monitor.self_test()
-            await asyncio.sleep(1.1)
-            assert monitor.reading().state is InsulationState.SETTLING
-            await asyncio.sleep(8.0)
-            assert monitor.reading().state is InsulationState.SELF_TEST_FAILED
-            assert monitor.reading().self_test_result == 256
 
         await while_running(test(), monitor.run(), node.run())
 
     run_virtual(main())
+
+
+class MonitorOnTest:
+    """An iso165C on a bus with its driver, which tests it at the start and every minute."""
+
+    def __init__(self) -> None:
+        self.bus = CanBus(np.random.default_rng(1))
+        self.node = Iso165cNode(self.bus, lambda: 5000.0)
+        self.monitor = Iso165c(CONFIG, self._open, warning_kohm=400, error_kohm=80, self_test_period_s=60.0)
+
+    async def _open(self, config: CanConfig, on_batch: OnBatch) -> CanPort:
+        return self.bus.attach(on_batch)
+
+    def want(self, on: bool) -> None:
+        self.monitor.outputs(OutputsCommand(False, CoolingRequest.AUTO, on, now_ns() + 600 * 10**9))
+
+    @property
+    def says(self) -> tuple[InsulationState | None, int | None]:
+        reading = self.monitor.reading()
+        return reading.state, reading.self_test_result
+
+
+def with_tested_monitor(test: Callable[[MonitorOnTest], Awaitable[None]]) -> Callable[[], None]:
+    async def main() -> None:
+        it = MonitorOnTest()
+        await while_running(test(it), it.monitor.run(), it.node.run())
+
+    def run() -> None:
+        run_virtual(main())
+
+    run.__name__ = test.__name__
+    return run
+
+
+@with_tested_monitor
+async def test_self_test_is_started_once_it_is_heard_and_then_every_period(it: MonitorOnTest) -> None:
+    await asyncio.sleep(2.6)
+    assert (it.node.tests, it.says[0], it.monitor.reading().tested_at_ns) == (1, InsulationState.SETTLING, NEVER_NS)
+    await asyncio.sleep(3.4)
+    assert it.says == (InsulationState.ACTIVE, 0)
+    assert 0 < now_ns() - it.monitor.reading().tested_at_ns < 2_000_000_000
+    it.node.test_result = 1 << 8
+    await asyncio.sleep(48.0)
+    assert (it.node.tests, it.says) == (1, (InsulationState.ACTIVE, 0))
+    await asyncio.sleep(13.0)
+    assert (it.node.tests, it.says) == (2, (InsulationState.SELF_TEST_FAILED, 256))
+    it.node.test_result = 0
+    await asyncio.sleep(60.0)
+    assert (it.node.tests, it.says) == (3, (InsulationState.ACTIVE, 0))
+
+
+@with_tested_monitor
+async def test_one_that_shall_not_measure_is_not_tested(it: MonitorOnTest) -> None:
+    it.want(False)
+    await asyncio.sleep(20.0)
+    assert it.node.tests == 0
+    it.want(True)
+    await asyncio.sleep(6.0)
+    assert (it.node.tests, it.says) == (1, (InsulationState.ACTIVE, 0))
+
+
+@with_tested_monitor
+async def test_self_test_that_never_ends_has_failed_until_one_does(it: MonitorOnTest) -> None:
+    it.node.test_hangs = True
+    await asyncio.sleep(29.0)
+    assert it.says[0] is InsulationState.SETTLING
+    await asyncio.sleep(3.0)
+    assert it.says[0] is InsulationState.SELF_TEST_FAILED
+    it.node.test_hangs = False
+    await asyncio.sleep(34.0)
+    assert (it.node.tests, it.says) == (2, (InsulationState.ACTIVE, 0))

@@ -51,7 +51,7 @@ READINGS = Readings(
     inverter=tuple(range(15)),
     meter=(1, 2.5, 50.0, 231.0),
     pv=(float("nan"),) * 4,
-    racks=(tuple(range(47)), tuple(range(1, 48))),
+    racks=(tuple(range(49)), tuple(range(1, 50))),
     cells=(None, ("KgsAgA==", "xAkACg==", "QA==")),
 )
 

@@ -15,7 +15,7 @@ from hil_rigs.fault_spec import parse_fault
 from hil_rigs.load_spec import ConstantPower
 from hil_rigs.rig import find_rig
 from hil_rigs.run import Outcome, Trip, simulate
-from tests.hil import test_fault_levels, test_safety_inputs
+from tests.hil import test_auxiliaries, test_fault_levels, test_safety_inputs
 from tests.hil.fault_actions import acts_as_said
 from tests.hil.test_restart import Restarts, play
 
@@ -93,8 +93,9 @@ CAUSES = {
     "guard_stop": Cause(SLOW_PROTECTION, 10.0, 10.1, NONE, "guard", quiet=True, lone=False),
 }
 
-BY_HAND = {"rack_maintenance", "state_lost"}
-"""Somebody takes a rack out of service; something damages the controller's files between two runs."""
+BY_HAND = {"rack_maintenance", "local_control", "state_lost"}
+"""Somebody takes a rack out of service, or the site out of remote hands (test_requests.py); something damages the
+controller's files between two runs."""
 
 ELSEWHERE = {
     **dict.fromkeys([kind.id for kind in ISLAND_FAULTS], "test_island.py"),
@@ -110,6 +111,7 @@ ELSEWHERE = {
     "fast_lane_lost": "test_fast_lane.py",
     "converter_loop_mismatch": "test_converter_loop.py",
     "smoothing_refused": "test_fast_lane.py",
+    "strip_overdue": "test_strip.py",
 }
 """Caused over the wire by tests that need a rig or a site of their own."""
 
@@ -136,7 +138,8 @@ def slow_protection(site: Site) -> Site:
 
 def test_every_fault_has_a_cause() -> None:
     levels = {fault_id for quantity in test_fault_levels.CAUSES for fault_id in LEVELLED[quantity].ids}
-    tables = [set(CAUSES), BY_HAND, levels, set(test_safety_inputs.CAUSES), set(ELSEWHERE)]
+    around = {*test_safety_inputs.CAUSES, *test_auxiliaries.CAUSES}
+    tables = [set(CAUSES), BY_HAND, levels, around, set(ELSEWHERE)]
     assert set().union(*tables) == set(FAULTS)
     assert sum(map(len, tables)) == len(FAULTS), "a fault is in one table only"
     for fault_id, file in ELSEWHERE.items():

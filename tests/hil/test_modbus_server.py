@@ -177,3 +177,10 @@ def test_seventeenth_client_is_refused():
         server.close()
 
     run_virtual(main())
+
+
+def test_client_with_too_many_requests_under_way_is_cut_off():
+    read = frame("03 0064 0001")
+    assert answers(read * 16) == frame("03 02 1111") * 16
+    data, closed, server = run_virtual(exchange([read * 17]))
+    assert (data, closed, server.transactions.answered) == (b"", True, 0)

@@ -58,10 +58,13 @@ class Rig:
         return self.controller._racks[0].reading()
 
 
-def on_a_rig(test: Callable[[Rig], Awaitable[None]]) -> Callable[[], None]:
+def on_a_rig(
+    test: Callable[[Rig], Awaitable[None]], prepare: Callable[[Rig], None] = lambda rig: None
+) -> Callable[[], None]:
     async def main() -> None:
         bench = Bench(find_rig("demo"), 5)
         rig = Rig(bench, make_site(bench.rig, await bench.start()))
+        prepare(rig)
         runs = (bench.run(), rig.ivt.run(), rig.imd.run(), rig.controller.run())
         tasks = [asyncio.create_task(each) for each in runs]
         try:
@@ -100,6 +103,19 @@ async def test_a_second_current_that_stops_is_absent_and_the_first_goes_on(rig: 
     await asyncio.sleep(0.5)
     assert math.isnan(rig.rack().current_redundant_a)
     assert not math.isnan(rig.rack().current_a)
+
+
+def hardware_failure(rig: Rig) -> None:
+    rig.imd.test_result = 1 << 1
+
+
+async def self_test_failed(rig: Rig) -> None:
+    """Started by the controller as soon as it hears the monitor; a warning, and nobody watches the DC bus."""
+    assert (rig.imd.tests, rig.named) == (1, ["insulation_self_test_failed"])
+    assert rig.rack().main_closed
+
+
+test_monitor_that_finds_itself_wrong_is_a_fault = on_a_rig(self_test_failed, hardware_failure)
 
 
 @on_a_rig

@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 
 from bms.controller import Controller
+from bms.dispatch.applications.demand_cap import DemandCap
+from bms.dispatch.settings import ApplicationSettings
 from bms.state.memory import SiteMemory
 from bms.state.store import MemoryStore, Reset
+from bms.state.wall_time import WallClock
 from hil_rigs.bench import Bench
 from hil_rigs.fault_spec import parse_fault
 from hil_rigs.faults import inject
@@ -23,7 +26,9 @@ NOON_S = 1_782_907_200.0
 class Restarts:
     """A rig, a store, and one controller after the other on both."""
 
-    def __init__(self) -> None:
+    def __init__(self, *applications: ApplicationSettings) -> None:
+        """`applications` instead of the rig's, under a wall clock."""
+        self.applications = applications
         self.bench = Bench(find_rig("demo"), 1)
         self.store = MemoryStore("demo")
         self.trips: list[str] = []
@@ -32,6 +37,8 @@ class Restarts:
 
     async def play(self, script: Callable[["Restarts"], Awaitable[None]]) -> None:
         self.site = make_site(self.bench.rig, await self.bench.start())
+        if self.applications:
+            self.site = self.site.model_copy(update={"applications": self.applications})
         running = asyncio.create_task(self.bench.run())
         await script(self)
         running.cancel()
@@ -41,9 +48,8 @@ class Restarts:
     async def run(self, seconds: float, *, meanwhile: Callable[[], None] = lambda: None) -> Controller:
         """A controller from its start to its death after `seconds`; `meanwhile` happens at half time."""
         loop = asyncio.get_running_loop()
-        memory = SiteMemory(
-            self.site, self.store, self.store.found(), lambda: NOON_S + loop.time() + self.clock_error_s
-        )
+        clock: WallClock = lambda: NOON_S + loop.time() + self.clock_error_s  # noqa: E731
+        memory = SiteMemory(self.site, self.store, self.store.found(), clock)
         self.said = memory.said
         self.controller = Controller(
             self.site,
@@ -52,6 +58,7 @@ class Restarts:
             perf_clock=lambda: math.nan,
             on_trip=lambda fault: self.trips.append(fault.kind.id),
             memory=memory,
+            wall_clock=clock if self.applications else None,
         )
         controlled = asyncio.create_task(self.controller.run())
         await asyncio.sleep(seconds / 2)
@@ -83,8 +90,8 @@ def soc(controller: Controller) -> Any:
     return np.concatenate([rack.soc_frac for rack in controller._soc])
 
 
-def play(script: Callable[[Restarts], Awaitable[None]]) -> Restarts:
-    restarts = Restarts()
+def play(script: Callable[[Restarts], Awaitable[None]], *applications: ApplicationSettings) -> Restarts:
+    restarts = Restarts(*applications)
     run_virtual(restarts.play(script), seed=1)
     return restarts
 
@@ -208,6 +215,21 @@ def test_counters_go_on_where_they_were() -> None:
         assert all(np.diff(throughput_ah) > 0.01)
 
     play(script)
+
+
+def test_running_demand_window_goes_on_where_it_was() -> None:
+    """Some 2 MW are imported; what nobody saw would count with the contract's 5 MW."""
+
+    async def script(restarts: Restarts) -> None:
+        windows = []
+        for _ in range(2):
+            await restarts.run(22.0)
+            windows.append(restarts.saved().applications["demand-cap"]["windows"])
+        ((first_left_s, first_j),), ((left_s, used_j),) = windows
+        assert 20.0 < first_left_s - left_s < 24.0
+        assert 1e6 < (used_j - first_j) / 22.0 < 3e6
+
+    play(script, DemandCap(kind="demand-cap", contract_power_w=5e6, margin_frac=0.0))
 
 
 def test_rack_in_maintenance_stays_away_over_restarts_and_the_other_works() -> None:

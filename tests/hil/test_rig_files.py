@@ -36,7 +36,9 @@ def parse(text: str) -> RigFile:
 def test_shipped_rig_makes_a_valid_site(rig: RigFile) -> None:
     buses = tuple(CanEndpoint("socketcand", f"can{i}", "127.0.0.1", 29536) for i in range(rig.plant.racks))
     switchgear = None if rig.microgrid is None else ModbusEndpoint("127.0.0.1", 5022, 3)
-    site = make_site(rig, Endpoints(ENDPOINTS.inverter, ENDPOINTS.grid_meter, buses, switchgear=switchgear))
+    around = tuple(ModbusEndpoint("127.0.0.1", 5030 + i, 1) for i in range(len(rig.auxiliaries)))
+    devices = ENDPOINTS.inverter, ENDPOINTS.grid_meter
+    site = make_site(rig, Endpoints(*devices, buses, switchgear=switchgear, auxiliaries=around))
     assert parse_strict(dump_site(site), Site, file="site.yaml", folder=Path("/")) == site
 
 

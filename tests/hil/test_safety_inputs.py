@@ -13,6 +13,7 @@ from drivers.safety import InsulationState
 from hil_rigs.fault_spec import FaultSpec, parse_fault
 from hil_rigs.rig import find_rig
 from hil_rigs.run import Outcome, Trip, simulate
+from tests.hil import test_auxiliaries
 from tests.hil.fault_actions import acts_as_said
 from tests.hil.live_rig import Live, run_live
 
@@ -98,7 +99,7 @@ def caused(fault_id: str, duration_s: float) -> Outcome:
 
 def test_every_fault_around_the_cells_has_a_cause() -> None:
     kinds = (*SAFETY_FAULTS, *MONITOR_FAULTS, *INVERTER_FAULTS, *GRID_FAULTS)
-    assert set(CAUSES) == {kind.id for kind in kinds}
+    assert {*CAUSES, *test_auxiliaries.CAUSES} == {kind.id for kind in kinds}
 
 
 @pytest.mark.parametrize("fault_id", CAUSES)

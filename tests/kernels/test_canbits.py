@@ -283,6 +283,22 @@ def test_value_that_does_not_fit_is_refused_and_moves_no_counter(codec: Any, val
 
 
 @CODECS
+@pytest.mark.parametrize(
+    ("values", "written"),
+    [
+        ([9.0, -2000.0, -41.0], [8.0, -7.5, -40.0]),
+        ([-1.0, 2000.0, np.inf], [0.0, 1000.0, 100.0]),
+        ([np.nan, 1.0, 2.0],) * 2,
+    ],
+)
+def test_value_beyond_its_bounds_ends_there(codec: Any, values: list[float], written: list[float]) -> None:
+    encoder = codec.FrameEncoder(plan_of(), ([0.0, -7.5, -40.0], [8.0, 1000.0, 100.0]))
+    decoder = codec.FrameDecoder(plan_of())
+    decoder.feed(encoder.encode(ALL, np.array(values)), 1)
+    np.testing.assert_allclose(decoder.values, written, rtol=0, atol=1e-12)
+
+
+@CODECS
 def test_extreme_values_that_fit_come_back(codec: Any) -> None:
     for values in ([0.0, -1024.0, -40.0], [8.190, 1023.5, 65495.0]):
         decoder = codec.FrameDecoder(plan_of())

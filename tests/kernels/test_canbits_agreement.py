@@ -112,8 +112,10 @@ def encoded(encoder: Any, frames: Any, values: Any) -> bytes | str:
 
 @given(st.one_of(plans(), paged_plans()), st.data())
 def test_encoder_equals_its_twin(plan: FramePlan, data: st.DataObject) -> None:
-    compiled, reference = canbits.FrameEncoder(plan), twin.FrameEncoder(plan)
     n, some = plan.signal_frame.size, st.lists(st.integers(0, plan.frame_id.size - 1), max_size=4)
+    ends = st.one_of(st.none(), st.tuples(st.just([-50.0] * n), st.lists(st.floats(-50, 50), min_size=n, max_size=n)))
+    bounds = data.draw(ends)
+    compiled, reference = canbits.FrameEncoder(plan, bounds), twin.FrameEncoder(plan, bounds)
     value = st.one_of(st.integers(-300, 300).map(lambda steps: steps / 4), st.just(float("nan")), st.floats())
     for _ in range(3):
         frames = np.array(data.draw(some), np.int64)

@@ -233,3 +233,34 @@ def test_compiled_equals_twin(soc_frac: list[float], history: list[Any]) -> None
             cells.step(current_a, wide[::2], ambient_degc, dt_s)
     for name in ("voltage_v", "soc_frac", "temperature_degc", "emf_v", "resistance_ohm"):
         np.testing.assert_allclose(getattr(compiled, name), getattr(reference, name), rtol=1e-9, atol=1e-9)
+
+
+@settings(deadline=None)
+@given(st.lists(st.floats(-0.1, 1.1), min_size=21, max_size=21), st.lists(steps, max_size=10))
+def test_every_instruction_set_gives_the_same_bits(soc_frac: list[float], history: list[Any]) -> None:
+    spread: dict[str, Any] = {
+        "ocv_v": CELL.ocv_v,
+        "soc_frac": np.array(soc_frac),
+        "rc_resistance_ohm": np.arange(63).reshape(21, 3) * 5e-6,
+        "hysteresis_v": 0.01,
+        "cooling_w_per_k": 2.0,
+    }
+    packs = [pack(cellsim, n=21, variant=variant, **spread) for variant in cellsim.variants()]
+    assert [cells.variant for cells in packs] == cellsim.variants()
+    for cells in packs:
+        for current_a, bleed_a, ambient_degc, dt_s in history:
+            cells.step(current_a, np.tile(bleed_a, 7), ambient_degc, dt_s)
+    for name in ("voltage_v", "soc_frac", "temperature_degc", "emf_v", "resistance_ohm"):
+        first, *others = [np.asarray(getattr(cells, name)).tobytes() for cells in packs]
+        assert others == [first] * len(others)
+
+
+def test_the_curve_ends_where_it_is_rounded_to_its_end() -> None:
+    """The last SoC below 1 lies beyond the curve's last step when it is multiplied."""
+    cells = pack(cellsim, ocv_v=CELL.ocv_v, soc_frac=np.array([1.0 - 2.0**-53]))
+    assert cells.voltage_v[0] == pytest.approx(CELL.ocv_v[-1], abs=1e-12)
+
+
+def test_unknown_instruction_set_is_refused() -> None:
+    with pytest.raises(ValueError, match="variant: got 'mmx', expected one of plain"):
+        pack(cellsim, variant="mmx")

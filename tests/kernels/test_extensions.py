@@ -21,6 +21,8 @@ PUBLIC = [
     ("limits", "LimitSolver"),
     ("plausible", "Frozen"),
     ("plausible", "shared_wire"),
+    ("rackview", "CellTaker"),
+    ("rackview", "rack_extremes"),
     ("series", "SeriesCells"),
 ]
 

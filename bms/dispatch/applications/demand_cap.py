@@ -2,7 +2,8 @@
 
 from collections import deque
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from math import isfinite
+from typing import Annotated, Any, Literal
 
 from bms.dispatch.applications import ApplicationKind
 from bms.dispatch.forecast import DailyProfile
@@ -112,7 +113,7 @@ class DemandCapApplication:
     would still do: a load that falls by itself costs no energy. Inside a window others may charge as far as the cap
     holds, and it recharges itself with what they leave.
 
-    What nobody saw (before a restart, or while power could not flow) counts with the contract's power or with the
+    What nobody saw (over a restart, or while power could not flow) counts with the contract's power or with the
     import now, whichever is more. When the clock jumps, the window that it leaves is held to its end beside the new
     one, and the new one begins with what really was imported in the time before. Without a clock the power itself is
     capped, which holds every window.
@@ -154,6 +155,23 @@ class DemandCapApplication:
         """Energy flowed meanwhile, and nobody saw it."""
         self._paused = True
         self._discharging = False
+
+    def save(self) -> dict[str, Any]:
+        """The running windows, as they stood at the wall-clock time `utc_s`; nothing without a clock."""
+        if self._utc_s is None:
+            return {}
+        windows = [[each.left_s, each.used_j] for each in self._windows]
+        return {"utc_s": self._utc_s, "grid_w": self._grid_w, "windows": windows}
+
+    def restore(self, saved: dict[str, Any]) -> None:
+        """The time since then counts as a pause."""
+        utc_s, grid_w, windows = (saved.get(name) for name in ("utc_s", "grid_w", "windows"))
+        if not _number(utc_s) or not _number(grid_w):
+            raise ValueError(f"expected utc_s and grid_w as numbers (got {utc_s!r}, {grid_w!r})")
+        if not isinstance(windows, list) or not all(_is_window(each, self._length_s) for each in windows):
+            raise ValueError(f"windows: expected up to {self._length_s:g} s left and an energy each (got {windows!r})")
+        self._windows = [_Window(float(left_s), float(used_j)) for left_s, used_j in windows[-WINDOWS_MAX:]]
+        self._utc_s, self._grid_w, self._paused = utc_s, float(grid_w or 0.0), True
 
     def _floor_w(self, need_w: float, most_w: float) -> float:
         """The least that the battery must give; negative: the most that it may take."""
@@ -239,6 +257,14 @@ class DemandCapApplication:
         sure_w = expected_w + SURE_SIGMAS * self._profile.sigma_w(now, left_s)
         fresh = max(1.0 - left_s / 120.0, 0.0)
         return sure_w + fresh * (net_w - sure_w)
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, int | float) and isfinite(value)
+
+
+def _is_window(saved: object, length_s: float) -> bool:
+    return isinstance(saved, list) and len(saved) == 2 and all(map(_number, saved)) and 0.0 <= saved[0] <= length_s
 
 
 APPLICATION = ApplicationKind(DemandCap, DemandCapApplication)

@@ -108,6 +108,8 @@ class FrequencyResponseApplication:
             reason=f"reserve of {self._product.name}",
             lacks_charge_w=room.lacks_charge_w,
             lacks_discharge_w=room.lacks_discharge_w,
+            stored_wh=self._energy.contract.stored_wh,
+            room_wh=self._energy.contract.room_wh,
         )
 
     def reset(self) -> None:

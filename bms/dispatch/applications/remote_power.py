@@ -27,6 +27,16 @@ class RemotePower(ApplicationSettings):
     ramp_w_per_s_max: Annotated[
         float, about("W/s", "fastest change of the power by request", "at once", gt=0, le=1e12)
     ] = 1e12
+    fallback_power_w: Annotated[
+        float | None,
+        about(
+            "W",
+            "battery power once a remote request was neither renewed nor withdrawn, until somebody asks anew",
+            "those after it decide",
+            ge=-1e10,
+            le=1e10,
+        ),
+    ] = None
     soc_frac_min: Annotated[
         float, about("frac", "no request discharges further", "reserve of 5 % over the limit", ge=0, le=1)
     ] = 0.1
@@ -36,6 +46,11 @@ class RemotePower(ApplicationSettings):
 
     def broken_relations(self) -> Iterator[Broken]:
         yield from self.in_order("soc_frac_min", "soc_frac_max")
+        fallback_w = self.fallback_power_w or 0.0
+        if not -self.charge_power_w_max <= fallback_w <= self.discharge_power_w_max:
+            expected = f"from {-self.charge_power_w_max:g} to {self.discharge_power_w_max:g}"
+            others = (("charge_power_w_max",), ("discharge_power_w_max",))
+            yield Broken(("fallback_power_w",), fallback_w, "beyond the bounds of requests", expected, others)
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -43,8 +58,8 @@ class RemotePower(ApplicationSettings):
 
 
 class RemotePowerApplication:
-    """Requests what the input says, and nothing once it has expired: those after it decide then. An island takes no
-    request, since its load decides."""
+    """Requests what the input says, and nothing once it has expired: those after it decide then, or the fallback of a
+    request that was lost. An island takes no request, since its load decides."""
 
     def __init__(self, settings: RemotePower) -> None:
         self.name = settings.kind
@@ -53,6 +68,9 @@ class RemotePowerApplication:
 
     def look(self, view: SiteView, window: PowerWindow) -> Answer:
         wanted_w = view.inputs.get(self._settings.input)
+        lost = wanted_w is None and self._settings.input in view.lost
+        if lost:
+            wanted_w = self._settings.fallback_power_w
         if wanted_w is None or view.islanded:
             self.reset()
             return NO_ANSWER
@@ -62,7 +80,9 @@ class RemotePowerApplication:
         step_w = self._settings.ramp_w_per_s_max * view.dt_s
         self._power_w = min(max(wanted_w, self._power_w - step_w), self._power_w + step_w)
         self._power_w = min(max(self._power_w, low_w), high_w)
-        reason = "remote request" if self._power_w == wanted_w else "bounds of remote requests"
+        reason = "remote request lost" if lost else "remote request"
+        if self._power_w != wanted_w:
+            reason = "bounds of remote requests"
         return Answer(request_w=self._power_w, firm=True, reason=reason)
 
     def reset(self) -> None:

@@ -1,7 +1,5 @@
 """Frames of one native rack in, frozen readings out."""
 
-import math
-
 import numpy as np
 
 from drivers.cell_monitors.native.layout import CELLS_PER_FRAME, CELLS_PER_SENSOR, NativeLayout
@@ -9,6 +7,7 @@ from drivers.frames import FrameBatch
 from drivers.readings import NEVER_NS, Flags, Floats, MonitorHealth, RackOwnFault, RackReading, Times
 from drivers.safety import NOT_HEARD, InsulationState, MonitorAlarm, SafetyInputs
 from kernels.canbits import FrameDecoder
+from kernels.rackview import CellTaker
 
 
 class RackDecoder:
@@ -19,10 +18,14 @@ class RackDecoder:
         self._decoder = FrameDecoder(layout.measured.frames)
         cell = np.arange(layout.cells)
         module, place = np.divmod(cell, layout.cells_per_module)
-        self._voltage_frame = module * layout.frames_per_module + place // CELLS_PER_FRAME
-        self._status_frame = layout.voltage_frames + module
-        self._sensor = layout.cells + module * layout.sensors_per_module + place // CELLS_PER_SENSOR
-        self._voltage = slice(layout.cells)
+        self._cells = CellTaker(
+            self._decoder.values,
+            self._decoder.at_ns,
+            voltage=cell,
+            voltage_frame=module * layout.frames_per_module + place // CELLS_PER_FRAME,
+            temperature=layout.cells + module * layout.sensors_per_module + place // CELLS_PER_SENSOR,
+            temperature_frame=layout.voltage_frames + module,
+        )
         self._bleed = slice(layout.cells + layout.sensors, layout.cells + layout.sensors + layout.modules)
         self._scalars, self._safety = layout.scalars, layout.safety
         self._safety_frames = [layout.measured.frame_index[name] for name in ("RackSafety", "RackInsulation")]
@@ -40,43 +43,24 @@ class RackDecoder:
     def reading(self) -> RackReading:
         """What is known now; every array is a private, read-only copy."""
         values, at_ns = self._decoder.values, self._decoder.at_ns
-        voltage_v = values[self._voltage].copy()
-        temperature_degc = values.take(self._sensor)
+        voltage_v, voltage_at_ns, temperature_degc, temperature_at_ns = self._cells.take()
         scalars = values[self._scalars].tolist()
         current_a, rack_v, link_v, main, precharge, watchdog, command_age_s, own, current_redundant_a = scalars
+        own_fault = _OWN_FAULTS.get(own, RackOwnFault.REFUSED) if own > 0.0 else RackOwnFault.NONE
+        # In the order of the fields: to match as many names costs a third of a reading.
         return RackReading(
-            voltage_v=_sealed(voltage_v),
-            voltage_at_ns=_times(at_ns.take(self._voltage_frame), voltage_v),
-            temperature_degc=_sealed(temperature_degc),
-            temperature_at_ns=_times(at_ns.take(self._status_frame), temperature_degc),
-            bleeding=self._bleeding(values[self._bleed]),
-            current_a=current_a,
-            current_at_ns=at_ns.item(self._current_frame),
-            rack_voltage_v=rack_v,
-            link_voltage_v=link_v,
-            main_closed=_flag(main),
-            precharge_closed=_flag(precharge),
-            command_age_s=command_age_s,
-            io_at_ns=at_ns.item(self._io_frame),
-            health=self.health,
-            watchdog_tripped=_flag(watchdog),
-            safety=self._safety_now(values[self._safety], at_ns),
-            current_redundant_a=current_redundant_a,
-            own_fault=_OWN_FAULTS.get(own, RackOwnFault.REFUSED) if own > 0.0 else RackOwnFault.NONE,
-        )
+            voltage_v, voltage_at_ns, temperature_degc, temperature_at_ns, self._bleeding(values[self._bleed]),
+            current_a, at_ns.item(self._current_frame), rack_v, link_v, _flag(main), _flag(precharge),
+            command_age_s, at_ns.item(self._io_frame), self.health, _flag(watchdog),
+            self._safety_now(values[self._safety], at_ns), current_redundant_a, own_fault,
+        )  # fmt: skip
 
     @property
     def health(self) -> MonitorHealth:
         """Frame counts since start."""
         decoder = self._decoder
-        return MonitorHealth(
-            accepted=decoder.accepted,
-            crc_errors=decoder.crc_errors,
-            counter_errors=decoder.counter_errors,
-            length_errors=decoder.length_errors,
-            lost=decoder.lost,
-            unknown=decoder.unknown,
-        )
+        rejected = decoder.crc_errors, decoder.counter_errors, decoder.length_errors
+        return MonitorHealth(decoder.accepted, *rejected, decoder.lost, decoder.unknown)
 
     def _safety_now(self, raw: Floats, at_ns: Times) -> SafetyInputs:
         """The same object until one of its frames arrives."""
@@ -97,19 +81,6 @@ class RackDecoder:
         flags = self._layout.flags(np.where(masks == masks, masks, 0.0))
         flags.flags.writeable = False
         return flags
-
-
-def _sealed(values: Floats) -> Floats:
-    values.flags.writeable = False
-    return values
-
-
-def _times(at_ns: Times, values: Floats) -> Times:
-    """The times, NEVER_NS where the value is marked invalid."""
-    if math.isnan(values.item(values.argmin())):  # argmin ends at the first NaN
-        at_ns[np.isnan(values)] = NEVER_NS
-    at_ns.flags.writeable = False
-    return at_ns
 
 
 def _safety_inputs(values: list[float], at_ns: int, insulation_at_ns: int) -> SafetyInputs:

@@ -22,8 +22,7 @@ class DescribedInverter(ModbusInverter):
         poll_period_s: float = 0.1,
         reversion_s: float = 1.0,
     ) -> None:
-        if profile.kind != "inverter":
-            raise ValueError(f"profile {profile.name} describes a {profile.kind}, expected an inverter")
+        profile.must_be("inverter")
         wrong = profile.wrong_reversion(reversion_s)
         if wrong is not None:
             raise ValueError(f"profile {profile.name}: {wrong.wrong}, expected {wrong.expected}")
