@@ -15,6 +15,7 @@ from bms.devices import OPENERS, Device, Openers, open_switchgear
 from bms.dispatch.dispatch import NO_WISH, Dispatch, make_applications
 from bms.dispatch.inputs import Inputs
 from bms.dispatch.view import RackView, StripOrder
+from bms.estimate.battery_soc import BatterySoc
 from bms.estimate.held_current import HeldCurrent
 from bms.estimate.site_power import SitePower, SitePowers
 from bms.estimate.soc import RackSoc, summarise_soc
@@ -36,7 +37,7 @@ from bms.rack import RackMode
 from bms.record import Recorder
 from bms.requests import RequestRefused, Requests, Source
 from bms.set_point_writers import SetPointWriters
-from bms.site import Limits, Site
+from bms.site import Limits, Rack, Site
 from bms.site_view import SiteViews, StoredEnergy
 from bms.smoothing_way import SmoothingNow
 from bms.state.maintain import ASKED, ASKED_LOCAL, SITE
@@ -110,7 +111,9 @@ class Controller:
         self._cells = [load_cell(rack.cell) for rack in site.racks]
         self._energy_wh = [rack.cells * cell.energy_wh for cell, rack in zip(self._cells, site.racks, strict=True)]
         limits = site.limits
-        self._soc = [RackSoc(load_tables(rack.cell), rack.cells, limits.current_age_s_max) for rack in site.racks]
+        self._soc = [
+            rack_soc(rack, energy_wh, limits) for rack, energy_wh in zip(site.racks, self._energy_wh, strict=True)
+        ]
         self._held = [HeldCurrent(load_tables(rack.cell), rack.cells, limits) for rack in site.racks]
         self._balancers = [
             Balancer(site.balancing, cell.capacity_ah, rack.cells, rack.cells_per_module)
@@ -125,7 +128,8 @@ class Controller:
         self._protection = Protection(site)
         self._timing = TimingWatch(site.controller.protect_period_s, wall_clock)
         self._limiter = PowerLimiter(limits)
-        self._battery = Battery(site, rack_resistances_ohm(site, self._cells))
+        self._resistance_ohm = rack_resistances_ohm(site, self._cells)
+        self._battery = Battery(site, self._resistance_ohm)
         self._dispatch = Dispatch(make_applications(site.applications))
         self._strips = list(strip_cycles(site))
         self._battery.refills = bool(self._strips)
@@ -299,9 +303,8 @@ class Controller:
         if self._seen is not None:
             return self._seen(at_ns)
         decided = self._actuators.sent
-        image = self._image.freeze(
-            at_ns, self._inverter.rating, self._inverter.sent, decided.power_w if decided is not None else None
-        )
+        told = (None, None) if decided is None else (decided.power_w, decided.reactive_var)
+        image = self._image.freeze(at_ns, self._inverter.rating, self._inverter.sent, *told)
         return self._writers.as_followed(image, decided)
 
     def _control(
@@ -459,6 +462,8 @@ class Controller:
                 number=index + 1,
                 soh_frac=self._soc[index].soh_frac_min,
                 held=self._held[index].currents,
+                battery=rack.battery,
+                resistance_ohm=self._resistance_ohm[index],
             )
             for index, rack in enumerate(image.racks)
         ]
@@ -472,6 +477,14 @@ class Controller:
             self._protection.report("guard_stop", "guard", self._guard.stopped, at_ns)
         for fault in protected.tripped:
             self._on_trip(fault)
+
+
+def rack_soc(rack: Rack, energy_wh: float, limits: Limits) -> RackSoc:
+    """An estimator, or the word of a battery that has a management of its own."""
+    tables, age_s_max = load_tables(rack.cell), limits.current_age_s_max
+    if rack.monitor == "low-voltage":
+        return BatterySoc(tables, rack.cells, age_s_max, energy_wh)
+    return RackSoc(tables, rack.cells, age_s_max)
 
 
 def rack_resistances_ohm(site: Site, cells: Sequence[CellParameters]) -> list[float]:

@@ -8,6 +8,7 @@ from bms.site import GridMeterDevice, IntertieDevice, InverterDevice, PvInverter
 from bms.site_mapping import load_mapping
 from drivers.cell_monitors.dbc import DbcMonitor
 from drivers.cell_monitors.foxbms import FoxBmsMonitor
+from drivers.cell_monitors.low_voltage import LowVoltageBattery
 from drivers.cell_monitors.native import NativeRackMonitor
 from drivers.cell_monitors.with_sensors import RackWithSensors
 from drivers.commands import BleedCommand, InverterCommand, OutputsCommand, PvCommand, RackCommand, SwitchgearCommand
@@ -134,6 +135,7 @@ def open_rack(rack: Rack, can_opener: CanOpener) -> RackMonitor:
         "native": _native,
         "foxbms": _foxbms,
         "dbc": _dbc,
+        "low-voltage": _low_voltage,
     }
     if rack.current_sensor is None and rack.insulation_monitor is None:
         return monitors[rack.monitor](rack, can_opener)
@@ -186,6 +188,11 @@ def _foxbms(rack: Rack, can_opener: CanOpener) -> RackMonitor:
         sensors_per_module=rack.foxbms.sensors_per_module,
         source=rack.foxbms.cells_from,
     )
+
+
+def _low_voltage(rack: Rack, can_opener: CanOpener) -> RackMonitor:
+    assert rack.low_voltage is not None, "the settings were checked"
+    return LowVoltageBattery(rack.cells, rack.low_voltage.profile, rack.can.config, can_opener)
 
 
 def _dbc(rack: Rack, can_opener: CanOpener) -> RackMonitor:

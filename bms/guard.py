@@ -16,6 +16,9 @@ FLOWING_FRAC = 0.02
 """Share of a rack's maximum current from which it counts as charging or discharging."""
 
 
+VOLTAGE_FRAC = 0.02
+"""A battery's word about its voltage is a second old: so far beyond its limits it is not charged or discharged."""
+
 BLOCKED = frozenset(
     {
         InverterState.OFF,
@@ -116,11 +119,23 @@ class Guard:
             return 0.0, 0.0
         low_w, high_w = -image.rating.charge_power_w_max, image.rating.discharge_power_w_max
         for rack in racks:
-            if not self._may_charge(rack.cells):
-                low_w = 0.0
-            if not self._may_discharge(rack.cells):
-                high_w = 0.0
+            may_charge, may_discharge = self._may(rack)
+            low_w = low_w if may_charge else 0.0
+            high_w = high_w if may_discharge else 0.0
         return low_w, high_w
+
+    def _may(self, rack: _Rack) -> tuple[bool, bool]:
+        """Charge and discharge, by the cells or by the word of a battery that has a management of its own."""
+        battery = rack.reading.battery
+        if battery is None:
+            return self._may_charge(rack.cells), self._may_discharge(rack.cells)
+        voltage_v, bottom_v = rack.reading.rack_voltage_v, battery.discharge_voltage_v_min
+        may_charge = battery.charge_current_a_max > 0.0 and battery.charge_allowed is not False
+        may_discharge = battery.discharge_current_a_max > 0.0 and battery.discharge_allowed is not False
+        return (
+            may_charge and voltage_v <= (1.0 + VOLTAGE_FRAC) * battery.charge_voltage_v_max,
+            may_discharge and not voltage_v < (1.0 - VOLTAGE_FRAC) * bottom_v,
+        )
 
     def _may_charge(self, cells: _Extremes) -> bool:
         limits = self._limits
@@ -188,10 +203,13 @@ class Guard:
         return ""
 
     def _rack_crossed(self, rack: RackReading, now_ns: int) -> str:
-        limits = self._limits
-        if now_ns - _lowest(rack.voltage_at_ns) > limits.cell_data_age_s_max * 1e9:
+        limits, battery = self._limits, rack.battery
+        if battery is not None:
+            if now_ns - min(battery.limits_at_ns, battery.soc_at_ns) > limits.cell_data_age_s_max * 1e9:
+                return "battery's limits too old"
+        elif now_ns - _lowest(rack.voltage_at_ns) > limits.cell_data_age_s_max * 1e9:
             return "cell data too old"
-        if now_ns - _lowest(rack.temperature_at_ns) > limits.temperature_age_s_max * 1e9:
+        elif now_ns - _lowest(rack.temperature_at_ns) > limits.temperature_age_s_max * 1e9:
             return "temperatures too old"
         if now_ns - rack.current_at_ns > limits.current_age_s_max * 1e9:
             return "current too old"
@@ -202,11 +220,14 @@ class Guard:
     def _flow_crossed(self, rack: _Rack) -> str:
         """Too hot for anything, or a current in a direction that the cells forbid."""
         limits, current_a = self._limits, rack.reading.current_a
-        if not rack.cells.degc_max <= limits.discharge_temperature_degc_max:
+        battery = rack.reading.battery
+        degc_max = rack.cells.degc_max if battery is None else battery.temperature_degc
+        if not degc_max <= limits.discharge_temperature_degc_max:
             return "temperature above maximum"
-        if current_a < -FLOWING_FRAC * limits.charge_current_a_max and not self._may_charge(rack.cells):
+        may_charge, may_discharge = self._may(rack)
+        if current_a < -FLOWING_FRAC * limits.charge_current_a_max and not may_charge:
             return "charged beyond a cell's limits"
-        if current_a > FLOWING_FRAC * limits.discharge_current_a_max and not self._may_discharge(rack.cells):
+        if current_a > FLOWING_FRAC * limits.discharge_current_a_max and not may_discharge:
             return "discharged beyond a cell's limits"
         return ""
 
@@ -218,10 +239,11 @@ def _forming(image: Image) -> bool:
 
 
 def _connected(image: Image, wish: Decision) -> Iterator[tuple[int, RackReading]]:
-    """Racks with their numbers, but for those that say they are open, or say nothing and are not to be closed."""
+    """Racks with their numbers, but for those that say they are open, or say nothing and are not to be closed. A
+    battery that moves its contactors by itself may always be connected."""
     for number, (rack, wanted) in enumerate(zip(image.racks, wish.contactors, strict=True), 1):
         commanded = wanted is not None and wanted.main_closed
-        if rack.main_closed or (rack.main_closed is None and commanded):
+        if rack.main_closed or (rack.main_closed is None and (commanded or rack.battery is not None)):
             yield number, rack
 
 

@@ -23,6 +23,8 @@ class Image:
     """Of the meter of the site's PV: generation is negative."""
     switchgear: SwitchgearReading | None = None
     """Between site and grid."""
+    commanded_reactive_var: float | None = None
+    """Reactive set-point that the previous tick decided (injected positive); None = whatever the converter does."""
 
 
 class ProcessImage:
@@ -48,9 +50,15 @@ class ProcessImage:
         self._switchgear = reading
 
     def freeze(
-        self, now_ns: int, rating: InverterRating | None, sent: SentPower | None, commanded_power_w: float | None
+        self,
+        now_ns: int,
+        rating: InverterRating | None,
+        sent: SentPower | None,
+        commanded_power_w: float | None,
+        commanded_reactive_var: float | None = None,
     ) -> Image:
         racks = tuple(read() for read in self._racks)
         return Image(
-            now_ns, racks, self._inverter, rating, self._meter, sent, commanded_power_w, self._pv, self._switchgear
-        )
+            now_ns, racks, self._inverter, rating, self._meter, sent, commanded_power_w, self._pv, self._switchgear,
+            commanded_reactive_var,
+        )  # fmt: skip

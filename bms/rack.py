@@ -421,8 +421,27 @@ REQUEST_TABLE = {**TABLE, M.STANDBY: _stand_by(M.REQUESTED)}
 LINK_REQUEST_TABLE = {**TABLE, M.STANDBY: _stand_by(M.LINK), M.LINK: _link(M.REQUESTED)}
 
 
+ALWAYS_THERE: dict[RackMode, tuple[Rule, ...]] = {
+    **TABLE,
+    M.OFF: (*GO_OUT, Rule(lambda it: it.inputs.ready, M.STANDBY)),
+    M.STANDBY: (
+        *GO_OUT,
+        Rule(lambda it: not it.inputs.ready, M.OFF),
+        Rule(lambda it: it.inputs.join and not it.inputs.open, M.ONLINE),
+    ),
+    M.ONLINE: (LEAVE, Rule(lambda it: it.inputs.derated, M.DERATED)),
+    M.DERATED: (LEAVE, Rule(lambda it: not it.inputs.derated, M.ONLINE)),
+    M.OPENING: (Rule(lambda it: True, M.STANDBY),),
+}
+"""A battery that moves its contactors when it thinks fit and does not say how they stand: it is online as long as it is
+used, and left once the converter stands."""
+BY_ITSELF = Way(ALWAYS_THERE)
+
+
 def way_of(rack: Rack, precharge: Precharge) -> Way:
     """As the site file says who owns the rack's contactors and who precharges."""
+    if rack.monitor == "low-voltage":
+        return BY_ITSELF
     if rack.contactors == "rack":
         table = LINK_REQUEST_TABLE if precharge.by == "inverter" else REQUEST_TABLE
         return Way(table, NO_PRECHARGE, rack.connect_s_max, rack.disconnect_s_max)

@@ -1,16 +1,17 @@
 """The one way in for everybody who tells the site an input: who may, what is refused and why, and what has ended."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from enum import StrEnum
 
 from bms.dispatch.inputs import Inputs
 from bms.protect.faults import LOCAL_CONTROL
 from bms.protect.protection import ActiveFault
+from bms.request_log import Note, RequestLog
 from bms.site import Site
 from bms.state.store import FOR_S_MAX
 
-Note = Callable[..., None]
-"""Writes one line of the log of events: the event's word, and what belongs to it by name."""
+NAME_MAX = 64
+"""Longer names are cut in what is said of them."""
 
 
 class Source(StrEnum):
@@ -49,9 +50,10 @@ class Requests:
     withdrew them, and nobody has told them since."""
 
     def __init__(self, site: Site, inputs: Inputs, note: Note) -> None:
-        self._site, self._names, self._inputs, self._note = site.name, input_names(site), inputs, note
+        self._site, self._names, self._inputs, self._log = site.name, input_names(site), inputs, RequestLog(note)
         self._holders: dict[str, Source] = {}
         self._refused: dict[Source, str] = {}
+        self._at_ns = 0
         self.local = False
         self.lost: frozenset[str] = frozenset()
         self.words = ""
@@ -65,6 +67,7 @@ class Requests:
     def ask(self, name: str, value: float, for_s: float, source: Source, at_ns: int) -> None:
         """Tell an input for so long. It replaces what the same source told, and the operator's replaces everybody's.
         RequestRefused, which is logged once for a row of equal ones."""
+        self._at_ns = at_ns
         try:
             self._check(name, value, for_s, source, at_ns)
         except RequestRefused as refused:
@@ -77,7 +80,7 @@ class Requests:
         self.lost -= {name}
         self._say()
         if taken or source is Source.OPERATOR:
-            self._note("set", input=name, value=value, for_s=for_s, by=source)
+            self._log.write(at_ns, "set", by=source, input=name, value=value, for_s=for_s)
 
     def withdraw(self, name: str, source: Source) -> None:
         """End what this source told, as it is wanted: nothing is lost. RequestRefused for what nobody knows, or
@@ -104,6 +107,7 @@ class Requests:
 
     def step(self, at_ns: int, faults: Collection[ActiveFault]) -> None:
         """What has ended by now. Under local control nothing remote holds, and nothing is lost."""
+        self._at_ns = at_ns
         local = any(fault.kind.id == LOCAL_CONTROL for fault in faults)
         if local and not self.local:
             for name in [name for name, source in self._holders.items() if source is not Source.OPERATOR]:
@@ -137,20 +141,21 @@ class Requests:
         if name not in self._names:
             heard = ", ".join(self._names) or "nothing"
             raise RequestRefused(
-                Why.UNKNOWN, f"{name}: no application of site {self._site} listens to it, they listen to: {heard}"
+                Why.UNKNOWN,
+                f"{name[:NAME_MAX]}: no application of site {self._site} listens to it, they listen to: {heard}",
             )
 
     def _end(self, name: str, how: str) -> None:
         source = self._holders.pop(name)
         self._inputs.withdraw(name)
         self._say()
-        self._note("ended", input=name, by=source, how=how)
+        self._log.write(self._at_ns, "ended", by=source, input=name, how=how)
 
     def _log_refusal(self, source: Source, name: str, words: str) -> None:
         kind = words.split(" has it for ")[0]
         if self._refused.get(source) != kind:
             self._refused[source] = kind
-            self._note("refused", input=name, by=source, why=words)
+            self._log.write(self._at_ns, "refused", by=source, input=name[:NAME_MAX], why=words)
 
     def _say(self) -> None:
         told = [f"{name}={self._inputs.value(name):g}:{source}" for name, source in sorted(self._holders.items())]

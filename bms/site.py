@@ -31,6 +31,7 @@ from drivers.config.shipped import UnknownNameError
 from drivers.insulation.iso165c import INFO_PERIOD_S
 from drivers.links.can import CanConfig
 from drivers.links.modbus_tls import TlsError
+from drivers.low_voltage.codec import KEEP_ALIVE_PERIOD_S
 from drivers.profiles import Profile, find_profile
 from drivers.profiles.roles import SAFETY
 from kernels.parameters import load_cell
@@ -191,7 +192,13 @@ class Rack(Settings):
         about("", "name or path of the cell's parameter file", min_length=1, max_length=500),
         AfterValidator(existing_cell),
     ]
-    monitor: Annotated[Literal["native", "foxbms", "dbc"], about("", "driver of the cell monitor", "ours")] = "native"
+    monitor: Annotated[
+        Literal["native", "foxbms", "dbc", "low-voltage"], about("", "driver of the cell monitor", "ours")
+    ] = "native"
+    low_voltage: Annotated[
+        LowVoltage | None,
+        about("", "which maker's battery with a management of its own (`monitor: low-voltage`)"),
+    ] = None
     mapping: Annotated[
         str | None,
         about("", "mapping file of a monitor that has a DBC file (`monitor: dbc`)", min_length=1, max_length=500),
@@ -235,6 +242,7 @@ class Rack(Settings):
     def broken_relations(self) -> Iterator[Broken]:
         yield from self._broken_last_module()
         yield from self._broken_mapping()
+        yield from self._broken_low_voltage()
         sensors = self.modules * self.foxbms.sensors_per_module
         if self.monitor == "foxbms" and sensors > SENSORS_MAX:
             wrong, expected = f"{sensors} temperature sensors in the rack", f"at most {SENSORS_MAX} together"
@@ -254,6 +262,16 @@ class Rack(Settings):
         if last is not None and self.monitor == "foxbms":
             wrong = "not for a foxbms monitor, whose modules are all alike"
             yield Broken(("last_module_cells",), last, wrong, "nothing", (("monitor",),))
+
+    def _broken_low_voltage(self) -> Iterator[Broken]:
+        if (self.monitor == "low-voltage") != (self.low_voltage is not None):
+            missing = self.low_voltage is None
+            wrong = "missing for this monitor" if missing else f"not for a {self.monitor} monitor"
+            expected = "the variant of its maker" if missing else "nothing, or monitor: low-voltage"
+            yield Broken(("low_voltage",), None if missing else "a mapping", wrong, expected, (("monitor",),))
+        if self.monitor == "low-voltage" and self.safety_inputs:
+            wrong, others = "such a battery has none", (("monitor",),)
+            yield Broken(("safety_inputs",), f"{len(self.safety_inputs)} inputs", wrong, "an empty list", others)
 
     def _broken_mapping(self) -> Iterator[Broken]:
         if (self.monitor == "dbc") != (self.mapping is not None):
@@ -640,6 +658,9 @@ class Site(SiteSettings):
             if (twin := buses.setdefault(rack.can.model_copy(update={"bitrate": None}), i)) != i:
                 loc: Loc = ("racks", i, "can", "channel")
                 yield _twin(loc, rack.can.channel, f"same bus as racks.{twin}", ("racks", twin, "can"))
+            if rack.monitor == "low-voltage" and len(self.racks) > 1:
+                wrong = f"beside {len(self.racks) - 1} more: nobody joins it to a link"
+                yield Broken(("racks", i, "monitor"), rack.monitor, wrong, "such a battery alone", (("racks",),))
             if rack.cells != first.cells:
                 wrong = f"{rack.cells} cells in series beside {first.cells} in racks.0 on one DC bus"
                 others: tuple[Loc, ...] = (("racks", i, "cells_per_module"), ("racks", 0))
@@ -648,18 +669,11 @@ class Site(SiteSettings):
     def _too_slow(self) -> Iterator[Broken]:
         """Monitors whose values are older than the limits allow: a site must say that it wants them all the same."""
         for i, rack in enumerate(self.racks):
-            if rack.monitor != "foxbms":
-                continue
-            layout = foxbms_layout(rack.cells, rack.modules * rack.foxbms.sensors_per_module, rack.foxbms.cells_from)
-            ages = {
-                "cell_data_age_s_max": layout.sweep_s,
-                "temperature_age_s_max": layout.temperature_sweep_s,
-                "current_age_s_max": STATE_PERIOD_S,
-            }
-            for name, age_s in ages.items():
+            for name, age_s in _word_periods(rack).items():
                 if getattr(self.limits, name) <= age_s:
                     wrong = f"racks.{i} sends its values only every {age_s:g} s, too slow for protection"
-                    expected = f"more than {age_s:g}, if foxBMS 2 protects the cells by itself"
+                    whose = "foxBMS 2" if rack.monitor == "foxbms" else "the battery"
+                    expected = f"more than {age_s:g}, if {whose} protects the cells by itself"
                     others: tuple[Loc, ...] = (("racks", i, "monitor"),)
                     yield Broken(("limits", name), getattr(self.limits, name), wrong, expected, others)
 
@@ -705,6 +719,21 @@ def broken_auxiliaries(devices: tuple[AuxiliaryDevice, ...], racks: list[str]) -
                 wrong = f"{role} of {rack}, which auxiliaries.{twin} says as well"
                 yield Broken((*place, "profile"), device.profile, wrong, "one source", (("auxiliaries", twin),))
                 break
+
+
+def _word_periods(rack: Rack) -> dict[str, float]:
+    """How often a slow monitor says what these limits of age are about; nothing for one that is fast enough."""
+    if rack.monitor == "low-voltage":
+        names = ("cell_data_age_s_max", "temperature_age_s_max", "current_age_s_max")
+        return dict.fromkeys(names, KEEP_ALIVE_PERIOD_S)
+    if rack.monitor != "foxbms":
+        return {}
+    layout = foxbms_layout(rack.cells, rack.modules * rack.foxbms.sensors_per_module, rack.foxbms.cells_from)
+    return {
+        "cell_data_age_s_max": layout.sweep_s,
+        "temperature_age_s_max": layout.temperature_sweep_s,
+        "current_age_s_max": STATE_PERIOD_S,
+    }
 
 
 def _twin(loc: Loc, got: object, wrong: str, other: Loc) -> Broken:

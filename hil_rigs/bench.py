@@ -12,16 +12,20 @@ from drivers.auxiliary.described import fields_of
 from drivers.clock import loop_ns
 from drivers.frames import FrameBatch
 from drivers.links.can import CanConfig, CanPort
+from drivers.low_voltage import PROFILES
+from drivers.low_voltage import Profile as Variant
 from drivers.profiles import find_profile
 from hil_rigs.devices.described_auxiliary import DescribedAuxiliaryDevice
 from hil_rigs.devices.described_inverter import DescribedInverterDevice
 from hil_rigs.devices.described_meter import DescribedMeterDevice
 from hil_rigs.devices.described_switchgear import DescribedSwitchgearDevice
+from hil_rigs.devices.low_voltage_rack import LowVoltageRackNode
 from hil_rigs.devices.modbus_server import ModbusServer
 from hil_rigs.devices.rack_control import RackControl
 from hil_rigs.devices.rack_node import SLOT_NS, RackNode
 from hil_rigs.devices.sunspec_inverter import SunSpecInverterDevice
 from hil_rigs.devices.sunspec_inverter_models import BatterySummary
+from hil_rigs.devices.sunspec_legacy_inverter import SunSpecLegacyInverterDevice
 from hil_rigs.devices.sunspec_meter import SunSpecMeterDevice
 from hil_rigs.devices.sunspec_pv_inverter import SunSpecPvInverterDevice
 from hil_rigs.load_spec import LoadSpec
@@ -30,7 +34,7 @@ from hil_rigs.plant.day import HOUR_S
 from hil_rigs.plant.enclosure import Enclosure, bus_insulation_kohm
 from hil_rigs.plant.microgrid import Microgrid, Ups
 from hil_rigs.plant.rack import RackPlant
-from hil_rigs.rig import SUNSPEC, CanEndpoint, Endpoints, ModbusEndpoint, RigFile
+from hil_rigs.rig import LEGACY, SUNSPEC, CanEndpoint, Endpoints, ModbusEndpoint, RigFile
 from hil_rigs.rig_plant import plant_config
 from hil_rigs.truth import Truth
 from hil_rigs.world.canbus import CanBus
@@ -78,13 +82,18 @@ class Bench:
         shape = rig.plant.modules_per_rack, rig.plant.cells_per_module
         self.enclosures = [Enclosure() for _ in self.plant.racks]
         rngs = node_rng.spawn(rig.plant.racks)
-        self.nodes = [
+        buses = zip(self.plant.racks, self.buses.values(), strict=True)
+        variant = rig.plant.low_voltage
+        self.nodes = [] if variant is not None else [
             RackNode(
                 rack, bus, *shape, rngs[index], self.enclosures[index], partial(self._insulation_kohm, index),
                 self._control(rack), rig.plant.last_module_cells,
             )
-            for index, (rack, bus) in enumerate(zip(self.plant.racks, self.buses.values(), strict=True))
+            for index, (rack, bus) in enumerate(buses)
         ]  # fmt: skip
+        self.batteries = (
+            [] if variant is None else [self._battery_node(rack, bus, PROFILES[variant]) for rack, bus in buses]
+        )
         self.microgrid = self.plant.microgrid = self._microgrid(seed)
         self.inverter = self._inverter()
         if rig.plant.converter == "forming":
@@ -102,6 +111,17 @@ class Bench:
         self.rng = np.random.default_rng([seed, 12])
         self.ongoing: list[Callable[[float], None]] = []
         self.process: ProcessUnderTest | None = None
+
+    @property
+    def modbus_servers(self) -> dict[str, ModbusServer]:
+        """By the names that `hil serve` gives the devices."""
+        names = ("pv-meter", "pv-inverter")
+        servers = {"inverter": self.inverter_server, "grid-meter": self.meter_server}
+        servers |= dict(zip(names, self.pv_servers, strict=False))
+        if self.switchgear_server is not None:
+            servers["intertie"] = self.switchgear_server
+        specs = zip(self.rig.auxiliaries, self.auxiliary_servers, strict=True)
+        return servers | {spec.name: server for spec, server in specs}
 
     async def start(self, inverter_port: int = 0, meter_port: int = 0, switchgear_port: int = 0) -> Endpoints:
         """Open the Modbus servers and say where everything is; the CAN buses are in this process only."""
@@ -188,10 +208,16 @@ class Bench:
                 self._show_switch()
                 done += 1
             slot = (done - 1) // a_slot
-            for node in self.nodes if slot != spoken else ():
-                node.step(slot, now)
+            if slot != spoken:
+                self._let_speak(slot, now)
             spoken = slot
             await asyncio.sleep((start_ns + done * step_ns) / 1e9 - loop.time())
+
+    def _let_speak(self, slot: int, now: int) -> None:
+        for node in self.nodes:
+            node.step(slot, now)
+        for battery in self.batteries:
+            battery.step(slot, now)
 
     def _feed_converter(self) -> None:
         """Electronics that the DC link feeds: dead without it, and silent while they boot."""
@@ -240,14 +266,21 @@ class Bench:
             if rack.fuse.melted:
                 enclosure.fuse_intact = False
 
+    def _battery_node(self, rack: RackPlant, bus: CanBus, variant: Variant) -> LowVoltageRackNode:
+        return LowVoltageRackNode(
+            rack, bus, variant, self.cell.capacity_ah, lambda: float(rack.cells.soc_frac.mean())
+        )  # fmt: skip
+
     def _control(self, rack: RackPlant) -> RackControl | None:
         """The rack's own BMS where that moves the contactors."""
         return RackControl(rack, precharges=not self._by_converter) if self.rig.plant.contactors == "rack" else None
 
-    def _inverter(self) -> SunSpecInverterDevice | DescribedInverterDevice:
+    def _inverter(self) -> SunSpecInverterDevice | SunSpecLegacyInverterDevice | DescribedInverterDevice:
         profile = self.rig.plant.inverter_profile
         if profile == SUNSPEC:
             return SunSpecInverterDevice(self.plant.converter, self._battery)
+        if profile == LEGACY:
+            return SunSpecLegacyInverterDevice(self.plant.converter, self._battery)
         return DescribedInverterDevice(self.plant.converter, find_profile(profile))
 
     def _meter(self) -> SunSpecMeterDevice | DescribedMeterDevice:

@@ -78,6 +78,7 @@ class ControllerProcess:
     ) -> None:
         self._bench, self._site, self._make, self._recorder, self._tasks = bench, site, make, recorder, tasks
         self._disk = Disk(site.name)
+        self._devices = [port for bus in bench.buses.values() for port in bus.ports]
         loop = asyncio.get_running_loop()
         assert isinstance(loop, VirtualLoop), "processes are paused in virtual time only"
         self._loop, self._start_s = loop, loop.time()
@@ -138,6 +139,6 @@ class ControllerProcess:
             port.release()
 
     def _ports(self) -> Iterator[BusPort]:
-        """The controller's places on the racks' buses."""
-        for node, bus in zip(self._bench.nodes, self._bench.buses.values(), strict=True):
-            yield from (port for port in list(bus.ports) if port is not node.port)
+        """The controller's places on the racks' buses: those that came after the devices'."""
+        for bus in self._bench.buses.values():
+            yield from (port for port in list(bus.ports) if port not in self._devices)

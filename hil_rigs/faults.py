@@ -43,10 +43,24 @@ def locate(rig: RigFile, fault: FaultSpec) -> tuple[int, int]:
     most = count.get(fault.about.strikes, 1)
     if fault.number > most:
         raise UnknownTargetError(f"fault {fault.kind}: no {fault.about.strikes} {fault.number}, a rack has {most}")
-    devices = len(rig.auxiliaries)
-    if fault.kind == "auxiliary-lost" and (fault.strength or 0.0) > devices:
-        raise UnknownTargetError(f"fault {fault.kind}: no device {fault.strength:g}, the rig has {devices}")
+    _require(rig, fault)
     return names.index(fault.rack) if fault.rack is not None else 0, fault.number - 1
+
+
+def _require(rig: RigFile, fault: FaultSpec) -> None:
+    """UnknownTargetError for a fault that no rack or device of this rig can have."""
+    needs, own_management, devices = fault.about.needs, rig.plant.low_voltage is not None, len(rig.auxiliaries)
+    wrong = ""
+    if fault.about.strikes and needs != "battery" and own_management:
+        wrong = "the battery hides what its rack is made of"
+    if needs == "battery" and not own_management:
+        wrong = "no battery has a management of its own"
+    if needs == "auxiliaries" and not devices:
+        wrong = "there are no auxiliary devices"
+    if fault.kind == "auxiliary-lost" and (fault.strength or 0.0) > devices:
+        wrong = f"no device {fault.strength:g}, there are {devices}"
+    if wrong:
+        raise UnknownTargetError(f"fault {fault.kind}: {wrong} in rig {rig.name}")
 
 
 def _voltage(bench: Bench, rack: int, cell: int, voltage_v: float) -> None:

@@ -37,6 +37,7 @@ def plant_config(rig: RigFile, seed: int, load: LoadSpec | None = None) -> Plant
         grid=grid_config(rig.grid),
         seed=seed,
         lag_s=plant.inverter_lag_s,
+        standby_loss_w=plant.inverter_standby_w,
     )
 
 

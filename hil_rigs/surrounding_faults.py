@@ -36,15 +36,17 @@ SURROUNDING_KINDS: tuple[FaultKind, ...] = (
     ),
     FaultKind(
         "aux-on-battery", "the mains of a rack's auxiliary supply fails (a rig whose `auxiliaries` show it)", "rack",
-        "aux_supply_on_battery",
+        "aux_supply_on_battery", needs="auxiliaries",
     ),
     FaultKind(
         "aux-charge", "a rack's auxiliary supply is on its battery, which has VALUE left (likewise)", "rack",
         "aux_supply_charge_low", value=0.1, value_min=0.0, value_max=1.0, unit="frac",
+        needs="auxiliaries",
     ),
     FaultKind(
         "auxiliary-lost", "the auxiliary device VALUE of the rig, counted from 1, falls silent", "",
         "auxiliary_input_missing", value=1.0, value_min=1.0, value_max=16.0, unit="number", whole=True,
+        needs="auxiliaries",
     ),
     FaultKind("cooling-failed", "a rack's cooling reports a failure", "rack", "cooling_failed"),
     FaultKind(
@@ -73,6 +75,20 @@ SURROUNDING_KINDS: tuple[FaultKind, ...] = (
     FaultKind(
         "cell-venting", "a cell heats by VALUE K/s after its voltage fell by 0.1 V", "cell", "thermal_event",
         value=0.3, value_min=0.15, value_max=100.0, unit="K/s",
+    ),
+    FaultKind(
+        "battery-alarm", "a battery with a management of its own raises alarm VALUE: 0 general, 1 high and 2 low "
+        "voltage, 3 high and 4 low temperature, 5 too hot and 6 too cold to charge, 7 discharge and 8 charge current, "
+        "9 contactor, 10 short circuit, 11 internal, 12 imbalance", "rack", "battery_internal",
+        value=11.0, value_min=0.0, value_max=12.0, unit="bit", whole=True,
+        needs="battery",
+    ),
+    FaultKind(
+        "battery-warning", "such a battery warns of VALUE, counted as its alarms", "rack", "battery_warning",
+        value=1.0, value_min=0.0, value_max=12.0, unit="bit", whole=True, needs="battery",
+    ),
+    FaultKind(
+        "battery-silent", "such a battery falls silent and stays closed", "rack", "battery_silent", needs="battery"
     ),
     FaultKind("inverter-local", "somebody takes the converter into local control", "", "inverter_local_control"),
     FaultKind(

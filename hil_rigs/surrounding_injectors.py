@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 
+from drivers.battery import BatteryAlarm
 from drivers.safety import InsulationState, MonitorAlarm
 from hil_rigs.bench import Bench
 from hil_rigs.devices.rack_safety import INPUTS
@@ -76,6 +77,18 @@ def _auxiliary_lost(bench: Bench, _: int, __: int, number: float) -> None:
 
 def _monitor_alarm(bench: Bench, rack: int, _: int, bit: float) -> None:
     bench.nodes[rack].safety.faults.alarms |= MonitorAlarm(1 << round(bit))
+
+
+def _battery_alarm(bench: Bench, rack: int, _: int, bit: float) -> None:
+    bench.batteries[rack].faults.alarms |= BatteryAlarm(1 << round(bit))
+
+
+def _battery_warning(bench: Bench, rack: int, _: int, bit: float) -> None:
+    bench.batteries[rack].faults.warnings |= BatteryAlarm(1 << round(bit))
+
+
+def _battery_silent(bench: Bench, rack: int, _: int, __: float) -> None:
+    bench.batteries[rack].faults.silent = True
 
 
 def _cell_venting(bench: Bench, rack: int, cell: int, rise_k_per_s: float) -> None:
@@ -157,6 +170,9 @@ SURROUNDING_INJECTORS: dict[str, Injector] = {
     "safety-input-missing": _safety_input_missing,
     "monitor-alarm": _monitor_alarm,
     "cell-venting": _cell_venting,
+    "battery-alarm": _battery_alarm,
+    "battery-warning": _battery_warning,
+    "battery-silent": _battery_silent,
     "inverter-local": _inverter_local,
     "inverter-alarm": _inverter_alarm,
     "inverter-says-off": _inverter_says_off,

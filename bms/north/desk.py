@@ -6,10 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from bms.north.gateway import reply_from
-from bms.north.reply import SILENT, Asked, Reply
+from bms.north.reply import ANSWER_S, SILENT, Asked, Reply
 from bms.requests import Source
 
-ANSWER_S = 2.0
 UNDER_WAY_MAX = 16
 """More requests wait here, not at the controller."""
 STATUS_AGE_S = 3.0
@@ -46,10 +45,11 @@ class Desk:
 
     async def _ask(self, source: Source, name: str, asked: Asked) -> Reply:
         self._last_id += 1
-        number = self._last_id
-        self._waiting[number] = asyncio.get_running_loop().create_future()
+        number, loop = self._last_id, asyncio.get_running_loop()
+        self._waiting[number] = loop.create_future()
         try:
-            self._say({"id": number, "source": source, "name": name, "value": asked.value, "for_s": asked.for_s})
+            what = {"source": source, "name": name, "value": asked.value, "for_s": asked.for_s}
+            self._say({"id": number, "at_s": loop.time(), **what})
             return await self._waiting[number]
         finally:
             del self._waiting[number]

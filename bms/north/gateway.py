@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from bms.north.reply import Reply
+from bms.north.reply import ANSWER_S, SILENT, Reply
 from bms.requests import RequestRefused, Requests, Source, Why
 from bms.site import Site
 from bms.site_north import North
@@ -32,6 +32,7 @@ EXIT_S = 5.0
 BUFFER_BYTES_MAX = 1 << 20
 """A process that leaves so much unread hangs, and is replaced."""
 LINE_BYTES_MAX = 1 << 16
+SILENCE = Reply(False, None, SILENT)
 
 log = logging.getLogger(__name__)
 
@@ -117,7 +118,9 @@ class Gateway:
         if "fault" in said:
             self._blame(said["fault"])
         if "id" in said:
-            reply = self._answer(Source(said["source"]), said["name"], said["value"], said["for_s"])
+            # Both loops' clock is the machine's, which does not start anew with a process.
+            old = asyncio.get_running_loop().time() - said["at_s"] > ANSWER_S
+            reply = SILENCE if old else self._answer(Source(said["source"]), said["name"], said["value"], said["for_s"])
             self._write({"id": said["id"], "reply": reply})
 
     def _answer(self, source: Source, name: str, value: float | None, for_s: float) -> Reply:

@@ -1,8 +1,8 @@
 """The gateway process: python -m bms.north.gateway_main. MQTT and HTTP on one side, the controller's pipe on the other.
 
 Standard input: lines of JSON, first the settings, then `{"status": …}` and `{"id": n, "reply": [ok, why, words]}`.
-Standard output: lines of JSON, `{"id": n, "source": …, "name": …, "value": …, "for_s": …}` and `{"fault": …}`. It ends
-with its input.
+Standard output: lines of JSON, `{"id": n, "at_s": …, "source": …, "name": …, "value": …, "for_s": …}` and
+`{"fault": …}`. It ends with its input.
 """
 
 import asyncio

@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 from bms.requests import Why
 
 BYTES_MAX = 4096
+ANSWER_S = 2.0
+"""A request that is older is not taken: who asked was told that nobody answered."""
 SILENT = "the controller did not answer"
 
 

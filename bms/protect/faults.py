@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from bms.protect.battery_faults import BATTERY_FAULTS
 from bms.protect.fault_kind import Action as Action
 from bms.protect.fault_kind import FaultKind as FaultKind
 from bms.protect.fault_kind import Level as Level
@@ -245,6 +246,12 @@ FAULTS: dict[str, FaultKind] = {
             "Is it in local control, or derated? Read its alarms and its log of set-points.", debounce_s=1.5,
         ),
         _row(
+            "inverter_reactive_not_following", Level.SYSTEM, Action.WARN,
+            "The converter's measured reactive power is not what it was told.",
+            "Does its own volt-var or power-factor function work against the set-point? Read its settings.",
+            debounce_s=1.5,
+        ),
+        _row(
             "inverter_runs_away", Level.SYSTEM, Action.OPEN_PROVEN,
             "The converter works on although it is told 0 W, which only its stop can end.",
             "Read its alarms and its log of set-points; find out whom it obeyed before you reset.", debounce_s=0.3,
@@ -389,6 +396,7 @@ FAULTS: dict[str, FaultKind] = {
         ),
         *SAFETY_FAULTS,
         *MONITOR_FAULTS,
+        *BATTERY_FAULTS,
         *INVERTER_FAULTS,
         *GRID_FAULTS,
         *ISLAND_FAULTS,

@@ -11,6 +11,7 @@ from bms.protect.protection import Protected
 from bms.protect.steady import SteadyCurrent
 from bms.site import Limits
 from bms.summary import RackSummary
+from drivers.battery import BatterySays
 from drivers.readings import InverterRating
 
 RISE_PER_S = 0.05
@@ -40,6 +41,9 @@ class RackState(NamedTuple):
     number: int = 1
     soh_frac: float = math.nan
     held: HeldCurrents = NOT_KNOWN
+    battery: BatterySays | None = None
+    """Word of a battery with a management of its own, and `resistance_ohm` of the whole."""
+    resistance_ohm: float = math.nan
 
 
 class PowerLimits(NamedTuple):
@@ -125,6 +129,8 @@ def charge_current(rack: RackState, curves: "Curves") -> tuple[float, str]:
     The highest cell's voltage is compensated for its own resistance, so that a high current does not cut itself off
     in mid-SoC.
     """
+    if rack.battery is not None:
+        return _battery_charge_current(rack, rack.battery, curves)
     summary = rack.summary
     rest_v = summary.voltage_v_max + summary.current_a * rack.cell_resistance_ohm
     by_voltage, by_soc = curves.charge_voltage(rest_v), curves.charge_soc(rack.soc_frac_max)
@@ -135,12 +141,45 @@ def charge_current(rack: RackState, curves: "Curves") -> tuple[float, str]:
 
 def discharge_current(rack: RackState, curves: "Curves") -> tuple[float, str]:
     """Discharge current in A that one rack may give, and why no more."""
+    if rack.battery is not None:
+        return _battery_discharge_current(rack, rack.battery, curves)
     summary = rack.summary
     rest_v = summary.voltage_v_min + summary.current_a * rack.cell_resistance_ohm
     by_voltage, by_soc = curves.discharge_voltage(rest_v), curves.discharge_soc(rack.soc_frac_min)
     temperature = _by_temperature(summary, curves.discharge_temperature)
     return _narrowest(rack, curves.discharge_current_a_max, (by_voltage, summary.lowest_cell), temperature, by_soc,
                       rack.held.discharge)  # fmt: skip
+
+
+def _battery_charge_current(rack: RackState, says: BatterySays, curves: "Curves") -> tuple[float, str]:
+    """What a battery allows by itself, and what brings it to its charge voltage by its resistance."""
+    rest_v = rack.voltage_v + rack.summary.current_a * rack.resistance_ohm
+    by_voltage_a = (says.charge_voltage_v_max - rest_v) / rack.resistance_ohm
+    allowed_a = 0.0 if says.charge_allowed is False else says.charge_current_a_max
+    return _least(curves.charge_current_a_max, allowed_a, by_voltage_a, curves.charge_soc(rack.soc_frac_max))
+
+
+def _battery_discharge_current(rack: RackState, says: BatterySays, curves: "Curves") -> tuple[float, str]:
+    """Likewise, less what the converter loses; one that names no lowest voltage, or 0 V, guards it alone."""
+    rest_v = rack.voltage_v + rack.summary.current_a * rack.resistance_ohm
+    bottom_v = says.discharge_voltage_v_min
+    by_voltage_a = (rest_v - bottom_v) / rack.resistance_ohm if bottom_v > 0.0 else math.inf
+    allowed_a = 0.0 if says.discharge_allowed is False else (1.0 - LOSS_FRAC) * says.discharge_current_a_max
+    return _least(curves.discharge_current_a_max, allowed_a, by_voltage_a, curves.discharge_soc(rack.soc_frac_min))
+
+
+def _least(current_a_max: float, allowed_a: float, by_voltage_a: float, by_soc: float) -> tuple[float, str]:
+    """The narrowest and its reason; what is not known allows nothing."""
+    currents = (current_a_max, allowed_a, by_voltage_a, by_soc * current_a_max)
+    if any(math.isnan(current_a) for current_a in currents):
+        return 0.0, "battery says nothing"
+    return min(zip((max(current_a, 0.0) for current_a in currents), BATTERY_REASONS, strict=True), key=lambda it: it[0])
+
+
+LOSS_FRAC = 0.05
+"""Power counts at the AC terminals: the converter's losses come out of the battery on top of it."""
+BATTERY_REASONS = ("rack current", "battery's own limit", "battery's voltage", "SoC")
+"""In the order of precedence."""
 
 
 class Curve:

@@ -147,7 +147,9 @@ class CurrentsAgree:
         self._off_a = 0.0
 
     def conditions(self, image: Image, dt_s: float) -> Iterator[Condition]:
-        """Nothing while one of them is absent."""
+        """Nothing while one of them is absent, nor where a rack says its current only now and then."""
+        if any(rack.battery is not None for rack in image.racks):
+            return
         total_a = sum([rack.current_a for rack in image.racks])
         if image.inverter is None or not math.isfinite(total_a) or not math.isfinite(image.inverter.dc_current_a):
             return

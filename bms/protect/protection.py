@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from bms.image import Image
+from bms.protect.battery_checks import battery_conditions
 from bms.protect.conditions import (
     inverter_conditions,
     meter_conditions,
@@ -21,7 +22,7 @@ from bms.protect.plausibility import CurrentsAgree, RackPlausibility
 from bms.protect.possible import PossibleValues
 from bms.protect.safety_inputs import InsulationMonitors, RackSafetyInputs, beside, said
 from bms.site import Site
-from bms.summary import Summary
+from bms.summary import RackSummary, Summary
 
 NEVER_S = 1e6
 """An age above this belongs to something that never spoke."""
@@ -228,6 +229,8 @@ class Protection:
 
     def _rack(self, index: int, image: Image, summary: Summary, dt_s: float) -> list[Condition]:
         rack, reading, active = summary.racks[index], image.racks[index], self._active(self._names[index])
+        if reading.battery is not None:
+            return list(self._battery(index, image, rack))
         health, possible, found = reading.health, rack, list[Condition]()
         self._rack_seen[index] |= rack.complete and rack.current_age_s < self._limits.current_age_s_max
         if not self._possible.all_possible(rack):
@@ -246,6 +249,15 @@ class Protection:
         if reading.watchdog_tripped:
             found.append(said("rack_watchdog_tripped", "its watchdog opened the contactors"))
         return found
+
+    def _battery(self, index: int, image: Image, rack: RackSummary) -> Iterable[Condition]:
+        """One with a management of its own: by its word, and by its cells' extremes where it says them."""
+        reading, active = image.racks[index], self._active(self._names[index])
+        self._rack_seen[index] |= rack.complete
+        yield from self._rack_levels.conditions(rack, active)
+        if reading.battery is not None and (self._rack_seen[index] or self._running_s > STARTUP_S):
+            yield from battery_conditions(rack, reading.battery, self._limits)
+            yield from self._safety[index].conditions(reading, rack, self._outputs.racks[index], active)
 
     def _of_inverter(self, image: Image, summary: Summary, dt_s: float) -> Iterable[Condition]:
         if self._fed_s >= self._boot_s or summary.inverter_age_s <= self._limits.inverter_age_s_max:

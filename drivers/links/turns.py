@@ -2,8 +2,6 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 Queue = deque[asyncio.Future[None]]
 
@@ -16,16 +14,12 @@ class Turns:
         self._urgent: Queue = deque()
         self._ordinary: Queue = deque()
 
-    @asynccontextmanager
-    async def taken(self, urgent: bool) -> AsyncIterator[None]:
-        """Holds the turn inside the block."""
-        await self._take(self._urgent if urgent else self._ordinary)
-        try:
-            yield
-        finally:
-            self._pass_on()
+    def taken(self, urgent: bool) -> "Turn":
+        """`async with` it: holds the turn inside the block."""
+        return Turn(self, self._urgent if urgent else self._ordinary)
 
-    async def _take(self, queue: Queue) -> None:
+    async def take(self, queue: Queue) -> None:
+        """Called by a Turn."""
         if not self._taken:
             self._taken = True
             return
@@ -35,10 +29,11 @@ class Turns:
             await turn
         except asyncio.CancelledError:
             if not turn.cancelled():  # the turn came just when the task was cancelled: somebody else shall have it
-                self._pass_on()
+                self.pass_on()
             raise
 
-    def _pass_on(self) -> None:
+    def pass_on(self) -> None:
+        """Called by a Turn."""
         for queue in (self._urgent, self._ordinary):
             while queue:
                 turn = queue.popleft()
@@ -46,3 +41,18 @@ class Turns:
                     turn.set_result(None)
                     return
         self._taken = False
+
+
+class Turn:
+    """One turn. Not a generator: asyncio keeps a register of the asynchronous ones, which costs as much as the rest."""
+
+    __slots__ = ("_queue", "_turns")
+
+    def __init__(self, turns: Turns, queue: Queue) -> None:
+        self._turns, self._queue = turns, queue
+
+    async def __aenter__(self) -> None:
+        await self._turns.take(self._queue)
+
+    async def __aexit__(self, *_: object) -> None:
+        self._turns.pass_on()

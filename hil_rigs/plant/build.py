@@ -1,7 +1,7 @@
 """Builds a plant from plain data, so that a rig file can describe one."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -109,6 +109,7 @@ class PlantConfig:
     pv: PvConfig | None = None
     seed: int = 1
     lag_s: float = 0.03
+    standby_loss_w: float = 1500.0
 
     def __post_init__(self) -> None:
         if self.racks < 1 or self.cells_in_series < 1:
@@ -125,6 +126,7 @@ def build_plant(config: PlantConfig) -> Plant:
     cell_nominal_v = float(np.interp(NOMINAL_SOC_FRAC, np.linspace(0, 1, len(parameters.ocv_v)), parameters.ocv_v))
     grid = build_grid(config.grid, np.random.default_rng(grid_seed))
     link = parameters_for_link(config.cells_in_series * cell_nominal_v, config.rated_power_w, config.lag_s)
+    link = replace(link, standby_loss_w=config.standby_loss_w)
     load = build_load(config.load, np.random.default_rng(load_seed))
     pv = None if config.pv is None else build_pv(config.pv, grid.nominal_hz, np.random.default_rng(pv_seed))
     return Plant(racks, ConverterPlant(link, grid.nominal_hz), load, config.ambient_degc, grid=grid, pv=pv)

@@ -202,7 +202,8 @@ class ConverterPlant:
 
     def step(self, dt_s: float) -> None:
         self.told_s += dt_s
-        self._feed()
+        if self.precharge is not None or self.feed_a > 0.0:
+            self._feed()
         if self.state is ConverterState.RUNNING:
             self._bear_grid(dt_s)
         if self.state is ConverterState.STARTING:

@@ -15,6 +15,7 @@ import bms.image
 from bms.decision import Contactors, Decision
 from bms.guard import FLOWING_FRAC, STOP_AFTER_S, Guard, HardLimits
 from bms.image import Image
+from drivers.battery import BatterySays
 from drivers.readings import InverterRating, InverterState, RackReading
 
 NOW_NS = 1_000_000_000_000
@@ -478,3 +479,40 @@ def test_rack_that_is_open_binds_nobody(image: Callable[..., Image], rack: Calla
     guard = Guard(LIMITS)
     assert guard.step(image(first=rack(main_closed=False, **bad)), wish(200e3), 0.02) == wish(200e3)
     assert guard.step(image(first=rack(**bad)), wish(200e3), 0.02).power_w == 0.0
+
+
+SAYS = BatterySays(
+    charge_voltage_v_max=56.0, charge_current_a_max=140.0, discharge_current_a_max=120.0, discharge_voltage_v_min=46.0,
+    soc_frac=0.5, voltage_v=52.0, current_a=0.0, temperature_degc=20.0,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("says", "rack_v", "wanted_w", "sent_w"),
+    [
+        pytest.param({}, 52.0, -5e3, -5e3, id="charging within its word"),
+        pytest.param({}, 52.0, 5e3, 5e3, id="discharging within its word"),
+        pytest.param({"charge_current_a_max": 0.0}, 52.0, -5e3, 0.0, id="it takes no charge"),
+        pytest.param({"charge_current_a_max": 0.0}, 52.0, 5e3, 5e3, id="but gives"),
+        pytest.param({"discharge_current_a_max": 0.0}, 52.0, 5e3, 0.0, id="it gives nothing"),
+        pytest.param({"charge_allowed": False}, 52.0, -5e3, 0.0, id="it asks for no charge"),
+        pytest.param({"discharge_current_a_max": math.nan}, 52.0, 5e3, 0.0, id="a limit that is absent"),
+        pytest.param({}, 57.2, -5e3, 0.0, id="above its charge voltage"),
+        pytest.param({}, 45.0, 5e3, 0.0, id="below its discharge voltage"),
+        pytest.param({"temperature_degc": 61.0}, 52.0, 5e3, 0.0, id="too hot by its own word"),
+        pytest.param({"limits_at_ns": -(10**12)}, 52.0, 5e3, 0.0, id="old limits"),
+    ],
+)
+def test_battery_with_a_management_of_its_own_is_bound_by_its_word(
+    image: Callable[..., Image], says: dict[str, object], rack_v: float, wanted_w: float, sent_w: float
+) -> None:
+    """It does not say how its contactors stand, and no cell."""
+    seen = image()
+    word = SAYS._replace(**{"limits_at_ns": seen.at_ns, "soc_at_ns": seen.at_ns, **says})
+    absent = np.full(16, math.nan)
+    rack = seen.racks[0]._replace(
+        battery=word, voltage_v=absent, temperature_degc=absent, current_a=0.0, rack_voltage_v=rack_v, main_closed=None
+    )
+    open_ = Decision(wanted_w, True, (Contactors(False, False),) * 2, (None, None), "", "")
+    seen = replace(seen, racks=(rack, seen.racks[1]._replace(main_closed=False)))
+    assert Guard(LIMITS).step(seen, open_, DT_S).power_w == sent_w

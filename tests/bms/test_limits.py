@@ -11,6 +11,7 @@ from bms.protect.limits import NOTHING, Curves, PowerLimiter, PowerLimits, RackS
 from bms.protect.protection import Protected
 from bms.site import Limits
 from bms.summary import summarise_rack
+from drivers.battery import BatterySays
 from drivers.readings import InverterRating, RackReading
 
 NO_FAULT = Protected((), (), False, False, False, False, False)
@@ -51,6 +52,43 @@ def test_charge_current(
     found_a, why = charge_current(state(**changes), Curves(LIMITS))
     assert found_a == pytest.approx(current_a, abs=0.01)
     assert why == reason
+
+
+SAYS = BatterySays(
+    charge_voltage_v_max=56.0, charge_current_a_max=140.0, discharge_current_a_max=120.0, discharge_voltage_v_min=46.0,
+    soc_frac=0.5, voltage_v=52.0, current_a=0.0,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("says", "changes", "charge", "discharge"),
+    [
+        ({}, {}, (140.0, "battery's own limit"), (114.0, "battery's own limit")),
+        ({"charge_current_a_max": 300.0, "discharge_current_a_max": 300.0}, {}, (252.0, "rack current"),
+         (252.0, "rack current")),
+        ({"charge_allowed": False, "discharge_allowed": False}, {}, (0.0, "battery's own limit"),
+         (0.0, "battery's own limit")),
+        ({}, {"voltage_v": 55.5}, (50.0, "battery's voltage"), (114.0, "battery's own limit")),
+        ({}, {"voltage_v": 46.2}, (140.0, "battery's own limit"), (20.0, "battery's voltage")),
+        ({"discharge_voltage_v_min": 0.0}, {"voltage_v": 46.2}, (140.0, "battery's own limit"),
+         (114.0, "battery's own limit")),
+        ({}, {"soc_frac_max": 0.95}, (0.0, "SoC"), (114.0, "battery's own limit")),
+        ({"discharge_current_a_max": math.nan}, {}, (140.0, "battery's own limit"), (0.0, "battery says nothing")),
+    ],
+)  # fmt: skip
+def test_battery_with_a_management_of_its_own(
+    state: Callable[..., RackState],
+    says: dict[str, Any],
+    changes: dict[str, Any],
+    charge: tuple[float, str],
+    discharge: tuple[float, str],
+) -> None:
+    """10 mOhm: 0.5 V below its charge voltage are 50 A."""
+    rack = state(current_a=0.0)._replace(battery=SAYS._replace(**says), resistance_ohm=0.01, voltage_v=52.0)
+    rack = rack._replace(**changes)
+    for found, expected in ((charge_current, charge), (discharge_current, discharge)):
+        current_a, why = found(rack, Curves(LIMITS))
+        assert (round(current_a, 6), why) == expected
 
 
 @pytest.mark.parametrize(

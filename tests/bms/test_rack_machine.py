@@ -7,6 +7,7 @@ import pytest
 
 from bms.decision import Contactors
 from bms.rack import (
+    ALWAYS_THERE,
     BY_GATEWAY,
     FEEDBACK_S,
     LINK_REQUEST_TABLE,
@@ -17,6 +18,7 @@ from bms.rack import (
     RackInputs,
     RackMachine,
     RackMode,
+    Way,
     way_of,
 )
 from bms.site import Precharge, Site
@@ -67,8 +69,20 @@ def ids(found: list[tuple[str, str]]) -> list[str]:
 
 
 def test_every_mode_has_its_rules() -> None:
-    for table in (TABLE, LINK_TABLE, REQUEST_TABLE, LINK_REQUEST_TABLE):
+    for table in (TABLE, LINK_TABLE, REQUEST_TABLE, LINK_REQUEST_TABLE, ALWAYS_THERE):
         assert set(table) == set(RackMode)
+
+
+def test_battery_that_moves_its_contactors_unasked_is_used_left_and_never_commanded() -> None:
+    machine = RackMachine(CONFIG, Way(ALWAYS_THERE))
+    modes = []
+    for changes in ({"ready": False}, {}, {}, {"join": True}, {"derated": True}, {}, {"open": True}, {"open": True}):
+        assert run(machine, DT_S, main_closed=None, precharge_closed=None, **changes) == []
+        assert machine.contactors is None
+        modes.append(machine.mode)
+    assert modes == ["off", "standby", "standby", "online", "derated", "online", "opening", "standby"]
+    run(machine, DT_S, main_closed=None, out_of_service=RackMode.MAINTENANCE)
+    assert machine.mode is RackMode.MAINTENANCE
 
 
 WAYS = [(owner, by) for owner in ("gateway", "rack") for by in ("rack", "inverter")]

@@ -117,6 +117,22 @@ def test_renewals_and_repeated_refusals_do_not_fill_the_log(desk: Desk) -> None:
     assert [(event, what["by"]) for event, what in desk.events] == [("set", "modbus"), ("refused", "mqtt")]
 
 
+def test_nobody_from_outside_can_fill_the_log(desk: Desk) -> None:
+    for at_s in range(100):
+        desk.ask(1e3, Source.REST, at_s=at_s)
+        desk.requests.withdraw("power_w", Source.REST)
+    left_out = [what.get("left_out", 0) for _, what in desk.events]
+    assert (len(left_out), sum(left_out)) == (29, 152), "of 200; the last 19 are in the next line"
+    desk.ask(1e3, Source.OPERATOR, at_s=100)
+    assert desk.events[-1][1]["by"] == "operator"
+
+
+def test_endless_name_is_cut_in_what_is_said(desk: Desk) -> None:
+    with pytest.raises(RequestRefused, match=f"^{'x' * 64}: no application"):
+        desk.requests.ask("x" * 9000, 1.0, 1.0, Source.REST, 0)
+    assert len(desk.events[-1][1]["input"]) == 64
+
+
 def test_lost_request_falls_back_inside_the_bounds_of_requests() -> None:
     settings = SETTINGS.model_copy(update={"fallback_power_w": -30e3})
     view = SiteView(0.1, 0.0, 0.0, 0.0, 0.5, 100e3, 100e3, lost=frozenset({"power_w"}))

@@ -511,3 +511,46 @@ def test_strip_that_these_racks_cannot_follow_is_refused(tmp_path: Path, content
 def test_strip_that_they_can_follow_is_taken(tmp_path: Path) -> None:
     (tmp_path / "site.yaml").write_text(ZINC + "  - {kind: strip}\n")
     assert load_site(tmp_path / "site.yaml").applications[1].kind == "strip"
+
+
+HOME = """\
+name: home
+racks:
+  - name: rack-1
+    modules: 1
+    cells_per_module: 16
+    cell: lfp-280ah
+    monitor: low-voltage
+    low_voltage: {variant: pylontech}
+    can: {interface: socketcand, channel: can0, host: 127.0.0.1, port: 29536}
+    contactor_break_current_a: 50
+    safety_inputs: []
+inverter: {host: 127.0.0.1, port: 5020}
+grid_meter: {host: 127.0.0.1, port: 5021}
+limits: {cell_data_age_s_max: 3, temperature_age_s_max: 3, current_age_s_max: 3}
+"""
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "lines"),
+    [
+        ("    low_voltage: {variant: pylontech}\n", "",
+         ["site.yaml:7:14: racks.0.low_voltage: missing for this monitor (got nothing), expected the variant of its "
+          "maker"]),
+        ("    monitor: low-voltage\n", "",
+         ["site.yaml:7:18: racks.0.low_voltage: not for a native monitor (got 'a mapping'), expected nothing, or "
+          "monitor: low-voltage"]),
+        ("    safety_inputs: []\n", "",
+         ["site.yaml:7:14: racks.0.safety_inputs: such a battery has none (got '14 inputs'), expected an empty list"]),
+        ("current_age_s_max: 3", "current_age_s_max: 0.5",
+         ["site.yaml:14:79: limits.current_age_s_max: racks.0 sends its values only every 1 s, too slow for protection "
+          "(got 0.5), expected more than 1, if the battery protects the cells by itself"]),
+    ],
+)  # fmt: skip
+def test_wrong_battery_with_a_management_of_its_own_is_named(
+    tmp_path: Path, right: str, wrong: str, lines: list[str]
+) -> None:
+    (tmp_path / "right.yaml").write_text(HOME)
+    assert load_site(tmp_path / "right.yaml").racks[0].cells == 16
+    assert right in HOME
+    assert errors_of(tmp_path, HOME.replace(right, wrong)) == lines

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -116,3 +117,15 @@ def test_local_control_refuses_and_says_so(site: Site) -> None:
     assert 'cellward_fault{site="demo",fault="local_control",target="site"} 1' in site.curl("/metrics")[1]
     subprocess.run([*BMS, "reset", str(site.file), "local_control"], check=True)
     assert site.post("power_w", '{"value": 0, "for_s": 1}') == (200, {"ok": True})
+
+
+def test_request_that_nobody_answered_is_not_taken_later(site: Site) -> None:
+    site.controller.child.send_signal(signal.SIGSTOP)
+    try:
+        answer = site.post("power_w", '{"value": 30e3, "for_s": 60}')
+    finally:
+        site.controller.child.send_signal(signal.SIGCONT)
+    assert answer == (503, {"ok": False, "error": "the controller did not answer"})
+    wait_until(lambda: site.get("/status")[0] == 200)
+    assert site.post("agc_w", '{"value": 0, "for_s": 30}') == (200, {"ok": True})
+    wait_until(lambda: bool(site.get("/status")[1]["told"] == "agc_w=0:rest"))

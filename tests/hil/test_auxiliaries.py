@@ -55,8 +55,10 @@ def test_smoke_counts_also_while_the_racks_own_inputs_are_silent() -> None:
 
 
 def test_there_is_no_such_device() -> None:
-    with pytest.raises(UnknownTargetError, match=r"fault auxiliary-lost: no device 5, the rig has 4"):
+    with pytest.raises(UnknownTargetError, match=r"fault auxiliary-lost: no device 5, there are 4 in rig enclosure"):
         locate(find_rig("enclosure"), parse_fault("auxiliary-lost@6::5"))
+    with pytest.raises(UnknownTargetError, match=r"fault aux-charge: there are no auxiliary devices in rig demo"):
+        locate(find_rig("demo"), parse_fault("aux-charge@6:rack-1:0.1"))
 
 
 def cooling_off_in_a_fire(site: Site) -> Site:

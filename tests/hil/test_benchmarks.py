@@ -38,6 +38,7 @@ def test_bench_prints_a_table_and_writes_the_same_rows(tmp_path: Path, capsys: p
         "one by one",
         "8 saturated CAN buses",
         "mean cell",
+        "virtual time: rig container",
     ):
         assert any(word in row["row"] for row in rows)
     assert "ratio" in capsys.readouterr().out

@@ -15,7 +15,7 @@ from hil_rigs.fault_spec import parse_fault
 from hil_rigs.load_spec import ConstantPower
 from hil_rigs.rig import find_rig
 from hil_rigs.run import Outcome, Trip, simulate
-from tests.hil import test_auxiliaries, test_fault_levels, test_safety_inputs
+from tests.hil import test_auxiliaries, test_fault_levels, test_home_battery, test_safety_inputs
 from tests.hil.fault_actions import acts_as_said
 from tests.hil.test_restart import Restarts, play
 
@@ -107,6 +107,7 @@ ELSEWHERE = {
     "contactor_request_ignored": "test_joining.py",
     "contactor_request_refused": "test_joining.py",
     "inverter_keeps_on": "test_described_rig.py",
+    "inverter_reactive_not_following": "test_reactive_mismatch.py",
     "battery_bus_silent": "test_battery_bus.py",
     "fast_lane_lost": "test_fast_lane.py",
     "converter_loop_mismatch": "test_converter_loop.py",
@@ -138,7 +139,7 @@ def slow_protection(site: Site) -> Site:
 
 def test_every_fault_has_a_cause() -> None:
     levels = {fault_id for quantity in test_fault_levels.CAUSES for fault_id in LEVELLED[quantity].ids}
-    around = {*test_safety_inputs.CAUSES, *test_auxiliaries.CAUSES}
+    around = {*test_safety_inputs.CAUSES, *test_auxiliaries.CAUSES, *test_home_battery.CAUSES}
     tables = [set(CAUSES), BY_HAND, levels, around, set(ELSEWHERE)]
     assert set().union(*tables) == set(FAULTS)
     assert sum(map(len, tables)) == len(FAULTS), "a fault is in one table only"

@@ -77,10 +77,10 @@ class Client:
 
 
 class Rig:
-    def __init__(self, bench: Bench, site: Site) -> None:
+    def __init__(self, bench: Bench, site: Site, remote: RemotePower = REMOTE) -> None:
         self.bench, self.store, self.client = bench, MemoryStore(site.name), Client()
         north = North(modbus=ModbusServer(host=HOST))
-        self.site = site.model_copy(update={"applications": (REMOTE, SIGNAL), "north": north})
+        self.site = site.model_copy(update={"applications": (remote, SIGNAL), "north": north})
         self.controller = Controller(
             self.site, can_opener=bench.open_can, recorder=None, perf_clock=lambda: math.nan, on_trip=lambda _: None,
             memory=SiteMemory(self.site, self.store, self.store.found(), lambda: 0.0),
@@ -95,12 +95,12 @@ class Rig:
         return self.controller.requests.words
 
 
-def on_a_rig(test: Callable[[Rig], Awaitable[None]]) -> Callable[[], None]:
+def on_a_rig(test: Callable[[Rig], Awaitable[None]], remote: RemotePower = REMOTE) -> Callable[[], None]:
     """Decorator: the test gets a running site with a client that has found its models."""
 
     async def main() -> None:
         bench = Bench(find_rig("demo"), 5)
-        rig = Rig(bench, make_site(bench.rig, await bench.start()))
+        rig = Rig(bench, make_site(bench.rig, await bench.start()), remote)
         tasks = [asyncio.create_task(bench.run()), asyncio.create_task(rig.controller.run())]
         try:
             await asyncio.sleep(6.0)
@@ -119,6 +119,22 @@ def on_a_rig(test: Callable[[Rig], Awaitable[None]]) -> Callable[[], None]:
 
     del run.__wrapped__  # type: ignore[attr-defined]  # pytest would take its argument for a fixture
     return run
+
+
+on_a_rig_that_falls_back = functools.partial(on_a_rig, remote=REMOTE.model_copy(update={"fallback_power_w": -20e3}))
+
+
+@on_a_rig_that_falls_back
+async def test_lost_heartbeat_falls_back_and_a_withdrawal_does_not(rig: Rig) -> None:
+    await rig.client.ask(50e3, 0)
+    await asyncio.sleep(11.0)
+    assert (rig.battery_w, rig.told) == (-20e3, "")
+    await rig.client.ask(50e3, 0)
+    await asyncio.sleep(1.0)
+    assert rig.battery_w == 50e3
+    await rig.client.put(704, WSetEna=DISABLED)
+    await asyncio.sleep(11.0)
+    assert (rig.battery_w, rig.told) == (0.0, "")
 
 
 @on_a_rig

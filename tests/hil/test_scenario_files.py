@@ -66,6 +66,12 @@ SHIPPED = [
     ("cell-venting", ("thermal_event",), "open"),
     ("insulation-low", ("insulation_low",), "open"),
     ("emergency-stop", ("interlock_open", "emergency_stop", "fuse_blown"), "open"),
+    (
+        "auxiliaries",
+        ("aux_supply_on_battery", "auxiliary_input_missing", "aux_supply_charge_low"),
+        "open",
+    ),
+    ("home-battery", ("battery_warning", "battery_internal", "battery_silent"), "zero"),
     ("coolant-hot", ("coolant_temperature_high",), "zero"),
     (
         "safety-inputs-lost",
