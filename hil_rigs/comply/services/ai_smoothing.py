@@ -33,12 +33,13 @@ LANE_RANGE_FRAC = 15.0 / 150.0
 """What a loop over the network can do with raw steps; behind GPU smoothing and inside the converter it is 10 MW."""
 DRIFT_FRAC_A_DAY = 0.02
 
-SETTLE_S, FULL_S, SHORT_S = 30.0, 600.0, 60.0
+SETTLE_S, FULL_S, SHORT_S = 30.0, 600.0, 53.0
+"""The short form judges one iteration and 5 s."""
 WIRE_S = 120.0
 BENCH_S, BENCH_SHORT_S, BENCH_SETTLE_S = 200.0, 45.0, 20.0
 START_S = 14.2
 """Where the iteration passes its mean, so that the filter of the load starts where it will stay."""
-DAY_S, SHORT_DRIFT_S = 86_400.0, 1800.0
+DAY_S, SHORT_DRIFT_S = 86_400.0, 900.0
 DROPS, TABLE = AiJitter(0.0, 0.0, drop_frac=1.0), AiJitter(0.0, 0.0, drop_frac=0.0)
 """The table as it is, and with a drop to 0.25 within 50 ms in every iteration."""
 
