@@ -146,8 +146,7 @@ class Battery:
             else:
                 may_open = leaving[index] and self._may_open(index, image, summary, protected, leaving)
             machine.step(self._inputs(index, image, summary, protected, index == joining, may_open), dt_s)
-        state = self._state(image, protected, stop, leaving)
-        return state._replace(parting=tuple(parting))
+        return self._state(image, protected, stop, leaving, parting)
 
     def _must_open(self, index: int, image: Image, protected: Protected) -> bool:
         name = self._names[index]
@@ -167,11 +166,14 @@ class Battery:
     def _parts(self, index: int, leaving: bool, dt_s: float) -> bool:
         """It is to leave for its strip, and the others carry on without it. Where they cannot, it stays."""
         mode = self._machines[index].mode
-        others = [other for other in self._online() if other != index and self._names[other] not in self.stripping]
-        enough = len(others) >= self._site.precharge.racks_online_min and len(others) > 0
-        parts = self._names[index] in self.stripping and mode.connected and not mode.joining and not leaving and enough
+        shall = self._names[index] in self.stripping and mode.connected and not mode.joining and not leaving
+        parts = shall and self._others_carry_on(index)
         self._parting_s[index] = self._parting_s[index] + dt_s if parts else 0.0
         return parts
+
+    def _others_carry_on(self, index: int) -> bool:
+        others = [other for other in self._online() if other != index and self._names[other] not in self.stripping]
+        return len(others) >= self._site.precharge.racks_online_min and len(others) > 0
 
     def _may_part(self, index: int, summary: Summary) -> bool:
         """Nobody counts on it any more, and its contactors break what it carries by its own fresh word. Else it waits:
@@ -182,9 +184,11 @@ class Battery:
 
     def _may_refill(self, index: int, protected: Protected) -> bool:
         """From a link that others hold and the converter uses; one rack at a time."""
+        if not self.refills or not self._run:
+            return False
         name, modes = self._names[index], [machine.mode for machine in self._machines]
         busy = any(mode.joining or mode in REFILLING for other, mode in enumerate(modes) if other != index)
-        wanted = self.refills and self._run and not busy and not self._rejoins[index].held
+        wanted = not busy and not self._rejoins[index].held
         away = name in self.stripping or name in self.out_of_service or name in protected.open_racks
         return wanted and not away and any(other != index for other in self._online())
 
@@ -297,9 +301,11 @@ class Battery:
             return True
         return image.inverter is not None and image.rating is not None and image.rating.known
 
-    def _state(self, image: Image, protected: Protected, stop: bool, leaving: Sequence[bool]) -> BatteryState:
+    def _state(
+        self, image: Image, protected: Protected, stop: bool, leaving: Sequence[bool], parting: Sequence[bool]
+    ) -> BatteryState:
         modes = tuple([machine.mode for machine in self._machines])
-        under_way = any(mode.joining for mode in modes)
+        under_way = True in [mode.joining for mode in modes]
         island = protected.forming and any(rack.main_closed is not False for rack in image.racks)
         may_run = island or self._may_run(image, modes, leaving)
         self._run = may_run and not stop
@@ -311,6 +317,7 @@ class Battery:
             run=self._run,
             power_allowed=self._run and working and not under_way,
             faults=(*self._found(), *self._unequal(image), *self._not_known()),
+            parting=tuple(parting),
         )
 
     def _may_run(self, image: Image, modes: Sequence[RackMode], leaving: Sequence[bool]) -> bool:

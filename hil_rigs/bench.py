@@ -23,6 +23,7 @@ from hil_rigs.devices.rack_control import RackControl
 from hil_rigs.devices.rack_node import SLOT_NS, RackNode
 from hil_rigs.devices.sunspec_inverter import SunSpecInverterDevice
 from hil_rigs.devices.sunspec_inverter_models import BatterySummary
+from hil_rigs.devices.sunspec_legacy_inverter import SunSpecLegacyInverterDevice
 from hil_rigs.devices.sunspec_meter import SunSpecMeterDevice
 from hil_rigs.devices.sunspec_pv_inverter import SunSpecPvInverterDevice
 from hil_rigs.load_spec import LoadSpec
@@ -31,7 +32,7 @@ from hil_rigs.plant.day import HOUR_S
 from hil_rigs.plant.enclosure import Enclosure, bus_insulation_kohm
 from hil_rigs.plant.microgrid import Microgrid, Ups
 from hil_rigs.plant.rack import RackPlant
-from hil_rigs.rig import SUNSPEC, CanEndpoint, Endpoints, ModbusEndpoint, RigFile
+from hil_rigs.rig import LEGACY, SUNSPEC, CanEndpoint, Endpoints, ModbusEndpoint, RigFile
 from hil_rigs.rig_plant import plant_config
 from hil_rigs.truth import Truth
 from hil_rigs.world.canbus import CanBus
@@ -93,6 +94,17 @@ class Bench:
         self.auxiliary_servers = [ModbusServer(device, UNIT) for device in self._auxiliaries()]
         self.truth = Truth(self.plant, signals)
         self.clock_error_s = self._fed_s = 0.0
+
+    @property
+    def modbus_servers(self) -> dict[str, ModbusServer]:
+        """By the names that `hil serve` gives the devices."""
+        names = ("pv-meter", "pv-inverter")
+        servers = {"inverter": self.inverter_server, "grid-meter": self.meter_server}
+        servers |= dict(zip(names, self.pv_servers, strict=False))
+        if self.switchgear_server is not None:
+            servers["intertie"] = self.switchgear_server
+        specs = zip(self.rig.auxiliaries, self.auxiliary_servers, strict=True)
+        return servers | {spec.name: server for spec, server in specs}
 
     async def start(self, inverter_port: int = 0, meter_port: int = 0, switchgear_port: int = 0) -> Endpoints:
         """Open the Modbus servers and say where everything is; the CAN buses are in this process only."""
@@ -224,10 +236,12 @@ class Bench:
         """The rack's own BMS where that moves the contactors."""
         return RackControl(rack, precharges=not self._by_converter) if self.rig.plant.contactors == "rack" else None
 
-    def _inverter(self) -> SunSpecInverterDevice | DescribedInverterDevice:
+    def _inverter(self) -> SunSpecInverterDevice | SunSpecLegacyInverterDevice | DescribedInverterDevice:
         profile = self.rig.plant.inverter_profile
         if profile == SUNSPEC:
             return SunSpecInverterDevice(self.plant.converter, self._battery)
+        if profile == LEGACY:
+            return SunSpecLegacyInverterDevice(self.plant.converter, self._battery)
         return DescribedInverterDevice(self.plant.converter, find_profile(profile))
 
     def _meter(self) -> SunSpecMeterDevice | DescribedMeterDevice:

@@ -101,6 +101,8 @@ def _add_serve(commands: Any) -> None:
                                 description=_serve.__doc__)  # fmt: skip
     serve.add_argument("rig", metavar="RIG")
     serve.add_argument("--write-site", metavar="FILE", type=Path, help="write the site file for `bms run`")
+    serve.add_argument("--rtu", metavar="NAME", action="append", default=[],
+                       help="this Modbus device at a pseudo-terminal (RTU) too; may be repeated")  # fmt: skip
     serve.add_argument("--truth", metavar="FILE", type=Path, help="at the end, write the plant's own powers (.parquet)")
     serve.add_argument("--plain", action="store_true", help="as is: serving has no live screen")
     serve.add_argument("--seed", metavar="N", type=_seed, default=1, help="seed of the plant (default: 1)")

@@ -34,7 +34,8 @@ from hil_rigs.load_spec import LoadSpec
 from hil_rigs.plant.rack import BLEED_OHM, PRECHARGE_OHM
 from hil_rigs.pv_spec import PvSpec
 
-SUNSPEC = "sunspec"
+SUNSPEC, LEGACY = "sunspec", "sunspec-legacy"
+"""A device that no profile describes: SunSpec's models of today, or the older 103 and 120 to 124 of an inverter."""
 PROFILE = {"min_length": 1, "max_length": 500}
 FOLDER = Path(__file__).parent / "rigs"
 GRID_PHASE_V = 400.0 / sqrt(3.0)
@@ -45,7 +46,7 @@ GRID_VOLTAGE_V = 400.0
 
 def existing_profile(name: str, info: ValidationInfo) -> str:
     """Validator: SunSpec, or a profile that is found and right."""
-    if name == SUNSPEC:
+    if name in (SUNSPEC, LEGACY):
         return name
     name = known_profile(name, info)
     return str(Path(name).resolve()) if "/" in name else name
@@ -120,7 +121,12 @@ class PlantSpec(Settings):
     fuse_a: Annotated[float, about("A", "rated current of each rack's main fuse", "twice a rack's", gt=0, le=1e5)] = 500
     inverter_profile: Annotated[
         str,
-        about("", "sunspec, or a profile's name or path: how the converter speaks", "SunSpec", **PROFILE),
+        about(
+            "",
+            "sunspec, sunspec-legacy, or a profile's name or path: how the converter speaks",
+            "SunSpec",
+            **PROFILE,
+        ),
         AfterValidator(existing_profile),
     ] = SUNSPEC
     meter_profile: Annotated[
@@ -148,12 +154,13 @@ class PlantSpec(Settings):
             yield Broken(("last_module_cells",), self.last_module_cells, wrong, expected, others)
         for name, kind in (("inverter_profile", "inverter"), ("meter_profile", "meter")):
             profile = getattr(self, name)
-            if profile != SUNSPEC and find_profile(profile).kind != kind:
+            sunspec = profile == SUNSPEC or (profile == LEGACY and kind == "inverter")
+            if not sunspec and (profile == LEGACY or find_profile(profile).kind != kind):
                 yield Broken((name,), profile, f"not a profile of kind {kind}", f"one of kind {kind}")
         if self.low_voltage is not None and self.racks > 1:
             yield Broken(("racks",), self.racks, "batteries with a management of their own", "1", (("low_voltage",),))
         if self.converter == "forming" and self.inverter_profile != SUNSPEC:
-            wrong, expected = "a converter of a profile cannot say that it forms", f"following, or {SUNSPEC}"
+            wrong, expected = "it cannot say that it forms", f"following, or {SUNSPEC}"
             yield Broken(("converter",), self.converter, wrong, expected, (("inverter_profile",),))
 
 
@@ -263,8 +270,8 @@ class Endpoints:
 
 
 def profile_name(profile: str) -> str:
-    """How a device speaks, in one word: `sunspec`, or the name inside the profile."""
-    return profile if profile == SUNSPEC else find_profile(profile).name
+    """How a device speaks, in one word: `sunspec`, `sunspec-legacy`, or the name inside the profile."""
+    return profile if profile in (SUNSPEC, LEGACY) else find_profile(profile).name
 
 
 def find_rig(name_or_path: str) -> RigFile:
@@ -340,11 +347,11 @@ def _island(rig: RigFile) -> dict[str, Any]:
 
 
 def _driver(profile: str) -> dict[str, Any]:
-    return {} if profile == SUNSPEC else {"driver": "profile", "profile": profile}
+    return {} if profile in (SUNSPEC, LEGACY) else {"driver": "profile", "profile": profile}
 
 
 def _reversion_s(profile: str) -> int:
-    return 1 if profile == SUNSPEC else find_profile(profile).reversion_s_min
+    return 1 if profile in (SUNSPEC, LEGACY) else find_profile(profile).reversion_s_min
 
 
 def _rack(rig: RigFile, name: str, bus: CanEndpoint) -> Rack:

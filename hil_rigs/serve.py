@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import signal
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -18,9 +19,10 @@ from drivers.cell_monitors.native.layout import DBC_PATH as NATIVE_DBC
 from drivers.clock import now_ns
 from drivers.low_voltage.codec import DBC_PATH as LOW_VOLTAGE_DBC
 from hil_rigs.bench import HOST, Bench
+from hil_rigs.devices.modbus_rtu import RtuPort
 from hil_rigs.devices.socketcand_hub import SocketcandHub
 from hil_rigs.fault_spec import FaultSpec, parse_fault
-from hil_rigs.faults import inject, locate
+from hil_rigs.faults import UnknownTargetError, inject, locate
 from hil_rigs.load_spec import LoadFile, LoadSpec
 from hil_rigs.plant.load_file import LoadFileError
 from hil_rigs.rig import SUNSPEC, CanEndpoint, Endpoints, RigFile, find_rig, make_site, profile_name
@@ -37,7 +39,7 @@ class ServedDevice:
 
     @property
     def line(self) -> str:
-        """NAME modbus tcp HOST:PORT unit N PROFILE, or NAME can INTERFACE HOST:PORT CHANNEL DBC."""
+        """NAME modbus tcp HOST:PORT (or rtu PORT) unit N PROFILE, or NAME can INTERFACE HOST:PORT CHANNEL DBC."""
         return f"{self.name} {self.link} {self.address} {self.detail}"
 
 
@@ -47,6 +49,7 @@ def serve(arguments: argparse.Namespace) -> int:
     if arguments.truth is not None:
         require_writable(arguments.truth)
     faults = [parse_fault(text) for text in arguments.fault]
+    _require_modbus(rig, arguments.rtu)
     return asyncio.run(_serve(rig, faults, given_load(arguments), arguments))
 
 
@@ -71,12 +74,16 @@ async def _serve(rig: RigFile, faults: list[FaultSpec], load: LoadSpec | None, a
     )
     if arguments.write_site is not None:
         _write_whole(arguments.write_site, dump_site(make_site(rig, endpoints)))
-    _say(served_devices(rig, endpoints), as_json=arguments.json)
+    devices = served_devices(rig, endpoints)
+    ports = {name: RtuPort(bench.modbus_servers[name]) for name in arguments.rtu}
+    _say([*devices, *_at_lines(devices, ports)], as_json=arguments.json)
     for fault in faults:
         asyncio.get_running_loop().call_later(fault.at_s, inject, bench, fault)
     start_ns = now_ns()
     await _until_told(bench)
     hub.close()
+    for port in ports.values():
+        port.close()
     bench.close()
     if arguments.truth is not None:
         _write_truth(arguments.truth, bench, start_ns)
@@ -108,6 +115,26 @@ def served_devices(rig: RigFile, endpoints: Endpoints) -> list[ServedDevice]:
             for name, at in zip(rig.rack_names, endpoints.racks, strict=True)
         ),
     ]
+
+
+def _modbus_names(rig: RigFile) -> list[str]:
+    pv = ["pv-meter", "pv-inverter"] if rig.pv is not None else []
+    intertie = ["intertie"] if rig.microgrid is not None else []
+    return ["inverter", "grid-meter", *pv, *intertie, *(spec.name for spec in rig.auxiliaries)]
+
+
+def _require_modbus(rig: RigFile, names: Sequence[str]) -> None:
+    """UnknownTargetError for a device that the rig has not."""
+    for name in names:
+        if name not in _modbus_names(rig):
+            known = ", ".join(_modbus_names(rig))
+            raise UnknownTargetError(f"--rtu {name}: rig {rig.name} has no such Modbus device, expected one of {known}")
+
+
+def _at_lines(devices: Sequence[ServedDevice], ports: Mapping[str, RtuPort]) -> list[ServedDevice]:
+    """Their own lines: NAME modbus rtu PORT unit N PROFILE."""
+    by_name = {device.name: device for device in devices}
+    return [replace(by_name[name], link="modbus rtu", address=port.path) for name, port in ports.items()]
 
 
 def _say(devices: list[ServedDevice], *, as_json: bool) -> None:

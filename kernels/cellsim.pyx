@@ -3,6 +3,7 @@
 loops over the cells are C (cellsim_loop.h), compiled for several instruction sets."""
 
 from libc.math cimport exp, isfinite
+from libc.string cimport memset
 
 from kernels.variants cimport runnable_variants, variant_index, variant_names
 
@@ -76,6 +77,7 @@ cdef class CellPack:
     cdef Pack pack
     cdef Curve curve
     cdef Step last
+    cdef bint bleeds
     cdef double[3] rc_tau_s
     cdef double heat_capacity_j_per_k, cooling_w_per_k
 
@@ -121,10 +123,9 @@ cdef class CellPack:
         view.flags.writeable = False
         self.voltage_v, self.soc_frac, self.temperature_degc = view[12], view[2], view[3]
 
-    def step(self, double current_a, const double[:] bleed_a not None, double ambient_degc, double dt_s):
-        """`dt_s` at `current_a`, with `bleed_a` (each at least 0) drawn from each cell besides."""
-        cdef Py_ssize_t k
-        if bleed_a.shape[0] != self.pack.cells:
+    def step(self, double current_a, const double[:] bleed_a, double ambient_degc, double dt_s):
+        """`dt_s` at `current_a`, with `bleed_a` (each at least 0; None = nothing) drawn from each cell besides."""
+        if bleed_a is not None and bleed_a.shape[0] != self.pack.cells:
             raise ValueError(f"bleed_a: got {bleed_a.shape[0]} values, expected {self.pack.cells}")
         if not isfinite(current_a):
             raise ValueError(f"current_a: got {current_a}, expected a finite value")
@@ -132,14 +133,21 @@ cdef class CellPack:
             raise ValueError(f"ambient_degc: got {ambient_degc}, expected a finite value")
         if not (isfinite(dt_s) and dt_s > 0):
             raise ValueError(f"dt_s: got {dt_s}, expected a finite value above 0")
+        if bleed_a is not None:
+            self.take_bleed(bleed_a)
+        elif self.bleeds:
+            memset(self.pack.bleed_a, 0, self.pack.cells * sizeof(double))
+        self.bleeds = bleed_a is not None
+        self.take_step(current_a, ambient_degc, dt_s)
+        self.loops.advance(&self.pack, &self.curve, &self.last)
+        self.show()
+
+    cdef take_bleed(self, const double[:] bleed_a):
         if bleed_a.strides[0] != sizeof(double):
             bleed_a = np.array(bleed_a)
         if not self.loops.bleed(&self.pack, &bleed_a[0]):
             k = np.flatnonzero(~(np.isfinite(bleed_a) & (np.asarray(bleed_a) >= 0)))[0]
             raise ValueError(f"bleed_a[{k}]: got {bleed_a[k]}, expected a finite value of at least 0")
-        self.take_step(current_a, ambient_degc, dt_s)
-        self.loops.advance(&self.pack, &self.curve, &self.last)
-        self.show()
 
     cdef void take_step(self, double current_a, double ambient_degc, double dt_s) noexcept:
         """Steps are mostly as long as the last one: what depends on that alone is kept."""

@@ -136,6 +136,7 @@ def _battery(said: BatteryReading) -> str:
     }
     known = [f"{name} {value:g} {unit}" for name, (value, unit) in words.items() if not isnan(value)]
     counts = [f"{said.strings} strings"] if said.strings is not None else []
+    counts += [f"{len(said.each_string)} of them one by one"] if said.each_string else []
     counts += [f"{len(said.cell_voltage_v)} cells one by one"] if said.cell_voltage_v else []
     return f"its battery: {', '.join([*known, *counts]) or 'nothing said'}"
 

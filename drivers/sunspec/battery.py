@@ -1,4 +1,5 @@
-"""What a device says of its battery in the SunSpec models 802 (any battery), 803 (bank of strings) and 805 (module).
+"""What a device says of its battery in the SunSpec models 802 (any battery), 803 (bank of strings), 804 (string)
+and 805 (module).
 
 Current and power of these models have no agreed sign and are left out: the converter's own models have them.
 """
@@ -6,6 +7,7 @@ Current and power of these models have no agreed sign and are left out: the conv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import nan
+from typing import NamedTuple
 
 from drivers.sunspec.discover import DeviceMap, RegisterReader
 from drivers.sunspec.layout import SunSpecError, scaled
@@ -16,10 +18,24 @@ CELL_REGISTERS = 4
 """Of one cell in model 805: CellV, CellTmp, CellSt (two registers)."""
 
 
+class StringReading(NamedTuple):
+    """One string by model 804; NaN and None = the device does not say. `number` is the device's own (Idx)."""
+
+    number: int | None
+    modules: int | None
+    soc_frac: float
+    soh_frac: float
+    voltage_v: float
+    cell_voltage_v_min: float
+    cell_voltage_v_max: float
+    module_temperature_degc_min: float
+    module_temperature_degc_max: float
+
+
 @dataclass(frozen=True, slots=True)
 class BatteryReading:
     """NaN = the device does not say. `cell_voltage_v` are the cells of all its modules in their order, if it says
-    them one by one."""
+    them one by one; `each_string` those strings that have a model of their own."""
 
     soc_frac: float
     soh_frac: float
@@ -30,6 +46,7 @@ class BatteryReading:
     module_temperature_degc_max: float
     strings: int | None
     cell_voltage_v: tuple[float, ...]
+    each_string: tuple[StringReading, ...] = ()
 
 
 async def read_battery(link: RegisterReader, found: DeviceMap) -> BatteryReading | None:
@@ -39,7 +56,10 @@ async def read_battery(link: RegisterReader, found: DeviceMap) -> BatteryReading
     battery = await open_model(link, found.find(802))
     bank = await open_model(link, found.find(803)) if 803 in found else None
     cells: list[float] = []
+    strings: list[StringReading] = []
     for where in found.models:
+        if where.model_id == 804:
+            strings.append(_string(await open_model(link, where)))
         if where.model_id == 805:
             cells += _cells(await open_model(link, where), await read_model(link, where))
     return BatteryReading(
@@ -52,6 +72,21 @@ async def read_battery(link: RegisterReader, found: DeviceMap) -> BatteryReading
         module_temperature_degc_max=nan if bank is None else _number(bank, "ModTmpMax"),
         strings=None if bank is None else _count(bank.values["NStr"]),
         cell_voltage_v=tuple(cells),
+        each_string=tuple(strings),
+    )
+
+
+def _string(model: MappedModel) -> StringReading:
+    return StringReading(
+        number=_count(model.values["Idx"]),
+        modules=_count(model.values["NMod"]),
+        soc_frac=_number(model, "SoC") / 100.0,
+        soh_frac=_number(model, "SoH") / 100.0,
+        voltage_v=_number(model, "V"),
+        cell_voltage_v_min=_number(model, "CellVMin"),
+        cell_voltage_v_max=_number(model, "CellVMax"),
+        module_temperature_degc_min=_number(model, "ModTmpMin"),
+        module_temperature_degc_max=_number(model, "ModTmpMax"),
     )
 
 

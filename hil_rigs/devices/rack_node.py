@@ -156,19 +156,21 @@ class RackNode:
         self._send(slot % SLOTS)
 
     def _send(self, slot: int) -> None:
-        frames = self._spoken(self._slots[slot])
+        faults, frames = self.faults, self._slots[slot]
+        if faults.silent_modules or faults.silent_current or faults.silent_io or faults.silent_safety:
+            frames = self._spoken(frames)
         data = self._encoder.encode(frames, self._values)
-        if self.faults.stuck_counter:
+        if faults.stuck_counter:
             data = hold_counter(data)
-        if self.faults.break_crc_frac > 0.0:
-            data = break_crc(data, self.faults.break_crc_frac, self._rng)
+        if faults.break_crc_frac > 0.0:
+            data = break_crc(data, faults.break_crc_frac, self._rng)
         if data:
             self._port.send(data)
 
     def _measure(self, slot: int, now: int) -> None:
         """Put what the sensors show into the frames' values; the encoder limits it to what a frame can carry.
         Temperatures and bleed switches are not read a hundred times a second, which nobody needs."""
-        places, rack, values = self._places, self._rack, self._values
+        places, rack, values, faults = self._places, self._rack, self._values, self.faults
         self._voltage_v[:] = rack.measured_voltage_v()
         if slot % SLOW_SLOTS == 0:
             temperature_degc = self._heated(rack.measured_temperature_degc(), now)
@@ -179,21 +181,18 @@ class RackNode:
             self._rack_values,
             0,
             current_a,
-            rack.voltage_v + self.faults.rack_voltage_off_v,
+            rack.voltage_v + faults.rack_voltage_off_v,
             rack.link_voltage_v,
             self._main_says(slot),
             rack.precharge_closed,
             self.watchdog_tripped,
-            self._command_age_s(now),
+            math.nan if self._rack_at_ns == NEVER_NS else (now - self._rack_at_ns) / 1e9,
             self.control.fault if self.control is not None else 0.0,
-            self._redundant_a(current_a),
+            # The second sensor sees what the first one sees, also what a fault lets that show.
+            math.nan if faults.redundant_lost else current_a + faults.current_redundant_off_a,
         )
-        for place, value in self.faults.held.items():
+        for place, value in faults.held.items():
             values[place] = value
-
-    def _redundant_a(self, current_a: float) -> float:
-        """The second sensor sees what the first one sees, also what a fault lets that show."""
-        return math.nan if self.faults.redundant_lost else current_a + self.faults.current_redundant_off_a
 
     def _redundant_degc(self) -> float:
         """The second chain's hottest place is the first one's."""
@@ -236,15 +235,9 @@ class RackNode:
             temperature_degc[cell] += k_per_s * (now - self._heats_since) / 1e9
         return temperature_degc
 
-    def _command_age_s(self, now: int) -> float:
-        return math.nan if self._rack_at_ns == NEVER_NS else (now - self._rack_at_ns) / 1e9
-
     def _spoken(self, frames: Times) -> Times:
         """The slot's frames without those of silent senders."""
         faults = self.faults
-        silenced = faults.silent_current or faults.silent_io or faults.silent_safety
-        if not faults.silent_modules and not silenced:
-            return frames
         layout = self._layout
         silent = np.zeros(len(layout.measured.frame_index), np.bool_)
         for module in faults.silent_modules:
@@ -284,8 +277,8 @@ class RackNode:
 
     def _watch(self, now: int) -> None:
         """Open the contactors and stop the bleeding that nobody asks for any more."""
-        closed = self._rack.main_closed or self._rack.precharge_closed
-        if closed and not self._holds and not self.watchdog_tripped and now - self._rack_at_ns >= RACK_WATCHDOG_NS:
+        unheard = now - self._rack_at_ns >= RACK_WATCHDOG_NS and not self._holds and not self.watchdog_tripped
+        if unheard and (self._rack.main_closed or self._rack.precharge_closed):
             self.watchdog_tripped = True
             self._move(False, False, now)
         if any_set(self._rack.bleed):

@@ -144,10 +144,12 @@ class RackPlant:
     def step(self, dt_s: float, ambient_degc: float) -> None:
         """Advance the cells at the present current, those that bleed by their resistor's current more, and all by what
         they lose."""
-        cells, beside_a = self.cells, self._bleed_current_a()
+        cells = self.cells
         self.fuse.step(self.current_a, dt_s)
         if self._loses:
-            beside_a = beside_a + self._lost_a(dt_s)
+            beside_a: Floats | None = self._bleed_current_a() + self._lost_a(dt_s)
+        else:
+            beside_a = self._bleed_current_a() if any_set(self.bleed) else None
         cells.step(self.current_a, beside_a, ambient_degc, dt_s)
         self.emf_v, self.resistance_ohm = cells.emf_v, cells.resistance_ohm
 

@@ -63,7 +63,8 @@ class CellPack:
     def resistance_ohm(self) -> float:
         return float(self._resistance_ohm().sum())
 
-    def step(self, current_a: float, bleed_a: Floats, ambient_degc: float, dt_s: float) -> None:
+    def step(self, current_a: float, bleed_a: Floats | None, ambient_degc: float, dt_s: float) -> None:
+        bleed_a = np.zeros(self.model.cells_n) if bleed_a is None else bleed_a
         checks.same_shape("bleed_a", bleed_a, self.model.cells_n)
         checks.step(current_a, dt_s)
         if not np.isfinite(ambient_degc):

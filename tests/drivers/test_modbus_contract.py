@@ -26,6 +26,7 @@ from hil_rigs.devices.described_meter import DescribedMeterDevice
 from hil_rigs.devices.modbus_server import ModbusServer, RegisterDevice
 from hil_rigs.devices.sunspec_inverter import SunSpecInverterDevice
 from hil_rigs.devices.sunspec_inverter_models import BatterySummary
+from hil_rigs.devices.sunspec_legacy_inverter import SunSpecLegacyInverterDevice
 from hil_rigs.devices.sunspec_meter import SunSpecMeterDevice
 from hil_rigs.plant.enclosure import Enclosure
 from hil_rigs.plant.grid_support import GridSupport
@@ -131,6 +132,13 @@ SUBJECTS = [
         inverter=True,
         polls_per_s=10,
         negative=lambda it: legacy_converter(CHARGING),
+    ),
+    Subject(
+        "sunspec legacy inverter, simulated",
+        lambda it: SunSpecLegacyInverterDevice(it, lambda: BATTERY),
+        SunSpecInverter,
+        inverter=True,
+        polls_per_s=10,
     ),
     Subject(
         "sunspec meter",

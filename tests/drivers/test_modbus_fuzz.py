@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from contextlib import suppress
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -15,6 +16,7 @@ from drivers.profiles.reader import POLLED, RoleReader
 from drivers.readings import InverterReading, InverterState
 from drivers.session import UnusableDevice
 from drivers.sunspec import SunSpecError, discover
+from drivers.sunspec.battery import read_battery
 from drivers.sunspec.curves import FUNCTIONS, Curve, Droop, FunctionKind, FunctionRefused, in_force
 from tests.drivers import sunspec_registers as raw
 
@@ -71,6 +73,18 @@ def must_be_a_reading(reading: InverterReading) -> None:
     numbers = (reading.ac_power_w, reading.dc_power_w, reading.dc_voltage_v, reading.dc_current_a, reading.frequency_hz)
     assert not any(math.isinf(number) for number in numbers)
     assert isinstance(reading.state, InverterState)
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.sampled_from([802, 803, 804, 805]), st.integers(0, 160), WORDS), max_size=6))
+def test_arbitrary_battery_models_are_refused_or_a_reading(models: list[tuple[int, int, list[int]]]) -> None:
+    async def said() -> None:
+        link = chained(models)
+        with suppress(SunSpecError, LinkError):
+            reading = await read_battery(link, await discover(link))
+            assert reading is None or not any(math.isinf(each) for each in reading.cell_voltage_v)
+
+    asyncio.run(said())
 
 
 @settings(deadline=None)

@@ -1,4 +1,4 @@
-"""The battery models 802, 803 and 805: golden registers, what is absent, and cells that have no room."""
+"""The battery models 802 to 805: golden registers, what is absent, and cells that have no room."""
 
 import math
 
@@ -6,7 +6,7 @@ import pytest
 
 from drivers.links.modbus import ModbusLink
 from drivers.sunspec import SunSpecError, discover
-from drivers.sunspec.battery import BatteryReading, read_battery
+from drivers.sunspec.battery import BatteryReading, StringReading, read_battery
 from hil_rigs.devices.modbus_server import ModbusServer
 from hil_rigs.world import run_virtual
 from tests.bms.test_probe import probed
@@ -55,6 +55,24 @@ def test_bank_of_strings_says_its_state_and_its_cells_one_by_one() -> None:
     assert (said.cell_voltage_v_min, said.cell_voltage_v_max) == (3.287, 3.301)
     assert (said.module_temperature_degc_min, said.module_temperature_degc_max, said.strings) == (24.9, 28.4, 2)
     assert said.cell_voltage_v == pytest.approx((3.301, math.nan, 3.287, 3.301, math.nan, 3.301), nan_ok=True)
+
+
+# Model 804, offsets typed from the SunSpec definition: string 2 of 14 modules, SoC 54.1 %, SoH 98 %, 1349.7 V, cells
+# 3.298 and 3.281 V, modules 27.5 and -1.5 degC; scale factors -1 (SoC), 0 (SoH), -1 (V), -3 (CellV), -1 (ModTmp).
+STRING = {2: [2], 3: [14], 8: [541], 12: [98], 14: [13497], 15: [3298], 17: [3281], 20: [275], 22: [0xFFF1]}
+STRING |= {38: [0xFFFF], 39: [0], 42: [0xFFFF], 43: [0xFFFD], 44: [0xFFFF]}
+
+
+def test_each_string_says_its_own_state() -> None:
+    absent = raw.model(804, 46, STRING | {2: [1], 8: [0xFFFF], 43: [0x8000]})
+    said = reading(device(raw.model(802, 62, BATTERY), raw.model(803, 26, BANK), absent, raw.model(804, 82, STRING)))
+    assert said is not None
+    first, second = said.each_string
+    assert second._replace(soc_frac=0.541) == StringReading(2, 14, 0.541, 0.98, 1349.7, 3.281, 3.298, -1.5, 27.5)
+    assert second.soc_frac == pytest.approx(0.541)
+    assert (first.number, first.voltage_v) == (1, 1349.7)
+    assert math.isnan(first.soc_frac)
+    assert math.isnan(first.cell_voltage_v_max)
 
 
 def test_what_the_battery_does_not_say_is_nan() -> None:

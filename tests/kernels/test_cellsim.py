@@ -69,6 +69,15 @@ def test_bleed_drains_only_its_own_cell(kernel: Any) -> None:
 
 
 @KERNELS
+def test_no_bleed_ends_what_bled_before(kernel: Any) -> None:
+    cells = pack(kernel, n=2)
+    cells.step(0.0, np.array([0.0, 2.8]), 25.0, 3600.0)
+    cells.step(0.0, None, 25.0, 3600.0)
+    assert cells.soc_frac.tolist() == pytest.approx([0.5, 0.49])
+    assert cells.voltage_v.sum() == pytest.approx(cells.emf_v)
+
+
+@KERNELS
 @pytest.mark.parametrize(("pair", "tau_s"), [(0, 5.0), (1, 30.0), (2, 900.0)])
 def test_each_rc_pair_gives_its_step_response(kernel: Any, pair: int, tau_s: float) -> None:
     rc_ohm = np.zeros((1, 3))

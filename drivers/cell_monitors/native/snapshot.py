@@ -29,7 +29,7 @@ class RackDecoder:
         self._bleed = slice(layout.cells + layout.sensors, layout.cells + layout.sensors + layout.modules)
         self._scalars, self._safety = layout.scalars, layout.safety
         self._safety_frames = [layout.measured.frame_index[name] for name in ("RackSafety", "RackInsulation")]
-        self._safety_key = self._decoder.values[self._safety].tobytes(), NEVER_NS, NEVER_NS
+        self._safety_at_ns = NEVER_NS, NEVER_NS
         self._safety_inputs = NOT_HEARD
         self._io_frame = layout.measured.frame_index["RackState"]
         self._bleed_packed = b""
@@ -52,7 +52,7 @@ class RackDecoder:
             voltage_v, voltage_at_ns, temperature_degc, temperature_at_ns, self._bleeding(values[self._bleed]),
             current_a, at_ns.item(self._current_frame), rack_v, link_v, _flag(main), _flag(precharge),
             command_age_s, at_ns.item(self._io_frame), self.health, _flag(watchdog),
-            self._safety_now(values[self._safety], at_ns), current_redundant_a, own_fault,
+            self._safety_now(values, at_ns), current_redundant_a, own_fault,
         )  # fmt: skip
 
     @property
@@ -62,12 +62,13 @@ class RackDecoder:
         rejected = decoder.crc_errors, decoder.counter_errors, decoder.length_errors
         return MonitorHealth(decoder.accepted, *rejected, decoder.lost, decoder.unknown)
 
-    def _safety_now(self, raw: Floats, at_ns: Times) -> SafetyInputs:
-        """The same object until one of its frames arrives."""
+    def _safety_now(self, values: Floats, at_ns: Times) -> SafetyInputs:
+        """The same object until one of its frames arrives, which alone bring its values."""
         safety, insulation = self._safety_frames
-        key = raw.tobytes(), at_ns.item(safety), at_ns.item(insulation)
-        if key != self._safety_key:
-            self._safety_key, self._safety_inputs = key, _safety_inputs(raw.tolist(), *key[1:])
+        arrived_ns = at_ns.item(safety), at_ns.item(insulation)
+        if arrived_ns != self._safety_at_ns:
+            self._safety_at_ns = arrived_ns
+            self._safety_inputs = _safety_inputs(values[self._safety].tolist(), *arrived_ns)
         return self._safety_inputs
 
     def _bleeding(self, masks: Floats) -> Flags:
