@@ -8,6 +8,7 @@ import numpy as np
 
 from kernels.bank_model import (
     AXIS_S,
+    AXIS_WORSE_SHARE,
     COUNT_S,
     EXTRAPOLATED_COLD_K,
     EXTRAPOLATED_WARM_K,
@@ -17,6 +18,7 @@ from kernels.bank_model import (
     LOG_FACTOR_MAX,
     SOC_MAX,
     SOC_MIN,
+    STEEP_V,
     WORSE_MAX,
     BankModel,
 )
@@ -44,6 +46,8 @@ cdef double WARM_K = EXTRAPOLATED_WARM_K
 cdef double LEAST_SOC = SOC_MIN
 cdef double MOST_SOC = SOC_MAX
 cdef double AXIS_SECONDS = AXIS_S
+cdef double STEEP_SLOPE = STEEP_V
+cdef double AXIS_SHARE = AXIS_WORSE_SHARE
 cdef double MOST_WORSE = WORSE_MAX
 cdef double MOST_LOG = LOG_FACTOR_MAX
 cdef double LOAD_RATE = LOAD_PER_H
@@ -68,6 +72,7 @@ cdef struct Tuned:   # in the order of kernels.bank_model.Tuning
     double axis_sigma
     double bias_sigma_per_h
     double bias_walk_per_h
+    double rest_sigma_per_h
     double charge_walk
     double gain_sigma
     double resistance_sigma
@@ -75,6 +80,7 @@ cdef struct Tuned:   # in the order of kernels.bank_model.Tuning
     double capacity_sigma
     double capacity_walk
     double hysteresis_end
+    double hysteresis_lean
     double hysteresis_sigma
     double hysteresis_walk
     double rc_sigma_per_h
@@ -102,6 +108,7 @@ cdef struct Warmth:   # where a temperature lies between the tables' rows
     double log_share    # may lie beyond them, for ln R over 1/T
     double outside_k    # K below the measured range, or a share of those above
     double worse        # factor on the tables' errors there
+    double axis_sigma
     double rate
     double saturation_a
     double efficiency
@@ -111,7 +118,6 @@ cdef struct Warmth:   # where a temperature lies between the tables' rows
 cdef struct Seen:   # the modelled voltage and its slopes at one hypothesis
     double volts
     double drop_v
-    double error_sigma_v
     double slope[STATES_MAX]
 
 
@@ -252,6 +258,31 @@ cdef class SocBank:
             self.bank[q].x[Z] = held(self.bank[q].x[Z] + soc_frac, LEAST_SOC, MOST_SOC)
         self.show()
 
+    def rest(self, double current_a):
+        """No current flows, as far as one can tell, and the sensor reads this: its offset. However often that is seen,
+        the bias is known no better than to the `rest_sigma_per_h` that may flow all the same. ValueError for a reading
+        that is not finite."""
+        cdef int q
+        if not isfinite(current_a):
+            raise ValueError(f"current_a: got {current_a}, expected a finite value")
+        for q in range(self.hypotheses):
+            self.rested(&self.bank[q], current_a)
+        self.show()
+
+    cdef void rested(self, Hypothesis *it, double current_a) noexcept nogil:
+        cdef double least = self.tuned.rest_sigma_per_h * self.nominal_ah, own = it.p[B][B], away = current_a - it.x[B]
+        cdef double gain[STATES_MAX]
+        cdef int j, k
+        if own <= least * least:
+            return
+        cdef double spread = own * own / (own - least * least)   # leaves least^2 of the variance
+        for j in range(self.states):
+            gain[j] = it.p[j][B]
+        for j in range(self.states):
+            it.x[j] += gain[j] / spread * away
+            for k in range(self.states):
+                it.p[j][k] -= gain[j] * gain[k] / spread
+
     def save(self):
         """All that is known, float64 [hypotheses, 1 + states + states^2] as BankModel.checked_state says: a copy."""
         cdef int q, j, k, n = self.states
@@ -310,7 +341,7 @@ cdef class SocBank:
         if dt_s == 0:
             counts = 1
         if self.first:
-            self.settle(&at)
+            self.settle(amps, &at)
         for q in range(self.hypotheses):
             if dt_s > 0:
                 self.predict(&self.bank[q], charge_ah, dt_s, &at)
@@ -318,22 +349,26 @@ cdef class SocBank:
             self.bank[q].predicted_v = seen.volts
             self.bank[q].drop_v = seen.drop_v
             if looks:
-                self.update(&self.bank[q], volts, dt_s, counts, &seen)
+                self.update(&self.bank[q], volts, dt_s, counts, &at, &seen)
         self.since_merge_s += dt_s
         self.show()
         if self.since_merge_s >= self.tuned.merge_s:
             self.since_merge_s = 0
             self.merge()
 
-    cdef void settle(self, const Warmth *at) noexcept nogil:
-        """With the first temperature it is known how far the tables' resistances and OCV can be trusted."""
+    cdef void settle(self, double amps, const Warmth *at) noexcept nogil:
+        """With the first temperature it is known how far the tables' resistances and OCV can be trusted, and with the
+        first current where the hysteresis may be: what flows has more often than not been flowing for long."""
         cdef int q
         cdef double sigma = self.tuned.resistance_per_k * at.outside_k, worse = at.worse
-        cdef double ocv_sigma_v
+        cdef double ocv_sigma_v, lean = 0
         self.first = False
+        if fabs(amps) > LOAD_RATE * self.nominal_ah:
+            lean = self.tuned.hysteresis_lean if amps > 0 else -self.tuned.hysteresis_lean
         for q in range(self.hypotheses):
             ocv_sigma_v = self.sigma_at(self.ocv_sigma_v, self.bank[q].x[Z], at)
             self.bank[q].p[R][R] += sigma * sigma
+            self.bank[q].x[H] += lean * (1 - fabs(self.bank[q].x[H]))
             self.bank[q].p[E][E] *= worse * worse
             self.bank[q].p[C][C] = (self.bank[q].p[C][C] + ocv_sigma_v * ocv_sigma_v) * worse * worse
 
@@ -347,6 +382,7 @@ cdef class SocBank:
         elif degc > self.measured_high_degc:
             at.outside_k = self.tuned.warm_share * (degc - self.measured_high_degc)
         at.worse = min(1 + self.tuned.error_per_k * at.outside_k, MOST_WORSE)
+        at.axis_sigma = self.tuned.axis_sigma * (1 + AXIS_SHARE * (at.worse - 1))
         while a < last - 1 and 1 / (degc + 273.15) < self.inverse_k[a + 1]:
             a += 1
         at.low, at.high = a, a + 1 if last > 0 else a
@@ -379,6 +415,7 @@ cdef class SocBank:
         cdef double keep = exp(-at.rate * fabs(turning_a) * hours / ah)
         cdef double towards = 1.0 if turning_a > 1e-4 * self.nominal_ah else -1.0
         cdef double ocv_sigma_v = self.sigma_at(self.ocv_sigma_v, it.x[Z], at)
+        cdef double beside_v = at.axis_sigma * max(self.slope_at(it.x[Z], at) - STEEP_SLOPE, 0)
         if fabs(turning_a) <= 1e-4 * self.nominal_ah:
             keep = 1
         if moved > 0:
@@ -405,10 +442,11 @@ cdef class SocBank:
             column[j] = 0
         column[Z] = -moved
         self.couple(it, K, column)
-        self.walk(it, moved, dt_s, factor, ocv_sigma_v, at)
+        self.walk(it, moved, dt_s, factor, ocv_sigma_v, beside_v, at)
 
     cdef void walk(
-        self, Hypothesis *it, double moved, double dt_s, const double *factor, double ocv_sigma_v, const Warmth *at
+        self, Hypothesis *it, double moved, double dt_s, const double *factor, double ocv_sigma_v,
+        double beside_v, const Warmth *at
     ) noexcept nogil:
         """What is not known of the step, added to every state's variance."""
         cdef Tuned *t = &self.tuned
@@ -419,6 +457,7 @@ cdef class SocBank:
         cdef double curve_v2 = (t.ocv_error_v * t.ocv_error_v + ocv_sigma_v * ocv_sigma_v) * worse_v2 + drop_v * drop_v
         cdef double bias_walk_a = t.bias_walk_per_h * self.nominal_ah
         cdef int j
+        curve_v2 += beside_v * beside_v
         it.p[Z][Z] += t.charge_walk * t.charge_walk * dt_s + (t.gain_sigma * moved) * (t.gain_sigma * moved)
         it.p[B][B] += bias_walk_a * bias_walk_a * dt_s
         it.p[E][E] += error_v2 * (1 - factor[E] * factor[E])
@@ -428,6 +467,11 @@ cdef class SocBank:
         it.p[K][K] += t.capacity_walk * t.capacity_walk * dt_s
         for j in range(X, self.states):
             it.p[j][j] += t.rc_walk_a * t.rc_walk_a * dt_s
+
+    cdef inline double slope_at(self, double soc, const Warmth *at) noexcept nogil:
+        cdef int j = <int>((held(soc, LEAST_SOC, MOST_SOC) - FIRST) / STEP)
+        j = POINTS - 2 if j > POINTS - 2 else j
+        return slope_of(self.ocv_v + at.low * POINTS, self.ocv_v + at.high * POINTS, j, at.share)
 
     cdef inline double sigma_at(self, const double *table, double soc, const Warmth *at) noexcept nogil:
         cdef double place = (held(soc, LEAST_SOC, MOST_SOC) - FIRST) / STEP
@@ -479,14 +523,16 @@ cdef class SocBank:
         seen.drop_v = drop_v
         seen.volts = volts - gap_v * it.x[H] - drop_v + it.x[E] + it.x[C]
 
-    cdef void update(self, Hypothesis *it, double volts, double dt_s, double counts, const Seen *seen) noexcept nogil:
+    cdef void update(
+        self, Hypothesis *it, double volts, double dt_s, double counts, const Warmth *at, const Seen *seen
+    ) noexcept nogil:
         cdef Tuned *t = &self.tuned
         cdef int n = self.states, j, k
         cdef double gain[STATES_MAX]
         cdef double away = volts - seen.volts, spread, squared
         cdef double seconds = dt_s if dt_s > 0.05 else 1.0
         cdef double noise = t.noise_v * t.noise_v / seconds
-        cdef double beside = t.axis_sigma * seen.slope[Z]
+        cdef double beside = at.axis_sigma * seen.slope[Z]
         cdef double ohmic = t.ohmic_frac * seen.drop_v
         noise = noise if noise > t.noise_v_min * t.noise_v_min else t.noise_v_min * t.noise_v_min
         noise += (ohmic * ohmic + beside * beside * AXIS_SECONDS) / seconds

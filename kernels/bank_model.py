@@ -22,6 +22,11 @@ FIRST_STEP_V = 0.1
 SOC_MIN, SOC_MAX = -0.04, 1.04
 LOG_FACTOR_MAX = 1.0
 AXIS_S = 600.0
+AXIS_WORSE_SHARE = 0.65
+"""Outside the measured temperatures the curves' place in SoC is wrong by so much less than their volts."""
+STEEP_V = 1.0
+"""Slope, V per unit of SoC, from which on the error of the curve's place is also one that fades with charge moved:
+a slow run through a knee takes an hour, and all of its samples are wrong together."""
 COUNT_S = 4.0
 """Samples that follow each other faster count the less."""
 LOAD_PER_H = 0.03
@@ -43,7 +48,7 @@ class Tuning:
     voltage_noise_v_min: float = 0.003
     voltage_first_v: float = 0.01
     """The same of the first sample, which has not been counted before."""
-    model_error_v: float = 0.003
+    model_error_v: float = 0.0015
     """Coloured (Ornstein-Uhlenbeck) error of the modelled voltage that fades with time, beside the tables' own."""
     model_share: float = 0.25
     """Of the tables' `model_sigma_v`, how much is such an error."""
@@ -69,6 +74,8 @@ class Tuning:
     bias_sigma_per_h: float = 0.0097
     bias_walk_per_h: float = 1e-7
     """A sqrt(s) of capacity."""
+    rest_sigma_per_h: float = 0.0015
+    """Current that may flow at what looks like a rest: 0.15 A for 100 Ah."""
     charge_walk: float = 8.4e-06
     """SoC per sqrt(s)."""
     gain_sigma_frac: float = 0.007
@@ -78,7 +85,9 @@ class Tuning:
     capacity_walk: float = 1e-6
     hysteresis_end: float = 0.7
     """A cell that is full was charged, one that is empty was discharged: the hysteresis to start with at both ends."""
-    hysteresis_sigma: float = 0.34
+    hysteresis_lean: float = 0.5
+    """Hysteresis to start with under load, towards its direction: what flows has mostly been flowing for long."""
+    hysteresis_sigma: float = 0.7
     hysteresis_walk: float = 0.062
     rc_sigma_per_h: float = 0.32
     rc_walk_a: float = 1e-4
@@ -115,6 +124,7 @@ TUNINGS = {
         charge_walk=5.9e-06,
         resistance_sigma=0.024,
         resistance_walk=0.00066,
+        hysteresis_lean=0.0,
         hysteresis_sigma=0.62,
         hysteresis_walk=0.042,
         rc_sigma_per_h=0.3,

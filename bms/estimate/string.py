@@ -2,6 +2,7 @@
 
 import math
 
+from bms.estimate.rest import RestWatch
 from kernels.bank import SocBank
 from kernels.bank_model import Floats, Tuning
 from kernels.cell_tables import CellTables
@@ -71,6 +72,7 @@ class StringEstimator:
         self._last_a = math.nan
         self._unchanged_v = self._unchanged_a = math.nan
         self._frozen = False
+        self._rest = RestWatch(self._cell.capacity_ah)
         self._new_window()
 
     def _new_window(self) -> None:
@@ -86,6 +88,7 @@ class StringEstimator:
             return
         if dt_s > STEP_S_MAX:
             self._flush(temperature_degc)
+            self._rest.interrupt()
             self._gap(dt_s, current_a)
         elif dt_s > 0:
             self._window_s += dt_s
@@ -174,13 +177,23 @@ class StringEstimator:
             return
         volts = self._volts / self._seen if self._seen else math.nan
         amps = self._amps / self._seen if self._seen else self._last_a
+        self._watch_rest()
         self._bank.step(volts, amps, self._charge_ah, temperature_degc, self._window_s)
         self._new_window()
+
+    def _watch_rest(self) -> None:
+        """What the sensor reads while nothing flows is its offset."""
+        if self._window_s == 0.0:
+            return
+        offset_a = self._rest.take(self._charge_ah * 3600 / self._window_s, self._window_s)
+        if offset_a is not None:
+            self._bank.rest(offset_a)
 
     def _lost(self, dt_s: float, current_a: float) -> None:
         """The current is absent, or comes back after it was: the time between counts as one gap."""
         self._gap_a = GAP_CURRENT_PER_H * self._cell.capacity_ah
         self._gap_s += dt_s
+        self._rest.interrupt()
         if math.isfinite(current_a):
             self._bank.gap(self._gap_s, self._gap_a * self._gap_s / 3600, self._gap_a)
             self._gap_s = 0.0

@@ -20,7 +20,7 @@ Floats = NDArray[np.float64]
 
 KNOT_APART_K = 6.0
 """Runs whose mean temperatures lie closer share a temperature knot."""
-RATES = (8.0, 15.0, 30.0, 60.0)
+RATES = (8.0, 15.0, 30.0, 60.0, 120.0)
 RATE_USUAL = 30.0
 
 
@@ -47,7 +47,7 @@ def identify_cell(
         raise IdentifyError(f"{logs[0].path}: no current flows in any run: nothing but a voltage can be read from that")
     degc_knots = temperature_knots(runs)
     base = ocv_base(runs, degc_knots, kind)
-    fit = _fit(runs, base, capacity.ah, degc_knots)
+    fit = _fit(runs, base, capacity.ah, degc_knots, kind)
     solution = fit.solve(_best_structure(fit, kind, capacity.ah))
     measured = min(run.temperature_degc.min() for run in runs), max(run.temperature_degc.max() for run in runs)
     source = f"identified from {len(runs)} runs: " + ", ".join(dict.fromkeys(run.name for run in runs))
@@ -66,14 +66,14 @@ def temperature_knots(runs: Sequence[Run]) -> Floats:
     return np.array([float(np.mean(group)) for group in groups])
 
 
-def _fit(runs: Sequence[Run], base: OcvBase, capacity_ah: float, degc_knots: Floats) -> Fit:
+def _fit(runs: Sequence[Run], base: OcvBase, capacity_ah: float, degc_knots: Floats, kind: Chemistry) -> Fit:
     base_v = [_base_at(run, base, degc_knots) for run in runs]
     sigma_v = np.repeat(base.sigma_v[:, None], len(SOC_KNOTS), axis=1)
     gap_v, gap_sigma_v = (
         np.array([np.interp(SOC_KNOTS, SOC_GRID, row) for row in rows])
         for rows in (base.half_gap_v, base.half_gap_sigma_v)
     )
-    return Fit(runs, base_v, capacity_ah, degc_knots, sigma_v, gap_v, gap_sigma_v)
+    return Fit(runs, base_v, capacity_ah, degc_knots, sigma_v, gap_v, gap_sigma_v, kind.shares_weight)
 
 
 def _base_at(run: Run, base: OcvBase, degc_knots: Floats) -> Floats:

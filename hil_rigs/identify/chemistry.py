@@ -11,7 +11,9 @@ Floats = NDArray[np.float64]
 @dataclass(frozen=True, slots=True)
 class Chemistry:
     """`full_v`, `empty_v` are where a charged and a discharged cell end; `ocv` are generic (soc, volts) points.
-    `hysteresis_v` is the usual half gap between charge and discharge. `activation_k` of R0, first and other pairs."""
+    `hysteresis_v` is the usual half gap between charge and discharge. `activation_k` of R0, first and other pairs.
+    `shares_weight` says how much the usual division of resistances counts, as a share of what the runs say: more where
+    the curve is flat, and a drop of hours looks like a part of it."""
 
     name: str
     full_v: float
@@ -20,6 +22,7 @@ class Chemistry:
     tau_s: tuple[tuple[float, ...], ...]
     saturation_per_h: tuple[float, ...]
     activation_k: tuple[float, float, float]
+    shares_weight: float
     ocv: tuple[tuple[float, float], ...]
 
     def ocv_v(self, soc_frac: Floats) -> Floats:
@@ -47,9 +50,9 @@ _PAIRS = ((3.0, 30.0, 300.0, 3000.0), (8.0, 80.0, 800.0, 8000.0))
 _LINEAR = (0.0,)
 
 CHEMISTRIES = {
-    "lfp": Chemistry("lfp", 3.60, 2.00, 0.010, _LFP_PAIRS, _LINEAR, (2000.0, 3500.0, 3500.0), _LFP),
-    "nmc": Chemistry("nmc", 4.20, 2.50, 0.002, _PAIRS, (0.0, 0.3, 1.0, 3.0), (2000.0, 5000.0, 3500.0), _LAYERED),
-    "nca": Chemistry("nca", 4.20, 2.50, 0.002, _PAIRS, (0.0, 0.3, 1.0, 3.0), (2000.0, 5000.0, 3500.0), _LAYERED),
-    "lmo": Chemistry("lmo", 4.20, 3.00, 0.002, _PAIRS, (0.0, 0.3, 1.0, 3.0), (2000.0, 5000.0, 3500.0), _LMO),
-    "zinc": Chemistry("zinc", 1.95, 1.00, 0.005, _LFP_PAIRS, _LINEAR, (1500.0, 2000.0, 2000.0), _ZINC),
+    "lfp": Chemistry("lfp", 3.60, 2.00, 0.010, _LFP_PAIRS, _LINEAR, (2000.0, 3500.0, 3500.0), 1e-2, _LFP),
+    "nmc": Chemistry("nmc", 4.20, 2.50, 0.002, _PAIRS, (0.0, 0.3, 1.0, 3.0), (2000.0, 5000.0, 3500.0), 1e-3, _LAYERED),
+    "nca": Chemistry("nca", 4.20, 2.50, 0.002, _PAIRS, (0.0, 0.3, 1.0, 3.0), (2000.0, 5000.0, 3500.0), 1e-3, _LAYERED),
+    "lmo": Chemistry("lmo", 4.20, 3.00, 0.002, _PAIRS, (0.0, 0.3, 1.0, 3.0), (2000.0, 5000.0, 3500.0), 1e-3, _LMO),
+    "zinc": Chemistry("zinc", 1.95, 1.00, 0.005, _LFP_PAIRS, _LINEAR, (1500.0, 2000.0, 2000.0), 1e-3, _ZINC),
 }

@@ -72,12 +72,13 @@ class Fit:
         ocv_sigma_v: Floats,
         hysteresis_v: Floats,
         hysteresis_sigma_v: Floats,
+        shares_weight: float,
     ) -> None:
         """`base_v[r]` is the OCV base at each row of run r; [T, Z]: how far the true OCV may lie from the base, and the
         half gap that hysteresis is expected to have, with its sigma."""
         self._runs, self._base_v, self._capacity_ah = runs, base_v, capacity_ah
         self._degc_knots = degc_knots
-        self._prior = Prior(ocv_sigma_v, hysteresis_v, hysteresis_sigma_v)
+        self._prior = Prior(ocv_sigma_v, hysteresis_v, hysteresis_sigma_v, shares_weight)
         self._inner_a: dict[tuple[int, float], Floats] = {}
         self._gaps: dict[tuple[int, float, float], Floats] = {}
         self._picks = [_picked(run) for run in runs]
@@ -90,14 +91,14 @@ class Fit:
     def residual_v(self, structure: Structure) -> float:
         """Weighted RMS of a quick solution (bounds ignored): to compare structures by."""
         normal, right, total = self._normal(structure)
-        prior, prior_right = self._prior.of(normal, len(structure.tau_s) + 1)
+        prior, prior_right = self._prior.of(normal, structure.tau_s)
         solution: Floats = np.asarray(np.linalg.solve(normal + prior, right + prior_right), dtype=np.float64)
         return self._rms(normal, right, total, solution)
 
     def solve(self, structure: Structure) -> Solution:
         """The bounded solution: no negative resistance, no negative hysteresis."""
         normal, right, total = self._normal(structure)
-        prior, prior_right = self._prior.of(normal, len(structure.tau_s) + 1)
+        prior, prior_right = self._prior.of(normal, structure.tau_s)
         factor = np.linalg.cholesky(normal + prior)
         solution = lsq_linear(
             factor.T, np.linalg.solve(factor, right + prior_right), bounds=(self._least(structure), np.inf)

@@ -199,7 +199,8 @@ class ConverterPlant:
         self.target_reactive_var = reactive_var
 
     def step(self, dt_s: float) -> None:
-        self._feed()
+        if self.precharge is not None or self.feed_a > 0.0:
+            self._feed()
         if self.state is ConverterState.RUNNING:
             self._bear_grid(dt_s)
         if self.state is ConverterState.STARTING:

@@ -157,8 +157,9 @@ class Grid:
         voltage_pu = max(voltage_pu + self._noise_off[1], 0.0)
         self.voltage_pu = min(voltage_pu, self._dip_pu) if self._time_ns <= self._dip_until_ns else voltage_pu
         self.jump_deg, self._jumps_deg = self._jumps_deg, 0.0
-        self.frequency_hz = frequency_hz + self._noise_off[0] + self._excursion_hz if self.there else 0.0
-        self.measured_hz = self.frequency_hz + self._jumped_hz() if self.there else 0.0
+        there = self.there
+        self.frequency_hz = frequency_hz + self._noise_off[0] + self._excursion_hz if there else 0.0
+        self.measured_hz = self.frequency_hz + self._jumped_hz() if there else 0.0
 
     def _jumped_hz(self) -> float:
         if self.jump_deg:

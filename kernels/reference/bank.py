@@ -6,6 +6,7 @@ import numpy as np
 
 from kernels.bank_model import (
     AXIS_S,
+    AXIS_WORSE_SHARE,
     BIAS,
     CAPACITY,
     COUNT_S,
@@ -21,6 +22,7 @@ from kernels.bank_model import (
     SOC,
     SOC_MAX,
     SOC_MIN,
+    STEEP_V,
     WORSE_MAX,
     BankModel,
     Floats,
@@ -38,6 +40,7 @@ class Warmth:
         low_degc, high_degc = model.cell.temperature_measured_degc
         self.outside_k = max(low_degc - degc, model.tuning.warm_share * (degc - high_degc), 0.0)
         self.worse = min(1 + model.tuning.error_per_k * self.outside_k, WORSE_MAX)
+        self.axis_sigma = model.tuning.axis_sigma * (1 + AXIS_WORSE_SHARE * (self.worse - 1))
         inverse_k = model.inverse_k
         self.low, self.high, self.log_share = 0, 0, 0.0
         if len(inverse_k) > 1:
@@ -114,7 +117,7 @@ class SocBank:
             raise ValueError(f"dt_s: got {dt_s}, expected a finite value of at least 0")
         at = Warmth(self.model, temperature_degc)
         if self._first:
-            self._settle(at)
+            self._settle(current_a, at)
         if dt_s > 0:
             self._predict(charge_ah, dt_s, at)
         volts, slope, drop_v = self._look(current_a, at)
@@ -122,7 +125,7 @@ class SocBank:
         if math.isfinite(voltage_v):
             load = (current_a / (LOAD_PER_H * self._nominal_ah)) ** 4
             counts = self.model.tuning.noise_weight * load / (1 + load) * min(dt_s / COUNT_S, 1.0) if dt_s > 0 else 1.0
-            self._update(voltage_v, dt_s, volts, slope, drop_v, counts)
+            self._update(voltage_v, dt_s, volts, slope, drop_v, counts, at)
         self._since_merge_s += dt_s
         self._show()
         if self._since_merge_s >= self.model.tuning.merge_s:
@@ -151,6 +154,18 @@ class SocBank:
         self._x[:, SOC] = np.clip(self._x[:, SOC] + soc_frac, SOC_MIN, SOC_MAX)
         self._show()
 
+    def rest(self, current_a: float) -> None:
+        if not math.isfinite(current_a):
+            raise ValueError(f"current_a: got {current_a}, expected a finite value")
+        least = (self.model.tuning.rest_sigma_per_h * self._nominal_ah) ** 2
+        for x, p in zip(self._x, self._p, strict=True):
+            own = p[BIAS, BIAS]
+            if own > least:
+                gain, spread = p[:, BIAS].copy(), own**2 / (own - least)
+                x += gain / spread * (current_a - x[BIAS])
+                p -= np.outer(gain, gain) / spread
+        self._show()
+
     def save(self) -> Floats:
         return np.concatenate([self._log_weight[:, None], self._x, self._p.reshape(len(self._x), -1)], axis=1)
 
@@ -169,8 +184,11 @@ class SocBank:
         weight = np.exp(self._log_weight)
         return np.asarray((weight / weight.sum()) @ self._x[:, FIRST_RC:])
 
-    def _settle(self, at: Warmth) -> None:
+    def _settle(self, amps: float, at: Warmth) -> None:
         self._first = False
+        if abs(amps) > LOAD_PER_H * self._nominal_ah:
+            lean = math.copysign(self.model.tuning.hysteresis_lean, amps)
+            self._x[:, HYSTERESIS] += lean * (1 - np.abs(self._x[:, HYSTERESIS]))
         ocv_sigma_v = self._interpolated(at.row(self.model.cell.ocv_sigma_v))
         self._p[:, RESISTANCE, RESISTANCE] += (self.model.tuning.resistance_per_k * at.outside_k) ** 2
         self._p[:, ERROR, ERROR] *= at.worse**2
@@ -190,6 +208,7 @@ class SocBank:
         factor[:, OCV_ERROR] = np.exp(-np.abs(moved) / tuning.ocv_error_soc)
         factor[:, FIRST_RC:] = np.exp(-dt_s / self.model.cell.rc_tau_s)
         ocv_sigma_v = self._interpolated(at.row(self.model.cell.ocv_sigma_v))
+        beside_v = at.axis_sigma * np.maximum(self._slope(at.row(self.model.cell.ocv_v)) - STEEP_V, 0.0)
         x *= factor
         x[:, HYSTERESIS] += (1 - keep) * np.where(turning_a > 1e-4 * nominal, 1.0, -1.0)
         x[:, FIRST_RC:] += (1 - factor[:, FIRST_RC:]) * mean_a[:, None]
@@ -207,7 +226,7 @@ class SocBank:
         error_v2 = (tuning.model_error_v**2 + model_v**2) * at.worse**2
         p[:, ERROR, ERROR] += error_v2 * (1 - factor[:, ERROR] ** 2)
         drop_v = tuning.drop_per_k * at.outside_k * self._drop_v
-        ocv_v2 = (tuning.ocv_error_v**2 + ocv_sigma_v**2) * at.worse**2 + drop_v**2
+        ocv_v2 = (tuning.ocv_error_v**2 + ocv_sigma_v**2) * at.worse**2 + drop_v**2 + beside_v**2
         p[:, OCV_ERROR, OCV_ERROR] += ocv_v2 * (1 - factor[:, OCV_ERROR] ** 2)
         p[:, RESISTANCE, RESISTANCE] += tuning.resistance_walk**2 * dt_s
         p[:, HYSTERESIS, HYSTERESIS] += tuning.hysteresis_walk**2 * ((1 - keep) ** 2 + (1 - keep**2))
@@ -228,7 +247,7 @@ class SocBank:
         return np.asarray(row[j] * (1 - (place - j)) + row[j + 1] * (place - j))
 
     def _slope(self, row: Floats) -> Floats:
-        place = (self._x[:, SOC] - GRID_FIRST) / STEP
+        place = (np.clip(self._x[:, SOC], SOC_MIN, SOC_MAX) - GRID_FIRST) / STEP
         j = np.minimum(place.astype(np.int64), GRID_POINTS - 2)
         below, above = np.maximum(j - 1, 0), np.minimum(j + 2, GRID_POINTS - 1)
         return np.asarray((row[above] - row[below]) / ((above - below) * STEP))
@@ -261,12 +280,12 @@ class SocBank:
         return volts, slope, drop_v
 
     def _update(
-        self, voltage_v: float, dt_s: float, volts: Floats, slope: Floats, drop_v: Floats, counts: float
+        self, voltage_v: float, dt_s: float, volts: Floats, slope: Floats, drop_v: Floats, counts: float, at: Warmth
     ) -> None:
         tuning, x, p = self.model.tuning, self._x, self._p
         seconds = dt_s if dt_s > 0.05 else 1.0
         white = max(tuning.voltage_noise_v**2 / seconds, tuning.voltage_noise_v_min**2)
-        beside = tuning.axis_sigma * slope[:, SOC]
+        beside = at.axis_sigma * slope[:, SOC]
         noise = white + ((tuning.ohmic_error_frac * drop_v) ** 2 + beside**2 * AXIS_S) / seconds
         if dt_s == 0:
             noise = tuning.voltage_first_v**2 + (tuning.ohmic_error_frac * drop_v) ** 2 + beside**2

@@ -111,6 +111,31 @@ def test_a_pair_that_changes_little_in_the_warm_rises_in_the_cold_all_the_same()
     assert pairs_ohm[0] / pairs_ohm[row_at(tables, 25.0)] == pytest.approx(np.exp(4800.0 * colder), rel=0.05)
 
 
+def test_what_constant_currents_do_not_tell_is_divided_as_usual() -> None:
+    """Three rates, none of which moves much in seconds: what rises within hours is the smallest part of the drop."""
+    rates = [measured(f"rate {amps}", np.full(int(0.95 * AH * 3600 / amps), amps), 1.0) for amps in (0.6, 1.5, 3.0)]
+    tables = identify_cell(rates, nominal_ah=AH, chemistry="lfp").tables
+    middle = slice(60, 170)
+    pairs_ohm = np.median(tables.rc_resistance_ohm[:, row_at(tables, 25.0), middle], axis=1)
+    assert tables.rc_tau_s.tolist() == [20.0, 200.0, 2000.0, 12000.0]
+    assert pairs_ohm[2:].sum() < 0.25 * total_ohm(tables, 25.0)
+
+
+def test_sampled_at_1_hz_a_cell_has_the_resistances_of_10_hz() -> None:
+    """The current swings within seconds; every tenth row of the same log."""
+    rng = np.random.default_rng(7)
+    knots = 1.2 + rng.normal(0, 2.0, 8001)
+    fast = measured("fast", np.interp(np.arange(80_000) / 10, np.arange(8001), knots), 0.1)
+    assert fast.soc_frac is not None
+    thin = replace(fast, time_s=fast.time_s[::10], current_a=fast.current_a[::10], voltage_v=fast.voltage_v[::10],
+                   temperature_degc=fast.temperature_degc[::10], soc_frac=fast.soc_frac[::10])  # fmt: skip
+    ohmic = [
+        float(np.interp(0.5, SOC_GRID, tables.resistance_ohm[row_at(tables, 25.0)]))
+        for tables in (identify_cell([log], nominal_ah=AH, chemistry="nmc").tables for log in (fast, thin))
+    ]
+    assert ohmic[1] == pytest.approx(ohmic[0], rel=0.02)
+
+
 @pytest.mark.parametrize("logs", [[DYNAMIC], [SLOW], [SLOW, DYNAMIC], [COLD, SLOW]], ids=len)
 def test_any_mix_is_taken_and_says_how_sure_it_is(logs: list[Log]) -> None:
     tables = identify_cell(logs, nominal_ah=AH, chemistry="nmc").tables

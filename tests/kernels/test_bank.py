@@ -84,6 +84,8 @@ def test_compiled_equals_twin(shape: tuple[int, int] | None, start: Any, log: li
             if k == 20:
                 one.gap(*gap)
                 one.shift(0.01)
+            if k in (5, 25):
+                one.rest(0.3)
     for name in SHOWN:
         assert getattr(ours, name) == pytest.approx(getattr(theirs, name), rel=1e-6, abs=1e-9, nan_ok=True), name
     assert ours.rc_current_a() == pytest.approx(theirs.rc_current_a(), rel=1e-6, abs=1e-9)
@@ -229,6 +231,50 @@ def test_a_constant_current_offset_is_found_on_a_steep_curve(kernel: Any) -> Non
         dt_s = 1.0 if kernel is bank else 40.0
         one.step(3.5, 0.4, 0.4 * dt_s / 3600, 25.0, dt_s)
     assert one.current_bias_a == pytest.approx(0.4, abs=0.08)
+
+
+@BOTH
+def test_a_rest_tells_the_offset_and_what_it_did_to_the_soc(kernel: Any) -> None:
+    """An hour at 20 A by a sensor that reads 0.4 A too much, then its reading at rest: SoC comes back by 0.4 %, and
+    the offset is known to 0.15 A for 100 Ah, however often it is read."""
+    one = kernel.SocBank(steep(chemistry="lfp", self_discharge_per_h=np.zeros(2)))
+    one.start(0.6, 0.01)
+    for _ in range(360):
+        one.step(NAN, 20.4, 204.0 / 3600, 25.0, 10.0)
+    assert one.soc_frac == pytest.approx(0.396, abs=1e-6)
+    for _ in range(5):
+        one.rest(0.4)
+    assert one.current_bias_a == pytest.approx(0.4, abs=0.02)
+    assert one.soc_frac == pytest.approx(0.4, abs=0.0002)
+    with pytest.raises(ValueError, match="current_a: got nan"):
+        one.rest(NAN)
+
+
+@BOTH
+@pytest.mark.parametrize(("amps", "least", "most"), [(50.0, 0.3, 0.7), (-50.0, -0.7, -0.3), (1.0, -0.1, 0.1)])
+def test_the_first_load_tells_where_the_hysteresis_of_lfp_may_be(
+    kernel: Any, amps: float, least: float, most: float
+) -> None:
+    one = kernel.SocBank(steep(chemistry="lfp"))
+    one.start(0.5, 0.02)
+    one.step(NAN, amps, 0.0, 25.0, 0.0)
+    assert least < one.hysteresis < most
+
+
+@BOTH
+def test_a_slow_run_through_a_knee_does_not_prove_its_place(kernel: Any) -> None:
+    """A curve that rises by 5 V per unit of SoC and may lie 1 % beside the truth: an hour at C/30 along it is one look
+    at it rather than six."""
+    knee = np.tile(extended(np.array([0.0, 0.2, 1.0]), np.array([2.0, 3.0, 3.2])), (2, 1))
+    sigmas = []
+    for soc in (0.05, 0.5):
+        one = kernel.SocBank(steep(chemistry="lfp", ocv_v=knee))
+        one.start(soc, 0.05)
+        for second in range(0, 3600, 10):
+            at = soc + second / 108_000
+            one.step(float(np.interp(at, SOC_GRID, knee[0])) + 0.005, -3.3, -33.0 / 3600, 25.0, 10.0)
+        sigmas.append(one.soc_sigma_frac)
+    assert sigmas[0] > 0.006
 
 
 @BOTH
