@@ -198,7 +198,9 @@ class Battery:
         rack, rack_summary, name = image.racks[index], summary.racks[index], self._names[index]
         limits = self._site.limits
         heard = rack_summary.io_age_s < limits.cell_data_age_s_max
-        deaf = rack.main_closed and rack_summary.command_age_s > COMMAND_AGE_S_MAX
+        # A rack that this controller has not told anything yet is not deaf: its command is a dead controller's.
+        told = self._machines[index].contactors is not None
+        deaf = told and rack.main_closed and rack_summary.command_age_s > COMMAND_AGE_S_MAX
         stripped = RackMode.STRIP if name in self.stripping else None
         away = None if self._machines[index].connected else self.out_of_service.get(name, stripped)
         refill = self._may_refill(index, protected)

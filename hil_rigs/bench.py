@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import Callable, Collection
+from dataclasses import fields
 from functools import partial
+from typing import Protocol
 
 import numpy as np
 
@@ -53,8 +55,19 @@ MIDNIGHT_S = 1_782_864_000.0
 """0:00 UTC on 1 July 2026: every rig's day."""
 
 
+class ProcessUnderTest(Protocol):
+    """The controller as the operating system sees it."""
+
+    def kill(self, dead_s: float) -> None: ...
+    def pause(self, paused_s: float) -> None: ...
+    def fill_disk(self) -> None: ...
+
+
 class Bench:
-    """Everything that is simulated of one rig. `start`, then `run` until cancelled; `close` cuts the connections."""
+    """Everything that is simulated of one rig. `start`, then `run` until cancelled; `close` cuts the connections.
+
+    What lasts of injected faults is in `ongoing`, each called before every step of the plant with its length (s), and
+    draws from `rng`. `process` is the controller's, where that runs beside the bench in virtual time."""
 
     def __init__(self, rig: RigFile, seed: int, load: LoadSpec | None = None, signals: Collection[str] = ()) -> None:
         """`load` replaces the rig's; `signals` are sampled beside the powers."""
@@ -90,10 +103,14 @@ class Bench:
         self.meter_server = ModbusServer(self.meter, UNIT)
         self.pv_inverter, self.pv_meter = self._pv_devices()
         self.pv_servers = [ModbusServer(device, UNIT) for device in (self.pv_meter, self.pv_inverter) if device]
-        self.switchgear_server = self._switchgear()
+        self.switchgear = self._switchgear()
+        self.switchgear_server = None if self.switchgear is None else ModbusServer(self.switchgear, UNIT)
         self.auxiliary_servers = [ModbusServer(device, UNIT) for device in self._auxiliaries()]
         self.truth = Truth(self.plant, signals)
-        self.clock_error_s = self._fed_s = 0.0
+        self.clock_error_s = self._fed_s = self._began_s = 0.0
+        self.rng = np.random.default_rng([seed, 12])
+        self.ongoing: list[Callable[[float], None]] = []
+        self.process: ProcessUnderTest | None = None
 
     @property
     def modbus_servers(self) -> dict[str, ModbusServer]:
@@ -108,6 +125,7 @@ class Bench:
 
     async def start(self, inverter_port: int = 0, meter_port: int = 0, switchgear_port: int = 0) -> Endpoints:
         """Open the Modbus servers and say where everything is; the CAN buses are in this process only."""
+        self._began_s = asyncio.get_running_loop().time()
         await self.inverter_server.start(HOST, inverter_port)
         await self.meter_server.start(HOST, meter_port)
         for server in self.pv_servers:
@@ -140,6 +158,25 @@ class Bench:
         self._sunspec().grid_forming = False
         self.plant.join_grid()
 
+    def restart_inverter(self, boot_s: float) -> None:
+        """The converter's electronics start again: it stops, forgets what it was told, and is silent meanwhile."""
+        forms = isinstance(self.inverter, SunSpecInverterDevice) and self.inverter.grid_forming
+        faults, local = self.inverter.faults, self.inverter.local_control
+        self.plant.converter.stop()
+        self.inverter.close()
+        self.inverter = self._inverter()
+        self.inverter.local_control = local
+        for each in fields(faults):
+            setattr(self.inverter.faults, each.name, getattr(faults, each.name))
+        if forms and self.microgrid is None:
+            self.form_island()
+        self.inverter_server.replace(self.inverter)
+        self.inverter_server.faults.boots = True
+        asyncio.get_running_loop().call_later(boot_s, self._booted)
+
+    def _booted(self) -> None:
+        self.inverter_server.faults.boots = False
+
     def _sunspec(self) -> SunSpecInverterDevice:
         """The converter, as one that can say whether it forms; TypeError for one that only a profile describes."""
         if not isinstance(self.inverter, SunSpecInverterDevice):
@@ -149,7 +186,7 @@ class Bench:
     def wall_clock(self) -> float:
         """Seconds since 1970 as the rig's time server says."""
         start_s = MIDNIGHT_S + self.rig.start_hour * HOUR_S
-        return start_s + asyncio.get_running_loop().time() + self.clock_error_s
+        return start_s + asyncio.get_running_loop().time() - self._began_s + self.clock_error_s
 
     async def run(self) -> None:
         """Advance the plant, and every 10 ms let the racks' nodes speak, on absolute deadlines, until cancelled."""
@@ -162,6 +199,8 @@ class Bench:
             due = (now - start_ns) // step_ns + 1
             done = max(done, due - CATCH_UP_STEPS_MAX * a_slot)
             while done < due:
+                for each in self.ongoing:
+                    each(step_ns / 1e9)
                 self.plant.step(step_ns / 1e9)
                 self.truth.see()
                 self._show_fuses()
@@ -273,10 +312,10 @@ class Bench:
             np.random.default_rng([seed, 9]), dark=spec.dark, ups=Ups(spec.ups_energy_wh),
         )  # fmt: skip
 
-    def _switchgear(self) -> ModbusServer | None:
+    def _switchgear(self) -> DescribedSwitchgearDevice | None:
         if self.microgrid is None or self.rig.microgrid is None:
             return None
-        return ModbusServer(DescribedSwitchgearDevice(self.microgrid, find_profile(self.rig.microgrid.profile)), UNIT)
+        return DescribedSwitchgearDevice(self.microgrid, find_profile(self.rig.microgrid.profile))
 
     def _auxiliaries(self) -> list[DescribedAuxiliaryDevice]:
         """Around all racks; what they show is not wired to the racks' own I/O."""

@@ -13,7 +13,6 @@ from pathlib import Path
 from drivers.config.shipped import UnknownNameError
 from hil_rigs.fault_spec import FaultSpec
 from hil_rigs.judge import judge
-from hil_rigs.rig import find_rig
 from hil_rigs.run import Trip, simulate
 from hil_rigs.scenario import FOLDER, Scenario, find_scenario
 from hil_rigs.signals import DRAWN
@@ -88,7 +87,7 @@ def play(job: Job) -> Result:
     started_s = time.perf_counter()
     scenario = job.scenario
     try:
-        rig = find_rig(scenario.rig)
+        rig = scenario.find_rig()
         outcome = simulate(
             rig,
             seed=job.seed,
@@ -96,6 +95,7 @@ def play(job: Job) -> Result:
             faults=[*scenario.faults, *job.faults],
             load=scenario.load,
             record={"scenario": scenario.name},
+            tell=scenario.told,
             signals=scenario.expect.signals | (DRAWN if job.drawn else frozenset()),
         )
     except Exception:  # one broken run must not take the others' results with it

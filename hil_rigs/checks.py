@@ -36,6 +36,9 @@ SCALES = {
     "Hz": {"mHz": 1e-3, "Hz": 1.0},
     "degC": {"degC": 1.0, "°C": 1.0},
     "frac": {"%": 0.01},
+    "s": {"ms": 1e-3, "s": 1.0, "min": 60.0},
+    "var": {"var": 1.0, "kvar": 1e3, "Mvar": 1e6},
+    "Wh": {"Wh": 1.0, "kWh": 1e3, "MWh": 1e6},
     "": {},
 }
 ALIASES = {"grid": "grid_power_w", "load": "load_power_w", "battery": "battery_power_w"}

@@ -8,7 +8,7 @@ from typing import Literal
 class FaultKind:
     """One kind. `strikes` names what TARGET picks: cell and module are `RACK/NUMBER` counted from 1, rack is `RACK`;
     "" = no target. `value` is VALUE's default in `unit`, None = takes no value; `controller_fault` is the id that the
-    controller must raise."""
+    controller must raise, "" = it has to bear it."""
 
     name: str
     says: str
@@ -19,8 +19,9 @@ class FaultKind:
     value_max: float = 0.0
     unit: str = ""
     whole: bool = False
-    needs: Literal["", "auxiliaries", "battery"] = ""
-    """What not every rig has: auxiliary devices, or a battery with a management of its own."""
+    needs: Literal["", "auxiliaries", "battery", "switch", "process"] = ""
+    """What not every rig has: auxiliary devices, a battery with a management of its own, a static switch, or the
+    controller as a process beside it."""
 
     @property
     def line(self) -> str:

@@ -11,6 +11,8 @@ from drivers.config.config_yaml import in_words
 from drivers.config.settings import Broken, Settings, about
 from hil_rigs.fault_kind import FaultKind as FaultKind
 from hil_rigs.fault_kind import target_words
+from hil_rigs.link_faults import LINK_KINDS
+from hil_rigs.plant_faults import PLANT_KINDS
 from hil_rigs.surrounding_faults import SURROUNDING_KINDS
 
 
@@ -122,6 +124,8 @@ FAULT_KINDS: dict[str, FaultKind] = {
         ),
         FaultKind("meter-lost", "the grid meter's Modbus link is cut", "", "meter_lost"),
         *SURROUNDING_KINDS,
+        *LINK_KINDS,
+        *PLANT_KINDS,
     )
 }  # fmt: skip
 
@@ -204,6 +208,56 @@ FaultName = Literal[
     "grid-outage",
     "grid-frequency",
     "grid-phase-jump",
+    "bus-open",
+    "bus-loss",
+    "bus-delay",
+    "bus-repeats",
+    "bus-reorders",
+    "bus-bit-flips",
+    "bus-babble",
+    "inverter-slow",
+    "inverter-resets",
+    "inverter-cuts",
+    "inverter-splits",
+    "inverter-repeats",
+    "inverter-unit",
+    "inverter-exception",
+    "meter-slow",
+    "meter-resets",
+    "meter-cuts",
+    "meter-unit",
+    "meter-exception",
+    "switch-lost",
+    "cell-sense-short",
+    "module-sensors-short",
+    "cell-offset",
+    "cell-drift",
+    "cell-noise",
+    "cells-swapped",
+    "current-offset",
+    "current-gain",
+    "current-drift",
+    "current-noise",
+    "cell-internal-short",
+    "cell-capacity",
+    "cell-resistance",
+    "cell-runaway",
+    "contactor-late",
+    "inverter-holds",
+    "inverter-wrong-sign",
+    "inverter-late-ramp",
+    "inverter-restarts",
+    "inverter-lies",
+    "grid-swell",
+    "switch-welded",
+    "switch-refuses",
+    "switch-lies",
+    "switch-no-synchroniser",
+    "blocks-stuck",
+    "bus-fed",
+    "controller-killed",
+    "controller-paused",
+    "disk-full",
 ]
 
 _TARGET = re.compile(r"([a-z][a-z0-9-]{0,31})(?:/([1-9][0-9]{0,3}))?")

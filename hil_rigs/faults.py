@@ -9,7 +9,10 @@ import numpy as np
 from hil_rigs.bench import Bench
 from hil_rigs.devices.rack_node import TEMPERATURE_DEGC_MIN
 from hil_rigs.fault_spec import FaultSpec
+from hil_rigs.link_injectors import LINK_INJECTORS
+from hil_rigs.plant_injectors import PLANT_INJECTORS
 from hil_rigs.rig import RigFile
+from hil_rigs.sensor_injectors import SENSOR_INJECTORS
 from hil_rigs.surrounding_injectors import SURROUNDING_INJECTORS
 from hil_rigs.world.loop import VirtualLoop
 
@@ -29,8 +32,11 @@ def inject(bench: Bench, fault: FaultSpec) -> None:
 
 
 def locate(rig: RigFile, fault: FaultSpec) -> tuple[int, int]:
-    """Index of rack and of cell or module, both from 0. UnknownTargetError if the rig has none such."""
+    """Index of rack and of cell or module, both from 0. UnknownTargetError if the rig has none such, or no switch
+    where the fault strikes that."""
     plant, names = rig.plant, rig.rack_names
+    if fault.about.needs == "switch" and rig.microgrid is None:
+        raise UnknownTargetError(f"fault {fault.kind}: rig {rig.name} has no switch, expected one with `microgrid`")
     if fault.rack is not None and fault.rack not in names:
         raise UnknownTargetError(f"fault {fault.kind}: no rack {fault.rack!r}, expected one of {', '.join(names)}")
     count = {"cell": plant.cells_per_rack, "module": plant.modules_per_rack}
@@ -269,4 +275,7 @@ _INJECTORS: dict[str, Callable[[Bench, int, int, float], None]] = {
     "clock-jump": _clock_jump,
     "meter-lost": _meter_lost,
     **SURROUNDING_INJECTORS,
+    **LINK_INJECTORS,
+    **SENSOR_INJECTORS,
+    **PLANT_INJECTORS,
 }

@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from bms.protect.faults import FAULTS, Action
+from bms.rack import RackMode
 from bms.site import Limits
 from hil_rigs.checks import longest_run, time_words
-from hil_rigs.rig import RigFile
+from hil_rigs.rig import RigFile, reversion_s
 from hil_rigs.run import Outcome
 from hil_rigs.verdict import Verdict
 
@@ -24,12 +25,41 @@ STOP_S = 1.6
 BEYOND_COMMAND_S = 14.0
 """The same where the converter obeys nobody: the bounded wait for a proven current, then the contactors open."""
 
-UNCONTROLLED = frozenset({"inverter-says-off", "inverter-local", "inverter-lost"})
+UNCONTROLLED = frozenset(
+    {
+        "inverter-says-off", "inverter-local", "inverter-lost", "inverter-slow", "inverter-exception", "inverter-unit",
+        "inverter-cuts", "inverter-resets",
+    }
+)  # fmt: skip
 """Faults beside which the converter may obey nobody."""
 
-OPENS_BY_ITSELF = frozenset({"contactor-drops", "contactor-closes"})
+OPENS_BY_ITSELF = frozenset({"contactor-drops", "contactor-closes", "contactor-late"})
 """Faults in which a contactor opens, or does not, whatever the controller wants."""
 
+OPENS_BY_WATCHDOG = frozenset({"commands-lost", "bus-open", "bus-babble", "bus-loss", "bus-bit-flips", "monitor-crc"})
+"""Faults beside which a rack may open by its own watchdog."""
+
+DROPS_BY_ITSELF = frozenset(
+    {
+        "inverter-trips", "inverter-restarts", "contactor-drops", "contactor-late", "blocks-stuck", "link-loaded",
+        "link-shorted", "rack-charge", "cell-internal-short",
+    }
+)  # fmt: skip
+"""Faults that take an island's converter down whatever the controller does."""
+
+EXPIRY_MARGIN_S = 0.3
+"""Beyond the reversion time until a set-point that nobody renews must be gone: its timer's and the plant's steps."""
+
+ZERO_S = 1.5
+"""From 0 W decided to 0 W in the converter, also where no write arrives: its reversion, and a tick."""
+
+STRIPPED_S = 0.5
+"""A rack that leaves to be stripped is named so this soon."""
+
+CAUSE_S = 2.5
+"""An island may be dropped so long after its cause was named: the bounded wait for a stopped converter."""
+
+ENDS_ISLAND = frozenset(kind.id for kind in FAULTS.values() if kind.action_forming is not Action.WARN)
 SHARED_STOP = frozenset(kind.id for kind in FAULTS.values() if kind.action in (Action.OPEN_ALL, Action.OPEN_PROVEN))
 ENERGY_FRAC = 1e-6
 
@@ -39,7 +69,11 @@ def invariants(rig: RigFile, outcome: Outcome) -> Iterator[Verdict]:
     kinds = frozenset(fault.kind for fault in outcome.faults)
     yield from _limits_kept(rig.site.limits, outcome, BEYOND_COMMAND_S if kinds & UNCONTROLLED else STOP_S)
     yield _opened_without_load(rig, outcome, kinds)
+    yield _opened_after_zero(outcome, kinds)
     yield _no_power_after_a_stop(outcome)
+    yield _zero_arrives(outcome)
+    yield _no_command_outlives_its_expiry(rig, outcome)
+    yield _island_kept(outcome, kinds)
     yield _energy_accounted(outcome)
 
 
@@ -47,9 +81,14 @@ def _limits_kept(limits: Limits, outcome: Outcome, deadline_s: float) -> Iterato
     """No power flows longer than the deadline through racks that show a cell or a current beyond the maximum level."""
     signals = outcome.signals
     flows = np.abs(outcome.curves.battery_power_w) > FLOWS_FRAC * outcome.end.rated_power_w
+    highest_v, lowest_v = signals["shown_cell_voltage_v_max"], signals["shown_cell_voltage_v_min"]
+    # A sensor that shows what no cell can have says nothing about its cell, and ends no island.
+    served = signals["island_formed"] > 0.0
+    above = (highest_v > limits.cell_voltage_v_max) & ~(served & (highest_v > limits.cell_voltage_v_max_possible))
+    below = (lowest_v < limits.cell_voltage_v_min) & ~(served & (lowest_v < limits.cell_voltage_v_min_possible))
     crossed: tuple[tuple[str, Truths], ...] = (
-        ("cell voltage above maximum", signals["shown_cell_voltage_v_max"] > limits.cell_voltage_v_max),
-        ("cell voltage below minimum", signals["shown_cell_voltage_v_min"] < limits.cell_voltage_v_min),
+        ("cell voltage above maximum", above),
+        ("cell voltage below minimum", below),
         (
             "temperature above maximum",
             signals["shown_temperature_degc_max"] > limits.discharge_temperature_degc_max,
@@ -70,18 +109,80 @@ def _current_a_max(limits: Limits) -> float:
 def _opened_without_load(rig: RigFile, outcome: Outcome, kinds: frozenset[str]) -> Verdict:
     """The controller opens no contactor above its break current."""
     opened_a, break_a = outcome.end.opened_under_load_a, rig.plant.contactor_break_current_a
-    exempt = bool(kinds & OPENS_BY_ITSELF)
+    makes_grid = rig.microgrid is not None or rig.plant.converter == "forming"
+    exempt = bool(kinds & OPENS_BY_ITSELF) or (makes_grid and bool(kinds & UNCONTROLLED))
     required = f"at most {break_a:g} A" if not exempt else "not judged: a fault opens or hides it"
     return Verdict("current when a contactor opened", required, f"{opened_a:.1f} A", exempt or opened_a <= break_a)
 
 
 def _no_power_after_a_stop(outcome: Outcome) -> Verdict:
-    """While a fault that opens all is active the set-point sent is 0 W, tick by tick."""
+    """While a fault that opens all is active the set-point sent is 0 W, tick by tick; an island's is never written."""
     columns = outcome.recorder.table().select(["time_s", "faults", "sent_power_w"]).to_pydict()
-    rows = zip(columns["time_s"], columns["faults"], columns["sent_power_w"], strict=True)
-    wrong = [time_s for time_s, faults, sent_w in rows if sent_w and not SHARED_STOP.isdisjoint(faults.split(","))]
+    served = _in_effect(np.array(columns["time_s"]), outcome.curves.time_s, outcome.signals["island_formed"])
+    rows = zip(columns["time_s"], columns["faults"], columns["sent_power_w"], served, strict=True)
+    wrong = [
+        time_s
+        for time_s, faults, sent_w, formed in rows
+        if sent_w and not formed > 0.0 and not SHARED_STOP.isdisjoint(faults.split(","))
+    ]
     measured = f"set-point at {wrong[0]:.2f} s" if wrong else "none"
     return Verdict("set-point after a fault that opens all", "0 W", measured, not wrong)
+
+
+def _opened_after_zero(outcome: Outcome, kinds: frozenset[str]) -> Verdict:
+    """A contactor opens only once the converter has been told 0 W, or to stop; but for a rack that leaves to be
+    stripped, at a low current while others work on."""
+    closed, command_w = outcome.signals["contactors_closed"], outcome.signals["power_command_w"]
+    opened = np.flatnonzero(np.diff(closed, prepend=closed[:1]) < 0)
+    rows = outcome.recorder.table().select(["time_s", "rack_states"]).to_pydict()
+    stripped_s = [at for at, states in zip(*rows.values(), strict=True) if RackMode.STRIP in states.split(",")]
+    early = [
+        at
+        for at in opened
+        if command_w[at] != 0.0 and not any(abs(outcome.curves.time_s[at] - each) < STRIPPED_S for each in stripped_s)
+    ]
+    exempt = bool(kinds & (OPENS_BY_ITSELF | OPENS_BY_WATCHDOG | UNCONTROLLED))
+    required = "0 W before" if not exempt else "not judged: a fault opens, or the converter obeys nobody"
+    measured = f"{command_w[early[0]]:.0f} W at {outcome.curves.time_s[early[0]]:.2f} s" if early else "0 W before"
+    return Verdict("set-point when a contactor opened", required, measured, exempt or not early)
+
+
+def _zero_arrives(outcome: Outcome) -> Verdict:
+    """What the controller decided to be 0 W is 0 W in the converter's registers after ZERO_S."""
+    rows = outcome.recorder.table().select(["time_s", "sent_power_w"]).to_pydict()
+    decided = _in_effect(outcome.curves.time_s, rows["time_s"], rows["sent_power_w"]) == 0.0
+    start, length_s = longest_run(outcome.curves.time_s, decided & (outcome.signals["power_command_w"] != 0.0))
+    measured = "never" if start is None else f"{time_words(length_s)} from {outcome.curves.time_s[start]:.2f} s on"
+    required = f"less than {time_words(ZERO_S)}"
+    return Verdict("set-point in the converter after 0 W", required, measured, length_s < ZERO_S)
+
+
+def _no_command_outlives_its_expiry(rig: RigFile, outcome: Outcome) -> Verdict:
+    """A set-point that nobody renews is gone after the converter's reversion time, whoever died."""
+    most_s = reversion_s(rig.plant.inverter_profile) + EXPIRY_MARGIN_S
+    oldest_s = float(outcome.signals["command_age_s"].max(initial=0.0))
+    return Verdict("age of a set-point", f"at most {time_words(most_s)}", time_words(oldest_s), oldest_s <= most_s)
+
+
+def _island_kept(outcome: Outcome, kinds: frozenset[str]) -> Verdict:
+    """Whoever serves an island goes on, unless a fault ends it (bms faults), or takes the converter down by itself."""
+    time_s, alone, formed = outcome.curves.time_s, outcome.signals["island_alone"], outcome.signals["island_formed"]
+    dropped = time_s[np.flatnonzero((np.diff(formed, prepend=formed[:1]) < 0) & (alone > 0.0))]
+    columns = outcome.recorder.table().select(["time_s", "faults"]).to_pydict()
+    ends = [not ENDS_ISLAND.isdisjoint(faults.split(",")) for faults in columns["faults"]]
+    causes_s = np.array(columns["time_s"])[np.array(ends, np.bool_)]
+    alone_s = [at for at in dropped if not ((causes_s >= at - CAUSE_S) & (causes_s <= at + CAUSE_S)).any()]
+    exempt = bool(kinds & DROPS_BY_ITSELF)
+    required = "never without a maximum level" if not exempt else "not judged: a fault drops it"
+    measured = f"at {alone_s[0]:.2f} s" if alone_s else "never"
+    return Verdict("island dropped", required, measured, exempt or not alone_s)
+
+
+def _in_effect(time_s: Floats, since_s: ArrayLike, values: ArrayLike) -> Floats:
+    """The value that holds at each time, each since its own; NaN before the first."""
+    at = np.searchsorted(np.asarray(since_s), time_s, side="right")
+    held: Floats = np.concatenate(([np.nan], np.asarray(values, np.float64)))[at]
+    return held
 
 
 def _energy_accounted(outcome: Outcome) -> Verdict:

@@ -284,6 +284,20 @@ def list_rigs() -> list[RigFile]:
     return shipped(FOLDER, RigFile)
 
 
+def somewhere(rig: RigFile) -> Endpoints:
+    """Endpoints of every device of a rig that runs nowhere: to see whether its site can be made."""
+    at = ModbusEndpoint("127.0.0.1", 502, 1)
+    return Endpoints(
+        inverter=at,
+        grid_meter=at,
+        racks=tuple(CanEndpoint("virtual", f"can{number}") for number in range(rig.plant.racks)),
+        pv_meter=None if rig.pv is None else at,
+        pv_inverter=None if rig.pv is None else at,
+        switchgear=None if rig.microgrid is None else at,
+        auxiliaries=(at,) * len(rig.auxiliaries),
+    )
+
+
 def make_site(rig: RigFile, endpoints: Endpoints) -> Site:
     """The site file for a controller of this rig. ValueError if the endpoints do not fit, in one line."""
     if len(endpoints.racks) != rig.plant.racks:
@@ -303,7 +317,7 @@ def make_site(rig: RigFile, endpoints: Endpoints) -> Site:
                 unit=inverter.unit,
                 supply=rig.plant.converter_supply,
                 **_driver(rig.plant.inverter_profile),
-                reversion_s=_reversion_s(rig.plant.inverter_profile),
+                reversion_s=reversion_s(rig.plant.inverter_profile),
             ),
             grid_meter=GridMeterDevice(
                 host=meter.host,
@@ -350,7 +364,8 @@ def _driver(profile: str) -> dict[str, Any]:
     return {} if profile in (SUNSPEC, LEGACY) else {"driver": "profile", "profile": profile}
 
 
-def _reversion_s(profile: str) -> int:
+def reversion_s(profile: str) -> int:
+    """After which a converter that speaks so drops a set-point that nobody renews (s)."""
     return 1 if profile in (SUNSPEC, LEGACY) else find_profile(profile).reversion_s_min
 
 

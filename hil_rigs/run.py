@@ -7,10 +7,14 @@ from dataclasses import dataclass
 
 from bms.controller import Controller
 from bms.protect.protection import ActiveFault
+from bms.record import Recorder
 from bms.record.memory import MemoryRecorder
 from bms.site import Site, site_settings
+from bms.state.memory import SiteMemory
+from bms.state.store import Told
 from drivers.clock import now_ns
 from hil_rigs.bench import Bench
+from hil_rigs.controller_process import ControllerProcess
 from hil_rigs.fault_spec import FaultSpec
 from hil_rigs.faults import inject, locate
 from hil_rigs.load_spec import LoadSpec
@@ -45,7 +49,8 @@ class EndState:
     energies: Energies
     """Since the start, up to the end of the orderly stop."""
     stopped_safely: bool
-    """After the orderly stop: contactors open that can open and are not a battery's own, converter without power."""
+    """After the orderly stop: contactors open that can open and are not a battery's own, converter without power. A
+    rack of an island holds its contactors as long as it hears nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +77,14 @@ def simulate(
     adjust: Callable[[Site], Site] | None = None,
     record: Mapping[str, str] | None = None,
     signals: Collection[str] = (),
+    tell: Sequence[tuple[float, Told]] = (),
 ) -> Outcome:
     """Run rig and controller for `duration_s` of virtual time. The same arguments give the same outcome, byte by byte.
 
     `adjust` may change the site that the controller gets; `record` is put into the record's metadata; `signals` are
-    sampled beside the powers.
+    sampled beside the powers; `tell` is when (s) somebody tells the controller which input.
     UnknownTargetError for a fault that the rig cannot have."""
-    return run_virtual(_simulate(rig, seed, duration_s, faults, load, adjust, record or {}, signals), seed=seed)
+    return run_virtual(_simulate(rig, seed, duration_s, faults, load, adjust, record or {}, signals, tell), seed=seed)
 
 
 async def _simulate(
@@ -90,6 +96,7 @@ async def _simulate(
     adjust: Callable[[Site], Site] | None,
     record: Mapping[str, str],
     signals: Collection[str],
+    tell: Sequence[tuple[float, Told]],
 ) -> Outcome:
     bench = Bench(rig, seed, load, signals)
     for fault in faults:
@@ -104,15 +111,18 @@ async def _simulate(
     def on_trip(fault: ActiveFault) -> None:
         trips.append(Trip((fault.since_ns - start_ns) / 1e9, fault.kind.id, fault.target, fault.detail))
 
-    controller = Controller(
-        site,
-        can_opener=bench.open_can,
-        recorder=recorder,
-        perf_clock=lambda: math.nan,
-        on_trip=on_trip,
-        wall_clock=bench.wall_clock,
-    )
-    end = await _play(bench, controller, faults, duration_s)
+    def make(memory: SiteMemory, recorder: Recorder) -> Controller:
+        return Controller(
+            site,
+            can_opener=bench.open_can,
+            recorder=recorder,
+            perf_clock=lambda: math.nan,
+            on_trip=on_trip,
+            memory=memory,
+            wall_clock=bench.wall_clock,
+        )
+
+    end = await _play(bench, site, make, recorder, faults, tell, duration_s)
     return Outcome(
         trips=tuple(trips),
         curves=bench.truth.curves(until_s=duration_s),
@@ -123,21 +133,32 @@ async def _simulate(
     )
 
 
-async def _play(bench: Bench, controller: Controller, faults: Sequence[FaultSpec], duration_s: float) -> EndState:
+async def _play(
+    bench: Bench,
+    site: Site,
+    make: Callable[[SiteMemory, Recorder], Controller],
+    recorder: MemoryRecorder,
+    faults: Sequence[FaultSpec],
+    tell: Sequence[tuple[float, Told]],
+    duration_s: float,
+) -> EndState:
     loop = asyncio.get_running_loop()
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(bench.run(), name="bench")
-        controlled = tasks.create_task(controller.run(), name="controller")
+        bench.process = process = ControllerProcess(bench, site, make, recorder, tasks)
         for fault in faults:
             loop.call_later(fault.at_s, inject, bench, fault)
+        for at_s, told in tell:
+            loop.call_later(at_s, process.tell, told)
         await asyncio.sleep(duration_s)
         closed = tuple(rack.main_closed for rack in bench.plant.racks)
         power_w_max, opened = bench.truth.battery_power_w_max(LAST_S), bench.truth.opened_again
-        controller.stop()
-        await controlled
+        await process.stop()
         running.cancel()
     bench.close()
-    racks = bench.plant.racks
+    racks, now = bench.plant.racks, now_ns()
+    # A battery with a management of its own has no node, and opens when it likes.
+    obeying = [rack for rack, node in zip(racks, bench.nodes, strict=False) if not node.left_closed(now)]
     return EndState(
         contactors_closed=closed,
         battery_power_w_max=power_w_max,
@@ -145,6 +166,6 @@ async def _play(bench: Bench, controller: Controller, faults: Sequence[FaultSpec
         opened=opened,
         energies=bench.plant.energies,
         opened_under_load_a=max(rack.opened_under_load_a for rack in racks),
-        stopped_safely=(bool(bench.batteries) or not any(rack.main_closed and not rack.main.welded for rack in racks))
+        stopped_safely=not any(rack.main_closed and not rack.main.welded for rack in obeying)
         and abs(bench.plant.converter.ac_power_w) < 1.0,
     )

@@ -17,7 +17,7 @@ from hil_rigs.campaign import Job, Result, play, play_all, scenarios_of
 from hil_rigs.fault_spec import parse_fault
 from hil_rigs.faults import locate
 from hil_rigs.plant.build import build_load
-from hil_rigs.rig import find_rig
+from hil_rigs.rig import make_site, somewhere
 from hil_rigs.rig_plant import load_config
 from hil_rigs.scenario import Scenario
 
@@ -67,7 +67,11 @@ def _job(named: str, scenario: Scenario, arguments: argparse.Namespace) -> Job:
     if duration_s <= settle_s:
         raise RunError(f"--duration {duration_s:g}: {scenario.name} is judged from {settle_s:g} s on, give more")
     given = tuple(parse_fault(text) for text in arguments.fault)
-    rig = find_rig(scenario.rig)
+    rig = scenario.find_rig()
+    try:
+        make_site(rig, somewhere(rig))
+    except ValueError as error:
+        raise RunError(f"scenario {scenario.name}: {error}") from None
     build_load(load_config(scenario.load or rig.load), np.random.default_rng(0))  # its file's mistakes before anything
     for fault in (*scenario.faults, *given):
         locate(rig, fault)

@@ -7,11 +7,15 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
+from bms.site_applications import Application
+from bms.state.store import FOR_S_MAX, Told
 from drivers.config.settings import RELATION, Broken, Settings, about, name_or_beside
 from drivers.config.shipped import Shipped, find, shipped
 from hil_rigs.checks import Check, CheckError, parse_check
 from hil_rigs.fault_spec import FAULT_KINDS, FaultKind, FaultSpec, FaultSyntaxError, parse_fault
+from hil_rigs.grid_spec import GridSpec
 from hil_rigs.load_spec import LoadSpec
+from hil_rigs.rig import RigFile, find_rig
 from hil_rigs.signals import INVARIANT_SIGNALS
 
 __all__ = [
@@ -93,6 +97,15 @@ class Expect(Settings):
             yield Broken(("no_faults",), True, "contradicts the faults that must appear", "false", (("faults",),))
 
 
+class Tell(Settings):
+    """What somebody tells the running controller, as `bms set` does."""
+
+    at_s: Annotated[float, about("s", "when, from the start of the scenario", ge=0, le=1e6)]
+    name: Annotated[str, about("", "name of the input", pattern=r"^[a-z][a-z0-9_]{0,31}$", shape="an input's name")]
+    value: Annotated[float, about("", "its value, in the unit of who listens", ge=-1e12, le=1e12)]
+    for_s: Annotated[float, about("s", "how long it holds", gt=0, le=FOR_S_MAX)]
+
+
 class Scenario(Shipped):
     """A scenario."""
 
@@ -104,10 +117,42 @@ class Scenario(Shipped):
     duration_s: Annotated[float, about("s", "length", gt=0, le=1e6)]
     seed: Annotated[int, about("", "seed of everything random, unless told otherwise", "any", ge=0, le=2**63 - 1)] = 1
     load: Annotated[LoadSpec | None, about("", "replaces the rig's load", "the rig's own")] = None
+    grid: Annotated[GridSpec | None, about("", "replaces the rig's grid", "the rig's own")] = None
+    start_hour: Annotated[
+        float | None, about("h", "replaces the hour of the day at the start", "the rig's own", ge=0, lt=24)
+    ] = None
+    applications: Annotated[
+        tuple[Application, ...] | None,
+        Field(strict=False),
+        about("", "replace those of the rig's site", "the rig's own", max_length=16),
+    ] = None
+    tell: Annotated[
+        tuple[Tell, ...], Field(strict=False), about("", "inputs that the controller is told", max_length=100)
+    ] = ()
     faults: Annotated[tuple[FaultSpec, ...], Field(strict=False), about("", "what goes wrong", max_length=1000)] = ()
     expect: Annotated[Expect, about("", "what must come of it")]
 
+    def find_rig(self) -> RigFile:
+        """Its rig with what the scenario replaces, but for the load. UnknownNameError or ConfigErrors; whether the
+        applications fit the rest of the site shows when that is made."""
+        rig = find_rig(self.rig)
+        new: dict[str, object] = {} if self.grid is None else {"grid": self.grid}
+        if self.start_hour is not None:
+            new["start_hour"] = self.start_hour
+        if self.applications is not None:
+            new["site"] = rig.site.model_copy(update={"applications": self.applications})
+        return rig.model_copy(update=new)
+
+    @property
+    def told(self) -> tuple[tuple[float, Told], ...]:
+        """When somebody tells which input."""
+        return tuple((each.at_s, Told(each.name, each.value, each.for_s)) for each in self.tell)
+
     def broken_relations(self) -> Iterator[Broken]:
+        for i, told in enumerate(self.tell):
+            if told.at_s >= self.duration_s:
+                expected, others = f"less than {self.duration_s:g}", (("duration_s",),)
+                yield Broken(("tell", i, "at_s"), told.at_s, "not before the scenario's end", expected, others)
         for i, fault in enumerate(self.faults):
             if fault.at_s >= self.duration_s:
                 expected, others = f"less than {self.duration_s:g}", (("duration_s",),)

@@ -66,6 +66,8 @@ async def _serve(rig: RigFile, faults: list[FaultSpec], load: LoadSpec | None, a
     bench = Bench(rig, arguments.seed, load)
     for fault in faults:
         locate(rig, fault)
+        if fault.about.needs == "process":
+            raise UnknownTargetError(f"fault {fault.kind}: no controller runs here, expected `hil run` or `hil swarm`")
     endpoints = await bench.start()
     hub = SocketcandHub(bench.buses, HOST)
     await hub.start()

@@ -33,6 +33,17 @@ SIGNALS: dict[str, Signal] = {
             "power_command_w", "W", "set-point in the converter's registers, 0 while it is told to stop",
             lambda plant: plant.converter.target_power_w if _told_to_run(plant) else 0.0,
         ),
+        Signal(
+            "command_age_s", "s", "age of a set-point in the converter's registers that is not 0",
+            lambda plant: plant.converter.told_s if _told_to_run(plant) and plant.converter.target_power_w else 0.0,
+        ),
+        Signal(
+            "island_alone", "", "1 while the converter has no grid to follow", lambda plant: _alone(plant),
+        ),
+        Signal(
+            "island_formed", "", "1 while the converter makes the grid",
+            lambda plant: _alone(plant) and plant.converter.state is ConverterState.RUNNING,
+        ),
         Signal("converter_running", "", "1 while the converter's power stage works", lambda plant: _told_to_run(plant)),
         Signal(
             "contactors_closed", "", "number of racks whose main contactor is closed",
@@ -144,8 +155,18 @@ POWERS = ("grid_power_w", "load_power_w", "pv_power_w")
 """Always sampled; the battery's power is the rest: load - pv - grid."""
 
 
-INVARIANT_SIGNALS = frozenset(name for name in SIGNALS if name.startswith("shown_"))
+INVARIANT_SIGNALS = frozenset(name for name in SIGNALS if name.startswith("shown_")) | {
+    "power_command_w",
+    "command_age_s",
+    "contactors_closed",
+    "island_alone",
+    "island_formed",
+}
 """What the invariants are judged by."""
+
+
+def _alone(plant: Plant) -> bool:
+    return plant.converter.island is not None
 
 
 def _connected(plant: Plant) -> list[RackPlant]:

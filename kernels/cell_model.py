@@ -57,3 +57,10 @@ class CellModel:
             raise ValueError(f"cell: got {cell}, expected 0 to {self.cells_n - 1}")
         if not np.isfinite(value):
             raise ValueError(f"{name}: got {value}, expected a finite value")
+
+    def check_ageing(self, cell: int, capacity_factor: float, resistance_factor: float) -> None:
+        """Raises ValueError unless the cell exists and both factors are finite and above 0."""
+        for name, factor in (("capacity_factor", capacity_factor), ("resistance_factor", resistance_factor)):
+            self.check_cell(cell, name, factor)
+            if not factor > 0:
+                raise ValueError(f"{name}: got {factor}, expected a value above 0")

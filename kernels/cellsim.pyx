@@ -176,3 +176,15 @@ cdef class CellPack:
         self.model.check_cell(cell, "temperature_degc", temperature_degc)
         self.pack.degc[<Py_ssize_t>cell] = temperature_degc
         self.show()
+
+    def age(self, cell, capacity_factor, resistance_factor):
+        """Multiplies one cell's capacity and its resistances; SoC, history and temperature stay."""
+        cdef Py_ssize_t k
+        cdef int pair
+        self.model.check_ageing(cell, capacity_factor, resistance_factor)
+        k = cell
+        self.pack.capacity_ah[k] *= <double>capacity_factor
+        self.pack.resistance_ohm[k] *= <double>resistance_factor
+        for pair in range(PAIRS):
+            self.pack.rc_resistance_ohm[pair][k] *= <double>resistance_factor
+        self.show()

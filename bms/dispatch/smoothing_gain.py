@@ -9,6 +9,9 @@ CHECK_S = 20.0
 """As long as ranges are kept: after a step everything is judged anew."""
 BETTER = 0.9
 """Share of the load's range: what is predicted must be below it before the gain steps up."""
+WORSE = 1.1
+"""Share of the load's range: what is predicted must be above it before smoothing is refused. A single step of the load
+leaves its whole height for as long as any loop is late, which is no harm."""
 HOLD_S = 600.0
 """After the grid was measured to be worse, whatever is predicted."""
 
@@ -17,8 +20,8 @@ class SmoothingGain:
     """`value` is the gain, `reason` why it is below 1 (empty = it is not).
 
     Every 20 s, unless the load's range is below `quiet_w`: to 0 when a battery that is as late as this one would leave
-    a larger range than the load has; down a step when the grid's range is larger than the load's and what the grid may
-    move by itself (`own_w`), and not up again for ten minutes; up a step when neither is so.
+    a clearly larger range than the load has; down a step when the grid's range is larger than the load's and what the
+    grid may move by itself (`own_w`), and not up again for ten minutes; up a step when neither is so.
     """
 
     def __init__(self, quiet_w: float, own_w: float) -> None:
@@ -40,7 +43,7 @@ class SmoothingGain:
         self._held_s = max(self._held_s - dt_s, 0.0)
         if self._since_s < CHECK_S or isnan(seen.load_w) or seen.load_w < self._quiet_w:
             return
-        if seen.left_w > seen.load_w:
+        if seen.left_w > WORSE * seen.load_w:
             self._refuse(seen)
         elif self.value > 0.0 and seen.grid_w > seen.load_w + self._own_w:
             self._step += 1

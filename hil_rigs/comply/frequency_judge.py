@@ -65,7 +65,7 @@ def judge_on_wire(order: Order, standard: Standard, more: More | None = None) ->
     quiet = [course.to(side * standard.line[0][0], 1.0) for side in standard.sides]
     course.to(0.0, 0.5)
     steps = _steps(course, standard, 1 if order.short else 3)
-    stairs = _stairs(course, standard, 1 if order.short else 6)
+    stairs = _stairs(course, standard, 1 if order.short else 6, steps if order.short else ())
     judge_more = more(course) if more else None
     begin_s = course.now_s + standard.legs_s
     if standard.wanders:
@@ -97,12 +97,15 @@ def _steps(course: Course, standard: Standard, times: int) -> list[Leg]:
     return legs
 
 
-def _stairs(course: Course, standard: Standard, between: int) -> list[Leg]:
-    """Each point of the line but the first, and points between, on each side."""
+def _stairs(course: Course, standard: Standard, between: int, known: Sequence[Leg]) -> list[Leg]:
+    """Each point of the line but the first, and points between, on each side, unless one of the legs that are `known`
+    stays there."""
     levels_hz: list[float] = []
     for (low_hz, _), (high_hz, _) in pairwise(standard.line):
         levels_hz += np.linspace(low_hz, high_hz, between + 1)[1:].tolist()
-    return [course.to(side * level_hz, standard.legs_s) for side in standard.sides for level_hz in levels_hz]
+    there = {leg.off_hz: leg for leg in known}
+    wanted_hz = [side * level_hz for side in standard.sides for level_hz in levels_hz]
+    return [there.get(off_hz) or course.to(off_hz, standard.legs_s) for off_hz in wanted_hz]
 
 
 def _ramps(course: Course, standard: Standard) -> None:

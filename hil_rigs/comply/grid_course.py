@@ -79,10 +79,11 @@ def drive_points(
     duration_s: float,
     applications: Sequence[ApplicationSettings],
 ) -> Driven:
-    """The same along any points."""
+    """The same along any points. The short form has one rack, which carries what is judged, and no others to reckon."""
+    plant = order.rig.plant.model_copy(update={"racks": 1}) if order.short else order.rig.plant
     grid = GridPoints.model_validate({"kind": "points", "nominal_hz": nominal_hz, "points": tuple(points)})
     outcome = simulate(
-        order.rig.model_copy(update={"grid": grid}),
+        order.rig.model_copy(update={"grid": grid, "plant": plant}),
         seed=order.seed,
         duration_s=duration_s,
         load=order.load,

@@ -160,7 +160,7 @@ class DescribedInverterDevice:
         converter, faults = self._converter, self.faults
         self._registers.put(
             {
-                "ac-power": converter.ac_power_w,
+                "ac-power": converter.ac_power_w + faults.power_off_w,
                 "reactive-power": converter.reactive_var,
                 "ac-voltage": converter.ac_voltage_pu * GRID_VOLTAGE_V,
                 "dc-power": converter.dc_power_w,

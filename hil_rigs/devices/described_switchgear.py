@@ -46,12 +46,13 @@ class Switchgear(Protocol):
 
 class DescribedSwitchgearDevice:
     """Registers of one switchgear, for a ModbusServer. What it was told last stays: it has no watchdog. ValueError for
-    the profile of something else."""
+    the profile of something else. `lies` is a fault hook: its auxiliary contact says the opposite."""
 
     def __init__(self, switchgear: Switchgear, profile: Profile) -> None:
         profile.must_be("switchgear")
         self._switchgear, self._profile = switchgear, profile
         self._registers = DescribedRegisters(profile)
+        self.lies = False
 
     def read(self, address: int, count: int) -> list[int]:
         """Holding registers."""
@@ -92,7 +93,7 @@ class DescribedSwitchgearDevice:
             }
         )
         self._show_angle(gear.phase_deg)
-        self._show_flag("intertie-closed", gear.closed)
+        self._show_flag("intertie-closed", gear.closed != self.lies)
         self._show_flag("sync-ok", gear.sync_ok)
 
     def _show_angle(self, phase_deg: float) -> None:

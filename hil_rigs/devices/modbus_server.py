@@ -10,20 +10,37 @@ from hil_rigs.devices.modbus_security import DeviceSecurity, may, role_on
 
 __all__ = ["InputDevice", "ModbusServer", "RegisterDevice", "Transactions", "WireFaults"]
 
+SPLIT_S = 0.005
+"""Between the two segments of an answer that comes in pieces."""
+UNIT_AT = 6
+"""Byte of a frame that says its unit."""
+
 
 @dataclass(slots=True)
 class WireFaults:
     """What is wrong with the device's communication right now.
 
-    silent: requests are taken and neither carried out nor answered. off: the same, for want of supply.
-    delay_s: answers come that much later.
-    exception: every request is refused with this code.
+    silent: requests are taken and neither carried out nor answered. off: the same, for want of supply; boots: the same,
+    for a while. delay_s: answers come that much later.
+    exception: every request is refused with this code. unit: answers carry this unit instead of their own.
+    repeats: every answer comes twice. splits: every answer comes in two segments, SPLIT_S apart. cut_every: of every so
+    many answers the last one ends in its middle, and the connection with it; 0 = none.
     """
 
     silent: bool = False
     off: bool = False
+    boots: bool = False
     delay_s: float = 0.0
     exception: int | None = None
+    unit: int | None = None
+    repeats: bool = False
+    splits: bool = False
+    cut_every: int = 0
+
+    @property
+    def damages(self) -> bool:
+        """Answers do not go out as they are."""
+        return self.unit is not None or self.repeats or self.splits or self.cut_every > 0
 
 
 @dataclass(slots=True)
@@ -41,6 +58,7 @@ class ModbusServer(PlainServer):
     def __init__(self, device: RegisterDevice, unit: int = 1) -> None:
         super().__init__(device, unit)
         self.faults = WireFaults()
+        self.sent = 0
         self.transactions = Transactions()
         self.secure = False
 
@@ -49,6 +67,12 @@ class ModbusServer(PlainServer):
         that have a role."""
         self.secure = security is not None
         await self.listen(host, port, None if security is None else security.context())
+
+    def replace(self, device: RegisterDevice) -> None:
+        """Serves another device from now on, as after a restart; clients are cut off."""
+        self.device = device
+        self._read_input = device.read_input if isinstance(device, InputDevice) else device.read
+        self.drop_connections()
 
     def make_connection(self) -> Connection:
         return _Connection(self)
@@ -60,7 +84,8 @@ class ModbusServer(PlainServer):
 
     def answer(self, frame: Frame, role: str | None) -> bytes | None:
         """Answer PDU to a client with this role, None where roles do not count; None = no answer."""
-        if self.faults.silent or self.faults.off:
+        faults = self.faults
+        if faults.silent or faults.off or faults.boots:
             self.transactions.unanswered += 1
             return None
         self.transactions.answered += 1
@@ -99,6 +124,29 @@ class _Connection(Connection):
         now_s = self._loop.time()
         self._free_s = max(now_s + self._device_server.faults.delay_s, self._free_s)
         if self._free_s <= now_s:
-            super().send(data)
+            self._put(data)
         else:
-            self._loop.call_at(self._free_s, super().send, data)
+            self._loop.call_at(self._free_s, self._put, data)
+
+    def _put(self, data: bytes) -> None:
+        """An answer's turn has come."""
+        server = self._device_server
+        server.sent += 1
+        if server.faults.damages:
+            self._put_damaged(server.faults, data)
+        else:
+            super().send(data)
+
+    def _put_damaged(self, faults: WireFaults, data: bytes) -> None:
+        if faults.unit is not None:
+            data = data[:UNIT_AT] + bytes((faults.unit,)) + data[UNIT_AT + 1 :]
+        middle = len(data) // 2
+        if faults.cut_every and self._device_server.sent % faults.cut_every == 0:
+            super().send(data[:middle])
+            self.abort()
+        elif faults.splits:
+            super().send(data[:middle])
+            self._free_s = max(self._free_s, self._loop.time() + SPLIT_S)
+            self._loop.call_at(self._free_s, super().send, data[middle:])
+        else:
+            super().send(data * 2 if faults.repeats else data)

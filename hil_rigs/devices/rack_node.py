@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from struct import Struct
@@ -75,7 +76,7 @@ class RackNodeFaults:
     rises, from the first time it is read; `rack_voltage_off_v` is added to the rack's own voltage; `chatters`: the
     main contactor's auxiliary contact goes to and fro; `main_feedback` is what it says, None = the truth;
     `current_redundant_off_a` and `temperature_redundant_off_k` are added to what the second sensors show,
-    `redundant_lost` takes them away."""
+    `redundant_lost` takes them away; `command_delay_s`: the contactors follow so much later."""
 
     silent_modules: set[int] = field(default_factory=set)
     silent_current: bool = False
@@ -93,6 +94,7 @@ class RackNodeFaults:
     current_redundant_off_a: float = 0.0
     temperature_redundant_off_k: float = 0.0
     redundant_lost: bool = False
+    command_delay_s: float = 0.0
 
 
 class RackNode:
@@ -129,11 +131,16 @@ class RackNode:
         self._slots = [_slot_frames(layout, slot) for slot in range(SLOTS)]
         self._sensor_first_cell = _sensor_first_cell(layout)
         self._rack_at_ns = self._heats_since = NEVER_NS
+        self._late: deque[tuple[int, bool, bool]] = deque()
         surroundings = enclosure or Enclosure()
         self.safety = RackSafety(layout, surroundings, insulation_kohm or (lambda: surroundings.insulation_kohm))
         self._measure(0, NEVER_NS)
         for slot in (*SAFETY_SLOTS, INSULATION_SLOT):
             self._measure_safety(slot, NEVER_NS)
+
+    def left_closed(self, now: int) -> bool:
+        """Told to hold its contactors, and since then nobody was heard for longer than its watchdog would wait."""
+        return self._holds and now - self._rack_at_ns > RACK_WATCHDOG_NS
 
     async def run(self) -> None:
         """Step for ever, every 10 ms on absolute deadlines; cancelled = silent."""
@@ -148,6 +155,8 @@ class RackNode:
         """What happens in one slot, `now` (ns): the watchdogs look, one batch goes out. Slots count up, one every
         10 ms."""
         self._watch(now)
+        if self._late:
+            self._move_late(now)
         if self.control is not None:
             self.control.step(now)
         if not self.faults.frozen:
@@ -270,6 +279,17 @@ class RackNode:
         self._move(main > 0.0, precharge > 0.0, self._rack_at_ns)
 
     def _move(self, main: bool, precharge: bool, now: int) -> None:
+        if self.faults.command_delay_s > 0.0:
+            self._late.append((now + round(self.faults.command_delay_s * 1e9), main, precharge))
+        else:
+            self._drive(main, precharge, now)
+
+    def _move_late(self, now: int) -> None:
+        while self._late and self._late[0][0] <= now:
+            _, main, precharge = self._late.popleft()
+            self._drive(main, precharge, now)
+
+    def _drive(self, main: bool, precharge: bool, now: int) -> None:
         if self.control is not None:
             self.control.request(main, now)
         else:

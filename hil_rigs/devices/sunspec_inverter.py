@@ -49,7 +49,7 @@ class SunSpecInverterDevice:
             capacity_model(converter),
             self._controls,
             storage_model(battery),
-            dc_model(converter, self.faults),
+            dc_model(converter, self.faults, battery()),
             self._control,
             battery_model(battery, converter.rated_power_w),
             *(function.model for function in self._functions),

@@ -21,6 +21,8 @@ GRID_VOLTAGE_V = 400.0
 HEADROOM = 1.2
 """Measured power and current may be that much above the rating before their registers saturate."""
 DC_VOLTAGE_V_MAX = 2000.0
+EMPTY_FRAC = 0.75
+"""Voltage of an empty string over its nominal one: LFP 2.5 V of 3.2 V."""
 SET_POINT_POINTS = (
     "WSetEna",
     "WSetMod",
@@ -140,6 +142,7 @@ class ReportingFaults:
     alarm_bits: int = 0
     says_off: bool = False
     dc_voltage_off_v: float = 0.0
+    power_off_w: float = 0.0
 
 
 def measurement_model(converter: AcSide, faults: ReportingFaults, forming: Callable[[], bool]) -> ServedModel:
@@ -168,7 +171,7 @@ def measurement_model(converter: AcSide, faults: ReportingFaults, forming: Calla
             "ConnSt": layout.symbol("ConnSt", connected),
             "Alrm": alarm_bits(converter.alarm) | faults.alarm_bits,
             "DERMode": 1 << layout.symbol("DERMode", "GRID_FORMING" if forming() else "GRID_FOLLOWING"),
-            "W": converter.ac_power_w,
+            "W": converter.ac_power_w + faults.power_off_w,
             "VA": apparent_va,
             "Var": converter.reactive_var,
             "A": _phase_current_a(apparent_va, converter.ac_voltage_pu),
@@ -250,13 +253,13 @@ def storage_model(battery: Callable[[], BatterySummary]) -> ServedModel:
     return ServedModel(layout, fixed, live=live)
 
 
-def dc_model(converter: Converter, faults: ReportingFaults) -> ServedModel:
+def dc_model(converter: Converter, faults: ReportingFaults, battery: BatterySummary) -> ServedModel:
     """Model 714: one port, the battery's."""
     layout = load_layout(714, NPrt=1)
     largest_w = HEADROOM * converter.rated_power_w
     fixed: Values = {
         "NPrt": 1,
-        "DCA_SF": scale_exponent(largest_w / 500.0, "int16"),
+        "DCA_SF": scale_exponent(_largest_a(largest_w, battery), "int16"),
         "DCV_SF": scale_exponent(DC_VOLTAGE_V_MAX, "uint16"),
         "DCW_SF": scale_exponent(largest_w, "int16"),
         "PrtAlrms": 0,
@@ -298,7 +301,7 @@ def battery_model(battery: Callable[[], BatterySummary], rated_power_w: float) -
         "SoH_SF": -1,
         "V_SF": scale_exponent(DC_VOLTAGE_V_MAX, "uint16"),
         "CellV_SF": -3,
-        "A_SF": scale_exponent(largest_w / 500.0, "int16"),
+        "A_SF": scale_exponent(_largest_a(largest_w, first), "int16"),
         "AMax_SF": 0,
         "W_SF": scale_exponent(largest_w, "int16"),
         "AHRtg": first.charge_rated_ah,
@@ -319,6 +322,12 @@ def battery_model(battery: Callable[[], BatterySummary], rated_power_w: float) -
         return {"Hb": _heartbeat(0xFFFF), "V": now.voltage_v, "A": now.current_a, "W": power_w, **charge}
 
     return ServedModel(layout, fixed, live=live)
+
+
+def _largest_a(largest_w: float, battery: BatterySummary) -> float:
+    """DC current that the registers must carry: at an empty string's voltage, or 500 V where that is more."""
+    nominal_v = battery.energy_rated_wh / battery.charge_rated_ah
+    return largest_w / min(EMPTY_FRAC * nominal_v, 500.0)
 
 
 def _phase_current_a(apparent_va: float, voltage_pu: float = 1.0) -> float:

@@ -99,7 +99,7 @@ class ConverterPlant:
     then `settle` takes the outcome. It trips for its ride-through settings, and without grid voltage delivers nothing.
     `runaway_w` is a fault hook: that power instead of the set-point, until stopped; only DC limits bind it. With an
     `island` it makes that one's grid: the load decides its power. With `precharge` it feeds the link while STARTING,
-    with `feed_a`, and RUNs only once a rack is connected."""
+    with `feed_a`, and RUNs only once a rack is connected. `told_s` is the age of the set-point."""
 
     def __init__(self, parameters: ConverterParameters, frequency_hz: float = 60.0) -> None:
         self.parameters = parameters
@@ -107,6 +107,7 @@ class ConverterPlant:
         self.state = ConverterState.OFF
         self.alarm: ConverterAlarm | None = None
         self.target_power_w = 0.0
+        self.told_s = 0.0
         self.target_reactive_var: float | None = None
         self.reactive_var = 0.0
         self.runaway_w: float | None = None
@@ -192,6 +193,7 @@ class ConverterPlant:
         if not abs(power_w) < float("inf"):
             raise ValueError(f"power set-point must be finite, got {power_w}")
         rated_w = self.parameters.rated_power_w
+        self.told_s = 0.0
         self.target_power_w = min(max(power_w, -rated_w), rated_w)
 
     def set_reactive(self, reactive_var: float | None) -> None:
@@ -199,7 +201,9 @@ class ConverterPlant:
         self.target_reactive_var = reactive_var
 
     def step(self, dt_s: float) -> None:
-        self._feed()
+        self.told_s += dt_s
+        if self.precharge is not None or self.feed_a > 0.0:
+            self._feed()
         if self.state is ConverterState.RUNNING:
             self._bear_grid(dt_s)
         if self.state is ConverterState.STARTING:

@@ -126,7 +126,7 @@ class Grid:
         self._source = source or constant_grid(nominal_hz)
         self._noise, self._rng = noise, rng
         self._noise_off: Sequence[float] = (0.0, 0.0)
-        self._excursion_hz = 0.0
+        self._excursion_hz = self._off_pu = 0.0
         self._jumps_deg = 0.0
         self._jump_hz, self._jump_until_ns = 0.0, 0
         self._dip_pu, self._dip_until_ns = 1.0, 0
@@ -144,6 +144,10 @@ class Grid:
         """From now on it is so far off what it would be."""
         self._excursion_hz = by_hz
 
+    def shift_voltage(self, by_pu: float) -> None:
+        """From now on it is so far off what it would be; a dip ends it at its own voltage all the same."""
+        self._off_pu = by_pu
+
     def jump_phase(self, by_deg: float) -> None:
         """Once, in the next step."""
         self._jumps_deg += by_deg
@@ -154,11 +158,12 @@ class Grid:
         frequency_hz, voltage_pu = self._source.step(self._time_ns / 1e9, dt_s, import_w)
         if self._noise is not None:
             self._noise_off = self._walk(self._noise, dt_s)
-        voltage_pu = max(voltage_pu + self._noise_off[1], 0.0)
+        voltage_pu = max(voltage_pu + self._noise_off[1] + self._off_pu, 0.0)
         self.voltage_pu = min(voltage_pu, self._dip_pu) if self._time_ns <= self._dip_until_ns else voltage_pu
         self.jump_deg, self._jumps_deg = self._jumps_deg, 0.0
-        self.frequency_hz = frequency_hz + self._noise_off[0] + self._excursion_hz if self.there else 0.0
-        self.measured_hz = self.frequency_hz + self._jumped_hz() if self.there else 0.0
+        there = self.there
+        self.frequency_hz = frequency_hz + self._noise_off[0] + self._excursion_hz if there else 0.0
+        self.measured_hz = self.frequency_hz + self._jumped_hz() if there else 0.0
 
     def _jumped_hz(self) -> float:
         if self.jump_deg:

@@ -67,12 +67,12 @@ class GridSupport:
         if self.droop is not None and frequency_hz > 0.0:
             share = self.droop.at(frequency_hz - nominal_hz, nominal_hz)
             wanted_w += rated_w * self._follow("droop", share, self.droop.response_time_s, dt_s)
-        else:
+        elif self._lagging:
             self._lagging.pop("droop", None)
         if self.volt_watt is not None:
             most_w = self.volt_watt.at(voltage_pu)
             wanted_w = min(wanted_w, self._follow("volt_watt", most_w, self.volt_watt.response_time_s, dt_s))
-        else:
+        elif self._lagging:
             self._lagging.pop("volt_watt", None)
         return min(max(wanted_w, -rated_w), rated_w)
 

@@ -72,7 +72,8 @@ class RackPlant:
     bleeding) is set by the cell monitor, which opens its switches while it measures as long as `bleed_pauses`; else the
     bleed current's drop in the sense wires shows in the voltages of the cell and its neighbours. Sensor hooks:
     `voltage_bias_v[n]`, `temperature_bias_degc[n]`, `current_bias_a`. `plating`: of zinc, None = of another chemistry;
-    an empty cell of zinc gives nothing to its bleed resistor."""
+    an empty cell of zinc gives nothing to its bleed resistor. Plant hook: `leak_a`, None or current [n] that each cell
+    loses inside itself, at least 0."""
 
     def __init__(
         self,
@@ -101,6 +102,7 @@ class RackPlant:
         self.voltage_bias_v: Floats = np.zeros(self.cell_count)
         self.temperature_bias_degc: Floats = np.zeros(self.cell_count)
         self.current_bias_a = 0.0
+        self.leak_a: Floats | None = None
         self._no_bleed_a: Floats = np.zeros(self.cell_count)
         self.bleed_s = 1.0 / bleed_ohm
         self._wiring_ohm = wiring_ohm
@@ -150,6 +152,8 @@ class RackPlant:
             beside_a: Floats | None = self._bleed_current_a() + self._lost_a(dt_s)
         else:
             beside_a = self._bleed_current_a() if any_set(self.bleed) else None
+        if self.leak_a is not None:
+            beside_a = self.leak_a if beside_a is None else beside_a + self.leak_a
         cells.step(self.current_a, beside_a, ambient_degc, dt_s)
         self.emf_v, self.resistance_ohm = cells.emf_v, cells.resistance_ohm
 

@@ -132,10 +132,11 @@ class Plant:
             self.grid.step(dt_s, self.grid_power_w)
             self.microgrid.step(dt_s, self.wanted_power_w)
             return
-        island = self.converter.island is not None
-        self.grid.step(dt_s, 0.0 if island else self.grid_power_w)
-        jump_deg = 0.0 if island else self.grid.jump_deg
-        self.converter.meet_grid(self.voltage_pu, self.measured_hz, jump_deg, self.grid_power_w)
+        grid, island = self.grid, self.converter.island is not None
+        grid.step(dt_s, 0.0 if island else self.grid_power_w)
+        jump_deg = 0.0 if island else grid.jump_deg
+        ac = (self.voltage_pu, self.measured_hz) if island else (grid.voltage_pu, grid.measured_hz)
+        self.converter.meet_grid(*ac, jump_deg, self.grid_power_w)
         if self.pv is not None:
             dark = island and self.converter.state is not ConverterState.RUNNING
             self.pv.meet_grid(*((0.0, 0.0) if dark else (self.voltage_pu, self.measured_hz, jump_deg)))

@@ -17,7 +17,7 @@ from hil_rigs.campaign import Job, Result, play
 from hil_rigs.fault_spec import parse_fault
 from hil_rigs.scenario import find_scenario
 from hil_rigs.swarm.draw import Draw, draw
-from hil_rigs.swarm.shrink import shrunk
+from hil_rigs.swarm.shrink import Faults, shrunk
 from hil_rigs.worker_processes import WorkerProcesses
 
 
@@ -84,13 +84,23 @@ def _results(seeds: range, duration_s: float, processes: int) -> Iterator[SeedRe
 def run_seed(seed: int, duration_s: float) -> SeedResult:
     """Draw, run, judge; shrink what breaks. Deterministic."""
     logging.basicConfig(handlers=[logging.NullHandler()])
-    drawn = draw(seed, duration_s)
-    broken = _broken(play(_job(drawn, drawn.faults)))
+    return run_drawn(draw(seed, duration_s))
+
+
+def run_drawn(drawn: Draw) -> SeedResult:
+    """Run and judge what was drawn; shrink what breaks."""
+    played: dict[Faults, Result] = {}
+
+    def breaks(faults: Faults) -> bool:
+        played[faults] = play(_job(drawn, faults))
+        return broken[0] in _broken(played[faults])
+
+    played[drawn.faults] = play(_job(drawn, drawn.faults))
+    broken = _broken(played[drawn.faults])
     if not broken:
         return SeedResult(drawn, None)
-    fewest = shrunk(drawn.faults, lambda faults: broken[0] in _broken(play(_job(drawn, faults))))
-    result = play(_job(drawn, fewest))
-    return SeedResult(drawn, Violation(seed, _told(result), result.job.replay))
+    result = played[shrunk(drawn.faults, breaks)]
+    return SeedResult(drawn, Violation(drawn.seed, _told(result), result.job.replay))
 
 
 def _job(drawn: Draw, faults: tuple[str, ...]) -> Job:

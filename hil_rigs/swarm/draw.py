@@ -5,13 +5,12 @@ from functools import cache
 
 import numpy as np
 
-from hil_rigs.fault_spec import FAULT_KINDS, FaultKind
-from hil_rigs.rig import RigFile, find_rig
+from hil_rigs.fault_spec import FAULT_KINDS, FaultKind, parse_fault
+from hil_rigs.faults import UnknownTargetError, locate
+from hil_rigs.rig import RigFile
 from hil_rigs.scenario import find_scenario
 
-BASES = ("swarm-plateau", "swarm-charging", "swarm-discharging")
-DRAWN = [name for name, kind in FAULT_KINDS.items() if not kind.needs]
-"""Kinds that the bases' rigs can have."""
+BASES = ("swarm-plateau", "swarm-charging", "swarm-discharging", "swarm-island", "swarm-microgrid")
 FAULTS_MAX = 4
 FIRST_S = 1.0
 """Some faults strike while the racks still join."""
@@ -36,15 +35,33 @@ def draw(seed: int, duration_s: float) -> Draw:
     rng = np.random.default_rng([seed, 11])
     base = BASES[int(rng.integers(len(BASES)))]
     rig = _rig_of(base)
-    kinds = rng.choice(DRAWN, size=int(rng.integers(1, FAULTS_MAX + 1)), replace=False)
+    kinds = rng.choice(_possible_on(base), size=int(rng.integers(1, FAULTS_MAX + 1)), replace=False)
     at_s = np.sort(rng.uniform(FIRST_S, duration_s - LAST_S, len(kinds)))
     faults = [_fault(FAULT_KINDS[str(kind)], float(at), rig, rng) for kind, at in zip(kinds, at_s, strict=True)]
     return Draw(seed, base, duration_s, tuple(faults))
 
 
+def possible(rig: RigFile) -> list[str]:
+    """Kinds of faults that the rig can have."""
+    return [name for name in FAULT_KINDS if _fits(rig, name)]
+
+
+@cache
+def _possible_on(base: str) -> list[str]:
+    return possible(_rig_of(base))
+
+
+def _fits(rig: RigFile, kind: str) -> bool:
+    try:
+        locate(rig, parse_fault(f"{kind}@0"))
+    except UnknownTargetError:
+        return False
+    return True
+
+
 @cache
 def _rig_of(base: str) -> RigFile:
-    return find_rig(find_scenario(base).rig)
+    return find_scenario(base).find_rig()
 
 
 def _fault(kind: FaultKind, at_s: float, rig: RigFile, rng: np.random.Generator) -> str:

@@ -1,6 +1,7 @@
 """A CAN bus between simulated nodes, on any event loop: bit-rate timing, priority and faults, one timer a batch."""
 
 import asyncio
+import contextvars
 import struct
 from collections import deque
 from collections.abc import Callable
@@ -20,6 +21,10 @@ STANDARD_STUFFED_BITS = 34
 EXTENDED_EXTRA_BITS = 20
 STUFFING_PERIOD_BITS = 10
 """One stuff bit in this many: between random data (about 31) and the worst case (4); 9 bits on a frame of 8 bytes."""
+
+LATE_S = 0.025
+UNREAD_FRAMES_MAX = 277
+"""Linux's net.core.rmem_default = 212992 (kernel sysctl/net) in sk_buffs of 768 bytes, one a CAN frame."""
 
 
 def frames_bits(frames: bytes) -> int:
@@ -42,12 +47,35 @@ class BusPort:
         self.dropped = 0
         self.queue: deque[tuple[int, bytes]] = deque()
         self.queued_frames = 0
+        self._unread: list[FrameBatch] | None = None
+        self._reader = on_batch
 
     def send(self, frames: bytes) -> None:
         """Put whole frames (16 bytes each) on the bus; dropped and counted when `queue_frames_max` frames wait here.
         ValueError for a piece of a frame."""
         if self.alive:
             self._bus.transmit(self, frames)
+
+    def hold(self) -> None:
+        """The node's process is paused: what comes waits in its socket, up to UNREAD_FRAMES_MAX frames; the rest is
+        lost. Frames in the queue still go out."""
+        if self._unread is None:
+            self._unread, self._reader = [], self.on_batch
+            self.on_batch = self._keep
+
+    def release(self) -> None:
+        """It reads again: what waited comes at once, stamped now."""
+        unread, self._unread = self._unread, None
+        if unread is None:
+            return
+        self.on_batch = self._reader
+        for batch in unread:
+            self.on_batch(FrameBatch(batch.data, loop_ns(asyncio.get_running_loop())))
+
+    def _keep(self, batch: FrameBatch) -> None:
+        assert self._unread is not None, "only while held"
+        if sum(len(each.data) for each in self._unread) < UNREAD_FRAMES_MAX * FRAME_BYTES:
+            self._unread.append(batch)
 
     def close(self) -> None:
         """Leave the bus; what still waits is gone."""
@@ -64,7 +92,8 @@ class CanBus:
 
     Faults, to be set at any time: `open` (a broken wire: nothing is delivered), `corrupt_frac` (share of frames that
     get one payload bit flipped past the wire's own CRC), `loss_frac` (share of frames that nobody gets), `delay_s`
-    (later delivery). `delivered` and `lost` count frames.
+    (later delivery), `repeat_frac` (share of batches that come twice) and `late_frac` (share of batches that come
+    LATE_S later, behind others, as through a gateway with several queues). `delivered` and `lost` count frames.
     """
 
     def __init__(self, rng: np.random.Generator, bitrate_bps: int = 500_000, queue_frames_max: int = 1024) -> None:
@@ -72,14 +101,15 @@ class CanBus:
         self.open = False
         self.corrupt_frac = 0.0
         self.loss_frac = 0.0
-        self.delay_s = 0.0
+        self.delay_s = self.repeat_frac = self.late_frac = 0.0
         self.delivered = 0
         self.lost = 0
         self._rng = rng
-        self._bit_s = 1.0 / bitrate_bps
+        self.bit_s = 1.0 / bitrate_bps
         self._queue_frames_max = queue_frames_max
         self._busy = False
         self._loop: Loop | None = None
+        self._wire = contextvars.Context()  # what is on the wire arrives whatever becomes of its sender's process
 
     def attach(self, on_batch: OnBatch) -> BusPort:
         """A new node whose `on_batch` gets what the others send."""
@@ -103,18 +133,25 @@ class CanBus:
 
     def _start(self, loop: Loop, start_s: float, sender: BusPort, frames: bytes) -> None:
         self._busy = True
-        end_s = start_s + frames_bits(frames) * self._bit_s
-        loop.call_at(end_s, self._end, loop, end_s, sender, frames)
+        end_s = start_s + frames_bits(frames) * self.bit_s
+        loop.call_at(end_s, self._end, loop, end_s, sender, frames, context=self._wire)
 
     def _end(self, loop: Loop, end_s: float, sender: BusPort, frames: bytes) -> None:
         self._busy = False
         waiting = [port for port in self.ports if port.queue]
         if waiting:
             self._next(loop, end_s, min(waiting, key=_next_priority))
-        if self.delay_s > 0.0:
-            loop.call_at(end_s + self.delay_s, self._deliver, loop, sender, frames)
+        if self.delay_s > 0.0 or self.repeat_frac > 0.0 or self.late_frac > 0.0:
+            self._deliver_disturbed(loop, end_s + self.delay_s, sender, frames)
         else:
             self._deliver(loop, sender, frames)
+
+    def _deliver_disturbed(self, loop: Loop, at_s: float, sender: BusPort, frames: bytes) -> None:
+        if self.late_frac > 0.0 and self._rng.random() < self.late_frac:
+            at_s += LATE_S
+        times = 2 if self.repeat_frac > 0.0 and self._rng.random() < self.repeat_frac else 1
+        for _ in range(times):
+            loop.call_at(at_s, self._deliver, loop, sender, frames, context=self._wire)
 
     def _next(self, loop: Loop, start_s: float, sender: BusPort) -> None:
         _, frames = sender.queue.popleft()

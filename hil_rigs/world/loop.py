@@ -27,9 +27,14 @@ CANCELLED_KEPT = 100
 """Cancelled timers kept in the heap before it is worth sweeping them out."""
 
 
+PROCESS: contextvars.ContextVar[str] = contextvars.ContextVar("process", default="")
+"""Which simulated process a task and its callbacks belong to; tasks that it starts inherit it."""
+
+
 class VirtualLoop(RefusingLoop):
     """Event loop on an integer-nanosecond clock, `now_ns`. Timers due at the same ns run in the order they were
-    scheduled. `network` joins clients and servers in memory; `seed` feeds its latencies and nothing else."""
+    scheduled. `network` joins clients and servers in memory; `seed` feeds its latencies and nothing else. `wire` is the
+    context of what no process does: segments on their way arrive whoever is paused."""
 
     _ready: deque[asyncio.Handle]  # this and the next two belong to asyncio.BaseEventLoop
     _closed: bool
@@ -43,6 +48,9 @@ class VirtualLoop(RefusingLoop):
         self._sequence = itertools.count()
         self._cancelled_timers = 0
         self._task_numbers = itertools.count(1)
+        self._paused = ""
+        self._withheld: list[Any] = []
+        self.wire = contextvars.Context()
         self.set_task_factory(self._numbered_task)
 
     def time(self) -> float:
@@ -90,6 +98,21 @@ class VirtualLoop(RefusingLoop):
         """Time passes in which no callback runs, as on a machine that is suspended or overloaded."""
         self.now_ns += round(seconds * 1e9)
 
+    def pause(self, process: str) -> None:
+        """Callbacks of this PROCESS wait, as behind SIGSTOP, until `resume`; one process at a time."""
+        self._paused = process
+
+    def resume(self) -> None:
+        """What waited runs now, in its order, and what waits in connections is read."""
+        self._paused = ""
+        withheld, self._withheld = self._withheld, []
+        self._ready.extend(withheld)
+        self.network.arm()
+
+    def withholds(self, context: Context) -> bool:
+        """Whether this context's process is paused."""
+        return self._paused != "" and context.get(PROCESS, "") == self._paused
+
     async def getaddrinfo(
         self, host: Any, port: Any, *, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0
     ) -> list[Any]:
@@ -132,6 +155,8 @@ class VirtualLoop(RefusingLoop):
                     self._cancelled_timers -= 1
                 else:
                     ready.append(timer)
+            if self._paused:
+                self._withhold()
             for _ in range(len(ready)):
                 handle: Any = take()
                 if not handle._cancelled:
@@ -141,6 +166,13 @@ class VirtualLoop(RefusingLoop):
             spins += 1
             if spins > SPINS_MAX:
                 raise Stalled(f"tasks spin without awaiting time at t = {self.time():.9f} s", self.pending())
+
+    def _withhold(self) -> None:
+        """Takes what belongs to the paused process out of what is ready."""
+        handles: list[Any] = list(self._ready)
+        self._ready.clear()
+        for handle in handles:
+            (self._withheld if self.withholds(handle._context) else self._ready).append(handle)
 
     def _jump(self) -> None:
         timers = self._timers

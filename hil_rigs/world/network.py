@@ -56,6 +56,13 @@ class Network:
             link.requests.resend()
             link.answers.resend()
 
+    def arm(self) -> None:
+        """What waits for a reader is looked at again, on every connection."""
+        for path in self._paths.values():
+            for link in list(path.links):
+                link.requests.arm()
+                link.answers.arm()
+
     def refuse(self, host: str, port: int) -> None:
         """New connects raise ConnectionRefusedError; open connections stay."""
         self._path(host, port).refused = True

@@ -66,7 +66,7 @@ class Pipe:
         """Schedules the next arrival, unless one is scheduled."""
         if self._timer is None and self._queue:
             due_ns = max(self._queue[0][0], self._path.stalled_until_ns)
-            self._timer = self._loop.call_at_ns(due_ns, self._arrive)
+            self._timer = self._loop.call_at_ns(due_ns, self._arrive, context=self._loop.wire)
 
     def resend(self) -> None:
         """The path works again: what waits arrives after one more latency."""
@@ -83,7 +83,7 @@ class Pipe:
     def _arrive(self) -> None:
         self._timer = None
         if self._path.cut:
-            self._timer = self._loop.call_later(GIVE_UP_S, self._give_up)
+            self._timer = self._loop.call_later(GIVE_UP_S, self._give_up, context=self._loop.wire)
         elif self._loop.now_ns < self._path.stalled_until_ns:
             self.arm()
         elif self.receiver.readable:

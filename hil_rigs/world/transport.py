@@ -1,6 +1,7 @@
 """One TCP connection in memory, as its two ends see it."""
 
 import asyncio
+import contextvars
 import errno
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ class MemoryTransport(asyncio.Transport):
         super().__init__({"sockname": sockname, "peername": peername})
         self._loop, self._outgoing, self._incoming = loop, outgoing, incoming
         self._protocol: Any = None
+        self._context = contextvars.copy_context()
         self._paused = self._closing = self._eof = self._writing_paused = False
         self._high, self._low = HIGH_WATER_BYTES, HIGH_WATER_BYTES // 4
         self.on_lost: Callable[[], None] = lambda: None
@@ -35,7 +37,8 @@ class MemoryTransport(asyncio.Transport):
         outgoing.sender = incoming.receiver = self
 
     def start(self, factory: Callable[[], asyncio.BaseProtocol]) -> asyncio.BaseProtocol:
-        """Makes the protocol, connects it, then lets data in."""
+        """Makes the protocol, connects it, then lets data in. Both belong to the process that calls this."""
+        self._context = contextvars.copy_context()
         self._protocol = protocol = factory()
         protocol.connection_made(self)
         self._incoming.arm()
@@ -43,11 +46,17 @@ class MemoryTransport(asyncio.Transport):
 
     @property
     def readable(self) -> bool:
-        """Whether arriving segments are taken: a closed end takes them too (to answer with a reset)."""
-        return self._closing or (self._protocol is not None and not self._paused)
+        """Whether arriving segments are taken: a closed end takes them too (to answer with a reset), a paused process
+        takes none."""
+        if self._closing:
+            return True
+        return self._protocol is not None and not self._paused and not self._loop.withholds(self._context)
 
     def receive(self, item: bytes | Mark) -> None:
         """A segment arrived."""
+        self._context.run(self._receive, item)
+
+    def _receive(self, item: bytes | Mark) -> None:
         if self._closing:
             if isinstance(item, bytes):
                 self._outgoing.send(Mark.RST)
@@ -62,13 +71,13 @@ class MemoryTransport(asyncio.Transport):
         if not self._closing:
             self._closing = True
             self._incoming.arm()
-            self._loop.call_soon(self._finish, error)
+            self._loop.call_soon(self._finish, error, context=self._context)
 
     def sent(self) -> None:
         """Something of this end's arrived at the other: room to write again."""
         if self._writing_paused and self._outgoing.size <= self._low:
             self._writing_paused = False
-            self._protocol.resume_writing()
+            self._context.run(self._protocol.resume_writing)
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         if self._closing or not data:
@@ -145,7 +154,7 @@ class MemoryTransport(asyncio.Transport):
             self.write_eof()
             self._closing = True
             self._incoming.arm()
-            self._loop.call_soon(self._finish, error)
+            self._loop.call_soon(self._finish, error, context=self._context)
 
     def _finish(self, error: Exception | None) -> None:
         self.lost = True

@@ -83,6 +83,12 @@ class CellPack:
         self.model.check_cell(cell, "temperature_degc", temperature_degc)
         self._degc[cell] = temperature_degc
 
+    def age(self, cell: int, capacity_factor: float, resistance_factor: float) -> None:
+        self.model.check_ageing(cell, capacity_factor, resistance_factor)
+        self.model.capacity_ah[cell] *= capacity_factor
+        self.model.resistance_ohm[cell] *= resistance_factor
+        self.model.rc_resistance_ohm[cell] *= resistance_factor
+
     def _move_charge(self, current_a: Floats, dt_s: float) -> None:
         moved = current_a * dt_s / (3600 * self.model.capacity_ah)
         decay = np.exp(-dt_s / self.model.rc_tau_s)

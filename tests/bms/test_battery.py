@@ -171,6 +171,15 @@ def test_restart_beside_a_converter_that_makes_the_grid_takes_it_over_closed(ben
     assert states[-1].rack_modes == (RackMode.ONLINE, RackMode.ONLINE)
 
 
+def test_rack_whose_last_command_is_a_dead_controllers_is_told_what_it_does(bench: Bench) -> None:
+    """Its command's age says only that the controller before was dead for so long."""
+    bench.truth = Contactors(True, False)
+    bench.changes = {"command_age_s": 3.0}
+    state = bench.step()
+    assert state.rack_modes == (RackMode.FOUND_CLOSED,) * 2
+    assert state.contactors == (Contactors(True, False),) * 2
+
+
 def test_racks_found_closed_wait_for_the_converters_word_and_not_for_ever(bench: Bench) -> None:
     bench.truth, bench.heard = Contactors(True, False), False
     assert bench.run(HEAR_S - 0.1).rack_modes == (RackMode.FOUND_CLOSED,) * 2

@@ -499,6 +499,13 @@ SAYS = BatterySays(
         pytest.param({"discharge_current_a_max": math.nan}, 52.0, 5e3, 0.0, id="a limit that is absent"),
         pytest.param({}, 57.2, -5e3, 0.0, id="above its charge voltage"),
         pytest.param({}, 45.0, 5e3, 0.0, id="below its discharge voltage"),
+        pytest.param({}, 56.5, -5e3, -5e3, id="just above its charge voltage, as a sensor may be"),
+        pytest.param({}, 45.5, 5e3, 5e3, id="just below its discharge voltage"),
+        pytest.param({"charge_current_a_max": 0.5}, 52.0, -5e3, -5e3, id="a small charge limit is one"),
+        pytest.param({"discharge_current_a_max": 0.5}, 52.0, 5e3, 5e3, id="a small discharge limit is one"),
+        pytest.param({"discharge_allowed": False}, 52.0, 5e3, 0.0, id="it asks for no discharge"),
+        pytest.param({"discharge_allowed": True}, 52.0, 5e3, 5e3, id="it allows discharge"),
+        pytest.param({"limits_at_ns": NOW_NS - 200_000_000}, 52.0, 5e3, 5e3, id="limits that are not old yet"),
         pytest.param({"temperature_degc": 61.0}, 52.0, 5e3, 0.0, id="too hot by its own word"),
         pytest.param({"limits_at_ns": -(10**12)}, 52.0, 5e3, 0.0, id="old limits"),
     ],
@@ -507,12 +514,21 @@ def test_battery_with_a_management_of_its_own_is_bound_by_its_word(
     image: Callable[..., Image], says: dict[str, object], rack_v: float, wanted_w: float, sent_w: float
 ) -> None:
     """It does not say how its contactors stand, and no cell."""
-    seen = image()
-    word = SAYS._replace(**{"limits_at_ns": seen.at_ns, "soc_at_ns": seen.at_ns, **says})
+    word = SAYS._replace(**{"limits_at_ns": NOW_NS, "soc_at_ns": NOW_NS, **says})
+    assert _guarded(image(), word, rack_v, wanted_w).power_w == sent_w
+
+
+def test_battery_whose_limits_are_old_is_named(image: Callable[..., Image]) -> None:
+    old = SAYS._replace(limits_at_ns=NOW_NS - 300_000_000, soc_at_ns=NOW_NS)
+    assert _guarded(image(), old, 52.0, 5e3).clip_reason == "rack 1: battery's limits too old"
+
+
+def _guarded(seen: Image, says: BatterySays, rack_v: float, wanted_w: float) -> Decision:
+    """With one battery that has a management of its own connected."""
     absent = np.full(16, math.nan)
     rack = seen.racks[0]._replace(
-        battery=word, voltage_v=absent, temperature_degc=absent, current_a=0.0, rack_voltage_v=rack_v, main_closed=None
+        battery=says, voltage_v=absent, temperature_degc=absent, current_a=0.0, rack_voltage_v=rack_v, main_closed=None
     )
     open_ = Decision(wanted_w, True, (Contactors(False, False),) * 2, (None, None), "", "")
     seen = replace(seen, racks=(rack, seen.racks[1]._replace(main_closed=False)))
-    assert Guard(LIMITS).step(seen, open_, DT_S).power_w == sent_w
+    return Guard(LIMITS).step(seen, open_, DT_S)

@@ -91,6 +91,20 @@ def test_battery_with_a_management_of_its_own(
         assert (round(current_a, 6), why) == expected
 
 
+def test_current_that_flows_is_taken_out_of_a_batterys_voltage(state: Callable[..., RackState]) -> None:
+    """20 A of discharge through 10 mOhm: it would rest 0.2 V higher."""
+    rack = state(current_a=20.0)._replace(battery=SAYS, resistance_ohm=0.01)
+    for found, voltage_v, expected_a in ((charge_current, 55.3, 50.0), (discharge_current, 46.0, 20.0)):
+        current_a, why = found(rack._replace(voltage_v=voltage_v), Curves(LIMITS))
+        assert (round(current_a, 6), why) == (expected_a, "battery's voltage")
+
+
+def test_a_rack_may_carry_its_own_limit_and_nothing_while_it_is_not_online(state: Callable[..., RackState]) -> None:
+    limiter = PowerLimiter(LIMITS)
+    limiter.step([state(), state(soc=0.06)._replace(number=2)], NO_FAULT, RATING, 0.1)
+    assert [limiter.discharge.of_rack(number) for number in (1, 2, 3)] == [252.0, pytest.approx(126.0), 0.0]
+
+
 @pytest.mark.parametrize(
     ("changes", "current_a", "reason"),
     [

@@ -205,7 +205,7 @@ def test_restart_remembers_who_was_stripped_when_and_who_is_out() -> None:
     again = Site(SETTINGS)
     again.dispatch.restore(saved)
     order = again.look(3.1, THREE[0], out("b", "standby"), THREE[2])
-    assert (order.racks, order.says) == ({"b"}, "b waits to come back; c waits: b is out")
+    assert (order.racks, order.says) == ({"b"}, "b leaves; c waits: b is out")
     assert again.look(20.0, THREE[0], out("b", "strip", stripped=True), THREE[2]).racks == frozenset()
     assert again.look(21.0, *THREE).racks == {"c"}
 

@@ -183,3 +183,41 @@ def test_a_piece_of_a_frame_is_refused() -> None:
             port.send(bytes(17))
 
     run_virtual(main())
+
+
+def test_a_share_of_the_batches_comes_twice_or_behind_later_ones() -> None:
+    async def main() -> None:
+        bus = CanBus(np.random.default_rng(1))
+        sender, listener = Node(bus), Node(bus)
+        bus.repeat_frac = 1.0
+        sender.port.send(frame(0x80, FULL))
+        await asyncio.sleep(0.1)
+        assert listener.ids == [0x80, 0x80]
+        bus.repeat_frac, bus.late_frac = 0.0, 1.0
+        sender.port.send(frame(0x81, FULL))
+        await asyncio.sleep(0.01)
+        bus.late_frac = 0.0
+        sender.port.send(frame(0x82, FULL))
+        await asyncio.sleep(0.1)
+        assert listener.ids[2:] == [0x82, 0x81]
+
+    run_virtual(main())
+
+
+def test_what_comes_to_a_paused_node_waits_up_to_its_socket_buffer() -> None:
+    async def main() -> None:
+        bus = CanBus(np.random.default_rng(1))
+        sender, listener = Node(bus), Node(bus)
+        listener.port.hold()
+        for number in range(300):
+            sender.port.send(frame(number, b""))
+        await asyncio.sleep(1.0)
+        assert listener.heard == []
+        listener.port.release()
+        assert listener.ids == list(range(277))
+        assert set(listener.at_ms) == {1000.0}
+        sender.port.send(frame(0x123, FULL))
+        await asyncio.sleep(0.1)
+        assert listener.ids[277:] == [0x123]
+
+    run_virtual(main())

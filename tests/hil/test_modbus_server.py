@@ -126,6 +126,26 @@ def test_exception_fault_refuses_everything_with_its_code():
     assert (server.transactions.answered, server.transactions.refused) == (2, 2)
 
 
+DAMAGED = [
+    ({"unit": 9}, "07 91 00 00 00 05 09 03 02 11 11"),
+    ({"repeats": True}, "07 91 00 00 00 05 01 03 02 11 11 07 91 00 00 00 05 01 03 02 11 11"),
+    ({"splits": True}, "07 91 00 00 00 05 01 03 02 11 11"),
+    ({"cut_every": 1}, "07 91 00 00 00"),
+    ({"cut_every": 2}, "07 91 00 00 00 05 01 03 02 11 11"),
+    ({"boots": True}, ""),
+]
+
+
+@pytest.mark.parametrize(("faults", "answer"), DAMAGED, ids=[str(faults) for faults, _ in DAMAGED])
+def test_answer_goes_out_with_this_damage(faults, answer):
+    def damage(server):
+        for name, value in faults.items():
+            setattr(server.faults, name, value)
+
+    data, _, __ = run_virtual(exchange([frame("03 0064 0001", 0x0791)], damage))
+    assert data.hex(" ") == answer.lower()
+
+
 def test_dropped_clients_may_come_back():
     async def main():
         server = ModbusServer(RawDevice([1]))

@@ -1,5 +1,6 @@
 """Random campaigns: what a seed stands for, how a violation is shrunk, and that planted bugs are found."""
 
+import asyncio
 import json
 from collections.abc import Callable
 from typing import Any
@@ -9,16 +10,18 @@ import pytest
 import bms.battery
 import bms.controller
 import bms.guard
+import bms.protect.protection
 import hil_rigs.run
 from bms.decision import Decision
 from bms.site import Site
 from hil_rigs.cli import main
-from hil_rigs.fault_spec import parse_fault
+from hil_rigs.fault_spec import FAULT_KINDS, parse_fault
 from hil_rigs.faults import locate
-from hil_rigs.rig import Endpoints, RigFile, find_rig
+from hil_rigs.plant.converter import ConverterPlant
+from hil_rigs.rig import Endpoints, RigFile
 from hil_rigs.scenario import find_scenario
-from hil_rigs.swarm.command import SeedResult, run_seed
-from hil_rigs.swarm.draw import BASES, DRAWN, draw
+from hil_rigs.swarm.command import SeedResult, run_drawn
+from hil_rigs.swarm.draw import BASES, Draw, draw, possible
 from hil_rigs.swarm.shrink import shrunk
 
 
@@ -28,12 +31,14 @@ def test_seed_stands_for_the_same_run_for_ever() -> None:
 
 
 def test_seeds_together_draw_every_base_and_every_kind_of_fault_and_nothing_impossible() -> None:
-    draws = [draw(seed, 45.0) for seed in range(200)]
+    draws = [draw(seed, 45.0) for seed in range(1000)]
+    rigs = {base: find_scenario(base).find_rig() for base in BASES}
     assert {drawn.base for drawn in draws} == set(BASES)
     faults = [(drawn, parse_fault(text)) for drawn in draws for text in drawn.faults]
-    assert {fault.kind for _, fault in faults} == set(DRAWN)
+    assert {fault.kind for _, fault in faults} == {kind for rig in rigs.values() for kind in possible(rig)}
+    assert {FAULT_KINDS[fault.kind].needs for _, fault in faults} == {"", "switch", "process"}
     for drawn, fault in faults:
-        locate(find_rig(find_scenario(drawn.base).rig), fault)
+        locate(rigs[drawn.base], fault)
         assert 1.0 <= fault.at_s <= 33.0
 
 
@@ -52,24 +57,22 @@ def test_shrinking_leaves_only_what_is_needed(
     assert shrunk(("a", "b", "c", "d"), breaks) == fewest
 
 
-def seed_with(*kinds: str, base: str = "swarm-charging", before_s: float = 30.0) -> int:
-    """The first seed that strikes this base with one of these kinds alone, at power and before `before_s`."""
-    for seed in range(10_000):
-        drawn = draw(seed, 45.0)
-        faults = [parse_fault(text) for text in drawn.faults]
-        if drawn.base == base and len(faults) == 1 and faults[0].kind in kinds and 12.0 < faults[0].at_s < before_s:
-            return seed
-    raise AssertionError(f"no seed draws {kinds}")
+CHARGING, ISLAND = "swarm-charging", "swarm-island"
+
+
+def run(fault: str, base: str = CHARGING) -> SeedResult:
+    """As a seed that draws this one fault, early and for a short run."""
+    return run_drawn(Draw(1, base, 14.0, (fault,)))
 
 
 def no_wait_for_a_stopped_converter(monkeypatch: pytest.MonkeyPatch) -> SeedResult:
     monkeypatch.setattr(bms.battery.Battery, "_may_open", lambda *_: True)
-    return run_seed(seed_with("smoke", "emergency-stop", "gas"), 45.0)
+    return run("smoke@9:rack-1")
 
 
 def end_before_the_contactors_are_open(monkeypatch: pytest.MonkeyPatch) -> SeedResult:
     monkeypatch.setattr(bms.controller.Controller, "_stopped", lambda _, stopping_s: stopping_s > 0.0)
-    return run_seed(seed_with("clock-jump"), 45.0)
+    return run("clock-jump@8")
 
 
 def wish_that_no_fault_takes_back(monkeypatch: pytest.MonkeyPatch) -> SeedResult:
@@ -81,31 +84,75 @@ def wish_that_no_fault_takes_back(monkeypatch: pytest.MonkeyPatch) -> SeedResult
 
     monkeypatch.setattr(bms.controller.Controller, "_decide", stubborn)
     monkeypatch.setattr(bms.guard.Guard, "step", lambda _, __, wish, ___: wish)
-    return run_seed(seed_with("smoke", "emergency-stop", "gas"), 45.0)
+    return run("gas@8:rack-2")
+
+
+def slipped(monkeypatch: pytest.MonkeyPatch, change: Callable[[Site], dict[str, object]]) -> None:
+    """The controller gets another site than the rig has: a slip of a unit or a digit."""
+    right = hil_rigs.run.make_site
+
+    def make_site(rig: RigFile, endpoints: Endpoints) -> Site:
+        site = right(rig, endpoints)
+        return site.model_copy(update=change(site))
+
+    monkeypatch.setattr(hil_rigs.run, "make_site", make_site)
 
 
 def wrong_limits(monkeypatch: pytest.MonkeyPatch, **limits: float) -> None:
-    """The controller gets other limits than the rig's site has: a slip of the unit or of a digit."""
-    right = hil_rigs.run.make_site
-
-    def slipped(rig: RigFile, endpoints: Endpoints) -> Site:
-        site = right(rig, endpoints)
-        return site.model_copy(update={"limits": site.limits.model_copy(update=limits)})
-
-    monkeypatch.setattr(hil_rigs.run, "make_site", slipped)
+    slipped(monkeypatch, lambda site: {"limits": site.limits.model_copy(update=limits)})
 
 
 def temperature_in_another_unit(monkeypatch: pytest.MonkeyPatch) -> SeedResult:
     names = [f"{way}_temperature_degc_max{level}" for way in ("charge", "discharge")
              for level in ("", "_recommended", "_operating")]  # fmt: skip
     wrong_limits(monkeypatch, **dict.fromkeys(names, 600.0))
-    return run_seed(seed_with("cell-overtemperature"), 45.0)
+    return run("cell-overtemperature@8:rack-1/5")
 
 
 def voltage_with_a_wrong_digit(monkeypatch: pytest.MonkeyPatch) -> SeedResult:
     names = [f"cell_voltage_v_max{level}" for level in ("", "_recommended", "_operating")]
     wrong_limits(monkeypatch, **dict.fromkeys(names, 5.65))
-    return run_seed(seed_with("cell-overvoltage"), 45.0)
+    return run("cell-overvoltage@8:rack-1/5")
+
+
+def voltage_of_another_chemistry(monkeypatch: pytest.MonkeyPatch) -> SeedResult:
+    names = [f"cell_voltage_v_min{level}" for level in ("", "_recommended", "_operating")]
+    wrong_limits(monkeypatch, **dict.fromkeys(names, 1.0))
+    return run("cell-undervoltage@8:rack-1/5")
+
+
+def set_point_that_waits_for_a_dead_controller(monkeypatch: pytest.MonkeyPatch) -> SeedResult:
+    slipped(monkeypatch, lambda site: {"inverter": site.inverter.model_copy(update={"reversion_s": 60})})
+    return run("controller-killed@7::3")
+
+
+def island_that_a_doubt_ends(monkeypatch: pytest.MonkeyPatch) -> SeedResult:
+    """Somebody forgets that 0 W is a blackout where the converter makes the grid."""
+    monkeypatch.setattr(bms.protect.protection, "forms_grid", lambda _: False)
+    return run("monitor-counter@7:rack-1", ISLAND)
+
+
+def converter_that_makes_energy(monkeypatch: pytest.MonkeyPatch) -> SeedResult:
+    deliver = ConverterPlant._deliver
+
+    def generous(converter: ConverterPlant, ac_power_w: float) -> None:
+        deliver(converter, ac_power_w)
+        converter.dc_power_w *= 1.1 if ac_power_w < 0.0 else 0.9
+
+    monkeypatch.setattr(ConverterPlant, "_deliver", generous)
+    return run("door-open@8:rack-1")
+
+
+def task_that_nobody_ends(monkeypatch: pytest.MonkeyPatch) -> SeedResult:
+    stop = bms.controller.Controller.stop
+
+    def forgetful(controller: bms.controller.Controller) -> None:
+        stop(controller)
+        forgotten.append(asyncio.get_running_loop().create_task(asyncio.sleep(1e6)))
+
+    forgotten: list[asyncio.Task[None]] = []
+    monkeypatch.setattr(bms.controller.Controller, "stop", forgetful)
+    return run("door-open@3:rack-1")
 
 
 FINDS = {
@@ -114,6 +161,11 @@ FINDS = {
     wish_that_no_fault_takes_back: "set-point after a fault that opens all",
     temperature_in_another_unit: "power with temperature above maximum",
     voltage_with_a_wrong_digit: "power with cell voltage above maximum",
+    voltage_of_another_chemistry: "power with cell voltage below minimum",
+    set_point_that_waits_for_a_dead_controller: "age of a set-point",
+    island_that_a_doubt_ends: "island dropped",
+    converter_that_makes_energy: "energy that nobody accounts for",
+    task_that_nobody_ends: "hil_rigs.world.errors.LeftPending",
 }
 
 
@@ -124,7 +176,7 @@ def test_planted_bug_is_found_and_replayed(
     violation = plant(monkeypatch).violation
     assert violation is not None
     assert any(broken.startswith(FINDS[plant]) for broken in violation.broken)
-    assert violation.replay.startswith("hil run swarm-charging --seed ")
+    assert violation.replay.startswith(("hil run swarm-charging --seed 1", "hil run swarm-island --seed 1"))
 
 
 def test_clean_seeds_are_said_to_be_clean(capsys: pytest.CaptureFixture[str]) -> None:

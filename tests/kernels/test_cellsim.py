@@ -130,6 +130,19 @@ def test_loss_heats_the_cell_adiabatically(kernel: Any) -> None:
 
 
 @KERNELS
+def test_aged_cell_has_less_charge_and_more_resistance_from_now_on(kernel: Any) -> None:
+    cells = pack(kernel, n=2, rc_resistance_ohm=np.full((2, 3), 0.0001), rc_tau_s=[1e-3, 1e-3, 1e-3])
+    cells.age(1, 0.5, 4.0)
+    assert cells.voltage_v.tolist() == pytest.approx([3.2, 3.2])
+    run(cells, 28.0, 1.0, 360)
+    assert cells.soc_frac.tolist() == pytest.approx([0.49, 0.48])
+    drop_v = 28.0 * (0.00025 + 3 * 0.0001)
+    assert cells.voltage_v.tolist() == pytest.approx([3.196 - drop_v, 3.192 - 4 * drop_v], abs=1e-4)
+    with pytest.raises(ValueError, match="capacity_factor: got 0, expected a value above 0"):
+        cells.age(0, 0, 1.0)
+
+
+@KERNELS
 def test_hot_cell_cools_to_ambient(kernel: Any) -> None:
     cells = pack(kernel, n=2, cooling_w_per_k=5.0)
     cells.heat(0, 80.0)

@@ -144,7 +144,7 @@ class StripApplication:
         waits = self._take_out(view, racks, ready, utc_s)
         # While a rack is out nobody knows what all will hold when it is back.
         self._short = bool(ready) and not self._out_s and self._is_short(view, racks, ready[0])
-        says = [f"{name} {_doing(racks[name])}" for name in self._out_s if name in racks]
+        says = [f"{name} {_doing(racks[name], name in self._out)}" for name in self._out_s if name in racks]
         return StripOrder(frozenset(self._out), "; ".join([*says, *waits]), self._overdue(racks, utc_s, waits))
 
     def _see(self, rack: RackView, utc_s: float) -> None:
@@ -235,10 +235,10 @@ class StripApplication:
         return f"{first} was stripped {(utc_s - self._stripped_s[first]) / 3600.0:.1f} h ago{why}"
 
 
-def _doing(rack: RackView) -> str:
+def _doing(rack: RackView, asked: bool) -> str:
     if rack.state in ("strip", *RETURNING):
         return {"strip": "strips", "refill": "refills", "entering": "comes back"}[rack.state]
-    return "leaves" if rack.online else "waits to come back"
+    return "leaves" if asked else "waits to come back"
 
 
 def _power_w(view: SiteView, racks: Sequence[RackView], current: str) -> float:

@@ -6,12 +6,17 @@ joined: 10 deg, 0.1 Hz, 3 %. How large a step of power at closing may be no stan
 rating is the project's own bound. There is no generator: NFPA 110's time for one is not judged.
 """
 
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from typing import NamedTuple
+
 import numpy as np
 
 from hil_rigs.comply.service import Chart, Judged, Order, Row, Service
 from hil_rigs.grid_spec import GridPoint, GridPoints
 from hil_rigs.rig import RigFile
 from hil_rigs.run import Outcome, simulate
+from hil_rigs.truth import TrueCurves
 
 UNSERVED_S = 0.020
 STEP_FRAC = 0.10
@@ -21,14 +26,29 @@ STRIKES_S = 24.0
 SHORT_S, FULL_S = 4.0, 300.0
 RETURN_S = 32.0
 """Settle, synchronise, close, ramp, with the rig's settings."""
+AFTER_S = 1.0
 SIGNALS = ("critical_low_s", "critical_voltage_pu", "intertie_closed", "load_blocks_closed", "wrong_closings")
 GRID_ALARMS = {"grid_voltage_low", "grid_frequency_low", "grid_frequency_high"}
 
 
+class Dip(NamedTuple):
+    """The grid's voltage for a while."""
+
+    at_s: float
+    voltage_pu: float
+    for_s: float
+
+
 def judge(order: Order) -> Judged:
-    """The deployed controller on the simulated wire; judged at the plant, voltages to the millisecond."""
+    """The deployed controller on the simulated wire; judged at the plant, voltages to the millisecond. In the short
+    form one sag strikes in the same run, once the site is back on its grid."""
     out_s = SHORT_S if order.short else FULL_S
-    outage = _run(order, 0.0, out_s, STRIKES_S + out_s + RETURN_S)
+    back_s = STRIKES_S + out_s + RETURN_S
+    dips = [Dip(STRIKES_S, 0.0, out_s)]
+    if order.short:
+        dips.append(Dip(back_s, *SAGS[0]))
+    ran = _run(order, dips, back_s + SAGS[0][1] + AFTER_S if order.short else back_s)
+    outage = _part(ran, 0.0, back_s)
     rows = [
         _served(f"outage of {out_s:.0f} s: longest time below 0.9 pu", outage),
         *_island_rows(outage),
@@ -36,7 +56,10 @@ def judge(order: Order) -> Judged:
         _faults(outage),
     ]
     for voltage_pu, sag_s in SAGS[:1] if order.short else SAGS:
-        sag = _run(order, voltage_pu, sag_s, STRIKES_S + sag_s + 1.0)
+        if order.short:
+            sag = _part(ran, back_s, np.inf)
+        else:
+            sag = _run(order, [Dip(STRIKES_S, voltage_pu, sag_s)], STRIKES_S + sag_s + AFTER_S)
         rows.append(_served(f"sag to {voltage_pu} pu for {sag_s} s: longest time below 0.9 pu", sag))
     curves = outage.curves
     lines = {"grid": curves.grid_power_w, "load": curves.load_power_w, "battery": curves.battery_power_w}
@@ -44,14 +67,24 @@ def judge(order: Order) -> Judged:
     return Judged(rows, [Chart("power", "W", curves.time_s, lines), Chart("voltage", "pu", curves.time_s, critical)])
 
 
-def _run(order: Order, voltage_pu: float, sag_s: float, duration_s: float) -> Outcome:
-    rig = sagging(order.rig, voltage_pu, STRIKES_S, STRIKES_S + sag_s)
+def _run(order: Order, dips: Sequence[Dip], duration_s: float) -> Outcome:
+    rig = sagging(order.rig, dips)
     return simulate(rig, seed=order.seed, duration_s=duration_s, load=order.load, signals=SIGNALS)
 
 
-def sagging(rig: RigFile, voltage_pu: float, from_s: float, to_s: float) -> RigFile:
-    """The rig with a grid whose voltage falls to that between both times."""
-    steps = ((from_s, 1.0), (from_s, voltage_pu), (to_s, voltage_pu), (to_s, 1.0))
+def _part(outcome: Outcome, from_s: float, to_s: float) -> Outcome:
+    """What the plant did between both times."""
+    curves = outcome.curves
+    chosen = (curves.time_s >= from_s) & (curves.time_s < to_s)
+    part = TrueCurves(*(getattr(curves, each.name)[chosen] for each in fields(curves)))
+    return replace(outcome, curves=part, signals={name: each[chosen] for name, each in outcome.signals.items()})
+
+
+def sagging(rig: RigFile, dips: Sequence[Dip]) -> RigFile:
+    """The rig with a grid whose voltage dips so."""
+    steps = [
+        step for at_s, pu, for_s in dips for step in ((at_s, 1.0), (at_s, pu), (at_s + for_s, pu), (at_s + for_s, 1.0))
+    ]
     points = tuple(GridPoint(time_s=time_s, voltage_pu=pu) for time_s, pu in steps)
     grid = GridPoints(kind="points", points=points, nominal_hz=rig.grid.nominal_hz, noise=rig.grid.noise)
     return rig.model_copy(update={"grid": grid})

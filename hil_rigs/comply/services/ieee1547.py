@@ -26,8 +26,8 @@ VOLT_WATT_RESPONSE_S, VOLT_VAR_RESPONSE_S = 10.0, 5.0
 RATED_VA = 550e3
 """Of the rig's converter."""
 ASKED_FRAC = 0.6
-LEG_S = 20.0
-"""Twice the slower response."""
+LEG_S, SHORT_LEG_S = 20.0, 13.0
+"""Twice the slower response; and in the short form as long as that and what the tolerance needs."""
 
 
 class Level(NamedTuple):
@@ -73,20 +73,20 @@ def droop(order: Order, nominal_hz: int) -> Standard:
 
 def _voltages(order: Order) -> Judged:
     """Voltages step by step, while a frequency that stays off asks for more discharge than volt-watt will allow."""
-    levels = SHORT_LEVELS if order.short else LEVELS
+    levels, leg_s = (SHORT_LEVELS, SHORT_LEG_S) if order.short else (LEVELS, LEG_S)
     asks = sold("own-curve", ASKED_FRAC * RATED_W, 0.0, nominal_hz=60.0, curve=[{"off_hz": 0.1, "power_frac": 1.0}])
     supports = ReactivePower(kind="reactive-power", mode="volt-var", volt_watt=True)
-    starts_s = [SETTLE_S + LEG_S * number for number in range(len(levels))]
+    starts_s = [SETTLE_S + leg_s * number for number in range(len(levels))]
     points = [GridPoint(time_s=0.0, frequency_hz=59.8)]
     for start_s, level in zip(starts_s, levels, strict=True):
         points += [
             GridPoint(time_s=start_s, frequency_hz=59.8, voltage_pu=points[-1].voltage_pu),
             GridPoint(time_s=start_s, frequency_hz=59.8, voltage_pu=level.voltage_pu),
         ]
-    driven = drive_points(order, points, 60, starts_s[-1] + LEG_S, [supports, asks])
+    driven = drive_points(order, points, 60, starts_s[-1] + leg_s, [supports, asks])
     rows, before = [], Level(1.0, 0.0, 1.0)
     for start_s, level in zip(starts_s, levels, strict=True):
-        along = (driven.time_s >= start_s) & (driven.time_s < start_s + LEG_S)
+        along = (driven.time_s >= start_s) & (driven.time_s < start_s + leg_s)
         rows += _var_rows(driven.reactive_var[along] / RATED_VA, before, level)
         rows += _watt_rows(driven.power_w[along] / RATED_W, before, level)
         before = level

@@ -8,16 +8,18 @@ import numpy as np
 
 from bms.dispatch.applications.solar_smoothing import SolarSmoothing
 from bms.site import Site
+from hil_rigs.comply.aggregate import halved
 from hil_rigs.comply.service import Chart, Judged, Order, Row, Service
 from hil_rigs.run import simulate
 from hil_rigs.truth import Floats
 
 RAMP_FRAC_PER_MIN, WINDOW_S = 0.1, 60.0
-SETTLE_S, FULL_S, SHORT_S = 30.0, 1800.0, 105.0
+SETTLE_S, FULL_S, SHORT_S = 30.0, 1800.0, 95.0
 
 
 def judge(order: Order) -> Judged:
-    pv = order.rig.pv
+    rig = halved(order.rig) if order.short else order.rig
+    pv = rig.pv
     rated_w = 0.0 if pv is None else pv.rated_power_w
     settings = SolarSmoothing(kind="solar-smoothing", pv_power_w_rated=rated_w, ramp_frac_per_min=RAMP_FRAC_PER_MIN)
 
@@ -25,7 +27,7 @@ def judge(order: Order) -> Judged:
         return site.model_copy(update={"applications": (settings,)})
 
     outcome = simulate(
-        order.rig, seed=order.seed, duration_s=SHORT_S if order.short else FULL_S, load=order.load, adjust=smoothed
+        rig, seed=order.seed, duration_s=SHORT_S if order.short else FULL_S, load=order.load, adjust=smoothed
     )
     curves = outcome.curves
     chosen = curves.time_s >= SETTLE_S
