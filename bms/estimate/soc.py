@@ -142,9 +142,13 @@ class RackSoc:
         if math.isfinite(measured_degc):
             self._temperature_degc = measured_degc
         temperature_degc = self._temperature_degc
-        self._mean.step(_mean(reading.voltage_v) - self._curvature_v, current_a, temperature_degc, dt_s)
+        # Connected, a site may draw a little for hours; only an open rack's current is none, whatever its sensor reads.
+        may_flow = reading.main_closed is not False
+        volts = _mean(reading.voltage_v) - self._curvature_v
+        self._mean.step(volts, current_a, temperature_degc, dt_s, may_flow=may_flow)
         for end in self._ends:
-            end.estimator.step(_mean(reading.voltage_v[end.members]), current_a, temperature_degc, dt_s)
+            volts = _mean(reading.voltage_v[end.members])
+            end.estimator.step(volts, current_a, temperature_degc, dt_s, may_flow=may_flow)
         if not fresh:
             self.sigma_frac = np.hypot(self.difference_sigma_frac, self._mean.soc_sigma_frac)
             return

@@ -80,9 +80,15 @@ class StringEstimator:
         self._volts = self._amps = 0.0
         self._samples = self._seen = 0
 
-    def step(self, voltage_v: float, current_a: float, temperature_degc: float, dt_s: float) -> None:
+    def step(
+        self, voltage_v: float, current_a: float, temperature_degc: float, dt_s: float, *, may_flow: bool | None = None
+    ) -> None:
         """One sample, `dt_s` after the one before (0 = the first). NaN voltage or current = absent; a step longer than
-        STEP_S_MAX is a gap: nothing is integrated over it, and sigma grows."""
+        STEP_S_MAX is a gap: nothing is integrated over it, and sigma grows. `may_flow`: a small current may be a draw
+        that lasts, and is counted; None = nobody says, so that what a rest after a load reads is taken for an offset.
+        """
+        if may_flow:
+            self._rest.interrupt()
         if not math.isfinite(current_a) or (dt_s > 0 and math.isnan(self._last_a)):
             self._lost(dt_s, current_a)
             return

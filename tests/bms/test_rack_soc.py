@@ -99,6 +99,20 @@ def test_gap_in_the_current_is_not_integrated_and_widens(resting: Callable[..., 
     assert soc.sigma_frac.min() > sigma + 0.03
 
 
+@pytest.mark.parametrize(("main_closed", "counted_ah"), [(True, 1.4), (None, 1.4), (False, 0.0)])
+def test_small_current_after_a_load_is_a_draw_unless_the_rack_is_open(
+    resting: Callable[..., RackReading], main_closed: bool | None, counted_ah: float
+) -> None:
+    """No voltage, so that nothing but the current tells; half a percent of the capacity an hour."""
+    soc = after(RackSoc(TABLES, CELLS, CURRENT_AGE_S_MAX), resting(np.full(CELLS, 0.6)), 1.0)
+    absent = np.full(CELLS, np.nan)
+    after(soc, resting(absent, voltage_v=absent, current_a=28.0), 60.0)
+    after(soc, resting(absent, voltage_v=absent, current_a=1.4, main_closed=main_closed), 180.0)
+    before = soc.soc_frac.mean()
+    after(soc, resting(absent, voltage_v=absent, current_a=1.4, main_closed=main_closed), 3600.0)
+    assert (before - soc.soc_frac.mean()) * 280.0 == pytest.approx(counted_ah, abs=0.1)
+
+
 def test_lost_temperature_keeps_the_last_one(resting: Callable[..., RackReading]) -> None:
     reading = resting(np.full(CELLS, 0.03))
     soc = after(RackSoc(TABLES, CELLS, CURRENT_AGE_S_MAX), reading, 60.0)
