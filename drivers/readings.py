@@ -170,7 +170,9 @@ class RackReading(NamedTuple):
     own_fault: RackOwnFault = RackOwnFault.NONE
     """Of a rack whose own BMS moves the contactors."""
     battery: BatterySays | None = None
-    """What a battery with a management system of its own says; None from a monitor of cells."""
+    """What a battery with a management of its own says in the place of its cells; None from a monitor of cells."""
+    beside_cells: BatterySays | None = None
+    """What a monitor of cells says of the whole beside them. Nobody acts on it: the cells say more."""
 
 
 class LinkHealth(NamedTuple):

@@ -96,7 +96,7 @@ def test_golden_insulation_interlock_and_fuse() -> None:
 
 
 def test_golden_limits_and_charge() -> None:
-    says = heard(wire(0x232, LIMITS), wire(0x235, CHARGE)).battery
+    says = heard(wire(0x232, LIMITS), wire(0x235, CHARGE)).beside_cells
     assert says is not None
     assert (says.discharge_current_a_max, says.charge_current_a_max) == (120.0, 100.0)
     assert (says.charge_voltage_v_max, says.discharge_voltage_v_min) == (888.0, 600.0)

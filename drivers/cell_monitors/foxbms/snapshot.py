@@ -61,7 +61,7 @@ class FoxBmsDecoder:
             io_at_ns=min(self._at_ns("State"), measured_ns),
             health=self.health,
             safety=self._safety(values[scalars].tolist()),
-            battery=self._says(values[scalars].tolist()),
+            beside_cells=self._says(values[scalars].tolist()),
         )
 
     @property
