@@ -82,6 +82,7 @@ def test_request_moves_the_battery_until_it_is_withdrawn(site: Site) -> None:
     wait_until(lambda: bool(site.get("/status")[1]["told"] == "power_w=-40000:rest"))
     assert site.post("power_w", "", method="DELETE") == (200, {"ok": True})
     wait_until(lambda: abs(site.rig.battery_w()) < 200.0)
+    wait_until(lambda: bool(site.get("/status")[1]["told"] == ""))
 
 
 @pytest.mark.parametrize(
