@@ -1,4 +1,4 @@
-"""Few and short scenarios that together show every rig, application and kind of fault: what quick tests run."""
+"""Few and short scenarios that together show every rig, application and family of faults: what quick tests run."""
 
 from collections.abc import Iterable
 
@@ -33,5 +33,4 @@ def _weighed(scenario: Scenario) -> tuple[frozenset[str], float]:
 def _shows(scenario: Scenario, rig: RigFile) -> Iterable[str]:
     yield f"rig {rig.name}"
     yield from (f"application {application.kind}" for application in rig.site.applications)
-    yield from (f"fault {fault.kind}" for fault in scenario.faults)
-    yield from (f"controller's fault {fault_id}" for fault_id in scenario.expect.faults)
+    yield from (f"faults {fault.kind.partition('-')[0]}" for fault in scenario.faults)
