@@ -72,6 +72,8 @@ SAYS = BatterySays(
         ({}, {"voltage_v": 46.2}, (140.0, "battery's own limit"), (20.0, "battery's voltage")),
         ({"discharge_voltage_v_min": 0.0}, {"voltage_v": 46.2}, (140.0, "battery's own limit"),
          (114.0, "battery's own limit")),
+        ({"discharge_voltage_v_min": math.nan}, {"voltage_v": 46.2}, (140.0, "battery's own limit"),
+         (114.0, "battery's own limit")),
         ({}, {"soc_frac_max": 0.95}, (0.0, "SoC"), (114.0, "battery's own limit")),
         ({"discharge_current_a_max": math.nan}, {}, (140.0, "battery's own limit"), (0.0, "battery says nothing")),
     ],
