@@ -1,12 +1,14 @@
 """What all Modbus devices that are polled have in common: a session that reconnects, a pace, and health."""
 
+from abc import ABC, abstractmethod
+
 from drivers.links.modbus import LinkDown, LinkError, ModbusLink
 from drivers.pace import Pace
 from drivers.readings import LinkHealth
 from drivers.session import Sessions
 
 
-class PolledDevice:
+class PolledDevice(ABC):
     """Calls `_round` once a period for ever. A round that fails with a link error is left out: the link counts it, and
     the reading gets old, which is what the controller acts on. `_begin` is called on each new connection."""
 
@@ -28,11 +30,12 @@ class PolledDevice:
         """Until cancelled; reconnects by itself and closes the connection at the end."""
         await self._sessions.run()
 
-    async def _begin(self) -> None:
+    async def _begin(self) -> None:  # noqa: B027  # most devices need no beginning
         """LinkError or UnusableDevice: there is no session with it."""
 
+    @abstractmethod
     async def _round(self) -> None:
-        raise NotImplementedError
+        """One poll. Link errors pass."""
 
     async def _session(self) -> None:
         await self._begin()
