@@ -243,6 +243,8 @@ FaultName = Literal[
     "cell-resistance",
     "cell-runaway",
     "contactor-late",
+    "contactor-output-stuck",
+    "contactor-block-lost",
     "inverter-holds",
     "inverter-wrong-sign",
     "inverter-late-ramp",
