@@ -246,6 +246,7 @@ FaultName = Literal[
     "contactor-output-stuck",
     "contactor-block-lost",
     "inverter-holds",
+    "inverter-ignores-reactive",
     "inverter-wrong-sign",
     "inverter-late-ramp",
     "inverter-restarts",

@@ -70,6 +70,8 @@ EQUIPMENT_KINDS: tuple[FaultKind, ...] = (
               "rack_io_stale", needs="contactor-block"),
     FaultKind("inverter-holds", "the converter stays at its present power, whatever it is told, until it is stopped",
               "", "inverter_not_following"),
+    FaultKind("inverter-ignores-reactive", "the converter's reactive power goes to VALUE, whatever it is told", "",
+              "inverter_reactive_not_following", value=0.0, value_min=-1e9, value_max=1e9, unit="var"),
     FaultKind("inverter-wrong-sign", "the converter charges when told to discharge, and the other way round", "",
               "inverter_not_following"),
     FaultKind(

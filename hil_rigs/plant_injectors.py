@@ -73,6 +73,10 @@ def _inverter_holds(bench: Bench, _: int, __: int, ___: float) -> None:
     converter.runaway_w = converter.ac_power_w
 
 
+def _ignores_reactive(bench: Bench, _: int, __: int, reactive_var: float) -> None:
+    bench.plant.converter.stuck_reactive_var = reactive_var
+
+
 def _follows(power_w: Callable[[float, float, float], float]) -> Injector:
     """The converter follows what `power_w` makes of its set-point, its power before and VALUE times the step; one that
     makes a grid follows its load all the same."""
@@ -165,6 +169,7 @@ PLANT_INJECTORS: dict[str, Injector] = {
     "contactor-output-stuck": _output_stuck,
     "contactor-block-lost": _block_lost,
     "inverter-holds": _inverter_holds,
+    "inverter-ignores-reactive": _ignores_reactive,
     "inverter-wrong-sign": _follows(lambda target_w, _, __: -target_w),
     "inverter-late-ramp": _follows(_ramped_w),
     "inverter-restarts": _inverter_restarts,

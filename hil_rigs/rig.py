@@ -330,6 +330,9 @@ def make_site(rig: RigFile, endpoints: Endpoints) -> Site:
     if len(endpoints.auxiliaries) != len(rig.auxiliaries):
         wanted, given = len(rig.auxiliaries), len(endpoints.auxiliaries)
         raise ValueError(f"rig {rig.name} has {wanted} auxiliary devices, got {given} endpoints")
+    if len(endpoints.contactor_blocks) != len(block_names(rig)):
+        wanted, given = len(block_names(rig)), len(endpoints.contactor_blocks)
+        raise ValueError(f"rig {rig.name} has {wanted} contactor blocks, got {given} endpoints")
     inverter, meter = endpoints.inverter, endpoints.grid_meter
     pv, limited = endpoints.pv_meter, endpoints.pv_inverter
     try:

@@ -500,10 +500,10 @@ def test_contactor_block_is_right(tmp_path: Path) -> None:
          ["site.yaml:9:22: racks.0.contactor_block: beside contactors: rack, which moves the contactors itself (got 'a "
           "mapping'), expected one who moves them"]),
         (WITH_BLOCK.replace("profile: contactor-block", "profile: fixed.yaml"),
-         ["site.yaml:9:49: racks.0.contactor_block.profile: no output precharges (got 'fixed'), expected one of role "
-          "precharge-output",
-          "site.yaml:9:49: racks.0.contactor_block.profile: it opens after 1 s, before the converter is at 0 W: under "
-          "load (got 'fixed'), expected more than 1"]),
+         ["site.yaml:9:49: racks.0.contactor_block.profile: it opens after 1 s, before the converter is at 0 W: under "
+          "load (got 'fixed'), expected more than 1",
+          "site.yaml:9:49: racks.0.contactor_block.profile: no output precharges (got 'fixed'), expected one of role "
+          "precharge-output"]),
     ],
 )  # fmt: skip
 def test_wrong_contactor_block_is_named(tmp_path: Path, content: str, lines: list[str]) -> None:
