@@ -131,23 +131,21 @@ class ModbusLink:
         return await self._read_bits(lambda client: client.read_discrete_inputs, address, count)
 
     async def _read(self, reader: Reader, address: int, count: int) -> list[int]:
-        reply = await self._ask(reader, address, count)
+        reply, _ = await self._transact(
+            lambda client: reader(client)(address, count=count, device_id=self._unit), False
+        )
         if len(reply.registers) != count:
             self.reject(f"asked for {count} registers from {address}, got {len(reply.registers)}")
         return list(reply.registers)
 
     async def _read_bits(self, reader: Reader, address: int, count: int) -> list[int]:
         """They come in whole bytes, the last of which is filled up."""
-        reply = await self._ask(reader, address, count)
+        reply, _ = await self._transact(
+            lambda client: reader(client)(address, count=count, device_id=self._unit), False
+        )
         if len(reply.bits) != -(-count // 8) * 8:
             self.reject(f"asked for {count} bits from {address}, got {len(reply.bits)} with those that fill up")
         return [int(bit) for bit in reply.bits[:count]]
-
-    async def _ask(self, reader: Reader, address: int, count: int) -> ModbusPDU:
-        reply, _ = await self._transact(
-            lambda client: reader(client)(address, count=count, device_id=self._unit), urgent=False
-        )
-        return reply
 
     async def write_registers(
         self, address: int, values: Sequence[int], expires_ns: int | None = None, function: int = WRITE_MANY
@@ -218,8 +216,12 @@ class ModbusLink:
 
     async def _transact(self, request: Request, urgent: bool, expires_ns: int | None = None) -> tuple[ModbusPDU, int]:
         """The answer, and when the request was sent."""
-        async with self._turns.taken(urgent):
+        if not self._turns.free():
+            await self._turns.wait(urgent)
+        try:
             reply, sent_ns = await self._attempt(request, expires_ns)
+        finally:
+            self._turns.pass_on()
         self._timeouts_in_a_row = 0
         self._back_off_s = BACK_OFF_S_MIN
         self._transactions += 1

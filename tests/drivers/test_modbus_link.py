@@ -145,9 +145,13 @@ async def test_turn_that_comes_in_the_moment_of_a_cancellation_is_passed_on():
     turns, order = Turns(), []
 
     async def hold(name, until):
-        async with turns.taken(urgent=False):
+        if not turns.free():
+            await turns.wait(urgent=False)
+        try:
             order.append(name)
             await until.wait()
+        finally:
+            turns.pass_on()
 
     first, never = asyncio.Event(), asyncio.Event()
     tasks = [asyncio.create_task(hold("first", first))]
