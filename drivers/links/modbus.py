@@ -26,6 +26,10 @@ TIMEOUTS_IN_A_ROW_MAX = 3
 """After as many unanswered requests in a row the connection is given up and made anew."""
 
 
+RECEIVED_BYTES_MAX = 4096
+"""pymodbus throws away what has come, the answer with it, beyond one frame's length: two copies of a long answer."""
+
+
 class LinkError(Exception):
     """A transaction that did not happen, or of which nobody knows whether it did."""
 
@@ -164,6 +168,7 @@ class ModbusLink:
 
     async def _try_connect(self) -> None:
         client = self._make_client()
+        client.ctx.max_buffer_size = RECEIVED_BYTES_MAX
         self._note_refusals(client)
         try:
             connected = await heeding_cancellation(client.connect())
