@@ -246,6 +246,12 @@ FAULTS: dict[str, FaultKind] = {
             "Is it in local control, or derated? Read its alarms and its log of set-points.", debounce_s=1.5,
         ),
         _row(
+            "power_retried_in_vain", Level.SYSTEM, Action.ZERO_POWER,
+            "A fault that shows only while power flows came back each time that power was tried again.",
+            "Find the cause of the fault that it names (a converter's sign or mode, a sensor's gain), then reset.",
+            latched=True,
+        ),
+        _row(
             "inverter_reactive_not_following", Level.SYSTEM, Action.WARN,
             "The converter's measured reactive power is not what it was told.",
             "Does its own volt-var or power-factor function work against the set-point? Read its settings.",
