@@ -238,8 +238,9 @@ FAULTS: dict[str, FaultKind] = {
         _row(
             "inverter_fault", Level.SYSTEM, Action.OPEN_ALL,
             "The converter reports a fault of its own.",
-            "Read the converter's alarms, mend their cause, then reset: it is told to forget them. Right after a start it "
-            "may be the DC voltage alone, which the racks' watchdogs took away while no controller ran.", latched=True,
+            "Read the converter's alarms, mend their cause, then reset: it is told to forget them. Right after a start "
+            "it may be the DC voltage alone, which the racks' watchdogs took away while no controller ran.",
+            latched=True,
         ),
         _row(
             "inverter_not_following", Level.SYSTEM, Action.ZERO_POWER,
