@@ -36,7 +36,9 @@ UNCONTROLLED = frozenset(
 OPENS_BY_ITSELF = frozenset({"contactor-drops", "contactor-closes", "contactor-late"})
 """Faults in which a contactor opens, or does not, whatever the controller wants."""
 
-OPENS_BY_WATCHDOG = frozenset({"commands-lost", "bus-open", "bus-babble", "bus-loss", "bus-bit-flips", "monitor-crc"})
+OPENS_BY_WATCHDOG = frozenset(
+    {"commands-lost", "contactor-block-lost", "bus-open", "bus-babble", "bus-loss", "bus-bit-flips", "monitor-crc"}
+)
 """Faults beside which a rack may open by its own watchdog."""
 
 DROPS_BY_ITSELF = frozenset(

@@ -158,7 +158,9 @@ async def _play(
     bench.close()
     racks, now = bench.plant.racks, now_ns()
     # A battery with a management of its own has no node, and opens when it likes.
-    obeying = [rack for rack, node in zip(racks, bench.nodes, strict=False) if not node.left_closed(now)]
+    commanded = [rack for rack, node in zip(racks, bench.nodes, strict=False) if not node.left_closed(now)]
+    stuck = [rack for rack, block in zip(racks, bench.contactor_blocks, strict=False) if block.faults.main_stuck]
+    obeying = [rack for rack in commanded if rack not in stuck]
     return EndState(
         contactors_closed=closed,
         battery_power_w_max=power_w_max,
