@@ -18,6 +18,7 @@ from hil_rigs.controller_process import ControllerProcess
 from hil_rigs.fault_spec import FaultSpec
 from hil_rigs.faults import inject, locate
 from hil_rigs.load_spec import LoadSpec
+from hil_rigs.plant.rack import Opening
 from hil_rigs.plant.site import Energies
 from hil_rigs.rig import RigFile, make_site
 from hil_rigs.truth import Floats, TrueCurves
@@ -46,6 +47,8 @@ class EndState:
     rated_power_w: float
     opened: bool
     opened_under_load_a: float
+    openings: tuple[Opening, ...]
+    """Of main contactors under load."""
     energies: Energies
     """Since the start, up to the end of the orderly stop."""
     stopped_safely: bool
@@ -166,6 +169,7 @@ async def _play(
         opened=opened,
         energies=bench.plant.energies,
         opened_under_load_a=max(rack.opened_under_load_a for rack in racks),
+        openings=tuple(opening for rack in racks for opening in rack.main.openings),
         stopped_safely=not any(rack.main_closed and not rack.main.welded for rack in obeying)
         and abs(bench.plant.converter.ac_power_w) < 1.0,
     )

@@ -179,6 +179,13 @@ def test_planted_bug_is_found_and_replayed(
     assert violation.replay.startswith(("hil run swarm-charging --seed 1", "hil run swarm-island --seed 1"))
 
 
+@pytest.mark.parametrize(
+    ("base", "fault"), [("swarm-plateau", "rack-charge@2.2:rack-2:0.15"), ("swarm-discharging", "link-shorted@1.06")]
+)
+def test_current_that_no_controller_can_take_away_is_no_violation(base: str, fault: str) -> None:
+    assert run_drawn(Draw(1, base, 3.0, (fault,))).violation is None
+
+
 def test_clean_seeds_are_said_to_be_clean(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["swarm", "--seeds", "2", "--first", "3", "--minutes", "0.5", "--jobs", "1", "--json"]) == 0
     document: dict[str, Any] = json.loads(capsys.readouterr().out)
