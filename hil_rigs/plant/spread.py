@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from hil_rigs.plant.state_dependence import entropic_v_per_k, resistance_factor
 from kernels.cellsim import CellPack
 from kernels.parameters import CellParameters
 
@@ -30,6 +31,7 @@ def spread_cells(
 ) -> CellPack:
     """A pack of `cells` in series around the given parameters, SoC and temperature; same generator, same pack. Each is
     a block of `in_parallel`, which the parameters include and the cooling does not."""
+    points = len(parameters.ocv_v)
     rc_ohm = parameters.rc_resistance_ohm * _around_one(cells, RESISTANCE_SIGMA, rng)
     return CellPack(
         ocv_v=disturbed_ocv(parameters.ocv_v, rng),
@@ -42,6 +44,8 @@ def spread_cells(
         heat_capacity_j_per_k=parameters.heat_capacity_j_per_k,
         cooling_w_per_k=COOLING_W_PER_K * in_parallel,
         temperature_degc=temperature_degc + TEMPERATURE_SIGMA_K * _bounded_normal(cells, rng),
+        resistance_factor=resistance_factor(parameters.chemistry, points),
+        entropic_v_per_k=entropic_v_per_k(parameters.chemistry, points),
     )
 
 
