@@ -10,7 +10,8 @@ LITHIUM_RESISTANCE: Points = ((0.0, 1.25), (0.05, 1.1), (0.1, 1.03), (0.15, 1.0)
 """Factor of the resistance at half charge: about the same between 10 and 90 %, and more at both ends, where charge
 transfer into an almost empty or an almost full electrode is slow."""
 LFP_ENTROPIC_MV_PER_K: Points = (
-    (0.0, -0.4), (0.1, -0.25), (0.2, -0.12), (0.35, -0.02), (0.5, 0.0), (0.65, 0.12), (0.75, 0.12), (0.9, 0.05), (1.0, 0.0),
+    (0.0, -0.4), (0.1, -0.25), (0.2, -0.12), (0.35, -0.02), (0.5, 0.0), (0.65, 0.12), (0.75, 0.12), (0.9, 0.05),
+    (1.0, 0.0),
 )  # fmt: skip
 """The shape that measurements of LFP/graphite share, mostly of the graphite: Forgez et al., J. Power Sources 195 (2010)
 2961."""

@@ -69,7 +69,8 @@ def _page(results: Sequence[Result], charts_code: str) -> str:
             "<meta name=viewport content='width=device-width'>",
             f"<style>{STYLE}</style>",
             f"<h1>hil run: <span class={verdict}>{passed} of {len(results)} passed</span></h1>",
-            "<table><tr><th>scenario<th>rig<th>verdict<th>what failed<th class=n>seed<th class=n>simulated<th class=n>took</tr>",
+            "<table><tr><th>scenario<th>rig<th>verdict<th>what failed"
+            "<th class=n>seed<th class=n>simulated<th class=n>took</tr>",
             *(_row(result) for result in results),
             "</table>",
             *(part for result in results for part in _section(result)),
