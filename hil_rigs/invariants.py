@@ -63,6 +63,9 @@ controller can take it away. It breaks at their difference in voltage, some volt
 CAUSE_S = 2.5
 """An island may be dropped so long after its cause was named: the bounded wait for a stopped converter."""
 
+DENIED = {"inverter-says-off": frozenset({"inverter_power_while_stopped"})}
+"""Faults in which the converter says that it makes no grid, and what that is to a controller that believes it."""
+
 ENDS_ISLAND = frozenset(kind.id for kind in FAULTS.values() if kind.action_forming is not Action.WARN)
 SHARED_STOP = frozenset(kind.id for kind in FAULTS.values() if kind.action in (Action.OPEN_ALL, Action.OPEN_PROVEN))
 ENERGY_FRAC = 1e-6
@@ -175,7 +178,8 @@ def _island_kept(outcome: Outcome, kinds: frozenset[str]) -> Verdict:
     time_s, alone, formed = outcome.curves.time_s, outcome.signals["island_alone"], outcome.signals["island_formed"]
     dropped = time_s[np.flatnonzero((np.diff(formed, prepend=formed[:1]) < 0) & (alone > 0.0))]
     columns = outcome.recorder.table().select(["time_s", "faults"]).to_pydict()
-    ends = [not ENDS_ISLAND.isdisjoint(faults.split(",")) for faults in columns["faults"]]
+    enders = ENDS_ISLAND.union(*(DENIED.get(kind, ()) for kind in kinds))
+    ends = [not enders.isdisjoint(faults.split(",")) for faults in columns["faults"]]
     causes_s = np.array(columns["time_s"])[np.array(ends, np.bool_)]
     alone_s = [at for at in dropped if not ((causes_s >= at - CAUSE_S) & (causes_s <= at + CAUSE_S)).any()]
     exempt = bool(kinds & DROPS_BY_ITSELF)

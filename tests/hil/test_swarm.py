@@ -180,10 +180,16 @@ def test_planted_bug_is_found_and_replayed(
 
 
 @pytest.mark.parametrize(
-    ("base", "fault"), [("swarm-plateau", "rack-charge@2.2:rack-2:0.15"), ("swarm-discharging", "link-shorted@1.06")]
+    ("base", "faults"),
+    [
+        ("swarm-plateau", ("rack-charge@2.2:rack-2:0.15",)),
+        ("swarm-discharging", ("link-shorted@1.06",)),
+        ("swarm-island", ("inverter-says-off@2.9::59000",)),
+        ("swarm-island", ("bus-open@3:rack-1", "inverter-exception@3.1::10")),
+    ],
 )
-def test_current_that_no_controller_can_take_away_is_no_violation(base: str, fault: str) -> None:
-    assert run_drawn(Draw(1, base, 3.0, (fault,))).violation is None
+def test_what_no_controller_can_help_is_no_violation(base: str, faults: tuple[str, ...]) -> None:
+    assert run_drawn(Draw(1, base, 4.5, faults)).violation is None
 
 
 def test_clean_seeds_are_said_to_be_clean(capsys: pytest.CaptureFixture[str]) -> None:
