@@ -76,6 +76,11 @@ class PlantSpec(Settings):
             le=1000,
         ),
     ] = 1
+    one_string_resolved: Annotated[
+        bool,
+        about("", "so many strings are in parallel, cells are those of one, and the others are as their mean cell",
+              "cells are in parallel"),
+    ] = False  # fmt: skip
     coulombic_efficiency_frac: Annotated[
         float, about("frac", "share of a charge that stays in the cells", "no loss", gt=0, le=1)
     ] = 1.0
@@ -157,6 +162,10 @@ class PlantSpec(Settings):
             sunspec = profile == SUNSPEC or (profile == LEGACY and kind == "inverter")
             if not sunspec and (profile == LEGACY or find_profile(profile).kind != kind):
                 yield Broken((name,), profile, f"not a profile of kind {kind}", f"one of kind {kind}")
+        lossless = self.coulombic_efficiency_frac == 1.0 and self.self_discharge_frac_per_h == 0.0
+        if self.one_string_resolved and (self.cells_in_parallel == 1 or not lossless):
+            wrong, expected = "one string alone, or one that loses charge", "false, or several strings without loss"
+            yield Broken(("one_string_resolved",), True, wrong, expected, (("cells_in_parallel",),))
         if self.low_voltage is not None and self.racks > 1:
             yield Broken(("racks",), self.racks, "batteries with a management of their own", "1", (("low_voltage",),))
         if self.converter == "forming" and self.inverter_profile != SUNSPEC:

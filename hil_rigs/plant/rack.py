@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from hil_rigs.plant.fuse import Fuse
 from hil_rigs.plant.plating import Plating
+from hil_rigs.plant.strings import ParallelStrings
 from kernels.cellsim import CellPack
 
 Floats = NDArray[np.float64]
@@ -93,7 +94,7 @@ class RackPlant:
 
     def __init__(
         self,
-        cells: CellPack,
+        cells: CellPack | ParallelStrings,
         wiring_ohm: float = WIRING_OHM,
         precharge_ohm: float = PRECHARGE_OHM,
         bleed_ohm: float = BLEED_OHM,
