@@ -39,6 +39,7 @@ def test_bench_prints_a_table_and_writes_the_same_rows(tmp_path: Path, capsys: p
         "8 saturated CAN buses",
         "mean cell",
         "virtual time: rig container",
+        "virtual time: rig residential",
     ):
         assert any(word in row["row"] for row in rows)
     assert "ratio" in capsys.readouterr().out
