@@ -35,8 +35,9 @@ speed that the memory allows. The large size is {strings:,} strings of {cells} c
 one in which every string carries the charge of a minute into its cells and looks at the voltage curve anew. `plain` is
 what any x86-64 processor runs, `x86-64-v3` and `-v4` need AVX2 and AVX-512; the best is chosen at run time.
 
-A row of virtual time is the processor time of one core for a simulated second or day, the quickest of many half seconds:
+A row of virtual time is the processor time of one core for a simulated second, the quickest of many half seconds:
 plant, sensors, every CAN frame and the Modbus devices; with the controller, all of its ticks, links and record besides.
+That of a day is of the plant alone.
 
 {table}
 
