@@ -346,7 +346,7 @@ def test_unknown_cell_is_found_when_the_site_is_loaded(tmp_path: Path) -> None:
                 "    can: {interface: socketcand, channel: can1")  # fmt: skip
     assert errors_of(tmp_path, text) == [
         "site.yaml:12:11: racks.1.cell: lfp-28ah: no such cell file; shipped cells: lfp-280ah, lfp-314ah, "
-        "lfp-314ah-52p, zinc-200ah (got 'lfp-28ah'), "
+        "lfp-314ah-20p, zinc-200ah (got 'lfp-28ah'), "
         "expected name or path of a cell's parameter file"
     ]
 
