@@ -595,6 +595,7 @@ class Site(SiteSettings):
     def broken_relations(self) -> Iterator[Broken]:
         yield from super().broken_relations()
         yield from self._broken_racks()
+        yield from self._broken_joining()
         yield from self._broken_supply()
         yield from broken_lines(self._all_lines())
         yield from broken_auxiliaries(self.auxiliaries, [rack.name for rack in self.racks])
@@ -665,6 +666,13 @@ class Site(SiteSettings):
                 wrong = f"{rack.cells} cells in series beside {first.cells} in racks.0 on one DC bus"
                 others: tuple[Loc, ...] = (("racks", i, "cells_per_module"), ("racks", 0))
                 yield Broken(("racks", i, "modules"), rack.modules, wrong, f"{first.cells} cells", others)
+
+    def _broken_joining(self) -> Iterator[Broken]:
+        """What flows from one rack into another that joins must not trip either of them."""
+        if len(self.racks) > 1:
+            names = [f"rack_{use}_current_a_max" for use in ("charge", "discharge")]
+            lowest = min(names, key=lambda name: float(getattr(self.limits, name)))
+            yield from self.below("precharge.circulating_current_a_max", f"limits.{lowest}", equal=True)
 
     def _too_slow(self) -> Iterator[Broken]:
         """Monitors whose values are older than the limits allow: a site must say that it wants them all the same."""
