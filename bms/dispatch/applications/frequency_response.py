@@ -9,8 +9,8 @@ from pydantic import Field
 from bms.dispatch.applications import ApplicationKind
 from bms.dispatch.curves import Lag
 from bms.dispatch.frequency_shape import CurveShape, DroopShape, Shape, TriggerShape
-from bms.dispatch.product import CurvePoint, ProductFile, broken_curve, find_product
-from bms.dispatch.sold import Room, SoldProduct, energy_reserve, room_for
+from bms.dispatch.product import CurvePoint, ProductFile, broken_curve
+from bms.dispatch.sold import Room, Sale, SoldProduct, room_for
 from bms.dispatch.view import NO_ANSWER, Answer, PowerWindow, SiteView
 from drivers.config.settings import Broken, about
 
@@ -78,13 +78,13 @@ class FrequencyResponseApplication:
     stays."""
 
     def __init__(self, settings: FrequencyResponse) -> None:
-        product = find_product(settings.product)
+        self._sale = Sale(settings)
+        product = self._sale.product
         self.name = f"{settings.kind} {product.name}"
         self._settings, self._product = settings, product
         self._nominal_hz = settings.nominal_hz or product.nominal_hz[0]
         self._shape = _shape(settings, product, self._nominal_hz)
         self._lag = Lag(product.response_time_s)
-        self._energy = energy_reserve(settings, product)
         self._filtered_hz: float | None = None
 
     def look(self, view: SiteView, window: PowerWindow) -> Answer:
@@ -93,29 +93,14 @@ class FrequencyResponseApplication:
             return NO_ANSWER
         off_hz = self._off_hz(view)
         frac = self._lag.follow(self._shape.power_frac(off_hz, view.dt_s), view.dt_s)
-        response_w = self._energy.limited_w(self._power_w(frac, view), view.soc_frac)
+        response_w = self._sale.limited_w(self._power_w(frac, view), view)
         near = off_hz is not None and abs(off_hz) <= self._product.recovery.off_hz_max
-        baseline_w = self._energy.baseline_w(view, quiet=near and not self._shape.busy)
-        low_w, high_w = self._energy.bounds_w(view)
-        room = self._room(response_w, window)
-        return Answer(
-            power_w_min=low_w - room.charge_w,
-            power_w_max=high_w + room.discharge_w,
-            request_w=baseline_w,
-            response_w=response_w,
-            reserve_charge_w=room.charge_w,
-            reserve_discharge_w=room.discharge_w,
-            reason=f"reserve of {self._product.name}",
-            lacks_charge_w=room.lacks_charge_w,
-            lacks_discharge_w=room.lacks_discharge_w,
-            stored_wh=self._energy.contract.stored_wh,
-            room_wh=self._energy.contract.room_wh,
-        )
+        return self._sale.answer(view, self._room(response_w, window), response_w, quiet=near and not self._shape.busy)
 
     def reset(self) -> None:
         self._shape.reset()
         self._lag.reset()
-        self._energy.reset()
+        self._sale.reset()
         self._filtered_hz = None
 
     def _off_hz(self, view: SiteView) -> float | None:
