@@ -26,11 +26,23 @@ class CurvePoint(Settings):
     power_frac: Annotated[float, about("frac", "of the contracted power", ge=0, le=1)]
 
 
+class Span(Settings):
+    """From where to where a site may choose."""
+
+    least: Annotated[float, about("", "smallest that the product allows", ge=0, le=3600)]
+    most: Annotated[float, about("", "largest that it allows", ge=0, le=3600)]
+
+    def broken_relations(self) -> Iterator[Broken]:
+        yield from self.below("least", "most", equal=True)
+
+
 class Droop(Settings):
     """Power in proportion to the distance beyond a deadband: the whole base power at `droop_frac` of nominal."""
 
     deadband_hz: Annotated[float, about("Hz", "no response within", ge=0, le=2)]
     droop_frac: Annotated[float, about("frac", "of nominal frequency, for the whole base power", gt=0, le=1)]
+    deadband_hz_span: Annotated[Span, about("", "deadbands in Hz that a site may choose from")]
+    droop_frac_span: Annotated[Span, about("", "droops that a site may choose from")]
 
 
 class Trigger(Settings):
@@ -88,6 +100,9 @@ class ProductFile(Shipped):
     response_time_s: Annotated[
         float, about("s", "open-loop response: 90 % of a step after", "as fast as it can", ge=0, le=3600)
     ] = 0.0
+    response_time_s_span: Annotated[
+        Span | None, about("", "response times in s that a site may choose from", "none")
+    ] = None
     reserved: Annotated[bool, about("", "the whole contracted power is kept free for it", "a sold service")] = True
     hold_s: Annotated[float, about("s", "full power for so long has to be in store", ge=0, le=86_400)]
     recovery: Annotated[Recovery, about("", "of the state of energy")]
