@@ -27,7 +27,7 @@ from bms.site_strip import broken_strip
 from drivers.cell_monitors.foxbms.layout import SENSORS_MAX, STATE_PERIOD_S, foxbms_layout
 from drivers.config.config_yaml import ConfigErrors, dump_yaml, load_strict
 from drivers.config.settings import RELATION, Broken, Loc, Settings, about, beside_the_file, name_or_beside
-from drivers.config.shipped import UnknownNameError
+from drivers.config.shipped import known_name
 from drivers.insulation.iso165c import INFO_PERIOD_S
 from drivers.links.can import CanConfig
 from drivers.links.modbus_tls import TlsError
@@ -99,21 +99,7 @@ def existing_cell(name: str, info: ValidationInfo) -> str:
 
 def known_profile(name: str, info: ValidationInfo) -> str:
     """Validator: a device's profile, found and read when a settings file is loaded."""
-    if info.context is None:
-        return name
-    name = name_or_beside(name, info)
-    try:
-        find_profile(name)
-    except UnknownNameError as error:
-        context = {"wrong": str(error), "expected": "name or path of a profile"}
-        raise PydanticCustomError(RELATION, "{wrong}", context) from None
-    except ConfigErrors as errors:
-        first = errors.problems[0]
-        wrong = f"{errors.file}:{first.line}:{first.column}: {first.text}"
-        more = f" and {len(errors.problems) - 1} more" if len(errors.problems) > 1 else ""
-        context = {"wrong": wrong + more, "expected": "a right profile, see bms profile check"}
-        raise PydanticCustomError(RELATION, "{wrong}", context) from None
-    return name
+    return known_name(name, info, find_profile, "profile", "a right profile, see bms profile check")
 
 
 ProfileName = Annotated[str, AfterValidator(known_profile)]

@@ -7,11 +7,9 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo
-from pydantic_core import PydanticCustomError
 
-from drivers.config.config_yaml import ConfigErrors
-from drivers.config.settings import RELATION, Broken, Settings, about, name_or_beside
-from drivers.config.shipped import Shipped, UnknownNameError, find
+from drivers.config.settings import Broken, Settings, about
+from drivers.config.shipped import Shipped, find, known_name
 
 FOLDER = Path(__file__).parent / "products"
 
@@ -131,16 +129,4 @@ def find_product(name_or_path: str) -> ProductFile:
 
 def known_product(name: str, info: ValidationInfo) -> str:
     """Validator: a product, found and read when a settings file is loaded."""
-    if info.context is None:
-        return name
-    name = name_or_beside(name, info)
-    try:
-        find_product(name)
-    except UnknownNameError as error:
-        context = {"wrong": str(error), "expected": "name or path of a product"}
-        raise PydanticCustomError(RELATION, "{wrong}", context) from None
-    except ConfigErrors as errors:
-        first = errors.problems[0]
-        context = {"wrong": f"{errors.file}:{first.line}:{first.column}: {first.text}", "expected": "a right product"}
-        raise PydanticCustomError(RELATION, "{wrong}", context) from None
-    return name
+    return known_name(name, info, find_product, "product", "a right product")
