@@ -39,8 +39,12 @@ class Droop(Settings):
 
     deadband_hz: Annotated[float, about("Hz", "no response within", ge=0, le=2)]
     droop_frac: Annotated[float, about("frac", "of nominal frequency, for the whole base power", gt=0, le=1)]
-    deadband_hz_span: Annotated[Span, about("", "deadbands in Hz that a site may choose from")]
-    droop_frac_span: Annotated[Span, about("", "droops that a site may choose from")]
+    deadband_hz_span: Annotated[Span, about("", "deadbands in Hz that a site may choose from", "any")] = Span(
+        least=0.0, most=2.0
+    )
+    droop_frac_span: Annotated[Span, about("", "droops that a site may choose from", "any")] = Span(
+        least=0.001, most=1.0
+    )
 
 
 class Trigger(Settings):
