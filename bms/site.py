@@ -28,7 +28,7 @@ from bms.site_strip import broken_strip
 from drivers.cell_monitors.foxbms.layout import SENSORS_MAX, STATE_PERIOD_S, foxbms_layout
 from drivers.config.config_yaml import ConfigErrors, dump_yaml, load_strict
 from drivers.config.settings import RELATION, Broken, Loc, Settings, about, beside_the_file, name_or_beside
-from drivers.config.shipped import UnknownNameError
+from drivers.config.shipped import known_name
 from drivers.insulation.iso165c import INFO_PERIOD_S
 from drivers.links.can import CanConfig
 from drivers.links.modbus_tls import TlsError
@@ -101,21 +101,7 @@ def existing_cell(name: str, info: ValidationInfo) -> str:
 
 def known_profile(name: str, info: ValidationInfo) -> str:
     """Validator: a device's profile, found and read when a settings file is loaded."""
-    if info.context is None:
-        return name
-    name = name_or_beside(name, info)
-    try:
-        find_profile(name)
-    except UnknownNameError as error:
-        context = {"wrong": str(error), "expected": "name or path of a profile"}
-        raise PydanticCustomError(RELATION, "{wrong}", context) from None
-    except ConfigErrors as errors:
-        first = errors.problems[0]
-        wrong = f"{errors.file}:{first.line}:{first.column}: {first.text}"
-        more = f" and {len(errors.problems) - 1} more" if len(errors.problems) > 1 else ""
-        context = {"wrong": wrong + more, "expected": "a right profile, see bms profile check"}
-        raise PydanticCustomError(RELATION, "{wrong}", context) from None
-    return name
+    return known_name(name, info, find_profile, "profile", "a right profile, see bms profile check")
 
 
 ProfileName = Annotated[str, AfterValidator(known_profile)]
@@ -624,6 +610,7 @@ class Site(SiteSettings):
     def broken_relations(self) -> Iterator[Broken]:
         yield from super().broken_relations()
         yield from self._broken_racks()
+        yield from self._broken_joining()
         yield from self._broken_supply()
         yield from broken_lines(self._all_lines())
         yield from broken_auxiliaries(self.auxiliaries, [rack.name for rack in self.racks])
@@ -697,6 +684,13 @@ class Site(SiteSettings):
                 wrong = f"{rack.cells} cells in series beside {first.cells} in racks.0 on one DC bus"
                 others: tuple[Loc, ...] = (("racks", i, "cells_per_module"), ("racks", 0))
                 yield Broken(("racks", i, "modules"), rack.modules, wrong, f"{first.cells} cells", others)
+
+    def _broken_joining(self) -> Iterator[Broken]:
+        """What flows from one rack into another that joins must not trip either of them."""
+        if len(self.racks) > 1:
+            names = [f"rack_{use}_current_a_max" for use in ("charge", "discharge")]
+            lowest = min(names, key=lambda name: float(getattr(self.limits, name)))
+            yield from self.below("precharge.circulating_current_a_max", f"limits.{lowest}", equal=True)
 
     def _too_slow(self) -> Iterator[Broken]:
         """Monitors whose values are older than the limits allow: a site must say that it wants them all the same."""

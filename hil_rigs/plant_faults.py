@@ -110,8 +110,8 @@ PROCESS_KINDS: tuple[FaultKind, ...] = (
         "controller-paused", "the controller is paused for VALUE s (SIGSTOP) while everything else goes on", "",
         "controller_stalled", value=5.0, value_min=0.02, value_max=1000.0, unit="s", needs="process",
     ),
-    FaultKind("disk-full", "there is no room for the controller's state any more: the last one saved stays", "", BORNE,
-              needs="process"),
+    FaultKind("disk-full", "there is no room for the controller's state and record: what was saved last stays",
+              "", BORNE, needs="process"),
 )  # fmt: skip
 
 PLANT_KINDS = SENSOR_KINDS + CELL_KINDS + EQUIPMENT_KINDS + PROCESS_KINDS

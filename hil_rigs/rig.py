@@ -77,6 +77,11 @@ class PlantSpec(Settings):
             le=1000,
         ),
     ] = 1
+    one_string_resolved: Annotated[
+        bool,
+        about("", "so many strings are in parallel, cells are those of one, and the others are as their mean cell",
+              "cells are in parallel"),
+    ] = False  # fmt: skip
     coulombic_efficiency_frac: Annotated[
         float, about("frac", "share of a charge that stays in the cells", "no loss", gt=0, le=1)
     ] = 1.0
@@ -174,6 +179,10 @@ class PlantSpec(Settings):
         if block is not None and (self.contactors == "rack" or self.low_voltage is not None):
             wrong = "the racks move their contactors themselves"
             yield Broken(("contactor_profile",), block, wrong, "nothing", (("contactors",), ("low_voltage",)))
+        lossless = self.coulombic_efficiency_frac == 1.0 and self.self_discharge_frac_per_h == 0.0
+        if self.one_string_resolved and (self.cells_in_parallel == 1 or not lossless):
+            wrong, expected = "one string alone, or one that loses charge", "false, or several strings without loss"
+            yield Broken(("one_string_resolved",), True, wrong, expected, (("cells_in_parallel",),))
         if self.low_voltage is not None and self.racks > 1:
             yield Broken(("racks",), self.racks, "batteries with a management of their own", "1", (("low_voltage",),))
         if self.converter == "forming" and self.inverter_profile != SUNSPEC:

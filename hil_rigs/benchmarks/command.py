@@ -41,6 +41,7 @@ a second.
 
 A row of virtual time is the processor time of one core for a simulated second, the quickest of many half seconds:
 plant, sensors, every CAN frame and the Modbus devices; with the controller, all of its ticks, links and record besides.
+That of a day is of the plant alone.
 
 {table}
 

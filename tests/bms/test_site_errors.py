@@ -217,6 +217,18 @@ RELATIONS = [
         "expected less than 3.5",
     ),
     (
+        "limits: {soc_frac_min: 0.1}",
+        "precharge: {circulating_current_a_max: 300}",
+        "site.yaml:17:40: precharge.circulating_current_a_max: above limits.rack_charge_current_a_max, 280 by default "
+        "(got 300.0), expected at most 280",
+    ),
+    (
+        "soc_frac_min: 0.1",
+        "rack_charge_current_a_max: 45, rack_discharge_current_a_max: 40",
+        "site.yaml:17:71: limits.rack_discharge_current_a_max: below precharge.circulating_current_a_max, 50 by "
+        "default (got 40.0), expected at least 50",
+    ),
+    (
         "soc_frac_min: 0.1",
         "charge_temperature_degc_min: -30",
         "site.yaml:17:39: limits.charge_temperature_degc_min: below discharge_temperature_degc_min, -25 by default "
@@ -346,7 +358,7 @@ def test_unknown_cell_is_found_when_the_site_is_loaded(tmp_path: Path) -> None:
                 "    can: {interface: socketcand, channel: can1")  # fmt: skip
     assert errors_of(tmp_path, text) == [
         "site.yaml:12:11: racks.1.cell: lfp-28ah: no such cell file; shipped cells: lfp-280ah, lfp-314ah, "
-        "lfp-314ah-52p, zinc-200ah (got 'lfp-28ah'), "
+        "lfp-314ah-20p, zinc-200ah (got 'lfp-28ah'), "
         "expected name or path of a cell's parameter file"
     ]
 
