@@ -293,6 +293,9 @@ class Rack(Settings):
         elif self.mapping is not None and (mapped := len(load_mapping(self.mapping).voltages.names)) != self.cells:
             wrong, expected = f"maps {mapped} cells, the rack has {self.cells}", f"{self.cells} voltages"
             yield Broken(("mapping",), self.mapping, wrong, expected, (("modules",), ("cells_per_module",)))
+        elif self.mapping is not None and load_mapping(self.mapping).command is None and self.contactor_block is None:
+            wrong = "commands no contactors, and they hang on no block"
+            yield Broken(("mapping",), self.mapping, wrong, "a command, or contactor_block", (("contactor_block",),))
 
     @property
     def cells(self) -> int:
