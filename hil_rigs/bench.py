@@ -82,6 +82,7 @@ class Bench:
         self.buses = {f"can{index}": CanBus(rng) for index, rng in enumerate(bus_rng.spawn(rig.plant.racks))}
         shape = rig.plant.modules_per_rack, rig.plant.cells_per_module
         self.enclosures = [Enclosure() for _ in self.plant.racks]
+        self._coolant_rise_k = [0.0 for _ in self.plant.racks]
         rngs = node_rng.spawn(rig.plant.racks)
         buses = zip(self.plant.racks, self.buses.values(), strict=True)
         variant = rig.plant.low_voltage
@@ -208,7 +209,7 @@ class Bench:
                     each(step_ns / 1e9)
                 self.plant.step(step_ns / 1e9)
                 self.truth.see()
-                self._show_fuses()
+                self._meet_enclosures()
                 self._feed_converter()
                 self._show_switch()
                 done += 1
@@ -268,8 +269,13 @@ class Bench:
             raise ConnectionError(f"rig {self.rig.name} has no CAN channel {config.channel!r}")
         return self.buses[config.channel].attach(on_batch)
 
-    def _show_fuses(self) -> None:
-        for rack, enclosure in zip(self.plant.racks, self.enclosures, strict=True):
+    def _meet_enclosures(self) -> None:
+        """What happens to a rack shows in its enclosure, and the enclosure's cooling cools it."""
+        for index, (rack, enclosure) in enumerate(zip(self.plant.racks, self.enclosures, strict=True)):
+            rack.coolant.works = enclosure.cools
+            if rack.coolant.rise_k != self._coolant_rise_k[index]:
+                enclosure.coolant_temperature_degc += rack.coolant.rise_k - self._coolant_rise_k[index]
+                self._coolant_rise_k[index] = rack.coolant.rise_k
             if rack.fuse.melted:
                 enclosure.fuse_intact = False
 

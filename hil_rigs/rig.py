@@ -82,6 +82,12 @@ class PlantSpec(Settings):
         about("", "so many strings are in parallel, cells are those of one, and the others are as their mean cell",
               "cells are in parallel"),
     ] = False  # fmt: skip
+    aged_capacity_frac: Annotated[
+        float, about("frac", "share of the cell file's capacity that ageing has left", "new cells", gt=0, le=1)
+    ] = 1.0
+    aged_resistance_factor: Annotated[
+        float, about("", "factor of the cell file's resistances that ageing has made of them", "new cells", ge=1, le=10)
+    ] = 1.0
     coulombic_efficiency_frac: Annotated[
         float, about("frac", "share of a charge that stays in the cells", "no loss", gt=0, le=1)
     ] = 1.0

@@ -98,6 +98,8 @@ class PlantConfig:
     cell: str = "lfp-280ah"
     cells_in_parallel: int = 1
     one_string_resolved: bool = False
+    aged_capacity_frac: float = 1.0
+    aged_resistance_factor: float = 1.0
     coulombic_efficiency_frac: float = 1.0
     self_discharge_frac_per_h: float = 0.0
     plating_frac_per_charge: float = 0.0
@@ -123,7 +125,7 @@ class PlantConfig:
 
 def build_plant(config: PlantConfig) -> Plant:
     """The plant at rest: contactors open, link empty, converter off. Errors of cell and load files pass through."""
-    parameters = load_cell(config.cell)
+    parameters = _aged(load_cell(config.cell), config)
     load_seed, *rack_seeds, grid_seed, pv_seed = np.random.SeedSequence(config.seed).spawn(3 + config.racks)
     racks = [_rack(config, parameters, np.random.default_rng(seed)) for seed in rack_seeds]
     cell_nominal_v = float(np.interp(NOMINAL_SOC_FRAC, np.linspace(0, 1, len(parameters.ocv_v)), parameters.ocv_v))
@@ -133,6 +135,15 @@ def build_plant(config: PlantConfig) -> Plant:
     load = build_load(config.load, np.random.default_rng(load_seed))
     pv = None if config.pv is None else build_pv(config.pv, grid.nominal_hz, np.random.default_rng(pv_seed))
     return Plant(racks, ConverterPlant(link, grid.nominal_hz), load, config.ambient_degc, grid=grid, pv=pv)
+
+
+def _aged(cell: CellParameters, config: PlantConfig) -> CellParameters:
+    return replace(
+        cell,
+        capacity_ah=cell.capacity_ah * config.aged_capacity_frac,
+        resistance_ohm=cell.resistance_ohm * config.aged_resistance_factor,
+        rc_resistance_ohm=cell.rc_resistance_ohm * config.aged_resistance_factor,
+    )
 
 
 def _rack(config: PlantConfig, cell: CellParameters, rng: np.random.Generator) -> RackPlant:

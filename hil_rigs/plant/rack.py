@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hil_rigs.plant.coolant import Coolant
 from hil_rigs.plant.fuse import Fuse
 from hil_rigs.plant.plating import Plating
 from hil_rigs.plant.strings import ParallelStrings
@@ -120,6 +121,7 @@ class RackPlant:
         self.voltage_bias_v: Floats = np.zeros(self.cell_count)
         self.temperature_bias_degc: Floats = np.zeros(self.cell_count)
         self.current_bias_a = 0.0
+        self.coolant = Coolant()
         self.leak_a: Floats | None = None
         self._no_bleed_a: Floats = np.zeros(self.cell_count)
         self.bleed_s = 1.0 / bleed_ohm
@@ -163,7 +165,7 @@ class RackPlant:
 
     def step(self, dt_s: float, ambient_degc: float) -> None:
         """Advance the cells at the present current, those that bleed by their resistor's current more, and all by what
-        they lose."""
+        they lose; and the coolant, which has the ambient temperature while it is cooled."""
         cells = self.cells
         self.fuse.step(self.current_a, dt_s)
         if self._loses:
@@ -172,7 +174,7 @@ class RackPlant:
             beside_a = self._bleed_current_a() if any_set(self.bleed) else None
         if self.leak_a is not None:
             beside_a = self.leak_a if beside_a is None else beside_a + self.leak_a
-        cells.step(self.current_a, beside_a, ambient_degc, dt_s)
+        cells.step(self.current_a, beside_a, self.coolant.step(cells.temperature_degc, ambient_degc, dt_s), dt_s)
         self.emf_v, self.resistance_ohm = cells.emf_v, cells.resistance_ohm
 
     def _lost_a(self, dt_s: float) -> float:

@@ -402,3 +402,31 @@ def test_plant_that_cannot_be_is_refused(fields: dict[str, float], message: str)
 def test_load_that_cannot_be_built_is_refused(kind: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         build_plant(PlantConfig(load=LoadConfig(kind=kind)))
+
+
+def warmed_k(works: tuple[bool, ...]) -> tuple[float, float]:
+    """Coolant and cells above their surroundings, after an hour at 0.5C for each entry."""
+    rack = build_plant(PlantConfig(racks=1, cells_in_series=4, load=CALM)).racks[0]
+    for now in works:
+        rack.coolant.works = now
+        for second in range(3600):
+            rack.current_a = 140.0 if second % 200 < 100 else -140.0
+            rack.step(1.0, 25.0)
+    return rack.coolant.rise_k, float(rack.cells.temperature_degc.mean()) - 25.0
+
+
+def test_without_cooling_the_heat_stays_in_cells_and_coolant() -> None:
+    """Cells of 5.5 kJ/K that 1.5 W/K cool, an hour of P: P / 1.5 (1 - exp(-3600 / 3667)). Without cooling the same P
+    warms them and 1 kJ/K of coolant, but for what that loses with 0.05 W/K."""
+    cooled_rise_k, cooled_k = warmed_k((True,))
+    rise_k, cells_k = warmed_k((False,))
+    assert cooled_rise_k == 0.0
+    heat_j = 3600 * 1.5 * cooled_k / (1 - math.exp(-3600 / 3667))
+    assert 5500 * cells_k + 1000 * rise_k + 3600 * 0.05 * rise_k / 2 == pytest.approx(heat_j, rel=0.03)
+    assert cells_k > rise_k > 2.0
+
+
+def test_cooling_that_works_again_takes_the_heat_back() -> None:
+    rise_k, cells_k = warmed_k((False, True))
+    assert rise_k == 0.0
+    assert cells_k < warmed_k((False, False))[1] - 2.0

@@ -82,6 +82,19 @@ def test_block_of_cells_in_parallel_is_as_many_cells() -> None:
     assert block.cells.temperature_degc.mean() > 26.0
 
 
+def test_aged_cells_have_less_charge_and_more_resistance() -> None:
+    new, aged = (
+        build_plant(PlantConfig(racks=1, cells_in_series=8, seed=3, **ageing)).racks[0]
+        for ageing in ({}, {"aged_capacity_frac": 0.8, "aged_resistance_factor": 1.5})
+    )
+    assert aged.resistance_ohm == pytest.approx(1.5 * new.resistance_ohm)
+    before = new.cells.soc_frac.copy()
+    for rack in (new, aged):
+        rack.current_a = 100.0
+        rack.step(360.0, 25.0)
+    assert before - aged.cells.soc_frac == pytest.approx((before - new.cells.soc_frac) / 0.8)
+
+
 def strings_of(own_frac: float, others_frac: float, others: int) -> ParallelStrings:
     """A string of 8 equal cells, and others."""
     cell = load_cell("lfp-314ah")
