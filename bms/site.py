@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, ValidationInfo
 from pydantic_core import PydanticCustomError
 
 from bms.site_applications import APPLICATIONS, Application
+from bms.site_contactors import broken_contactor_blocks
 from bms.site_converter_loop import ConverterLoop
 from bms.site_fast_lane import FastLane
 from bms.site_faults import FaultSetting
@@ -43,6 +44,7 @@ __all__ = [
     "BatteryBus",
     "CanBus",
     "ConfigErrors",
+    "ContactorBlock",
     "Controller",
     "ConverterLoop",
     "CurrentSensor",
@@ -74,7 +76,7 @@ __all__ = [
 ]
 
 CONTACTOR_WATCHDOG_S = 4
-"""A rack's own I/O opens its contactors this long after the last command (native rack monitor)."""
+"""A rack's own I/O opens its contactors this long after the last command (native rack monitor; a block is told so)."""
 
 BATTERY_BUS_VOLTAGE_V_MAX = 327.67
 """Most that 0x356 can carry."""
@@ -164,6 +166,26 @@ class CanBus(Settings):
         return CanConfig(self.interface, self.channel, self.host, self.port, self.bitrate)
 
 
+class ContactorBlock(ModbusDevice):
+    """The I/O block on which the contactors of one rack hang."""
+
+    profile: Annotated[
+        ProfileName, about("", "name or path of its profile, see profiles.md", min_length=1, max_length=500)
+    ]
+    poll_period_s: Annotated[
+        float, about("s", "it is read and written this often", "half a control tick", gt=0, le=0.1)
+    ] = 0.05
+
+    @property
+    def description(self) -> Profile:
+        """The profile that describes it."""
+        return find_profile(self.profile)
+
+    def broken_relations(self) -> Iterator[Broken]:
+        yield from super().broken_relations()
+        yield from broken_profile("profile", self.profile, "contactors")
+
+
 class Rack(Settings):
     """Cells in series behind one pair of contactors, with their monitor on a CAN bus of their own."""
 
@@ -211,6 +233,10 @@ class Rack(Settings):
         Literal["gateway", "rack"],
         about("", "who moves its contactors: the gateway's commands, or the rack's own BMS on request", CHOICE),
     ] = "gateway"
+    contactor_block: Annotated[
+        ContactorBlock | None,
+        about("", "Modbus I/O block on which its contactors hang, in the place of the cell monitor's own outputs"),
+    ] = None
     connect_s_max: Annotated[
         float,
         about("s", "a rack that moves its contactors itself connects within this time", CHOICE, gt=0, le=60),
@@ -591,6 +617,7 @@ class Site(SiteSettings):
         yield from self._slow_insulation()
         yield from self._broken_island()
         yield from broken_strip(self)
+        yield from broken_contactor_blocks(self)
         yield from self.below("inverter.poll_period_s", "limits.inverter_age_s_max")
         yield from self.below("grid_meter.poll_period_s", "limits.meter_age_s_max")
         if self.pv_meter is not None:
@@ -603,6 +630,8 @@ class Site(SiteSettings):
 
     def _all_lines(self) -> dict[Loc, ModbusDevice]:
         numbered: dict[Loc, ModbusDevice] = {("auxiliaries", i): each for i, each in enumerate(self.auxiliaries)}
+        blocks = {("racks", i, "contactor_block"): rack.contactor_block for i, rack in enumerate(self.racks)}
+        numbered |= {place: block for place, block in blocks.items() if block is not None}
         return {(name,): device for name, device in self._lines().items()} | numbered
 
     def _broken_island(self) -> Iterator[Broken]:

@@ -23,6 +23,7 @@ def plant_config(rig: RigFile, seed: int, load: LoadSpec | None = None) -> Plant
         cells_in_series=plant.cells_per_rack,
         cell=plant.cell,
         cells_in_parallel=plant.cells_in_parallel,
+        one_string_resolved=plant.one_string_resolved,
         coulombic_efficiency_frac=plant.coulombic_efficiency_frac,
         self_discharge_frac_per_h=plant.self_discharge_frac_per_h,
         plating_frac_per_charge=plant.plating_frac_per_charge,

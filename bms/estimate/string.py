@@ -31,7 +31,8 @@ STUCK_DROP_V = 0.02
 class StringEstimator:
     """SoC, SoH and current bias of the mean cell of a string, or of one cell. Current is positive on discharge.
 
-    The state between two windows is the filters' newest less the charge since, so that it is never late."""
+    Means of voltage and current are those of their samples' middle: the filters step from middle to middle. The state
+    is the filters' newest less the charge since, so that it is never late."""
 
     def __init__(self, cell: CellTables, tuning: Tuning | None = None) -> None:
         self._bank = SocBank(cell, tuning)
@@ -69,6 +70,7 @@ class StringEstimator:
 
     def _restart(self) -> None:
         self._gap_s = self._gap_a = 0.0
+        self._late_s = self._late_ah = 0.0
         self._last_a = math.nan
         self._unchanged_v = self._unchanged_a = math.nan
         self._frozen = False
@@ -77,7 +79,7 @@ class StringEstimator:
 
     def _new_window(self) -> None:
         self._window_s = self._charge_ah = 0.0
-        self._volts = self._amps = 0.0
+        self._volts = self._amps = self._seen_s = 0.0
         self._samples = self._seen = 0
 
     def step(
@@ -106,7 +108,8 @@ class StringEstimator:
 
     @property
     def soc_frac(self) -> float:
-        return min(max(self._bank.soc_frac - self._charge_ah / self._bank.capacity_ah, 0.0), 1.0)
+        since_ah = self._late_ah + self._charge_ah
+        return min(max(self._bank.soc_frac - since_ah / self._bank.capacity_ah, 0.0), 1.0)
 
     @property
     def soc_sigma_frac(self) -> float:
@@ -169,6 +172,7 @@ class StringEstimator:
             self._seen += 1
             self._volts += voltage_v
             self._amps += current_a
+            self._seen_s += self._window_s
 
     def _stuck(self, voltage_v: float, current_a: float) -> bool:
         if voltage_v != self._unchanged_v:
@@ -183,8 +187,12 @@ class StringEstimator:
             return
         volts = self._volts / self._seen if self._seen else math.nan
         amps = self._amps / self._seen if self._seen else self._last_a
+        late_s = self._window_s - self._seen_s / self._seen if self._seen else 0.0
+        late_ah = amps * late_s / 3600
         self._watch_rest()
-        self._bank.step(volts, amps, self._charge_ah, temperature_degc, self._window_s)
+        charge_ah, step_s = self._charge_ah + self._late_ah - late_ah, self._window_s + self._late_s - late_s
+        self._bank.step(volts, amps, charge_ah, temperature_degc, step_s)
+        self._late_s, self._late_ah = late_s, late_ah
         self._new_window()
 
     def _watch_rest(self) -> None:

@@ -239,6 +239,21 @@ def test_opening_under_load_is_counted_and_trips_the_converter() -> None:
     assert plant.grid_power_w == 1e6
 
 
+def test_current_that_racks_carry_for_each_other_is_told_from_a_load() -> None:
+    plant = equal_plant(0.45, 0.55)
+    bring_up(plant)
+    plant.converter.set_power(300e3)
+    run(plant, 1.0)
+    assert [rack.circulated_s for rack in plant.racks] == [0.0, 0.0]
+    plant.converter.stop()
+    run(plant, 2.0)
+    carried_a = abs(plant.racks[0].current_a)
+    plant.racks[0].command(main=False, precharge=False)
+    (opening,) = plant.racks[0].main.openings
+    assert opening.current_a == carried_a > 50.0
+    assert 1.0 < opening.circulated_s < 2.0
+
+
 def test_charging_into_an_opened_link_trips_on_over_voltage() -> None:
     plant = equal_plant(0.5)
     bring_up(plant)
