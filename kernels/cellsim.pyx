@@ -104,7 +104,8 @@ cdef class CellPack:
         cdef const double[::1] entropic = model.entropic_v_per_k
         self.curve = Curve(
             &curve[0], &factor[0], &entropic[0], <int>curve.shape[0] - 1, model.below_v, model.above_v,
-            model.hysteresis_v, OCV_V_MAX, HYSTERESIS_RATE, ZERO_DEGC_K, REFERENCE_DEGC, RESISTANCE_PER_K, RESISTANCE_FACTOR_MIN, RESISTANCE_FACTOR_MAX,
+            model.hysteresis_v, OCV_V_MAX, HYSTERESIS_RATE, ZERO_DEGC_K, REFERENCE_DEGC, RESISTANCE_PER_K,
+            RESISTANCE_FACTOR_MIN, RESISTANCE_FACTOR_MAX,
         )
         self.rc_tau_s = [model.rc_tau_s[0], model.rc_tau_s[1], model.rc_tau_s[2]]
         self.heat_capacity_j_per_k = model.heat_capacity_j_per_k
