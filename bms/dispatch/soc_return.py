@@ -2,8 +2,8 @@
 
 FULL_AWAY_FRAC = 0.1
 """SoC away from the target at which the whole power brings it back."""
-CRITICAL = 4.0
-"""Integral time by time constant of the loop: the fastest return that does not swing."""
+INTEGRAL = 2.0
+"""Integral time by the loop's own time constant: damped by 0.7, which swings over by 4 %."""
 
 
 class SocReturn:
@@ -11,7 +11,7 @@ class SocReturn:
     the proportion makes up for it, off its target by losses / `power_w_max` tenths of the energy.
 
     The power of `power_w_max` at FULL_AWAY_FRAC moves the SoC with a time constant of its own, by the battery's energy;
-    the integral takes CRITICAL times as long. It stands still while the power is at its end, and where the battery's
+    the integral takes INTEGRAL times as long. It stands still while the power is at its end, and where the battery's
     energy is not known (0)."""
 
     def __init__(self, soc_frac_target: float, power_w_max: float) -> None:
@@ -28,5 +28,5 @@ class SocReturn:
         wanted_w = (self._target_frac - soc_frac) / FULL_AWAY_FRAC * most_w
         if obeyed and abs(wanted_w + self._steady_w) < most_w and capacity_wh > 0.0:
             time_s = FULL_AWAY_FRAC * capacity_wh * 3600.0 / most_w
-            self._steady_w += wanted_w * dt_s / (CRITICAL * time_s)
+            self._steady_w += wanted_w * dt_s / (INTEGRAL * time_s)
         self.power_w = min(max(wanted_w + self._steady_w, -most_w), most_w)
