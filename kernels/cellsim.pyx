@@ -177,6 +177,19 @@ cdef class CellPack:
         self.loops.show(&self.pack, &self.curve, self.last.current_a)
         pack_sums(&self.pack, &self.emf_v, &self.resistance_ohm)
 
+    def copy(self):
+        """Another pack in the same state, that goes its own way."""
+        model = self.model
+        cdef CellPack other = CellPack(
+            model.ocv_v, model.resistance_ohm, model.rc_resistance_ohm, model.rc_tau_s, model.capacity_ah,
+            model.soc_frac, model.hysteresis_v, model.heat_capacity_j_per_k, model.cooling_w_per_k,
+            model.temperature_degc, self.variant,
+        )
+        other.rows[:] = self.rows
+        other.last, other.bleeds = self.last, self.bleeds
+        other.show()
+        return other
+
     def set_soc(self, cell, soc_frac):
         """Puts one cell at a SoC (may lie outside 0..1); its history stays."""
         self.model.check_cell(cell, "soc_frac", soc_frac)

@@ -25,6 +25,10 @@ class LimitSolver:
         temperature_degc: Floats,
         rc_current_a: Floats,
         hysteresis: float,
+        voltage_v: Floats | None = None,
+        current_a: float = 0.0,
+        series_factor: Floats | None = None,
+        series_sigma_frac: Floats | None = None,
     ) -> tuple[Limit, Limit]: ...
     @property
     def horizon_s(self) -> Floats: ...

@@ -7,7 +7,7 @@ from libc.math cimport INFINITY, asinh, exp, fabs, fmax, fmin, isfinite, sqrt
 import numpy as np
 
 from kernels.cell_tables import GRID_FIRST, SOC_GRID
-from kernels.limits_model import HORIZONS_S, SIGMAS, SOC_SIGMAS, Bound, Limit, LimitModel
+from kernels.limits_model import HORIZONS_S, SHOWN_SOC_FRAC, SHOWN_V_MAX, SIGMAS, SOC_SIGMAS, Bound, Limit, LimitModel
 
 __all__ = ["LimitSolver"]
 
@@ -21,6 +21,8 @@ cdef enum:
 
 cdef double TOLERANCE_FRAC = 1e-6
 cdef double FIRST_SOC = GRID_FIRST
+cdef double SHOWN_SOC = SHOWN_SOC_FRAC
+cdef double SHOWN_MOST_V = SHOWN_V_MAX
 cdef Py_ssize_t LAST_POINT = SOC_GRID.size - 1
 cdef Py_ssize_t CURRENT_BINDS = Bound.CURRENT
 cdef Py_ssize_t VOLTAGE_BINDS = Bound.VOLTAGE
@@ -28,17 +30,27 @@ cdef Py_ssize_t SOC_BINDS = Bound.SOC
 cdef Py_ssize_t UNKNOWN_BINDS = Bound.UNKNOWN
 
 
+cdef struct Drop:
+    double series_v
+    double pairs_v
+
+
 cdef struct Cell:
     double soc_frac
     double soc_spread       # the errors that are reckoned with: of SoC,
     double window_spread    # of SoC where it is held against the SoC window,
-    double factor_spread    # of the resistance, as a share,
+    double factor_spread    # of the pairs' resistance, as a share,
+    double series_spread    # of the series resistance, as a share; negative = the same error as the pairs',
     double capacity_spread  # of the capacity, as a share
-    double factor           # of the resistance
+    double factor           # of the pairs' resistance
+    double series_factor    # of the series resistance
     double soc_per_as
     double swing_per_as     # of the hysteresis
     double saturation_a
     double warm             # share of the warmer row
+    double beyond_v         # what it shows now beyond the model; with it is known of the errors:
+    Drop drop               # the drop now,
+    double[2] beside_v      # and the OCV's difference to a SoC that is too high and too low (negative)
     const double *row       # tables at the next colder temperature
 
 
@@ -102,27 +114,52 @@ cdef inline Place place_at(const Cell *cell, double soc_frac, const Pulse *pulse
     return place
 
 
-cdef inline double voltage_at(const Cell *cell, Pulse *pulse, int side) noexcept nogil:
+cdef inline double modelled(
+    Cell *cell, const Place *place, double hysteresis, Pulse *pulse, Drop *drop
+) noexcept nogil:
+    cdef int k
+    drop.series_v = cell.series_factor * at(OHMIC, place) * pulse.current_a
+    drop.pairs_v = 0
+    if pulse.pairs > 0:
+        drop.pairs_v = at(FIRST_PAIR, place) * transfer(cell, pulse)
+    for k in range(1, pulse.pairs):
+        drop.pairs_v += at(FIRST_PAIR + k, place) * pulse.rc_current_a[k]
+    drop.pairs_v *= cell.factor
+    return at(OCV, place) - at(HYSTERESIS, place) * hysteresis - drop.series_v - drop.pairs_v
+
+
+cdef inline double beside(const Cell *cell, double soc_frac, double away_frac, const Pulse *pulse) noexcept nogil:
+    """How much higher the OCV is at a SoC away from this one."""
+    cdef Place here = place_at(cell, soc_frac, pulse), there = place_at(cell, soc_frac + away_frac, pulse)
+    return at(OCV, &there) - at(OCV, &here)
+
+
+cdef inline double voltage_at(Cell *cell, Pulse *pulse, int side) noexcept nogil:
     """At the end of the pulse, as low (side -1) or high (1) as the errors leave it. They are independent: what SoC and
-    capacity, and what resistance may be wrong by, add as squares."""
+    capacity, and what resistances may be wrong by, add as squares. An error shows already now, if a voltage was
+    measured: only the difference counts."""
     cdef double moved = pulse.charge_as * cell.soc_per_as, astray = cell.capacity_spread * moved
     cdef double spread = sqrt(cell.soc_spread * cell.soc_spread + astray * astray)
-    cdef Place place = place_at(cell, cell.soc_frac - moved, pulse)
-    cdef Place edge = place_at(cell, cell.soc_frac - moved + side * spread, pulse)
-    cdef double ocv_v = at(OCV, &place), ocv_error_v = at(OCV, &edge) - ocv_v
-    cdef double drop_v = at(OHMIC, &place) * pulse.current_a, drop_error_v
-    cdef double swing = exp(-cell.swing_per_as * fabs(pulse.charge_as))
+    cdef double soc_frac = cell.soc_frac - moved, kept = exp(-fabs(moved) / SHOWN_SOC)
+    cdef Place place = place_at(cell, soc_frac, pulse)
+    cdef double swing = exp(-cell.swing_per_as * fabs(pulse.charge_as)), ocv_error_v, series_error_v, pairs_error_v
     cdef double hysteresis = pulse.towards + (pulse.hysteresis - pulse.towards) * swing
-    cdef int k
-    if pulse.pairs > 0:
-        drop_v += at(FIRST_PAIR, &place) * transfer(cell, pulse)
-    for k in range(1, pulse.pairs):
-        drop_v += at(FIRST_PAIR + k, &place) * pulse.rc_current_a[k]
-    drop_v *= cell.factor
-    drop_error_v = cell.factor_spread * drop_v
-    return (
-        ocv_v - at(HYSTERESIS, &place) * hysteresis - drop_v
-        + side * sqrt(ocv_error_v * ocv_error_v + drop_error_v * drop_error_v)
+    cdef Drop drop
+    cdef double volts = modelled(cell, &place, hysteresis, pulse, &drop) + kept * cell.beyond_v
+    ocv_error_v = fmax(
+        side * (beside(cell, soc_frac, spread, pulse) - kept * cell.beside_v[0]),
+        side * (beside(cell, soc_frac, -spread, pulse) - kept * cell.beside_v[1]),
+    )
+    ocv_error_v = fmax(ocv_error_v, 0)
+    series_error_v = drop.series_v - kept * cell.drop.series_v
+    pairs_error_v = cell.factor_spread * (drop.pairs_v - kept * cell.drop.pairs_v)
+    if cell.series_spread < 0:
+        series_error_v = cell.factor_spread * series_error_v + pairs_error_v
+        pairs_error_v = 0
+    else:
+        series_error_v *= cell.series_spread
+    return volts + side * sqrt(
+        ocv_error_v * ocv_error_v + series_error_v * series_error_v + pairs_error_v * pairs_error_v
     )
 
 
@@ -151,6 +188,7 @@ cdef class LimitSolver:
     cdef Py_ssize_t rows_n
     cdef Pulse pulse
     cdef double[PAIRS] rc_current_a
+    cdef double current_a
 
     def __cinit__(self, tables, cells_n, window, horizon_s=HORIZONS_S, sigmas=SIGMAS, soc_sigmas=SOC_SIGMAS):
         model = LimitModel(tables, cells_n, window, horizon_s, sigmas, soc_sigmas)
@@ -183,9 +221,19 @@ cdef class LimitSolver:
         const double[:] temperature_degc not None,
         const double[:] rc_current_a not None,
         double hysteresis,
+        const double[:] voltage_v=None,
+        double current_a=0.0,
+        const double[:] series_factor=None,
+        const double[:] series_sigma_frac=None,
     ):
         """(discharge, charge), each a kernels.limits_model.Limit. One value a cell, but for the currents behind the RC
         pairs and the hysteresis (+1 after discharge), which the string shares. Current is positive on discharge.
+
+        `voltage_v`: what each cell shows now, at `current_a`. What the model says less is added to what it foretells,
+        and fades as charge moves; of the errors then counts what does not show yet. NaN = not measured.
+
+        `series_factor` and its `series_sigma_frac`: of R0, where it is known apart from the pairs; then the errors of
+        both are independent, too.
 
         Holding the power, too, leaves no window: it is reckoned at the lowest voltage that the string may have in the
         hold, so that the current stays below its limit. A value that is absent (NaN) or cannot be gives 0 A in both
@@ -199,14 +247,24 @@ cdef class LimitSolver:
         self.check("capacity_sigma_frac", capacity_sigma_frac.shape[0], self.cells_n)
         self.check("temperature_degc", temperature_degc.shape[0], self.cells_n)
         self.check("rc_current_a", rc_current_a.shape[0], self.pulse.pairs)
+        if voltage_v is not None:
+            self.check("voltage_v", voltage_v.shape[0], self.cells_n)
+        if series_factor is not None:
+            self.check("series_factor", series_factor.shape[0], self.cells_n)
+            if series_sigma_frac is None:
+                raise ValueError("series_sigma_frac: expected with series_factor")
+            self.check("series_sigma_frac", series_sigma_frac.shape[0], self.cells_n)
         unknown = self.take_string(rc_current_a, hysteresis)
         if unknown == self.cells_n:
             unknown = self.take_cells(
                 soc_frac, soc_sigma_frac, resistance_factor, resistance_sigma_frac, capacity_ah, capacity_sigma_frac,
                 temperature_degc,
             )
+        if unknown == self.cells_n:
+            unknown = self.take_series(series_factor, series_sigma_frac)
         if unknown < self.cells_n:
             return self.nothing(unknown), self.nothing(unknown)
+        self.take_shown(voltage_v, current_a)
         return self.limit_of(False, self.model.window.discharge_current_a_max), self.limit_of(
             True, self.model.window.charge_current_a_max
         )
@@ -259,6 +317,40 @@ cdef class LimitSolver:
             self.cells[k].soc_per_as = 1 / (3600 * capacity_ah[k])
             self.cells[k].swing_per_as *= self.cells[k].soc_per_as
         return self.cells_n
+
+    cdef Py_ssize_t take_series(self, const double[:] factor, const double[:] sigma_frac) noexcept nogil:
+        """As `take_cells`, after it."""
+        cdef Py_ssize_t k
+        for k in range(self.cells_n):
+            if factor is None:
+                self.cells[k].series_factor, self.cells[k].series_spread = self.cells[k].factor, -1
+                continue
+            if not (0 < factor[k] < INFINITY and 0 <= sigma_frac[k] < INFINITY):
+                return k
+            self.cells[k].series_factor = factor[k]
+            self.cells[k].series_spread = fmin(self.sigmas * sigma_frac[k], 1)
+        return self.cells_n
+
+    cdef void take_shown(self, const double[:] voltage_v, double current_a) noexcept nogil:
+        cdef Py_ssize_t k
+        cdef double spread, volts
+        cdef Cell *cell
+        cdef Place place
+        self.pulse.current_a, self.pulse.saturation_a = current_a, 0
+        for k in range(self.pulse.pairs):
+            self.pulse.rc_current_a[k] = self.rc_current_a[k]
+        for k in range(self.cells_n):
+            cell = &self.cells[k]
+            cell.beyond_v = cell.beside_v[0] = cell.beside_v[1] = 0
+            cell.drop = Drop(0, 0)
+            if voltage_v is None or not isfinite(voltage_v[k]) or not isfinite(current_a):
+                continue
+            place = place_at(cell, cell.soc_frac, &self.pulse)
+            volts = modelled(cell, &place, self.pulse.hysteresis, &self.pulse, &cell.drop)
+            cell.beyond_v = fmin(fmax(voltage_v[k] - volts, -SHOWN_MOST_V), SHOWN_MOST_V)
+            spread = cell.soc_spread
+            cell.beside_v[0] = beside(cell, cell.soc_frac, spread, &self.pulse)
+            cell.beside_v[1] = beside(cell, cell.soc_frac, -spread, &self.pulse)
 
     cdef inline void take_temperature(self, Cell *cell, double degc) noexcept nogil:
         cdef double x = clipped(degc - self.first_degc, self.rows_n - 1)

@@ -19,6 +19,10 @@ SIGMAS = 2.0
 the worst of many estimates is too low already, and where the cells' errors are independent 1 is as safe."""
 SOC_SIGMAS = 0.0
 """The same where the SoC is held against its window: the window itself leaves room for the estimator's error."""
+SHOWN_SOC_FRAC = 0.1
+"""What a cell shows now beyond the model fades as this much SoC moves: an error of the curve lies where it lies."""
+SHOWN_V_MAX = 0.05
+"""No more than this is taken from it: a larger difference is a bad sensor or a wrong SoC, not the model's error."""
 PAIRS_MAX = 8
 ROW_DEGC = 1.0
 """Step between the temperatures of the solver's tables; between them R lies above its law by at most 0.2 %."""

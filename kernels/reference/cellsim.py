@@ -1,5 +1,7 @@
 """The simulator's cells as array expressions: what kernels.cellsim must equal."""
 
+from copy import copy, deepcopy
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -46,6 +48,13 @@ class CellPack:
         self._hysteresis = np.zeros(self.model.cells_n)
         self._bleed_a = np.zeros(self.model.cells_n)
         self._current_a = 0.0
+
+    def copy(self) -> "CellPack":
+        other = copy(self)
+        for name in ("_soc", "_degc", "_rc_v", "_hysteresis", "_bleed_a"):
+            setattr(other, name, getattr(self, name).copy())
+        other.model = deepcopy(self.model)
+        return other
 
     @property
     def voltage_v(self) -> Floats:

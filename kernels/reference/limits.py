@@ -5,7 +5,19 @@ from numpy.typing import ArrayLike, NDArray
 
 from kernels.cell_tables import GRID_FIRST, SOC_GRID, CellTables
 from kernels.checks import Floats
-from kernels.limits_model import COLUMNS, HORIZONS_S, SIGMAS, SOC_SIGMAS, Bound, Integers, Limit, LimitModel, Window
+from kernels.limits_model import (
+    COLUMNS,
+    HORIZONS_S,
+    SHOWN_SOC_FRAC,
+    SHOWN_V_MAX,
+    SIGMAS,
+    SOC_SIGMAS,
+    Bound,
+    Integers,
+    Limit,
+    LimitModel,
+    Window,
+)
 
 Bools = NDArray[np.bool_]
 
@@ -42,9 +54,20 @@ class LimitSolver:
         temperature_degc: Floats,
         rc_current_a: Floats,
         hysteresis: float,
+        voltage_v: Floats | None = None,
+        current_a: float = 0.0,
+        series_factor: Floats | None = None,
+        series_sigma_frac: Floats | None = None,
     ) -> tuple[Limit, Limit]:
         model = self.model
         _check("rc_current_a", rc_current_a, model.rc_tau_s.size)
+        measured_v = np.full(model.cells_n, np.nan) if voltage_v is None else voltage_v
+        _check("voltage_v", measured_v, model.cells_n)
+        if series_factor is not None and series_sigma_frac is None:
+            raise ValueError("series_sigma_frac: expected with series_factor")
+        self._apart = series_factor is not None
+        series = resistance_factor if series_factor is None else series_factor
+        series_sigma = resistance_sigma_frac if series_sigma_frac is None else series_sigma_frac
         known = np.ones(model.cells_n, dtype=np.bool_)
         for name, values, least in (
             ("soc_frac", soc_frac, -np.inf),
@@ -54,6 +77,8 @@ class LimitSolver:
             ("capacity_ah", capacity_ah, SMALLEST),
             ("capacity_sigma_frac", capacity_sigma_frac, 0.0),
             ("temperature_degc", temperature_degc, -np.inf),
+            ("series_factor", series, SMALLEST),
+            ("series_sigma_frac", series_sigma, 0.0),
         ):
             _check(name, values, model.cells_n)
             known &= np.isfinite(values) & (values >= least)
@@ -62,9 +87,12 @@ class LimitSolver:
         if not known.all():
             return self._nothing(int(known.argmin())), self._nothing(int(known.argmin()))
         self._take(resistance_factor, resistance_sigma_frac, capacity_ah, temperature_degc)
+        self._series_factor = series
+        self._series_spread = np.minimum(model.sigmas * series_sigma, 1)
         self._soc_frac, self._soc_sigma_frac = soc_frac, soc_sigma_frac
         self._capacity_sigma_frac = capacity_sigma_frac
         self._rc_current_a, self._hysteresis = rc_current_a, hysteresis
+        self._anchor(measured_v, current_a)
         return self._limit(1.0), self._limit(-1.0)
 
     def _nothing(self, cell: int) -> Limit:
@@ -80,6 +108,19 @@ class LimitSolver:
         warm = x - j
         self._rows = (1 - warm)[:, None, None] * model.rows[j] + warm[:, None, None] * model.rows[j + 1]
         self._rate, self._saturation_a = ((1 - warm)[:, None] * model.law[j] + warm[:, None] * model.law[j + 1]).T
+
+    def _anchor(self, measured_v: Floats, current_a: float) -> None:
+        """What each cell shows now beyond the model, and what of the errors is in it; 0 where nothing was measured."""
+        *drops_v, modelled_v = self._modelled(
+            self._soc_frac, np.full(self.model.cells_n, current_a), self._now_a(), self._hysteresis
+        )
+        seen = np.isfinite(measured_v) & np.isfinite(current_a)
+        self._seen = seen.astype(np.float64)
+        self._beyond_v = np.where(seen, np.clip(measured_v - modelled_v, -SHOWN_V_MAX, SHOWN_V_MAX), 0.0)
+        self._series_now_v, self._pairs_now_v = (np.where(seen, drop_v, 0.0) for drop_v in drops_v)
+
+    def _now_a(self) -> Floats:
+        return np.tile(self._rc_current_a, (self.model.cells_n, 1))
 
     def _limit(self, sign: float) -> Limit:
         """`sign` is 1 for discharge, -1 for charge; arrays over [times, cells], then the least over cells and times."""
@@ -140,16 +181,35 @@ class LimitSolver:
     def _from(self, current_a: Floats, charge_as: Floats, rc_a: Floats, side: float) -> Floats:
         moved = charge_as / self._capacity_as
         soc_frac, spread = self._soc_frac - moved, np.hypot(self._soc_sigma_frac, self._capacity_sigma_frac * moved)
-        now = self._at(soc_frac)
+        swing = np.exp(-self._rate * np.abs(moved))
+        hysteresis = np.sign(current_a) + (self._hysteresis - np.sign(current_a)) * swing
+        series_v, pairs_v, modelled_v = self._modelled(soc_frac, current_a, rc_a, hysteresis)
+        kept = np.exp(-np.abs(moved) / SHOWN_SOC_FRAC)
+        ocv_error_v = np.zeros_like(modelled_v)
+        for way in (-1.0, 1.0):
+            then_v = self._ocv_beside(soc_frac, way * self.model.sigmas * spread)
+            now_v = self._seen * self._ocv_beside(self._soc_frac, way * self.model.sigmas * self._soc_sigma_frac)
+            ocv_error_v = np.maximum(ocv_error_v, side * (then_v - kept * now_v))
+        series_v, pairs_v = series_v - kept * self._series_now_v, pairs_v - kept * self._pairs_now_v
+        drop_error_v = self._factor_spread * (series_v + pairs_v)
+        if self._apart:
+            drop_error_v = np.hypot(self._series_spread * series_v, self._factor_spread * pairs_v)
+        return np.asarray(modelled_v + kept * self._beyond_v + side * np.hypot(ocv_error_v, drop_error_v))
+
+    def _ocv_beside(self, soc_frac: Floats, away_frac: Floats) -> Floats:
+        return np.asarray(self._at(soc_frac + away_frac)[:, 0] - self._at(soc_frac)[:, 0])
+
+    def _modelled(
+        self, soc_frac: Floats, current_a: Floats, rc_a: Floats, hysteresis: Floats | float
+    ) -> tuple[Floats, Floats, Floats]:
+        """Of each cell: the drop of R0, that of the pairs, and the voltage."""
+        at = self._at(soc_frac)
         transfer_a = rc_a.copy()
         if rc_a.shape[1]:
             transfer_a[:, 0] = self._saturation_a * np.arcsinh(rc_a[:, 0] / self._saturation_a)
-        drop_v = self._factor * (now[:, 2] * current_a + (now[:, COLUMNS:] * transfer_a).sum(axis=1))
-        swing = np.exp(-self._rate * np.abs(moved))
-        hysteresis = np.sign(current_a) + (self._hysteresis - np.sign(current_a)) * swing
-        ocv_error_v = self._at(soc_frac + side * self.model.sigmas * spread)[:, 0] - now[:, 0]
-        error_v = np.hypot(ocv_error_v, self._factor_spread * drop_v)
-        return np.asarray(now[:, 0] - now[:, 1] * hysteresis - drop_v + side * error_v)
+        series_v = self._series_factor * at[:, 2] * current_a
+        pairs_v = np.asarray(self._factor * (at[:, COLUMNS:] * transfer_a).sum(axis=1))
+        return series_v, pairs_v, at[:, 0] - at[:, 1] * hysteresis - series_v - pairs_v
 
     def _at(self, soc_frac: Floats) -> Floats:
         """Every table of each cell at its SoC, linear between points, [cells, columns]."""

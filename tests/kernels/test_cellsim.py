@@ -62,6 +62,22 @@ def test_one_hour_of_one_tenth_ampere_is_counted_exactly() -> None:
 
 
 @KERNELS
+def test_a_copy_goes_on_from_the_same_state_and_its_own_way(kernel: Any) -> None:
+    pair = {"rc_resistance_ohm": np.full((2, 3), 0.0001), "hysteresis_v": 0.01}
+    cells, other = pack(kernel, n=2, **pair), pack(kernel, n=2, **pair)
+    for each in (cells, other):
+        each.age(1, 0.8, 1.5)
+        run(each, 140.0, 1.0, 600)
+    twin_of = cells.copy()
+    assert twin_of.voltage_v.tolist() == cells.voltage_v.tolist()
+    run(twin_of, -280.0, 1.0, 600)
+    run(cells, 140.0, 1.0, 60)
+    run(other, 140.0, 1.0, 60)
+    assert cells.voltage_v.tolist() == other.voltage_v.tolist()
+    assert twin_of.soc_frac[1] > cells.soc_frac[1] + 0.1
+
+
+@KERNELS
 def test_bleed_drains_only_its_own_cell(kernel: Any) -> None:
     cells = pack(kernel, n=2)
     cells.step(0.0, np.array([0.0, 2.8]), 25.0, 3600.0)

@@ -57,6 +57,7 @@ def solve(kernel: Any, tables: CellTables, window: Window, sigmas: float = 2.0, 
         "temperature_degc": 25.0,
     } | state
     string = {"rc_current_a": values.pop("rc_current_a", 0.0), "hysteresis": values.pop("hysteresis", 0.0)}
+    string["current_a"] = values.pop("current_a", 0.0)
     cells = len(values["soc_frac"])
     options = {name: values.pop(name) for name in ("horizon_s", "soc_sigmas") if name in values}
     columns = {name: np.broadcast_to(np.asarray(value, np.float64), (cells,)) for name, value in values.items()}
@@ -124,6 +125,57 @@ def test_uncertain_capacity_counts_with_the_charge_moved(kernel: Any) -> None:
     window = replace(OPEN, voltage_v_min=3.4 - 0.65)
     discharge, _ = solve(kernel, RESISTOR, window, soc_frac=[0.9], capacity_sigma_frac=0.05)
     assert discharge.current_a[3] == pytest.approx(100.0, rel=1e-4)
+
+
+@SOLVERS
+def test_what_a_cell_shows_beyond_the_model_is_added(kernel: Any) -> None:
+    """At 10 A the model says 2.99 V and the cell shows 2.98 V: 10 mV less room down to 2 V, 10 mV more up to 4 V."""
+    shown = {"voltage_v": 2.98, "current_a": 10.0}
+    discharge, charge = solve(kernel, RESISTOR, OPEN, capacity_ah=1e7, horizon_s=[1.0], **shown)
+    assert discharge.current_a[0] == pytest.approx(990.0, rel=1e-4)
+    assert charge.current_a[0] == pytest.approx(1010.0, rel=1e-4)
+
+
+@SOLVERS
+def test_a_voltage_that_cannot_be_the_models_error_moves_a_limit_by_50_mv(kernel: Any) -> None:
+    discharge, _ = solve(kernel, RESISTOR, OPEN, capacity_ah=1e7, horizon_s=[1.0], voltage_v=2.5)
+    assert discharge.current_a[0] == pytest.approx(950.0, rel=1e-4)
+
+
+@SOLVERS
+def test_what_a_cell_shows_fades_as_charge_moves(kernel: Any) -> None:
+    """100 A take 10 % of 500 Ah in half an hour: of 40 mV 14.7 mV are left."""
+    window = replace(OPEN, voltage_v_min=3.0 - 0.1 - 0.1 + 0.04 * np.exp(-1.0))
+    discharge, _ = solve(kernel, RESISTOR, window, capacity_ah=500.0, voltage_v=3.04)
+    assert discharge.current_a[3] == pytest.approx(100.0, rel=1e-4)
+
+
+@SOLVERS
+def test_an_error_that_shows_already_does_not_count_again(kernel: Any) -> None:
+    """On a straight curve that of SoC is all in the voltage; that of resistance with the 500 A that flow: 8 % of
+    1 milliohm count for what is more."""
+    sure = {"soc_sigma_frac": 0.03, "resistance_sigma_frac": 0.04, "capacity_ah": 1e7, "horizon_s": [1.0]}
+    window = replace(OPEN, voltage_v_min=1.9)
+    discharge, _ = solve(kernel, RESISTOR, window, voltage_v=2.5, current_a=500.0, **sure)
+    assert discharge.current_a[0] == pytest.approx((1.1 + 0.04) / 0.00108, rel=1e-4)
+
+
+@SOLVERS
+def test_series_resistance_may_be_known_apart(kernel: Any) -> None:
+    known = {"soc_frac": [0.9], "horizon_s": [10.0], "capacity_ah": 1e6, "resistance_factor": 2.0}
+    pair_ohm = 2 * RC_OHM * (1 - np.exp(-10 / TAU_S))
+    discharge, _ = solve(kernel, PAIR, OPEN, series_factor=3.0, series_sigma_frac=0.0, **known)
+    assert discharge.current_a[0] == pytest.approx(1.4 / (3 * OHM + pair_ohm), rel=1e-3)
+    spread_ohm = np.hypot(3 * OHM * 0.1, pair_ohm * 0.2)
+    unsure = {"series_sigma_frac": 0.05, "resistance_sigma_frac": 0.1}
+    discharge, _ = solve(kernel, PAIR, OPEN, series_factor=3.0, **unsure, **known)
+    assert discharge.current_a[0] == pytest.approx(1.4 / (3 * OHM + pair_ohm + spread_ohm), rel=1e-3)
+
+
+@SOLVERS
+def test_series_resistance_needs_its_sigma(kernel: Any) -> None:
+    with pytest.raises(ValueError, match="series_sigma_frac: expected with series_factor"):
+        solve(kernel, PAIR, OPEN, series_factor=3.0)
 
 
 @SOLVERS
@@ -350,6 +402,27 @@ def test_compiled_equals_twin(
     for one, other in zip(compiled, reference, strict=True):
         np.testing.assert_allclose(one.current_a, other.current_a, atol=3e-6 * window.discharge_current_a_max)
         np.testing.assert_allclose(one.power_w, other.power_w, atol=3e-5 * window.discharge_current_a_max)
+
+
+shown = st.fixed_dictionaries(
+    {
+        "beyond_v": st.lists(st.floats(-0.02, 0.02) | st.just(NAN), min_size=3, max_size=3),
+        "series_factor": column(0.5, 3.0),
+        "series_sigma_frac": column(0.0, 0.3),
+    }
+)
+
+
+@settings(deadline=None, max_examples=40)
+@given(names, states, shown)
+def test_compiled_equals_twin_with_what_cells_show(which: str, state: dict[str, Any], shown: dict[str, Any]) -> None:
+    tables = TABLES[which]
+    rest_v = np.interp(state["soc_frac"], SOC_GRID, tables.ocv_v[len(tables.ocv_v) // 2])
+    known = {**shown, **state, "horizon_s": [1.0, 60.0]}
+    known["voltage_v"] = rest_v + np.array(known.pop("beyond_v"))
+    compiled, reference = (solve(kernel, tables, SITE, **known) for kernel in (limits, twin))
+    for one, other in zip(compiled, reference, strict=True):
+        np.testing.assert_allclose(one.current_a, other.current_a, atol=3e-6 * SITE.discharge_current_a_max)
 
 
 @settings(deadline=None)
