@@ -55,6 +55,10 @@ EXPIRY_MARGIN_S = 0.3
 ZERO_S = 1.5
 """From 0 W decided to 0 W in the converter, also where no write arrives: its reversion, and a tick."""
 
+UNHEARD_S = 1.1
+"""A converter that falls silent counts as lost after a second and a tick; until then its last word holds, and that may
+be that it makes the grid."""
+
 STRIPPED_S = 0.5
 """A rack that leaves to be stripped is named so this soon."""
 
@@ -127,9 +131,12 @@ def _opened_without_load(rig: RigFile, outcome: Outcome, kinds: frozenset[str]) 
 
 
 def _no_power_after_a_stop(outcome: Outcome) -> Verdict:
-    """While a fault that opens all is active the set-point sent is 0 W, tick by tick; an island's is never written."""
+    """While a fault that opens all is active the set-point sent is 0 W, tick by tick; what an island's converter is
+    sent is a bound."""
     columns = outcome.recorder.table().select(["time_s", "faults", "sent_power_w"]).to_pydict()
-    served = _in_effect(np.array(columns["time_s"]), outcome.curves.time_s, outcome.signals["island_formed"])
+    time_s, formed = outcome.curves.time_s, outcome.signals["island_formed"] > 0.0
+    lately = time_s - np.maximum.accumulate(np.where(formed, time_s, -np.inf)) <= UNHEARD_S
+    served = _in_effect(np.array(columns["time_s"]), time_s, lately)
     rows = zip(columns["time_s"], columns["faults"], columns["sent_power_w"], served, strict=True)
     wrong = [
         time_s
