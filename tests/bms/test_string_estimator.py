@@ -145,8 +145,8 @@ def test_a_faded_cell_is_found_out_within_its_bound() -> None:
 
 
 def test_means_of_a_window_are_those_of_its_middle() -> None:
-    """A current that rises by 20 A/s, 8 samples a second: half a second later 200 A have taken 0.28 mV of voltage, and the
-    pair carries some amperes more."""
+    """A current that rises by 20 A/s, 8 samples a second: half a second later 200 A have taken 0.28 mV of voltage, and
+    the pair carries some amperes more."""
     one, inner_a, window_v, missed_v = StringEstimator(straight()), 0.0, 0.0, []
     one.start(0.8, 0.001)
     for k in range(161):
