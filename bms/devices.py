@@ -5,13 +5,16 @@ from functools import partial
 from typing import NamedTuple, Protocol
 
 from bms.site import GridMeterDevice, IntertieDevice, InverterDevice, PvInverterDevice, Rack
+from bms.site_contactors import WATCHDOG_S
 from bms.site_mapping import load_mapping
 from drivers.cell_monitors.dbc import DbcMonitor
 from drivers.cell_monitors.foxbms import FoxBmsMonitor
 from drivers.cell_monitors.low_voltage import LowVoltageBattery
 from drivers.cell_monitors.native import NativeRackMonitor
+from drivers.cell_monitors.with_contactors import RackWithContactors
 from drivers.cell_monitors.with_sensors import RackWithSensors
 from drivers.commands import BleedCommand, InverterCommand, OutputsCommand, PvCommand, RackCommand, SwitchgearCommand
+from drivers.contactors.described import DescribedContactors
 from drivers.current_sensors.ivt_s import IvtSensor
 from drivers.insulation.iso165c import Iso165c
 from drivers.inverters.described import DescribedInverter
@@ -138,9 +141,10 @@ def open_rack(rack: Rack, can_opener: CanOpener) -> RackMonitor:
         "low-voltage": _low_voltage,
     }
     if rack.current_sensor is None and rack.insulation_monitor is None:
-        return monitors[rack.monitor](rack, can_opener)
+        return _with_contactors(rack, monitors[rack.monitor](rack, can_opener))
     bus = SharedBus(can_opener)
-    return RackWithSensors(monitors[rack.monitor](rack, bus), _current_sensor(rack, bus), _insulation(rack, bus))
+    monitor = RackWithSensors(monitors[rack.monitor](rack, bus), _current_sensor(rack, bus), _insulation(rack, bus))
+    return _with_contactors(rack, monitor)
 
 
 class Openers(NamedTuple):
@@ -153,6 +157,15 @@ class Openers(NamedTuple):
 
 
 OPENERS = Openers(open_rack, open_inverter, open_meter, open_pv_inverter)
+
+
+def _with_contactors(rack: Rack, monitor: RackMonitor) -> RackMonitor:
+    """The monitor, with the block on which the rack's contactors hang if they do."""
+    device = rack.contactor_block
+    if device is None:
+        return monitor
+    block = DescribedContactors(device.open_link(), device.description, WATCHDOG_S, device.poll_period_s)
+    return RackWithContactors(monitor, block)
 
 
 def _current_sensor(rack: Rack, bus: SharedBus) -> IvtSensor | None:

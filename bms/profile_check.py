@@ -40,6 +40,9 @@ def _words(block: Block) -> str:
 
 
 def _silence(profile: Profile) -> list[str]:
+    if profile.kind == "contactors":
+        by = f"after {profile.silence.time_s:g} s" if isinstance(profile.silence, Listens) else "by its own watchdog"
+        return [f"in silence: all outputs open {by}"]
     if isinstance(profile.silence, Reverts):
         return ["in silence: 0 W after the time that is written to it"]
     if isinstance(profile.silence, Listens):

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, ValidationInfo
 from pydantic_core import PydanticCustomError
 
 from bms.site_applications import APPLICATIONS, Application
+from bms.site_contactors import broken_contactor_blocks
 from bms.site_converter_loop import ConverterLoop
 from bms.site_fast_lane import FastLane
 from bms.site_faults import FaultSetting
@@ -27,7 +28,7 @@ from bms.site_strip import broken_strip
 from drivers.cell_monitors.foxbms.layout import SENSORS_MAX, STATE_PERIOD_S, foxbms_layout
 from drivers.config.config_yaml import ConfigErrors, dump_yaml, load_strict
 from drivers.config.settings import RELATION, Broken, Loc, Settings, about, beside_the_file, name_or_beside
-from drivers.config.shipped import UnknownNameError
+from drivers.config.shipped import known_name
 from drivers.insulation.iso165c import INFO_PERIOD_S
 from drivers.links.can import CanConfig
 from drivers.links.modbus_tls import TlsError
@@ -43,6 +44,7 @@ __all__ = [
     "BatteryBus",
     "CanBus",
     "ConfigErrors",
+    "ContactorBlock",
     "Controller",
     "ConverterLoop",
     "CurrentSensor",
@@ -74,7 +76,7 @@ __all__ = [
 ]
 
 CONTACTOR_WATCHDOG_S = 4
-"""A rack's own I/O opens its contactors this long after the last command (native rack monitor)."""
+"""A rack's own I/O opens its contactors this long after the last command (native rack monitor; a block is told so)."""
 
 BATTERY_BUS_VOLTAGE_V_MAX = 327.67
 """Most that 0x356 can carry."""
@@ -99,21 +101,7 @@ def existing_cell(name: str, info: ValidationInfo) -> str:
 
 def known_profile(name: str, info: ValidationInfo) -> str:
     """Validator: a device's profile, found and read when a settings file is loaded."""
-    if info.context is None:
-        return name
-    name = name_or_beside(name, info)
-    try:
-        find_profile(name)
-    except UnknownNameError as error:
-        context = {"wrong": str(error), "expected": "name or path of a profile"}
-        raise PydanticCustomError(RELATION, "{wrong}", context) from None
-    except ConfigErrors as errors:
-        first = errors.problems[0]
-        wrong = f"{errors.file}:{first.line}:{first.column}: {first.text}"
-        more = f" and {len(errors.problems) - 1} more" if len(errors.problems) > 1 else ""
-        context = {"wrong": wrong + more, "expected": "a right profile, see bms profile check"}
-        raise PydanticCustomError(RELATION, "{wrong}", context) from None
-    return name
+    return known_name(name, info, find_profile, "profile", "a right profile, see bms profile check")
 
 
 ProfileName = Annotated[str, AfterValidator(known_profile)]
@@ -178,6 +166,26 @@ class CanBus(Settings):
         return CanConfig(self.interface, self.channel, self.host, self.port, self.bitrate)
 
 
+class ContactorBlock(ModbusDevice):
+    """The I/O block on which the contactors of one rack hang."""
+
+    profile: Annotated[
+        ProfileName, about("", "name or path of its profile, see profiles.md", min_length=1, max_length=500)
+    ]
+    poll_period_s: Annotated[
+        float, about("s", "it is read and written this often", "half a control tick", gt=0, le=0.1)
+    ] = 0.05
+
+    @property
+    def description(self) -> Profile:
+        """The profile that describes it."""
+        return find_profile(self.profile)
+
+    def broken_relations(self) -> Iterator[Broken]:
+        yield from super().broken_relations()
+        yield from broken_profile("profile", self.profile, "contactors")
+
+
 class Rack(Settings):
     """Cells in series behind one pair of contactors, with their monitor on a CAN bus of their own."""
 
@@ -225,6 +233,10 @@ class Rack(Settings):
         Literal["gateway", "rack"],
         about("", "who moves its contactors: the gateway's commands, or the rack's own BMS on request", CHOICE),
     ] = "gateway"
+    contactor_block: Annotated[
+        ContactorBlock | None,
+        about("", "Modbus I/O block on which its contactors hang, in the place of the cell monitor's own outputs"),
+    ] = None
     connect_s_max: Annotated[
         float,
         about("s", "a rack that moves its contactors itself connects within this time", CHOICE, gt=0, le=60),
@@ -281,6 +293,9 @@ class Rack(Settings):
         elif self.mapping is not None and (mapped := len(load_mapping(self.mapping).voltages.names)) != self.cells:
             wrong, expected = f"maps {mapped} cells, the rack has {self.cells}", f"{self.cells} voltages"
             yield Broken(("mapping",), self.mapping, wrong, expected, (("modules",), ("cells_per_module",)))
+        elif self.mapping is not None and load_mapping(self.mapping).command is None and self.contactor_block is None:
+            wrong = "commands no contactors, and they hang on no block"
+            yield Broken(("mapping",), self.mapping, wrong, "a command, or contactor_block", (("contactor_block",),))
 
     @property
     def cells(self) -> int:
@@ -595,6 +610,7 @@ class Site(SiteSettings):
     def broken_relations(self) -> Iterator[Broken]:
         yield from super().broken_relations()
         yield from self._broken_racks()
+        yield from self._broken_joining()
         yield from self._broken_supply()
         yield from broken_lines(self._all_lines())
         yield from broken_auxiliaries(self.auxiliaries, [rack.name for rack in self.racks])
@@ -604,6 +620,7 @@ class Site(SiteSettings):
         yield from self._slow_insulation()
         yield from self._broken_island()
         yield from broken_strip(self)
+        yield from broken_contactor_blocks(self)
         yield from self.below("inverter.poll_period_s", "limits.inverter_age_s_max")
         yield from self.below("grid_meter.poll_period_s", "limits.meter_age_s_max")
         if self.pv_meter is not None:
@@ -616,6 +633,8 @@ class Site(SiteSettings):
 
     def _all_lines(self) -> dict[Loc, ModbusDevice]:
         numbered: dict[Loc, ModbusDevice] = {("auxiliaries", i): each for i, each in enumerate(self.auxiliaries)}
+        blocks = {("racks", i, "contactor_block"): rack.contactor_block for i, rack in enumerate(self.racks)}
+        numbered |= {place: block for place, block in blocks.items() if block is not None}
         return {(name,): device for name, device in self._lines().items()} | numbered
 
     def _broken_island(self) -> Iterator[Broken]:
@@ -665,6 +684,13 @@ class Site(SiteSettings):
                 wrong = f"{rack.cells} cells in series beside {first.cells} in racks.0 on one DC bus"
                 others: tuple[Loc, ...] = (("racks", i, "cells_per_module"), ("racks", 0))
                 yield Broken(("racks", i, "modules"), rack.modules, wrong, f"{first.cells} cells", others)
+
+    def _broken_joining(self) -> Iterator[Broken]:
+        """What flows from one rack into another that joins must not trip either of them."""
+        if len(self.racks) > 1:
+            names = [f"rack_{use}_current_a_max" for use in ("charge", "discharge")]
+            lowest = min(names, key=lambda name: float(getattr(self.limits, name)))
+            yield from self.below("precharge.circulating_current_a_max", f"limits.{lowest}", equal=True)
 
     def _too_slow(self) -> Iterator[Broken]:
         """Monitors whose values are older than the limits allow: a site must say that it wants them all the same."""

@@ -120,9 +120,13 @@ class MappingFile(Settings):
     current: Annotated[MappedCurrent, about("", "the rack's current")]
     rack_voltage: Annotated[MappedVoltage, about("", "the rack's voltage before its contactors")]
     link_voltage: Annotated[MappedVoltage, about("", "the voltage behind them")]
-    main_closed: Annotated[MappedFeedback, about("", "feedback of the main contactor")]
+    main_closed: Annotated[
+        MappedFeedback | None, about("", "feedback of the main contactor", "it hangs on a contactor_block")
+    ] = None
     precharge_closed: Annotated[MappedFeedback | None, about("", "feedback of the precharge contactor")] = None
-    command: Annotated[MappedCommand, about("", "the message that commands the contactors")]
+    command: Annotated[
+        MappedCommand | None, about("", "the message that commands the contactors", "they hang on a contactor_block")
+    ] = None
 
     @property
     def mapping(self) -> DbcMapping:
@@ -136,10 +140,10 @@ class MappingFile(Settings):
                             -1.0 if self.current.positive == "charge" else 1.0),
             rack_voltage=_values([self.rack_voltage.signal], self.rack_voltage.unit, self.rack_voltage.invalid_raw),
             link_voltage=_values([self.link_voltage.signal], self.link_voltage.unit, self.link_voltage.invalid_raw),
-            main_closed=Feedback(_key(self.main_closed.signal), self.main_closed.closed),
+            main_closed=Feedback(_key(self.main_closed.signal), self.main_closed.closed) if self.main_closed else None,
             precharge_closed=Feedback(_key(self.precharge_closed.signal), self.precharge_closed.closed)
             if self.precharge_closed else None,
-            command=Command(
+            command=None if command is None else Command(
                 command.message, command.main, command.precharge, command.period_s,
                 {each.signal: each.value for each in command.constants},
             ),
@@ -152,6 +156,9 @@ class MappingFile(Settings):
         except (OSError, ValueError, DbcError) as error:
             yield Broken(("dbc",), self.dbc, f"cannot be read: {_one_line(error)}", "a DBC file")
             return
+        if (self.command is None) != (self.main_closed is None):
+            missing, there = ("command", "main_closed") if self.command is None else ("main_closed", "command")
+            yield Broken((missing,), None, f"missing beside {there}", "both or none", ((there,),))
         wrong = [*self._wrong_signals(), *self._wrong_command()]
         yield from wrong
         if not wrong:
@@ -189,7 +196,9 @@ class MappingFile(Settings):
         ))  # fmt: skip
 
     def _wrong_command(self) -> Iterator[Broken]:
-        command, found = self.command, self._command_signals()
+        if self.command is None:
+            return
+        command, found = self.command, self._command_signals(self.command)
         if found is None:
             yield Broken(
                 ("command", "message"), command.message, "no such message", "a message of the DBC file", (("dbc",),)
@@ -204,11 +213,9 @@ class MappingFile(Settings):
                     loc, name, f"no such signal in {command.message}", "one of " + ", ".join(found), (("dbc",),)
                 )
 
-    def _command_signals(self) -> list[str] | None:
+    def _command_signals(self, command: MappedCommand) -> list[str] | None:
         try:
-            return [
-                signal.name for signal in load_dbc(Path(self.dbc)).get_message_by_name(self.command.message).signals
-            ]
+            return [signal.name for signal in load_dbc(Path(self.dbc)).get_message_by_name(command.message).signals]
         except KeyError:
             return None
 

@@ -28,6 +28,7 @@ class SiteViews:
     def __init__(self, site: Site, wall_clock: WallClock | None) -> None:
         self._limits, self._nominal_v = site.limits, site.grid_meter.voltage_v_nominal
         self._off_frac_max = site.grid_meter.voltage_off_frac_max
+        self._response_s = site.inverter.response_time_s
         self._zone, self._wall_clock = ZoneInfo(site.time_zone), wall_clock
 
     def grid_is_well(self, image: Image) -> bool:
@@ -77,6 +78,8 @@ class SiteViews:
             rated_power_w=_rated_w(rating),
             smoothed=smoothed,
             racks=racks,
+            load_age_s=0.0 if meter is None else (image.at_ns - meter.at_ns) / 1e9,
+            effect_s=dt_s / 2.0 + self._response_s,
         )
 
 

@@ -16,6 +16,7 @@ from drivers.low_voltage import PROFILES
 from drivers.low_voltage import Profile as Variant
 from drivers.profiles import find_profile
 from hil_rigs.devices.described_auxiliary import DescribedAuxiliaryDevice
+from hil_rigs.devices.described_contactors import DescribedContactorBlock
 from hil_rigs.devices.described_inverter import DescribedInverterDevice
 from hil_rigs.devices.described_meter import DescribedMeterDevice
 from hil_rigs.devices.described_switchgear import DescribedSwitchgearDevice
@@ -34,7 +35,7 @@ from hil_rigs.plant.day import HOUR_S
 from hil_rigs.plant.enclosure import Enclosure, bus_insulation_kohm
 from hil_rigs.plant.microgrid import Microgrid, Ups
 from hil_rigs.plant.rack import RackPlant
-from hil_rigs.rig import LEGACY, SUNSPEC, CanEndpoint, Endpoints, ModbusEndpoint, RigFile
+from hil_rigs.rig import LEGACY, SUNSPEC, CanEndpoint, Endpoints, ModbusEndpoint, RigFile, block_names
 from hil_rigs.rig_plant import plant_config
 from hil_rigs.truth import Truth
 from hil_rigs.world.canbus import CanBus
@@ -81,13 +82,14 @@ class Bench:
         self.buses = {f"can{index}": CanBus(rng) for index, rng in enumerate(bus_rng.spawn(rig.plant.racks))}
         shape = rig.plant.modules_per_rack, rig.plant.cells_per_module
         self.enclosures = [Enclosure() for _ in self.plant.racks]
+        self._coolant_rise_k = [0.0 for _ in self.plant.racks]
         rngs = node_rng.spawn(rig.plant.racks)
         buses = zip(self.plant.racks, self.buses.values(), strict=True)
         variant = rig.plant.low_voltage
         self.nodes = [] if variant is not None else [
             RackNode(
                 rack, bus, *shape, rngs[index], self.enclosures[index], partial(self._insulation_kohm, index),
-                self._control(rack), rig.plant.last_module_cells,
+                self._control(rack), rig.plant.last_module_cells, drives=rig.plant.contactor_profile is None,
             )
             for index, (rack, bus) in enumerate(buses)
         ]  # fmt: skip
@@ -106,6 +108,8 @@ class Bench:
         self.switchgear = self._switchgear()
         self.switchgear_server = None if self.switchgear is None else ModbusServer(self.switchgear, UNIT)
         self.auxiliary_servers = [ModbusServer(device, UNIT) for device in self._auxiliaries()]
+        self.contactor_blocks = self._contactor_blocks()
+        self.block_servers = [ModbusServer(block, UNIT) for block in self.contactor_blocks]
         self.truth = Truth(self.plant, signals)
         self.clock_error_s = self._fed_s = self._began_s = 0.0
         self.rng = np.random.default_rng([seed, 12])
@@ -121,7 +125,8 @@ class Bench:
         if self.switchgear_server is not None:
             servers["intertie"] = self.switchgear_server
         specs = zip(self.rig.auxiliaries, self.auxiliary_servers, strict=True)
-        return servers | {spec.name: server for spec, server in specs}
+        blocks = zip(block_names(self.rig), self.block_servers, strict=True)
+        return servers | {spec.name: server for spec, server in specs} | dict(blocks)
 
     async def start(self, inverter_port: int = 0, meter_port: int = 0, switchgear_port: int = 0) -> Endpoints:
         """Open the Modbus servers and say where everything is; the CAN buses are in this process only."""
@@ -135,9 +140,10 @@ class Bench:
         if self.switchgear_server is not None:
             await self.switchgear_server.start(HOST, switchgear_port)
             switchgear = ModbusEndpoint(HOST, self.switchgear_server.port, UNIT)
-        for server in self.auxiliary_servers:
+        for server in [*self.auxiliary_servers, *self.block_servers]:
             await server.start(HOST, 0)
         return Endpoints(
+            contactor_blocks=tuple(ModbusEndpoint(HOST, server.port, UNIT) for server in self.block_servers),
             auxiliaries=tuple(ModbusEndpoint(HOST, server.port, UNIT) for server in self.auxiliary_servers),
             switchgear=switchgear,
             inverter=ModbusEndpoint(HOST, self.inverter_server.port, UNIT),
@@ -203,7 +209,7 @@ class Bench:
                     each(step_ns / 1e9)
                 self.plant.step(step_ns / 1e9)
                 self.truth.see()
-                self._show_fuses()
+                self._meet_enclosures()
                 self._feed_converter()
                 self._show_switch()
                 done += 1
@@ -250,8 +256,10 @@ class Bench:
         if self.switchgear_server is not None:
             self.switchgear_server.close()
         self.inverter.close()
-        for server in [*self.pv_servers, *self.auxiliary_servers]:
+        for server in [*self.pv_servers, *self.auxiliary_servers, *self.block_servers]:
             server.close()
+        for block in self.contactor_blocks:
+            block.close()
         if self.pv_inverter is not None:
             self.pv_inverter.close()
 
@@ -261,8 +269,13 @@ class Bench:
             raise ConnectionError(f"rig {self.rig.name} has no CAN channel {config.channel!r}")
         return self.buses[config.channel].attach(on_batch)
 
-    def _show_fuses(self) -> None:
-        for rack, enclosure in zip(self.plant.racks, self.enclosures, strict=True):
+    def _meet_enclosures(self) -> None:
+        """What happens to a rack shows in its enclosure, and the enclosure's cooling cools it."""
+        for index, (rack, enclosure) in enumerate(zip(self.plant.racks, self.enclosures, strict=True)):
+            rack.coolant.works = enclosure.cools
+            if rack.coolant.rise_k != self._coolant_rise_k[index]:
+                enclosure.coolant_temperature_degc += rack.coolant.rise_k - self._coolant_rise_k[index]
+                self._coolant_rise_k[index] = rack.coolant.rise_k
             if rack.fuse.melted:
                 enclosure.fuse_intact = False
 
@@ -323,6 +336,12 @@ class Bench:
         for node in self.nodes:
             node.safety.elsewhere = frozenset().union(*(fields_of(profile) for profile in profiles))
         return [DescribedAuxiliaryDevice(self.enclosures, profile) for profile in profiles]
+
+    def _contactor_blocks(self) -> list[DescribedContactorBlock]:
+        profile = self.rig.plant.contactor_profile
+        if profile is None:
+            return []
+        return [DescribedContactorBlock(rack, find_profile(profile)) for rack in self.plant.racks]
 
     def _insulation_kohm(self, index: int) -> float:
         return bus_insulation_kohm(self.enclosures, self.plant.racks, index)

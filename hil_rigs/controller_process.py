@@ -22,6 +22,7 @@ WATCHDOGS_S = 6.0
 """After the end of a run in which nobody is there to stop it in order: the racks' watchdogs have opened by then."""
 
 NO_SPACE = "state.json: No space left on device"
+NO_SPACE_FOR_ROWS = "record: No space left on device"
 
 
 class Disk(MemoryStore):
@@ -44,22 +45,27 @@ class Disk(MemoryStore):
             super().log(event)
 
 
-class LaterRecorder:
-    """One record of several controllers: a later one's times count from the start of the first."""
+class DiskRecorder:
+    """One record of several controllers: a later one's times count from `since_s`, the start of the first. Once the
+    disk is full a controller hears what a recording process would say; the rows are kept all the same, to judge by."""
 
-    def __init__(self, recorder: MemoryRecorder, since_s: float) -> None:
-        self._recorder, self._since_s = recorder, since_s
+    def __init__(self, recorder: MemoryRecorder, disk: Disk, since_s: float) -> None:
+        self._recorder, self._disk, self._since_s = recorder, disk, since_s
+        self._lost = 0
 
     @property
     def dropped(self) -> int:
-        return self._recorder.dropped
+        return self._recorder.dropped + self._lost
 
     @property
     def fault(self) -> str | None:
-        return self._recorder.fault
+        return NO_SPACE_FOR_ROWS if self._lost else self._recorder.fault
 
     def add(self, row: TickRow, readings: Readings | None = None) -> None:
-        self._recorder.add(row._replace(time_s=self._since_s + row.time_s), readings)
+        self._lost += self._disk.full
+        if self._since_s > 0.0:
+            row = row._replace(time_s=self._since_s + row.time_s)
+        self._recorder.add(row, readings)
 
 
 class ControllerProcess:
@@ -103,7 +109,7 @@ class ControllerProcess:
         self._going_on = self._loop.call_later(paused_s, self._go_on)
 
     def fill_disk(self) -> None:
-        """From now on there is no room for the state."""
+        """From now on there is no room for the state, nor for the record."""
         self._disk.full = True
 
     def tell(self, told: Told) -> None:
@@ -123,7 +129,7 @@ class ControllerProcess:
         disk, wall_clock = self._disk, self._bench.wall_clock
         self._again = None
         since_s = self._loop.time() - self._start_s
-        recorder = LaterRecorder(self._recorder, since_s) if since_s > 0.0 else self._recorder
+        recorder = DiskRecorder(self._recorder, disk, since_s)
         self._controller = self._make(SiteMemory(self._site, disk, disk.found(), wall_clock), recorder)
         context = contextvars.copy_context()
         context.run(PROCESS.set, NAME)

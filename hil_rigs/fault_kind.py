@@ -19,9 +19,9 @@ class FaultKind:
     value_max: float = 0.0
     unit: str = ""
     whole: bool = False
-    needs: Literal["", "auxiliaries", "battery", "switch", "process"] = ""
-    """What not every rig has: auxiliary devices, a battery with a management of its own, a static switch, or the
-    controller as a process beside it."""
+    needs: Literal["", "auxiliaries", "battery", "switch", "process", "contactor-block"] = ""
+    """What not every rig has: auxiliary devices, a battery with a management of its own, a static switch, the
+    controller as a process beside it, or contactors on a block of their own."""
 
     @property
     def line(self) -> str:

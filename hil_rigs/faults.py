@@ -7,7 +7,8 @@ from collections.abc import Callable
 import numpy as np
 
 from hil_rigs.bench import Bench
-from hil_rigs.devices.rack_node import TEMPERATURE_DEGC_MIN
+from hil_rigs.devices.described_contactors import ContactorBlockFaults
+from hil_rigs.devices.rack_node import TEMPERATURE_DEGC_MIN, RackNodeFaults
 from hil_rigs.fault_spec import FaultSpec
 from hil_rigs.link_injectors import LINK_INJECTORS
 from hil_rigs.plant_injectors import PLANT_INJECTORS
@@ -17,6 +18,8 @@ from hil_rigs.surrounding_injectors import SURROUNDING_INJECTORS
 from hil_rigs.world.loop import VirtualLoop
 
 SHORT_OHM = 0.05
+OF_THE_MONITOR = ("commands-lost", "contactor-late")
+"""Faults of a cell monitor that moves the contactors."""
 BUSY_S, BUSY_PERIOD_S = 10.0, 0.2
 
 
@@ -55,6 +58,10 @@ def _require(rig: RigFile, fault: FaultSpec) -> None:
         wrong = "the battery hides what its rack is made of"
     if needs == "battery" and not own_management:
         wrong = "no battery has a management of its own"
+    if needs == "contactor-block" and rig.plant.contactor_profile is None:
+        wrong = "no rack's contactors hang on a block"
+    if fault.kind in OF_THE_MONITOR and rig.plant.contactor_profile is not None:
+        wrong = "the racks' contactors hang on a block, not on the cell monitors,"
     if needs == "auxiliaries" and not devices:
         wrong = "there are no auxiliary devices"
     if fault.kind == "auxiliary-lost" and (fault.strength or 0.0) > devices:
@@ -143,7 +150,10 @@ def _closes(bench: Bench, rack: int, _: int, __: float) -> None:
 
 
 def _chatter(bench: Bench, rack: int, _: int, __: float) -> None:
-    bench.nodes[rack].faults.chatters = True
+    shown: RackNodeFaults | ContactorBlockFaults = bench.nodes[rack].faults
+    if bench.contactor_blocks:
+        shown = bench.contactor_blocks[rack].faults
+    shown.chatters = True
 
 
 def _ignored(bench: Bench, rack: int, _: int, __: float) -> None:

@@ -36,7 +36,9 @@ UNCONTROLLED = frozenset(
 OPENS_BY_ITSELF = frozenset({"contactor-drops", "contactor-closes", "contactor-late"})
 """Faults in which a contactor opens, or does not, whatever the controller wants."""
 
-OPENS_BY_WATCHDOG = frozenset({"commands-lost", "bus-open", "bus-babble", "bus-loss", "bus-bit-flips", "monitor-crc"})
+OPENS_BY_WATCHDOG = frozenset(
+    {"commands-lost", "contactor-block-lost", "bus-open", "bus-babble", "bus-loss", "bus-bit-flips", "monitor-crc"}
+)
 """Faults beside which a rack may open by its own watchdog."""
 
 DROPS_BY_ITSELF = frozenset(
@@ -56,8 +58,15 @@ ZERO_S = 1.5
 STRIPPED_S = 0.5
 """A rack that leaves to be stripped is named so this soon."""
 
+CIRCULATED_S = 1.0
+"""Racks that have only fed each other for so long go on: what flows between unequal strings fades over hours, and no
+controller can take it away. It breaks at their difference in voltage, some volts, and not at the link's."""
+
 CAUSE_S = 2.5
 """An island may be dropped so long after its cause was named: the bounded wait for a stopped converter."""
+
+DENIED = {"inverter-says-off": frozenset({"inverter_power_while_stopped"})}
+"""Faults in which the converter says that it makes no grid, and what that is to a controller that believes it."""
 
 ENDS_ISLAND = frozenset(kind.id for kind in FAULTS.values() if kind.action_forming is not Action.WARN)
 SHARED_STOP = frozenset(kind.id for kind in FAULTS.values() if kind.action in (Action.OPEN_ALL, Action.OPEN_PROVEN))
@@ -107,8 +116,10 @@ def _current_a_max(limits: Limits) -> float:
 
 
 def _opened_without_load(rig: RigFile, outcome: Outcome, kinds: frozenset[str]) -> Verdict:
-    """The controller opens no contactor above its break current."""
-    opened_a, break_a = outcome.end.opened_under_load_a, rig.plant.contactor_break_current_a
+    """The controller opens no main contactor above its break current, but for what circulates between racks after a
+    wait. A precharge contactor breaks what its resistor lets through, also into a short: nothing else can end that."""
+    loaded_a = [each.current_a for each in outcome.end.openings if each.circulated_s < CIRCULATED_S]
+    opened_a, break_a = max(loaded_a, default=0.0), rig.plant.contactor_break_current_a
     makes_grid = rig.microgrid is not None or rig.plant.converter == "forming"
     exempt = bool(kinds & OPENS_BY_ITSELF) or (makes_grid and bool(kinds & UNCONTROLLED))
     required = f"at most {break_a:g} A" if not exempt else "not judged: a fault opens or hides it"
@@ -169,7 +180,8 @@ def _island_kept(outcome: Outcome, kinds: frozenset[str]) -> Verdict:
     time_s, alone, formed = outcome.curves.time_s, outcome.signals["island_alone"], outcome.signals["island_formed"]
     dropped = time_s[np.flatnonzero((np.diff(formed, prepend=formed[:1]) < 0) & (alone > 0.0))]
     columns = outcome.recorder.table().select(["time_s", "faults"]).to_pydict()
-    ends = [not ENDS_ISLAND.isdisjoint(faults.split(",")) for faults in columns["faults"]]
+    enders = ENDS_ISLAND.union(*(DENIED.get(kind, ()) for kind in kinds))
+    ends = [not enders.isdisjoint(faults.split(",")) for faults in columns["faults"]]
     causes_s = np.array(columns["time_s"])[np.array(ends, np.bool_)]
     alone_s = [at for at in dropped if not ((causes_s >= at - CAUSE_S) & (causes_s <= at + CAUSE_S)).any()]
     exempt = bool(kinds & DROPS_BY_ITSELF)

@@ -64,8 +64,14 @@ EQUIPMENT_KINDS: tuple[FaultKind, ...] = (
         "contactor-late", "a rack's contactors follow VALUE s late", "rack", BORNE,
         value=0.15, value_min=0.0, value_max=10.0, unit="s",
     ),
+    FaultKind("contactor-output-stuck", "the output of a rack's contactor block stays as it is, whatever is written",
+              "rack", "contactor_welded", needs="contactor-block"),
+    FaultKind("contactor-block-lost", "a rack's contactor block falls silent, and hears nothing", "rack",
+              "rack_io_stale", needs="contactor-block"),
     FaultKind("inverter-holds", "the converter stays at its present power, whatever it is told, until it is stopped",
               "", "inverter_not_following"),
+    FaultKind("inverter-ignores-reactive", "the converter's reactive power goes to VALUE, whatever it is told", "",
+              "inverter_reactive_not_following", value=0.0, value_min=-1e9, value_max=1e9, unit="var"),
     FaultKind("inverter-wrong-sign", "the converter charges when told to discharge, and the other way round", "",
               "inverter_not_following"),
     FaultKind(
@@ -104,8 +110,8 @@ PROCESS_KINDS: tuple[FaultKind, ...] = (
         "controller-paused", "the controller is paused for VALUE s (SIGSTOP) while everything else goes on", "",
         "controller_stalled", value=5.0, value_min=0.02, value_max=1000.0, unit="s", needs="process",
     ),
-    FaultKind("disk-full", "there is no room for the controller's state any more: the last one saved stays", "", BORNE,
-              needs="process"),
+    FaultKind("disk-full", "there is no room for the controller's state and record: what was saved last stays",
+              "", BORNE, needs="process"),
 )  # fmt: skip
 
 PLANT_KINDS = SENSOR_KINDS + CELL_KINDS + EQUIPMENT_KINDS + PROCESS_KINDS

@@ -60,9 +60,21 @@ def _contactor_late(bench: Bench, rack: int, _: int, seconds: float) -> None:
     bench.nodes[rack].faults.command_delay_s = seconds
 
 
+def _output_stuck(bench: Bench, rack: int, _: int, __: float) -> None:
+    bench.contactor_blocks[rack].faults.main_stuck = True
+
+
+def _block_lost(bench: Bench, rack: int, _: int, __: float) -> None:
+    bench.block_servers[rack].faults.silent = True
+
+
 def _inverter_holds(bench: Bench, _: int, __: int, ___: float) -> None:
     converter = bench.plant.converter
     converter.runaway_w = converter.ac_power_w
+
+
+def _ignores_reactive(bench: Bench, _: int, __: int, reactive_var: float) -> None:
+    bench.plant.converter.stuck_reactive_var = reactive_var
 
 
 def _follows(power_w: Callable[[float, float, float], float]) -> Injector:
@@ -154,7 +166,10 @@ PLANT_INJECTORS: dict[str, Injector] = {
     "cell-resistance": _resistance,
     "cell-runaway": _runaway,
     "contactor-late": _contactor_late,
+    "contactor-output-stuck": _output_stuck,
+    "contactor-block-lost": _block_lost,
     "inverter-holds": _inverter_holds,
+    "inverter-ignores-reactive": _ignores_reactive,
     "inverter-wrong-sign": _follows(lambda target_w, _, __: -target_w),
     "inverter-late-ramp": _follows(_ramped_w),
     "inverter-restarts": _inverter_restarts,

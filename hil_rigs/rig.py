@@ -12,6 +12,7 @@ from bms.site import (
     NAME,
     AuxiliaryDevice,
     CanBus,
+    ContactorBlock,
     GridMeterDevice,
     IntertieDevice,
     InverterDevice,
@@ -76,6 +77,17 @@ class PlantSpec(Settings):
             le=1000,
         ),
     ] = 1
+    one_string_resolved: Annotated[
+        bool,
+        about("", "so many strings are in parallel, cells are those of one, and the others are as their mean cell",
+              "cells are in parallel"),
+    ] = False  # fmt: skip
+    aged_capacity_frac: Annotated[
+        float, about("frac", "share of the cell file's capacity that ageing has left", "new cells", gt=0, le=1)
+    ] = 1.0
+    aged_resistance_factor: Annotated[
+        float, about("", "factor of the cell file's resistances that ageing has made of them", "new cells", ge=1, le=10)
+    ] = 1.0
     coulombic_efficiency_frac: Annotated[
         float, about("frac", "share of a charge that stays in the cells", "no loss", gt=0, le=1)
     ] = 1.0
@@ -98,6 +110,16 @@ class PlantSpec(Settings):
     contactors: Annotated[Literal["gateway", "rack"], about("", "as in the site file", "as in the site file")] = (
         "gateway"
     )
+    contactor_profile: Annotated[
+        str | None,
+        about(
+            "",
+            "a profile's name or path: each rack's contactors hang on a Modbus I/O block that speaks so",
+            "on the racks' own outputs",
+            **PROFILE,
+        ),
+        AfterValidator(lambda name, info: None if name is None else known_profile(name, info)),
+    ] = None
     low_voltage: Annotated[
         Literal["pylontech", "sma", "victron", "byd"] | None,
         about("", "the rack is a battery with a management of its own, which speaks this maker's variant", "racks that "
@@ -157,6 +179,16 @@ class PlantSpec(Settings):
             sunspec = profile == SUNSPEC or (profile == LEGACY and kind == "inverter")
             if not sunspec and (profile == LEGACY or find_profile(profile).kind != kind):
                 yield Broken((name,), profile, f"not a profile of kind {kind}", f"one of kind {kind}")
+        block = self.contactor_profile
+        if block is not None and find_profile(block).kind != "contactors":
+            yield Broken(("contactor_profile",), block, "not a profile of kind contactors", "one of kind contactors")
+        if block is not None and (self.contactors == "rack" or self.low_voltage is not None):
+            wrong = "the racks move their contactors themselves"
+            yield Broken(("contactor_profile",), block, wrong, "nothing", (("contactors",), ("low_voltage",)))
+        lossless = self.coulombic_efficiency_frac == 1.0 and self.self_discharge_frac_per_h == 0.0
+        if self.one_string_resolved and (self.cells_in_parallel == 1 or not lossless):
+            wrong, expected = "one string alone, or one that loses charge", "false, or several strings without loss"
+            yield Broken(("one_string_resolved",), True, wrong, expected, (("cells_in_parallel",),))
         if self.low_voltage is not None and self.racks > 1:
             yield Broken(("racks",), self.racks, "batteries with a management of their own", "1", (("low_voltage",),))
         if self.converter == "forming" and self.inverter_profile != SUNSPEC:
@@ -267,6 +299,13 @@ class Endpoints:
     pv_inverter: ModbusEndpoint | None = None
     switchgear: ModbusEndpoint | None = None
     auxiliaries: tuple[ModbusEndpoint, ...] = ()
+    contactor_blocks: tuple[ModbusEndpoint, ...] = ()
+    """One a rack, or none."""
+
+
+def block_names(rig: RigFile) -> list[str]:
+    """What the racks' contactor blocks are called; none where they have none."""
+    return [] if rig.plant.contactor_profile is None else [f"{name}-contactors" for name in rig.rack_names]
 
 
 def profile_name(profile: str) -> str:
@@ -295,6 +334,7 @@ def somewhere(rig: RigFile) -> Endpoints:
         pv_inverter=None if rig.pv is None else at,
         switchgear=None if rig.microgrid is None else at,
         auxiliaries=(at,) * len(rig.auxiliaries),
+        contactor_blocks=(at,) * (0 if rig.plant.contactor_profile is None else rig.plant.racks),
     )
 
 
@@ -305,12 +345,18 @@ def make_site(rig: RigFile, endpoints: Endpoints) -> Site:
     if len(endpoints.auxiliaries) != len(rig.auxiliaries):
         wanted, given = len(rig.auxiliaries), len(endpoints.auxiliaries)
         raise ValueError(f"rig {rig.name} has {wanted} auxiliary devices, got {given} endpoints")
+    if len(endpoints.contactor_blocks) != len(block_names(rig)):
+        wanted, given = len(block_names(rig)), len(endpoints.contactor_blocks)
+        raise ValueError(f"rig {rig.name} has {wanted} contactor blocks, got {given} endpoints")
     inverter, meter = endpoints.inverter, endpoints.grid_meter
     pv, limited = endpoints.pv_meter, endpoints.pv_inverter
     try:
         return Site(
             name=rig.name,
-            racks=tuple(_rack(rig, *pair) for pair in zip(rig.rack_names, endpoints.racks, strict=True)),
+            racks=tuple(
+                _rack(rig, name, bus, block)
+                for name, bus, block in zip(rig.rack_names, endpoints.racks, _blocks(rig, endpoints), strict=True)
+            ),
             inverter=InverterDevice(
                 host=inverter.host,
                 port=inverter.port,
@@ -369,7 +415,17 @@ def reversion_s(profile: str) -> int:
     return 1 if profile in (SUNSPEC, LEGACY) else find_profile(profile).reversion_s_min
 
 
-def _rack(rig: RigFile, name: str, bus: CanEndpoint) -> Rack:
+def _blocks(rig: RigFile, endpoints: Endpoints) -> tuple[ContactorBlock | None, ...]:
+    """What each rack's contactors hang on."""
+    profile = rig.plant.contactor_profile
+    if profile is None:
+        return (None,) * rig.plant.racks
+    return tuple(
+        ContactorBlock(host=at.host, port=at.port, unit=at.unit, profile=profile) for at in endpoints.contactor_blocks
+    )
+
+
+def _rack(rig: RigFile, name: str, bus: CanEndpoint, block: ContactorBlock | None) -> Rack:
     plant = rig.plant
     return Rack(
         name=name,
@@ -380,6 +436,7 @@ def _rack(rig: RigFile, name: str, bus: CanEndpoint) -> Rack:
         can=CanBus(interface=bus.interface, channel=bus.channel, host=bus.host, port=bus.port, bitrate=bus.bitrate),
         contactor_break_current_a=plant.contactor_break_current_a,
         contactors=plant.contactors,
+        contactor_block=block,
         **_own_management(plant.low_voltage),
     )
 

@@ -18,12 +18,15 @@ from hil_rigs.controller_process import ControllerProcess
 from hil_rigs.fault_spec import FaultSpec
 from hil_rigs.faults import inject, locate
 from hil_rigs.load_spec import LoadSpec
+from hil_rigs.plant.rack import Opening
 from hil_rigs.plant.site import Energies
 from hil_rigs.rig import RigFile, make_site
 from hil_rigs.truth import Floats, TrueCurves
 from hil_rigs.world import run_virtual
 
 LAST_S = 2.0
+UNHEARD_S = 5.0
+"""A converter that was written nothing for so long of an orderly stop, in which all is told 0 W, hears nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +49,14 @@ class EndState:
     rated_power_w: float
     opened: bool
     opened_under_load_a: float
+    openings: tuple[Opening, ...]
+    """Of main contactors under load."""
     energies: Energies
     """Since the start, up to the end of the orderly stop."""
     stopped_safely: bool
     """After the orderly stop: contactors open that can open and are not a battery's own, converter without power. A
-    rack of an island holds its contactors as long as it hears nobody."""
+    rack of an island holds its contactors as long as it hears nobody, and a converter that hears nobody either serves
+    the island from it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,16 +162,20 @@ async def _play(
         await process.stop()
         running.cancel()
     bench.close()
-    racks, now = bench.plant.racks, now_ns()
+    racks, converter, now = bench.plant.racks, bench.plant.converter, now_ns()
     # A battery with a management of its own has no node, and opens when it likes.
-    obeying = [rack for rack, node in zip(racks, bench.nodes, strict=False) if not node.left_closed(now)]
+    commanded = [rack for rack, node in zip(racks, bench.nodes, strict=False) if not node.left_closed(now)]
+    stuck = [rack for rack, block in zip(racks, bench.contactor_blocks, strict=False) if block.faults.main_stuck]
+    obeying = [rack for rack in commanded if rack not in stuck]
+    alone = converter.island is not None and converter.told_s > UNHEARD_S and len(commanded) < len(bench.nodes)
     return EndState(
         contactors_closed=closed,
         battery_power_w_max=power_w_max,
-        rated_power_w=bench.plant.converter.rated_power_w,
+        rated_power_w=converter.rated_power_w,
         opened=opened,
         energies=bench.plant.energies,
         opened_under_load_a=max(rack.opened_under_load_a for rack in racks),
+        openings=tuple(opening for rack in racks for opening in rack.main.openings),
         stopped_safely=not any(rack.main_closed and not rack.main.welded for rack in obeying)
-        and abs(bench.plant.converter.ac_power_w) < 1.0,
+        and (alone or abs(converter.ac_power_w) < 1.0),
     )

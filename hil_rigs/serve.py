@@ -25,7 +25,7 @@ from hil_rigs.fault_spec import FaultSpec, parse_fault
 from hil_rigs.faults import UnknownTargetError, inject, locate
 from hil_rigs.load_spec import LoadFile, LoadSpec
 from hil_rigs.plant.load_file import LoadFileError
-from hil_rigs.rig import SUNSPEC, CanEndpoint, Endpoints, RigFile, find_rig, make_site, profile_name
+from hil_rigs.rig import SUNSPEC, CanEndpoint, Endpoints, RigFile, block_names, find_rig, make_site, profile_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +106,8 @@ def served_devices(rig: RigFile, endpoints: Endpoints) -> list[ServedDevice]:
         modbus.append(("intertie", endpoints.switchgear, profile_name(rig.microgrid.profile)))
     for spec, at in zip(rig.auxiliaries, endpoints.auxiliaries, strict=True):
         modbus.append((spec.name, at, profile_name(spec.profile)))
+    for name, at in zip(block_names(rig), endpoints.contactor_blocks, strict=True):
+        modbus.append((name, at, profile_name(str(plant.contactor_profile))))
     return [
         *(
             ServedDevice(name, "modbus tcp", f"{at.host}:{at.port}", f"unit {at.unit} {profile}")
@@ -122,7 +124,7 @@ def served_devices(rig: RigFile, endpoints: Endpoints) -> list[ServedDevice]:
 def _modbus_names(rig: RigFile) -> list[str]:
     pv = ["pv-meter", "pv-inverter"] if rig.pv is not None else []
     intertie = ["intertie"] if rig.microgrid is not None else []
-    return ["inverter", "grid-meter", *pv, *intertie, *(spec.name for spec in rig.auxiliaries)]
+    return ["inverter", "grid-meter", *pv, *intertie, *(spec.name for spec in rig.auxiliaries), *block_names(rig)]
 
 
 def _require_modbus(rig: RigFile, names: Sequence[str]) -> None:

@@ -12,8 +12,9 @@ OCV_V_MAX = 6.0
 HYSTERESIS_RATE = 30.0
 """A half swing of the hysteresis takes about 1/30 of the capacity."""
 REFERENCE_DEGC = 25.0
+ZERO_DEGC_K = 273.15
 RESISTANCE_PER_K = 0.01
-"""R0 falls by this share of its 25 degC value a kelvin, within the two factors below."""
+"""Resistances fall by this share of their 25 degC value a kelvin, within the two factors below."""
 RESISTANCE_FACTOR_MIN = 0.5
 RESISTANCE_FACTOR_MAX = 3.0
 
@@ -33,6 +34,8 @@ class CellModel:
         heat_capacity_j_per_k: float,
         cooling_w_per_k: float,
         temperature_degc: ArrayLike,
+        resistance_factor: ArrayLike | None = None,
+        entropic_v_per_k: ArrayLike | None = None,
     ) -> None:
         self.ocv_v = checks.curve("ocv_v", ocv_v)
         self.resistance_ohm = checks.positive_cells("resistance_ohm", resistance_ohm)
@@ -47,7 +50,12 @@ class CellModel:
         self.heat_capacity_j_per_k = checks.positive("heat_capacity_j_per_k", heat_capacity_j_per_k)
         self.cooling_w_per_k = checks.not_negative("cooling_w_per_k", cooling_w_per_k)
         self.temperature_degc = checks.finite_cells("temperature_degc", temperature_degc, n)
-        last = self.ocv_v.size - 1
+        points = self.ocv_v.size
+        factor = np.ones(points) if resistance_factor is None else resistance_factor
+        self.resistance_factor = checks.positive_cells("resistance_factor", factor, points)
+        entropic = np.zeros(points) if entropic_v_per_k is None else entropic_v_per_k
+        self.entropic_v_per_k = checks.finite_cells("entropic_v_per_k", entropic, points)
+        last = points - 1
         self.below_v = max(EXTRAPOLATION_V, float(self.ocv_v[1] - self.ocv_v[0]) * last)
         self.above_v = max(EXTRAPOLATION_V, float(self.ocv_v[-1] - self.ocv_v[-2]) * last)
 

@@ -12,22 +12,22 @@
 
 enum { PAIRS = 3 };
 
-/* kernels.cell_model's constants and those of one kind of cell. `last` is the curve's last point. */
+/* kernels.cell_model's constants and those of one kind of cell. `last` is the curves' last point. */
 typedef struct {
-    const double *ocv_v;
+    const double *ocv_v, *resistance_factor, *entropic_v_per_k;
     int32_t last;
     double below_v, above_v, hysteresis_v; /* slopes outside SoC 0..1, V per unit of SoC */
-    double ocv_v_max, swing, warm_degc, per_k, factor_min, factor_max;
+    double ocv_v_max, swing, zero_k, warm_degc, per_k, factor_min, factor_max;
 } Curve;
 
 /* One pack: a row a quantity, one value a cell. `hysteresis` is -1 after discharge .. 1 after charge; `relaxed` is the
- * terminal voltage without the pack's current, its own bleed included, and `resistance_now` that of the cell's present
- * temperature. */
+ * terminal voltage without the pack's current, its own bleed included. What ends in `_now` is that of the cell's present
+ * SoC and temperature: the factor of all of its resistances, its series resistance, and its OCV's slope by temperature. */
 typedef struct {
     ptrdiff_t cells;
     double *resistance_ohm, *rc_resistance_ohm[PAIRS], *capacity_ah;
     double *soc_frac, *rc_voltage_v[PAIRS], *hysteresis, *degc, *bleed_a;
-    double *voltage_v, *relaxed_v, *resistance_now_ohm;
+    double *voltage_v, *relaxed_v, *resistance_ohm_now, *factor_now, *entropic_v_per_k_now;
 } Pack;
 
 typedef struct {
@@ -49,7 +49,7 @@ static void pack_sums(const Pack *pack, double *emf_v, double *resistance_ohm)
     double volt = 0, ohm = 0;
     for (ptrdiff_t k = 0; k < pack->cells; k++) {
         volt += pack->relaxed_v[k];
-        ohm += pack->resistance_now_ohm[k];
+        ohm += pack->resistance_ohm_now[k];
     }
     *emf_v = volt;
     *resistance_ohm = ohm;

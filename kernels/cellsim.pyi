@@ -17,6 +17,9 @@ class CellPack:
         cooling_w_per_k: float,
         temperature_degc: ArrayLike,
         variant: str | None = None,
+        *,
+        resistance_factor: ArrayLike | None = None,
+        entropic_v_per_k: ArrayLike | None = None,
     ) -> None: ...
     def step(self, current_a: float, bleed_a: NDArray[np.float64] | None, ambient_degc: float, dt_s: float) -> None: ...
     def copy(self) -> CellPack: ...

@@ -16,6 +16,7 @@ from kernels.cell_model import (
     RESISTANCE_FACTOR_MAX,
     RESISTANCE_FACTOR_MIN,
     RESISTANCE_PER_K,
+    ZERO_DEGC_K,
     CellModel,
 )
 
@@ -27,9 +28,11 @@ cdef extern from "cellsim.h" nogil:
         PAIRS
     ctypedef struct Curve:
         const double *ocv_v
+        const double *resistance_factor
+        const double *entropic_v_per_k
         int last
         double below_v, above_v, hysteresis_v
-        double ocv_v_max, swing, warm_degc, per_k, factor_min, factor_max
+        double ocv_v_max, swing, zero_k, warm_degc, per_k, factor_min, factor_max
     ctypedef struct Pack:
         Py_ssize_t cells
         double *resistance_ohm
@@ -42,7 +45,9 @@ cdef extern from "cellsim.h" nogil:
         double *bleed_a
         double *voltage_v
         double *relaxed_v
-        double *resistance_now_ohm
+        double *resistance_ohm_now
+        double *factor_now
+        double *entropic_v_per_k_now
     ctypedef struct Step:
         double current_a, dt_s
         double decay[3]
@@ -63,9 +68,11 @@ def variants():
 cdef class CellPack:
     """n cells in series, current positive on discharge. `ocv_v` lies on a uniform SoC grid 0..1 and is extrapolated
     steeply outside, so that over- and under-voltage appear; `rc_resistance_ohm` has shape (n, 3), `rc_tau_s` (3,).
+    On the same grid, and held outside: `resistance_factor` of all resistances (None = 1), and `entropic_v_per_k`, by
+    which the OCV rises with the temperature above 25 degC and a discharge cools (None = 0).
 
     `emf_v` is the pack's voltage now if its current were 0, `resistance_ohm` the sum of the cells' series resistances
-    R0 at their present temperatures: voltage sum = emf_v - resistance_ohm * current.
+    R0 at their present SoC and temperature: voltage sum = emf_v - resistance_ohm * current.
     Raises ValueError for shapes and values that cannot be. The views change with every call. `variant` forces an
     instruction set of `variants()`."""
 
@@ -83,18 +90,22 @@ cdef class CellPack:
 
     def __cinit__(
         self, ocv_v, resistance_ohm, rc_resistance_ohm, rc_tau_s, capacity_ah, soc_frac, hysteresis_v,
-        heat_capacity_j_per_k, cooling_w_per_k, temperature_degc, variant=None,
+        heat_capacity_j_per_k, cooling_w_per_k, temperature_degc, variant=None, *, resistance_factor=None,
+        entropic_v_per_k=None,
     ):
         cdef int v = variant_index(variant)
         self.variant, self.loops = variant_names[v].decode(), pack_loops[v]
         self.model = model = CellModel(
             ocv_v, resistance_ohm, rc_resistance_ohm, rc_tau_s, capacity_ah, soc_frac, hysteresis_v,
-            heat_capacity_j_per_k, cooling_w_per_k, temperature_degc,
+            heat_capacity_j_per_k, cooling_w_per_k, temperature_degc, resistance_factor, entropic_v_per_k,
         )
         cdef const double[::1] curve = model.ocv_v
+        cdef const double[::1] factor = model.resistance_factor
+        cdef const double[::1] entropic = model.entropic_v_per_k
         self.curve = Curve(
-            &curve[0], <int>curve.shape[0] - 1, model.below_v, model.above_v, model.hysteresis_v, OCV_V_MAX,
-            HYSTERESIS_RATE, REFERENCE_DEGC, RESISTANCE_PER_K, RESISTANCE_FACTOR_MIN, RESISTANCE_FACTOR_MAX,
+            &curve[0], &factor[0], &entropic[0], <int>curve.shape[0] - 1, model.below_v, model.above_v,
+            model.hysteresis_v, OCV_V_MAX, HYSTERESIS_RATE, ZERO_DEGC_K, REFERENCE_DEGC, RESISTANCE_PER_K,
+            RESISTANCE_FACTOR_MIN, RESISTANCE_FACTOR_MAX,
         )
         self.rc_tau_s = [model.rc_tau_s[0], model.rc_tau_s[1], model.rc_tau_s[2]]
         self.heat_capacity_j_per_k = model.heat_capacity_j_per_k
@@ -105,7 +116,7 @@ cdef class CellPack:
     cdef _lay_out(self, model):
         """A row a quantity; those that the parameters give are filled."""
         cdef Py_ssize_t n = model.cells_n
-        rows = np.zeros((15, n))
+        rows = np.zeros((17, n))
         rows[0], rows[1] = model.resistance_ohm, model.capacity_ah
         rows[2], rows[3] = model.soc_frac, model.temperature_degc
         rows[4 : 4 + PAIRS] = model.rc_resistance_ohm.T
@@ -117,7 +128,8 @@ cdef class CellPack:
         for pair in range(PAIRS):
             pack.rc_resistance_ohm[pair], pack.rc_voltage_v[pair] = &at[4 + pair, 0], &at[4 + PAIRS + pair, 0]
         pack.hysteresis, pack.bleed_a, pack.voltage_v = &at[10, 0], &at[11, 0], &at[12, 0]
-        pack.relaxed_v, pack.resistance_now_ohm = &at[13, 0], &at[14, 0]
+        pack.relaxed_v, pack.resistance_ohm_now = &at[13, 0], &at[14, 0]
+        pack.factor_now, pack.entropic_v_per_k_now = &at[15, 0], &at[16, 0]
         self.rows = rows
         view = rows.view()
         view.flags.writeable = False

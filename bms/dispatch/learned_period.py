@@ -15,8 +15,8 @@ BETTER = 0.5
 
 
 class LearnedPeriod:
-    """Sees the load once a control tick. `jitter_frac` is the standard deviation of the last periods by their mean, NaN
-    before there are enough."""
+    """Sees every new reading of the load with its time. `jitter_frac` is the standard deviation of the last periods by
+    their mean, NaN before there are enough."""
 
     def __init__(self) -> None:
         self._time_s = 0.0
@@ -40,22 +40,27 @@ class LearnedPeriod:
             return nan
         return float((sum((period_s - mean_s) ** 2 for period_s in periods_s) / PERIODS) ** 0.5 / mean_s)
 
-    def see(self, load_w: float, dt_s: float) -> None:
-        self._time_s += dt_s
+    def see(self, load_w: float, at_s: float) -> None:
+        """A reading of a time that was seen before is not news."""
+        if self._samples and at_s <= self._time_s:
+            return
+        since_s, self._time_s = at_s - self._time_s, at_s
         self._samples.append((self._time_s, load_w))
         while self._samples[0][0] < self._time_s - KEPT_S:
             self._samples.popleft()
-        self._mark_start(load_w, dt_s)
+        self._mark_start(load_w, since_s)
         while self._forecasts and self._forecasts[0][0] <= self._time_s:
-            _, forecast_w, then_w = self._forecasts.popleft()
-            self._misses.append((self._time_s, abs(load_w - forecast_w), abs(load_w - then_w)))
+            due_s, forecast_w, then_w = self._forecasts.popleft()
+            due_w = self._at_w(due_s)
+            if due_w is not None:
+                self._misses.append((self._time_s, abs(due_w - forecast_w), abs(due_w - then_w)))
         kept_s = KEPT_S if isnan(self.period_s) else self.period_s
         while self._misses and self._misses[0][0] < self._time_s - kept_s:
             self._misses.popleft()
 
     def change_w(self, ahead_s: float, jitter_frac_max: float) -> float:
-        """By how much the load will have changed `ahead_s` from now; 0 while its jitter is above the limit, or while
-        forecasts were not clearly better than none over a whole period."""
+        """By how much the load will have changed `ahead_s` after its last reading; 0 while its jitter is above the
+        limit, or while forecasts were not clearly better than none over a whole period."""
         period_s = self.period_s
         if isnan(period_s) or not 0.0 < ahead_s < period_s:
             return 0.0
@@ -73,17 +78,17 @@ class LearnedPeriod:
             return False
         return max(miss[1] for miss in self._misses) < BETTER * max(miss[2] for miss in self._misses)
 
-    def _mark_start(self, load_w: float, dt_s: float) -> None:
+    def _mark_start(self, load_w: float, since_s: float) -> None:
         powers_w = [power_w for _, power_w in self._samples]
         low_w, high_w = min(powers_w), max(powers_w)
         rises_w = low_w + HIGH_FRAC * (high_w - low_w)
         if load_w < low_w + LOW_FRAC * (high_w - low_w):
-            self._low_s += dt_s
+            self._low_s += since_s
         elif load_w > rises_w:
             if self._low_s >= LOW_S and len(self._samples) > 1:
                 before_s, before_w = self._samples[-2]
                 share = (rises_w - before_w) / (load_w - before_w) if load_w > before_w else 1.0
-                self._starts.append(before_s + share * dt_s)
+                self._starts.append(before_s + share * since_s)
             self._low_s = 0.0
 
     def _at_w(self, time_s: float) -> float | None:

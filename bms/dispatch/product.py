@@ -7,11 +7,9 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo
-from pydantic_core import PydanticCustomError
 
-from drivers.config.config_yaml import ConfigErrors
-from drivers.config.settings import RELATION, Broken, Settings, about, name_or_beside
-from drivers.config.shipped import Shipped, UnknownNameError, find
+from drivers.config.settings import Broken, Settings, about
+from drivers.config.shipped import Shipped, find, known_name
 
 FOLDER = Path(__file__).parent / "products"
 
@@ -26,11 +24,27 @@ class CurvePoint(Settings):
     power_frac: Annotated[float, about("frac", "of the contracted power", ge=0, le=1)]
 
 
+class Span(Settings):
+    """From where to where a site may choose."""
+
+    least: Annotated[float, about("", "smallest that the product allows", ge=0, le=3600)]
+    most: Annotated[float, about("", "largest that it allows", ge=0, le=3600)]
+
+    def broken_relations(self) -> Iterator[Broken]:
+        yield from self.below("least", "most", equal=True)
+
+
 class Droop(Settings):
     """Power in proportion to the distance beyond a deadband: the whole base power at `droop_frac` of nominal."""
 
     deadband_hz: Annotated[float, about("Hz", "no response within", ge=0, le=2)]
     droop_frac: Annotated[float, about("frac", "of nominal frequency, for the whole base power", gt=0, le=1)]
+    deadband_hz_span: Annotated[Span, about("", "deadbands in Hz that a site may choose from", "any")] = Span(
+        least=0.0, most=2.0
+    )
+    droop_frac_span: Annotated[Span, about("", "droops that a site may choose from", "any")] = Span(
+        least=0.001, most=1.0
+    )
 
 
 class Trigger(Settings):
@@ -88,6 +102,9 @@ class ProductFile(Shipped):
     response_time_s: Annotated[
         float, about("s", "open-loop response: 90 % of a step after", "as fast as it can", ge=0, le=3600)
     ] = 0.0
+    response_time_s_span: Annotated[
+        Span | None, about("", "response times in s that a site may choose from", "none")
+    ] = None
     reserved: Annotated[bool, about("", "the whole contracted power is kept free for it", "a sold service")] = True
     hold_s: Annotated[float, about("s", "full power for so long has to be in store", ge=0, le=86_400)]
     recovery: Annotated[Recovery, about("", "of the state of energy")]
@@ -116,16 +133,4 @@ def find_product(name_or_path: str) -> ProductFile:
 
 def known_product(name: str, info: ValidationInfo) -> str:
     """Validator: a product, found and read when a settings file is loaded."""
-    if info.context is None:
-        return name
-    name = name_or_beside(name, info)
-    try:
-        find_product(name)
-    except UnknownNameError as error:
-        context = {"wrong": str(error), "expected": "name or path of a product"}
-        raise PydanticCustomError(RELATION, "{wrong}", context) from None
-    except ConfigErrors as errors:
-        first = errors.problems[0]
-        context = {"wrong": f"{errors.file}:{first.line}:{first.column}: {first.text}", "expected": "a right product"}
-        raise PydanticCustomError(RELATION, "{wrong}", context) from None
-    return name
+    return known_name(name, info, find_product, "product", "a right product")

@@ -8,7 +8,7 @@ from pydantic import AfterValidator
 from bms.dispatch.energy_reserve import Contract, EnergyReserve
 from bms.dispatch.product import ProductFile, find_product, known_product
 from bms.dispatch.settings import ApplicationSettings
-from bms.dispatch.view import PowerWindow
+from bms.dispatch.view import Answer, PowerWindow, SiteView
 from drivers.config.config_yaml import ConfigErrors
 from drivers.config.settings import Broken, about
 from drivers.config.shipped import UnknownNameError
@@ -76,16 +76,42 @@ def room_for(sold: SoldProduct, window: PowerWindow) -> Room:
     return Room(charge_w, discharge_w, sold.charge_power_w - charge_w, sold.discharge_power_w - discharge_w)
 
 
-def energy_reserve(sold: SoldProduct, product: ProductFile) -> EnergyReserve:
-    """What keeps the energy for it."""
-    return EnergyReserve(
-        Contract(
+class Sale:
+    """What is sold of a product: keeps the energy for it, and answers with a response on a baseline that brings it
+    back."""
+
+    def __init__(self, sold: SoldProduct) -> None:
+        self.product = find_product(sold.product)
+        self._contract = Contract(
             charge_power_w=sold.charge_power_w,
             discharge_power_w=sold.discharge_power_w,
-            hold_s=product.hold_s,
+            hold_s=self.product.hold_s,
             soc_frac_min=sold.soc_frac_min,
             soc_frac_max=sold.soc_frac_max,
             efficiency_frac=sold.efficiency_frac,
-        ),
-        product.recovery,
-    )
+        )
+        self._energy = EnergyReserve(self._contract, self.product.recovery)
+
+    def reset(self) -> None:
+        self._energy.reset()
+
+    def limited_w(self, response_w: float, view: SiteView) -> float:
+        """A response as far as the SoC bears it."""
+        return self._energy.limited_w(response_w, view.soc_frac)
+
+    def answer(self, view: SiteView, room: Room, response_w: float, *, quiet: bool) -> Answer:
+        """Once a control tick: `room` is kept free; the baseline moves while it is `quiet`."""
+        low_w, high_w = self._energy.bounds_w(view)
+        return Answer(
+            power_w_min=low_w - room.charge_w,
+            power_w_max=high_w + room.discharge_w,
+            request_w=self._energy.baseline_w(view, quiet=quiet),
+            response_w=response_w,
+            reserve_charge_w=room.charge_w,
+            reserve_discharge_w=room.discharge_w,
+            reason=f"reserve of {self.product.name}",
+            lacks_charge_w=room.lacks_charge_w,
+            lacks_discharge_w=room.lacks_discharge_w,
+            stored_wh=self._contract.stored_wh,
+            room_wh=self._contract.room_wh,
+        )

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
-from math import inf, sqrt
+from math import inf, nan, sqrt
 from types import MappingProxyType
 from typing import Any, Protocol, runtime_checkable
 
@@ -81,6 +81,11 @@ class SiteView:
     """Each of them; empty where nobody asks for them."""
     promised: Promised | None = None
     """None = nobody knows yet, or nobody asks."""
+    load_age_s: float = 0.0
+    """How long ago the load was what `load_power_w` says."""
+    effect_s: float = nan
+    """From this tick to the battery's power that it asks for, in the mean until the next: half a tick and the
+    converter's lag; NaN = not known."""
 
     @property
     def local_time(self) -> datetime | None:

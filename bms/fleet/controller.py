@@ -27,6 +27,11 @@ from drivers.pace import Pace
 from drivers.readings import InverterReading, InverterState, MeterReading
 
 STOP_WAIT_S = 15.0
+REST_S, REST_FRAC = 1.0, 0.01
+"""At an orderly end a unit that stays on with so little of its rating for so long gets no set-point any more: a whole
+site is not switched off by who asks it for power."""
+RELEASE_S = 1.5
+"""For so long it is told to stop then, by which a site withdraws the last set-point: it goes on by itself."""
 LOAD_BEFORE_S = 1.0
 """The load that a silent unit is held against is the mean of so long before."""
 STOPPED = (InverterState.OFF, InverterState.SLEEPING, InverterState.STANDBY, InverterState.FAULT)
@@ -62,6 +67,24 @@ class _Unit:
         self._fleet = fleet
         self._account: UnitAccount | None = None
         self.told_w = 0.0
+        self._rest_s = 0.0
+
+    def note_rest(self, dt_s: float) -> None:
+        """Once a tick of the orderly end: how long it has been at next to nothing. What it does once it is released
+        is its own affair."""
+        account = self.account
+        rests = account is not None and abs(account.counted_w) <= REST_FRAC * account.rated_power_w
+        self._rest_s = self._rest_s + dt_s if rests or self.released else 0.0
+
+    @property
+    def released(self) -> bool:
+        """It gets no set-point any more."""
+        return self._rest_s >= REST_S
+
+    @property
+    def at_an_end(self) -> bool:
+        """It has stopped, or is released."""
+        return self.reading is None or self.reading.state in STOPPED or self._rest_s >= REST_S + RELEASE_S
 
     def _heard(self, reading: InverterReading) -> None:
         self.reading = reading
@@ -103,9 +126,16 @@ class _Unit:
         rating, settings = self.inverter.rating, self.settings
         if not self.ready or rating is None:
             return 0.0
+        storage = self.storage
         if discharge:
-            return rating.discharge_power_w_max if self.storage.soc_frac > settings.soc_frac_min else 0.0
-        return rating.charge_power_w_max if self.storage.soc_frac < settings.soc_frac_max else 0.0
+            rated_w, bank_w = rating.discharge_power_w_max, storage.discharge_power_w_max
+            there = storage.soc_frac > settings.soc_frac_min
+        else:
+            rated_w, bank_w = rating.charge_power_w_max, storage.charge_power_w_max
+            there = storage.soc_frac < settings.soc_frac_max
+        if not there:
+            return 0.0
+        return rated_w if bank_w != bank_w else min(rated_w, bank_w)
 
 
 class FleetController:
@@ -177,11 +207,13 @@ class FleetController:
             self._tick(now_ns(), self.fleet.control_period_s)
             self._tick_ms = (self._perf_clock() - began) * 1e3
             stopping_s += 0.0 if self.wanted else self.fleet.control_period_s
+            for unit in [] if self.wanted else self._units:
+                unit.note_rest(self.fleet.control_period_s)
             await pace.next()
             self.overruns = pace.overruns
 
     def _stopped(self) -> bool:
-        return all(unit.reading is None or unit.reading.state in STOPPED for unit in self._units)
+        return all(unit.at_an_end for unit in self._units)
 
     def _tick(self, at_ns: int, dt_s: float) -> None:
         grid_w = self._grid_w(at_ns)
@@ -267,7 +299,8 @@ class FleetController:
         expires_ns = at_ns + int(5 * self.fleet.control_period_s * 1e9)
         for unit, power_w in zip(self._units, split.power_w.tolist(), strict=True):
             unit.told_w = power_w
-            unit.inverter.command(InverterCommand(power_w, self.wanted, expires_ns))
+            command = InverterCommand(power_w, self.wanted, expires_ns, set_point=not unit.released)
+            unit.inverter.command(command)
 
     def _name_faults(self, at_ns: int) -> None:
         for unit in self._units:

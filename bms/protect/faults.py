@@ -238,12 +238,20 @@ FAULTS: dict[str, FaultKind] = {
         _row(
             "inverter_fault", Level.SYSTEM, Action.OPEN_ALL,
             "The converter reports a fault of its own.",
-            "Read the converter's alarms.", latched=True,
+            "Read the converter's alarms, mend their cause, then reset: it is told to forget them. Right after a start "
+            "it may be the DC voltage alone, which the racks' watchdogs took away while no controller ran.",
+            latched=True,
         ),
         _row(
             "inverter_not_following", Level.SYSTEM, Action.ZERO_POWER,
             "The converter's measured power is not what it was told.",
             "Is it in local control, or derated? Read its alarms and its log of set-points.", debounce_s=1.5,
+        ),
+        _row(
+            "power_retried_in_vain", Level.SYSTEM, Action.ZERO_POWER,
+            "A fault that shows only while power flows came back each time that power was tried again.",
+            "Find the cause of the fault that it names (a converter's sign or mode, a sensor's gain), then reset.",
+            latched=True,
         ),
         _row(
             "inverter_reactive_not_following", Level.SYSTEM, Action.WARN,

@@ -20,6 +20,7 @@ from bms.protect.levels import Condition, PackLevels, RackLevels
 from bms.protect.outputs import Outputs, RackOutputs
 from bms.protect.plausibility import CurrentsAgree, RackPlausibility
 from bms.protect.possible import PossibleValues
+from bms.protect.retries import IN_VAIN, Retries
 from bms.protect.safety_inputs import InsulationMonitors, RackSafetyInputs, beside, said
 from bms.site import Site
 from bms.summary import RackSummary, Summary
@@ -166,6 +167,7 @@ class Protection:
         self._running_s = self._fed_s = 0.0
         self._boot_s = site.inverter.boot_s_max if site.inverter.supply == "link" else 0.0
         self._tripped: list[ActiveFault] = []
+        self._retries = Retries()
 
     def step(
         self,
@@ -193,6 +195,8 @@ class Protection:
         if image.meter is not None or self._running_s > STARTUP_S:
             self._step_all(self._of_meter(image, summary), "grid_meter", dt_s, image.at_ns)
         self._step_all(own, "controller", dt_s, image.at_ns)
+        for target, detail in self._retries.step([(each.kind, each.target) for each in self._tripped], self._running_s):
+            self.report(IN_VAIN, target, detail, image.at_ns)
         return self._judge(image, apart)
 
     def report(self, fault_id: str, target: str, detail: str, now_ns: int) -> None:

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from bms.record.readings import (
     ABSENT,
+    BATTERY,
     CELLS,
     CELLS_PERIOD_S,
     INVERTER,
@@ -23,6 +24,7 @@ from bms.record.readings import (
     Readings,
 )
 
+WHOLE_RACK = (*RACK, *BATTERY)
 CELL_TYPES = (pa.list_(pa.float32()), pa.list_(pa.float32()), pa.list_(pa.bool_()))
 CELL_STRUCT = pa.struct(list(zip(CELLS, CELL_TYPES, strict=True)))
 MEANINGS = {
@@ -37,7 +39,7 @@ MEANINGS = {
 
 def reading_fields() -> list[Any]:
     """pyarrow.Fields of the readings, which follow the flat columns."""
-    types = _struct(INVERTER), _struct(METER), _struct(METER), pa.list_(_struct(RACK)), pa.list_(CELL_STRUCT)
+    types = _struct(INVERTER), _struct(METER), _struct(METER), pa.list_(_struct(WHOLE_RACK)), pa.list_(CELL_STRUCT)
     return [
         pa.field(name, kind, metadata={"unit": "", "meaning": meaning})
         for (name, meaning), kind in zip(MEANINGS.items(), types, strict=True)
@@ -55,14 +57,15 @@ def reading_columns(rows: Sequence[Readings | None]) -> list[Any]:
         _structs([None if row is None else row.inverter for row in rows], INVERTER),
         _structs([None if row is None else row.meter for row in rows], METER),
         _structs([None if row is None else row.pv for row in rows], METER),
-        pa.ListArray.from_arrays(offsets, _structs(racks, RACK), type=pa.list_(_struct(RACK))),
+        pa.ListArray.from_arrays(offsets, _structs(racks, WHOLE_RACK), type=pa.list_(_struct(WHOLE_RACK))),
         pa.array(cells, pa.list_(CELL_STRUCT)),
     ]
 
 
 def _structs(rows: Sequence[Numbers | None], fields: Sequence[Field]) -> Any:
     nothing = (np.nan,) * len(fields)
-    table = np.array([nothing if row is None else row for row in rows], np.float64).reshape(-1, len(fields))
+    whole = [nothing if row is None else (*row, *nothing[len(row) :]) for row in rows]
+    table = np.array(whole, np.float64).reshape(-1, len(fields))
     arrays = [_array(column, field.type) for column, field in zip(table.T, fields, strict=True)]
     mask = pa.array([row is None for row in rows], pa.bool_())
     return pa.StructArray.from_arrays(arrays, fields=list(_struct(fields)), mask=mask)

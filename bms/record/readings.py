@@ -5,7 +5,7 @@ in every tick the cells' mean, the extremes and where they are: between two time
 """
 
 from base64 import b64decode, b64encode
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import isnan, nan
 from struct import pack, unpack
@@ -15,6 +15,7 @@ import numpy as np
 
 from bms.image import Image
 from bms.summary import RackSummary, Summary, mean_of
+from drivers.battery import BatterySays
 from drivers.readings import NEVER_NS, Floats, InverterState, MeterReading, RackReading
 
 CELLS_PERIOD_S = 1.0
@@ -89,6 +90,30 @@ RACK = _fields("""
     aux_charge_frac float32 -
 """)
 """Ages are null for what was never heard; cells count from 0, and a mean is of the cells that have a value."""
+
+BATTERY = _fields("""
+    battery_limits_age_ms int64 ms
+    battery_charge_voltage_v_max float64 V
+    battery_charge_current_a_max battery_discharge_current_a_max float64 A
+    battery_discharge_voltage_v_min float64 V
+    battery_soc_age_ms int64 ms
+    battery_soc_frac battery_soh_frac float64 -
+    battery_measured_age_ms int64 ms
+    battery_voltage_v float64 V
+    battery_current_a float64 A
+    battery_temperature_degc float64 °C
+    battery_alarms_age_ms int64 ms
+    battery_alarms battery_warnings int64 -
+    battery_requests_age_ms int64 ms
+    battery_charge_allowed battery_discharge_allowed battery_charge_requested bool -
+    battery_full_charge_requested bool -
+    battery_cells_age_ms int64 ms
+    battery_cell_voltage_v_min battery_cell_voltage_v_max float64 V
+    battery_cell_temperature_degc_min battery_cell_temperature_degc_max float64 °C
+    battery_capacity_ah float64 Ah
+""")
+"""The rest of a rack that is a battery with a management of its own: BatterySays in its order, without the name, and
+with ages in the place of times. Other racks have none of it."""
 
 CELLS = ("cell_voltage_v", "cell_temperature_degc", "cell_bleeding")
 """One entry a cell; null in the ticks in which they were not kept."""
@@ -173,7 +198,7 @@ class ReadingsTaker:
             _inverter(image, start_ns),
             _meter(image.meter, start_ns),
             _meter(image.pv, start_ns),
-            tuple(_rack(rack, rack_summary) for rack, rack_summary in racks),
+            tuple(_rack(rack, rack_summary, image.at_ns) for rack, rack_summary in racks),
             tuple(
                 self._cells(index, rack, rack_summary.complete, image.at_ns)
                 for index, (rack, rack_summary) in enumerate(zip(image.racks, summary.racks, strict=True))
@@ -236,21 +261,31 @@ def _meter(said: MeterReading | None, start_ns: int) -> Numbers:
     return said.at_ns - start_ns, said.power_w, said.frequency_hz, said.voltage_v
 
 
-def _rack(rack: RackReading, summary: RackSummary) -> Numbers:
+def _rack(rack: RackReading, summary: RackSummary, at_ns: int) -> Numbers:
     inputs = rack.safety
     values = (
         rack.main_closed, rack.precharge_closed, rack.command_age_s, *rack.health, rack.watchdog_tripped,
         rack.current_redundant_a, rack.own_fault, *inputs[1:14], inputs.insulation_kohm, inputs.insulation_state,
         inputs.alarms, inputs.temperature_redundant_degc, inputs.aux_on_battery, inputs.aux_charge_frac,
     )  # fmt: skip
+    says = () if rack.battery is None else _battery(rack.battery, at_ns)
     return (
         _age_ms(summary.voltage_age_s), _age_ms(summary.temperature_age_s), _age_ms(summary.current_age_s),
         _age_ms(summary.io_age_s), _age_ms(summary.safety_age_s), _age_ms(summary.insulation_age_s),
         _mean(rack.voltage_v), summary.voltage_v_min, summary.voltage_v_max, summary.lowest_cell, summary.highest_cell,
         summary.temperature_degc_min, summary.temperature_degc_max, summary.coldest_cell, summary.hottest_cell,
         rack.current_a, rack.rack_voltage_v, rack.link_voltage_v,
-        *[nan if value is None else value for value in values],
+        *[nan if value is None else value for value in values], *says,
     )  # fmt: skip
+
+
+def _battery(says: BatterySays, at_ns: int) -> Iterator[float]:
+    value: Any
+    for name, value in zip(BatterySays._fields[:-1], says, strict=False):
+        if name.endswith("at_ns"):
+            yield _age_ms((at_ns - value) / 1e9)
+        else:
+            yield nan if value is None else value
 
 
 def _age_ms(age_s: float) -> float:

@@ -1,11 +1,15 @@
 """Files that come with the package (rigs, scenarios): found by name or by path, listed, never silently broken."""
 
 import difflib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, TypeVar
 
-from drivers.config.config_yaml import load_strict
-from drivers.config.settings import Settings, about
+from pydantic import ValidationInfo
+from pydantic_core import PydanticCustomError
+
+from drivers.config.config_yaml import ConfigErrors, load_strict
+from drivers.config.settings import RELATION, Settings, about, name_or_beside
 
 
 class Shipped(Settings):
@@ -40,6 +44,25 @@ def find(folder: Path, name_or_path: str, model: type[File]) -> File:
     near = difflib.get_close_matches(name_or_path, names, n=1)
     hint = f"did you mean {near[0]}?" if near else f"expected a file or one of {', '.join(names)}"
     raise UnknownNameError(f"no {model.__name__.removesuffix('File').lower()} named {name_or_path!r}: {hint}")
+
+
+def known_name(name: str, info: ValidationInfo, read: Callable[[str], object], what: str, right: str) -> str:
+    """What a validator of such a name does: `read` it when a settings file is loaded, and say in one line what is wrong
+    with it. `what` it should name, and what a file of it should be (`right`)."""
+    if info.context is None:
+        return name
+    name = name_or_beside(name, info)
+    try:
+        read(name)
+    except UnknownNameError as error:
+        context = {"wrong": str(error), "expected": f"name or path of a {what}"}
+        raise PydanticCustomError(RELATION, "{wrong}", context) from None
+    except ConfigErrors as errors:
+        first = errors.problems[0]
+        wrong = f"{errors.file}:{first.line}:{first.column}: {first.text}"
+        more = f" and {len(errors.problems) - 1} more" if len(errors.problems) > 1 else ""
+        raise PydanticCustomError(RELATION, "{wrong}", {"wrong": wrong + more, "expected": right}) from None
+    return name
 
 
 def shipped(folder: Path, model: type[File]) -> list[File]:

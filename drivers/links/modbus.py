@@ -26,6 +26,10 @@ TIMEOUTS_IN_A_ROW_MAX = 3
 """After as many unanswered requests in a row the connection is given up and made anew."""
 
 
+RECEIVED_BYTES_MAX = 4096
+"""pymodbus throws away what has come, the answer with it, beyond one frame's length: two copies of a long answer."""
+
+
 class LinkError(Exception):
     """A transaction that did not happen, or of which nobody knows whether it did."""
 
@@ -54,15 +58,15 @@ class DeviceException(LinkError):  # noqa: N818
         self.code = code
 
 
-WRITE_ONE, WRITE_MANY = 6, 16
-"""Modbus functions that write one register and a block."""
+WRITE_COIL, WRITE_ONE, WRITE_COILS, WRITE_MANY = 5, 6, 15, 16
+"""Modbus functions that write one coil, one register, several coils, and a block of registers."""
 
 Request = Callable[[ModbusBaseClient], Awaitable[ModbusPDU]]
 Reader = Callable[[ModbusBaseClient], Callable[..., Awaitable[ModbusPDU]]]
 
 
 class ModbusLink:
-    """Reads and writes holding registers of `unit` at host:port. Several tasks may use one link.
+    """Reads and writes registers and coils of `unit` at host:port. Several tasks may use one link.
 
     A transaction raises LinkError; only `connect` waits for the device to come (back). `refusal` is why the last try
     to connect failed, in one line; None once one succeeded.
@@ -122,36 +126,49 @@ class ModbusLink:
         """`count` (1..125) input registers from `address` (function 4), as unsigned 16 bit values."""
         return await self._read(lambda client: client.read_input_registers, address, count)
 
+    async def read_coils(self, address: int, count: int) -> list[int]:
+        """`count` (1..2000) coils from `address` (function 1), each 0 or 1."""
+        return await self._read_bits(lambda client: client.read_coils, address, count)
+
+    async def read_discrete(self, address: int, count: int) -> list[int]:
+        """`count` (1..2000) discrete inputs from `address` (function 2), each 0 or 1."""
+        return await self._read_bits(lambda client: client.read_discrete_inputs, address, count)
+
     async def _read(self, reader: Reader, address: int, count: int) -> list[int]:
         reply, _ = await self._transact(
-            lambda client: reader(client)(address, count=count, device_id=self._unit), urgent=False
+            lambda client: reader(client)(address, count=count, device_id=self._unit), False
         )
         if len(reply.registers) != count:
             self.reject(f"asked for {count} registers from {address}, got {len(reply.registers)}")
         return list(reply.registers)
 
+    async def _read_bits(self, reader: Reader, address: int, count: int) -> list[int]:
+        """They come in whole bytes, the last of which is filled up."""
+        reply, _ = await self._transact(
+            lambda client: reader(client)(address, count=count, device_id=self._unit), False
+        )
+        if len(reply.bits) != -(-count // 8) * 8:
+            self.reject(f"asked for {count} bits from {address}, got {len(reply.bits)} with those that fill up")
+        return [int(bit) for bit in reply.bits[:count]]
+
     async def write_registers(
         self, address: int, values: Sequence[int], expires_ns: int | None = None, function: int = WRITE_MANY
     ) -> int:
         """Writes 1..123 registers in one message (function 16), or one register (function 6), ahead of all reads that
-        wait.
+        wait; one coil (function 5) or several (function 15), whose values are 0 or 1.
 
         Returns once the device has confirmed: the time at which the message was sent. Nothing is sent after
         `expires_ns` (loop clock): TooLate.
         """
-        if function == WRITE_ONE:
-            (value,) = values
-            request: Request = lambda client: client.write_register(address, value, device_id=self._unit)  # noqa: E731
-        else:
-            request = lambda client: client.write_registers(address, list(values), device_id=self._unit)  # noqa: E731
+        request = _write_request(function, address, values, self._unit)
         reply, sent_ns = await self._transact(request, urgent=True, expires_ns=expires_ns)
-        confirmed = (reply.address, list(reply.registers)) if function == WRITE_ONE else (reply.address, reply.count)
-        if confirmed != (address, list(values) if function == WRITE_ONE else len(values)):
-            self.reject(f"wrote {len(values)} registers at {address}, got a confirmation of something else")
+        if (reply.address, _confirmed(function, reply)) != (address, _to_confirm(function, values)):
+            self.reject(f"wrote {len(values)} values at {address}, got a confirmation of something else")
         return sent_ns
 
     async def _try_connect(self) -> None:
         client = self._make_client()
+        client.ctx.max_buffer_size = RECEIVED_BYTES_MAX
         self._note_refusals(client)
         try:
             connected = await heeding_cancellation(client.connect())
@@ -204,8 +221,12 @@ class ModbusLink:
 
     async def _transact(self, request: Request, urgent: bool, expires_ns: int | None = None) -> tuple[ModbusPDU, int]:
         """The answer, and when the request was sent."""
-        async with self._turns.taken(urgent):
+        if not self._turns.free():
+            await self._turns.wait(urgent)
+        try:
             reply, sent_ns = await self._attempt(request, expires_ns)
+        finally:
+            self._turns.pass_on()
         self._timeouts_in_a_row = 0
         self._back_off_s = BACK_OFF_S_MIN
         self._transactions += 1
@@ -243,3 +264,26 @@ class ModbusLink:
         self._timeouts_in_a_row += 1
         if self._timeouts_in_a_row >= TIMEOUTS_IN_A_ROW_MAX:
             self.close()
+
+
+def _write_request(function: int, address: int, values: Sequence[int], unit: int) -> Request:
+    if function in (WRITE_COIL, WRITE_ONE):
+        (value,) = values
+        if function == WRITE_COIL:
+            return lambda client: client.write_coil(address, bool(value), device_id=unit)
+        return lambda client: client.write_register(address, value, device_id=unit)
+    if function == WRITE_COILS:
+        bits = [bool(value) for value in values]
+        return lambda client: client.write_coils(address, bits, device_id=unit)
+    return lambda client: client.write_registers(address, list(values), device_id=unit)
+
+
+def _confirmed(function: int, reply: ModbusPDU) -> object:
+    """What the device says that it wrote: the value where there is one, else how many."""
+    if function == WRITE_COIL:
+        return [int(bit) for bit in reply.bits[:1]]
+    return list(reply.registers) if function == WRITE_ONE else reply.count
+
+
+def _to_confirm(function: int, values: Sequence[int]) -> object:
+    return list(values) if function in (WRITE_COIL, WRITE_ONE) else len(values)

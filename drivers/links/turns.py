@@ -7,22 +7,24 @@ Queue = deque[asyncio.Future[None]]
 
 
 class Turns:
-    """A lock with two queues. Its length is bound by the number of tasks that use the link."""
+    """A lock with two queues: `free() or await wait(urgent)`, then `pass_on()` in any case. No context manager: that
+    would cost as much as the rest. Its length is bound by the number of tasks that use the link."""
 
     def __init__(self) -> None:
         self._taken = False
         self._urgent: Queue = deque()
         self._ordinary: Queue = deque()
 
-    def taken(self, urgent: bool) -> "Turn":
-        """`async with` it: holds the turn inside the block."""
-        return Turn(self, self._urgent if urgent else self._ordinary)
+    def free(self) -> bool:
+        """Takes the turn at once if nobody has it."""
+        if self._taken:
+            return False
+        self._taken = True
+        return True
 
-    async def take(self, queue: Queue) -> None:
-        """Called by a Turn."""
-        if not self._taken:
-            self._taken = True
-            return
+    async def wait(self, urgent: bool) -> None:
+        """For a turn that was not free."""
+        queue = self._urgent if urgent else self._ordinary
         turn = asyncio.get_running_loop().create_future()
         queue.append(turn)
         try:
@@ -33,7 +35,7 @@ class Turns:
             raise
 
     def pass_on(self) -> None:
-        """Called by a Turn."""
+        """Whoever had it is done."""
         for queue in (self._urgent, self._ordinary):
             while queue:
                 turn = queue.popleft()
@@ -41,18 +43,3 @@ class Turns:
                     turn.set_result(None)
                     return
         self._taken = False
-
-
-class Turn:
-    """One turn. Not a generator: asyncio keeps a register of the asynchronous ones, which costs as much as the rest."""
-
-    __slots__ = ("_queue", "_turns")
-
-    def __init__(self, turns: Turns, queue: Queue) -> None:
-        self._turns, self._queue = turns, queue
-
-    async def __aenter__(self) -> None:
-        await self._turns.take(self._queue)
-
-    async def __aexit__(self, *_: object) -> None:
-        self._turns.pass_on()

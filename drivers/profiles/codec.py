@@ -18,7 +18,8 @@ class OutOfBounds(ValueError):  # noqa: N818
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One read: `count` registers from `address` by Modbus function 3 (holding) or 4 (input)."""
+    """One read: `count` registers from `address` by Modbus function 3 (holding) or 4 (input), bits by 1 (coils) or 2
+    (discrete inputs)."""
 
     function: int
     address: int

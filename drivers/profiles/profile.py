@@ -19,13 +19,14 @@ KINDS = {
     "meter": "a meter",
     "switchgear": "a switchgear",
     "auxiliary": "an auxiliary device",
+    "contactors": "a contactor block",
 }
 
 
 class Profile(Shipped):
     """A described device."""
 
-    kind: Annotated[Literal["inverter", "meter", "switchgear", "auxiliary"], about("", "what it is")]
+    kind: Annotated[Literal["inverter", "meter", "switchgear", "auxiliary", "contactors"], about("", "what it is")]
     source: Annotated[str, about("", "where its registers are documented", min_length=1, max_length=500)]
     word_order: Annotated[
         WordOrder, about("", "which half of two registers comes first: big = the high one", "most")
@@ -41,11 +42,17 @@ class Profile(Shipped):
         tuple[Register, ...], Field(strict=False), about("", "its registers", min_length=1, max_length=200)
     ]
     limits: Annotated[FixedRating | None, about("", "its nameplate", "read from its registers")] = None
-    silence: Annotated[Silence | None, about("", "what an inverter does when nobody speaks to it any more")] = None
+    silence: Annotated[
+        Silence | None, about("", "what an inverter or contactor block does when nobody speaks to it any more")
+    ] = None
     start: Annotated[
         tuple[Step, ...],
         Field(strict=False),
-        about("", "writes that start an inverter or close a switchgear's intertie, in order", max_length=16),
+        about(
+            "",
+            "writes that start an inverter, close a switchgear's intertie or set a block's watchdog going, in order",
+            max_length=16,
+        ),
     ] = ()
     stop: Annotated[
         tuple[Step, ...],
@@ -55,7 +62,12 @@ class Profile(Shipped):
     reset: Annotated[
         tuple[Step, ...],
         Field(strict=False),
-        about("", "writes that make an inverter forget a fault whose cause is gone, in order", "none", max_length=16),
+        about(
+            "",
+            "writes that make an inverter forget a fault whose cause is gone, or stop a block's watchdog, in order",
+            "none",
+            max_length=16,
+        ),
     ] = ()
     set_point_when: Annotated[
         Literal["always", "running"], about("", "running: it ignores set-points before it runs", "most")
@@ -89,6 +101,10 @@ class Profile(Shipped):
         """It goes to 0 W by itself when nobody speaks to it any more."""
         return isinstance(self.silence, Reverts | Listens)
 
+    def drops_after_s(self, told_s: float) -> float:
+        """After how long a silence a block opens its contactors, told that time if it takes one."""
+        return self.silence.time_s if isinstance(self.silence, Listens) else told_s
+
     @property
     def reversion_s_min(self) -> int:
         """The shortest time between the last command and 0 W, in whole seconds from 1; 1 where there is none."""
@@ -120,6 +136,10 @@ class Profile(Shipped):
         elif self.kind == "switchgear":
             yield from self._broken_sequences()
             yield from self._none_of("limits", "silence", "reset")
+        elif self.kind == "contactors":
+            yield from self._broken_sequences()
+            yield from self._broken_silence()
+            yield from self._none_of("limits", "stop")
         else:
             yield from self._none_of("limits", "silence", "start", "stop", "reset")
         if self.kind == "auxiliary" and not any(self.find(role) is not None for role in SAFETY):
@@ -176,8 +196,8 @@ class Profile(Shipped):
 
     def _broken_overlaps(self) -> Iterator[Broken]:
         """Two values of the same registers must be of one type: then they are parts of it, told apart by masks."""
-        for table in ((3, 0), (4,)):
-            inside = [(i, register) for i, register in enumerate(self.registers) if register.function in table]
+        for table in ("holding", "input", "coils", "discrete"):
+            inside = [(i, register) for i, register in enumerate(self.registers) if register.table == table]
             inside.sort(key=lambda each: each[1].address)
             for (a, first), (b, second) in pairwise(inside):
                 same = (first.address, first.type) == (second.address, second.type)
@@ -189,7 +209,7 @@ class Profile(Shipped):
         commands = [register.name for register in self.registers if register.role == "command"]
         for word in ("start", "stop", "reset"):
             steps: tuple[Step, ...] = getattr(self, word)
-            if not steps and word != "reset":
+            if not steps and word != "reset" and self.kind != "contactors":
                 wrong = f"missing for {KINDS[self.kind]}"
                 yield Broken((word,), None, wrong, f"the writes that {word} it", (("kind",),))
             for i, step in enumerate(steps):
@@ -205,9 +225,13 @@ class Profile(Shipped):
     def _broken_silence(self) -> Iterator[Broken]:
         needed: dict[str, Role] = {"timer": "reversion-time", "heartbeat": "heartbeat"}
         kind = None if self.silence is None else self.silence.kind
+        block = self.kind == "contactors"
         if kind is None:
-            expected = "kind timer, heartbeat or keeps-on"
-            yield Broken(("silence",), None, "missing for an inverter", expected, (("kind",),))
+            expected = "kind timer or heartbeat" if block else "kind timer, heartbeat or keeps-on"
+            yield Broken(("silence",), None, f"missing for {KINDS[self.kind]}", expected, (("kind",),))
+        if kind == "keeps-on" and block:
+            wrong = "contactors that stay closed when the gateway is dead"
+            yield Broken(("silence", "kind"), kind, wrong, "timer or heartbeat", (("kind",),))
         for word, role in needed.items():
             found = self.find(role)
             if kind == word and found is None:

@@ -17,7 +17,7 @@ from drivers.profiles.codec import (
     value_of,
 )
 from drivers.profiles.profile import Profile
-from drivers.profiles.roles import LOOP, RATING, SAFETY, SET_POINTS, Role
+from drivers.profiles.roles import FEEDBACK, LOOP, RATING, SAFETY, SET_POINTS, Role
 from drivers.readings import InverterState
 
 POLLED: dict[str, tuple[Role, ...]] = {
@@ -46,6 +46,7 @@ POLLED: dict[str, tuple[Role, ...]] = {
         "blocks-closed",
     ),
     "auxiliary": SAFETY,
+    "contactors": FEEDBACK,
 }
 """What every poll reads, by the kind of device."""
 
@@ -73,8 +74,9 @@ class RoleReader:
     async def read(self, link: ModbusLink) -> "RoleValues":
         """All of them anew. Link errors pass."""
         registers: dict[tuple[int, int], int] = {}
+        reads = {1: link.read_coils, 2: link.read_discrete, 3: link.read_holding, 4: link.read_input}
         for block in self.plan:
-            read = link.read_holding if block.function == 3 else link.read_input
+            read = reads[block.function]
             registers |= taken(block, await read(block.address, block.count))
         return RoleValues(self, registers, link)
 

@@ -9,11 +9,25 @@ from drivers.profiles.maps import AlarmMap, RawValues, StateMap, raw_values
 from drivers.profiles.roles import FLAGS, IN_SI, NEGATIVE, OUTPUTS, ROLES, SET_POINTS, Positive, Role, Unit
 
 ADDRESSES = 0x10000
-SIZES = {"u16": 1, "s16": 1, "u32": 2, "s32": 2, "f32": 2}
-"""Registers that a value of each type takes."""
-RegisterType = Literal["u16", "s16", "u32", "s32", "f32"]
+SIZES = {"bit": 1, "u16": 1, "s16": 1, "u32": 2, "s32": 2, "f32": 2}
+"""Registers (or coils, or discrete inputs) that a value of each type takes."""
+READ_BITS, WRITE_BITS = (1, 2), (5, 15)
+"""Modbus functions of coils and discrete inputs."""
+TABLES: dict[int, Literal["holding", "input", "coils", "discrete"]] = {
+    1: "coils",
+    2: "discrete",
+    3: "holding",
+    4: "input",
+}
+RegisterType = Literal["bit", "u16", "s16", "u32", "s32", "f32"]
 WordOrder = Literal["big", "little"]
-RANGES = {"u16": (0, 0xFFFF), "s16": (-0x8000, 0x7FFF), "u32": (0, 0xFFFFFFFF), "s32": (-0x80000000, 0x7FFFFFFF)}
+RANGES = {
+    "bit": (0, 1),
+    "u16": (0, 0xFFFF),
+    "s16": (-0x8000, 0x7FFF),
+    "u32": (0, 0xFFFFFFFF),
+    "s32": (-0x80000000, 0x7FFFFFFF),
+}
 
 
 class Register(Settings):
@@ -25,10 +39,16 @@ class Register(Settings):
     role: Annotated[Role, about("", "what it is for")]
     address: Annotated[int, about("", "address on the wire, from 0; a manual's 40001 is mostly 0", ge=0, le=65_535)]
     function: Annotated[
-        Literal[3, 4, 0], about("", "Modbus function that reads it: 3 holding, 4 input, 0 = it cannot be read", "most")
+        Literal[1, 2, 3, 4, 0],
+        about(
+            "",
+            "Modbus function that reads it: 3 holding, 4 input, 1 coil, 2 discrete input, 0 = it cannot be read",
+            "most",
+        ),
     ] = 3
     write: Annotated[
-        Literal[6, 16] | None, about("", "Modbus function that writes it: 6 one register, 16 a block", "read-only")
+        Literal[5, 6, 15, 16] | None,
+        about("", "Modbus function that writes it: 6 one register, 16 a block, 5 one coil, 15 several", "read-only"),
     ] = None
     type: Annotated[RegisterType, about("", "type on the wire")] = "u16"
     word_order: Annotated[
@@ -89,6 +109,13 @@ class Register(Settings):
     def readable(self) -> bool:
         return self.function != 0
 
+    @property
+    def table(self) -> Literal["holding", "input", "coils", "discrete"]:
+        """Which of Modbus's tables it stands in."""
+        if self.function == 0:
+            return "coils" if self.write in WRITE_BITS else "holding"
+        return TABLES[self.function]
+
     def holds(self, raw: int) -> bool:
         """Whether its type can carry this raw value."""
         least, most = RANGES.get(self.type, (-(2**24), 2**24))
@@ -107,17 +134,24 @@ class Register(Settings):
             yield Broken(
                 ("address",), self.address, f"no room for {self.size} registers", "at most 65534", (("type",),)
             )
-        if self.write is not None and self.function == 4:
-            yield Broken(
-                ("write",), self.write, "input registers cannot be written", "function 3 or 0", (("function",),)
-            )
+        if self.write is not None and self.function in (2, 4):
+            yield Broken(("write",), self.write, "inputs cannot be written", "function 3, 1 or 0", (("function",),))
+        yield from self._broken_bit()
         if self.write == 6 and self.size > 1:
             yield Broken(("write",), 6, f"writes one register, {self.type} has two", "16", (("type",),))
         written = ROLES[self.role].written
         if written and self.write is None:
-            yield Broken(("write",), None, f"missing for role {self.role}", "6 or 16", (("role",),))
+            yield Broken(("write",), None, f"missing for role {self.role}", "6, 16, 5 or 15", (("role",),))
         if not written and not self.readable:
-            yield Broken(("function",), 0, f"role {self.role} must be readable", "3 or 4", (("role",),))
+            yield Broken(("function",), 0, f"role {self.role} must be readable", "3, 4, 1 or 2", (("role",),))
+
+    def _broken_bit(self) -> Iterator[Broken]:
+        """Coils and discrete inputs are bits, and nothing else is."""
+        for name, value, functions in (("function", self.function, READ_BITS), ("write", self.write, WRITE_BITS)):
+            if value and (value in functions) != (self.type == "bit"):
+                wrong = f"{name} {value} is of {'bits' if value in functions else 'registers'}"
+                expected = "bit" if value in functions else "u16, s16, u32, s32 or f32"
+                yield Broken(("type",), self.type, wrong, expected, ((name,),))
 
     def _broken_write(self) -> Iterator[Broken]:
         if self.write is not None and self.mask is not None and self.role not in OUTPUTS:
@@ -144,6 +178,10 @@ class Register(Settings):
             yield Broken(("scale",), self.scale, f"role {self.role} has no scale", "none", about_role)
         if not kind.units and self.type == "f32":
             yield Broken(("type",), self.type, f"role {self.role} is whole", "u16, s16, u32 or s32", about_role)
+        if self.type == "bit" and (kind.units or self.role in ("state", "alarms")):
+            yield Broken(("type",), self.type, f"role {self.role} is no bit", "a register's type", about_role)
+        if self.type == "bit" and self.mask is not None:
+            yield Broken(("mask",), self.mask, "a bit has no parts", "nothing", (("type",),))
         if kind.signed and self.positive is None:
             yield Broken(
                 ("positive",), None, f"missing for role {self.role}", "the direction of positive values", about_role

@@ -59,6 +59,10 @@ Role = Literal[
     "supply-charge",
     "fire-output",
     "cooling-output",
+    "main-closed",
+    "precharge-closed",
+    "main-output",
+    "precharge-output",
 ]
 Unit = Literal[
     "W", "kW", "MW", "VA", "kVA", "MVA", "var", "kvar", "Mvar", "V", "kV", "mV", "A", "mA", "Hz", "mHz", "s", "ms",
@@ -123,10 +127,15 @@ class RoleKind:
     reactive: bool = False
     switchgear: bool = False
     auxiliary: bool = False
+    contactors: bool = False
 
 
 def _auxiliary(units: tuple[Unit, ...] = (), *, written: bool = False) -> RoleKind:
     return RoleKind(units, inverter=False, auxiliary=True, written=written)
+
+
+def _contactors(*, written: bool = False, required: bool = False) -> RoleKind:
+    return RoleKind(RAW, inverter=False, contactors=True, written=written, required=required)
 
 
 ROLES: dict[Role, RoleKind] = {
@@ -149,9 +158,9 @@ ROLES: dict[Role, RoleKind] = {
     "reactive-absorbed-max": RoleKind(REACTIVE),
     "set-point": RoleKind(POWER, signed=True, written=True, required=True),
     "reactive-set-point": RoleKind(REACTIVE, signed=True, written=True, reactive=True),
-    "command": RoleKind(RAW, written=True, many=True, switchgear=True),
-    "heartbeat": RoleKind(RAW, written=True),
-    "reversion-time": RoleKind(TIME, written=True),
+    "command": RoleKind(RAW, written=True, many=True, switchgear=True, contactors=True),
+    "heartbeat": RoleKind(RAW, written=True, contactors=True),
+    "reversion-time": RoleKind(TIME, written=True, contactors=True),
     "loop-enable": RoleKind(RAW, written=True),
     "loop-filter-time": RoleKind(TIME, written=True),
     "loop-ramp": RoleKind(RAMP, written=True),
@@ -185,6 +194,10 @@ ROLES: dict[Role, RoleKind] = {
     "supply-charge": _auxiliary(SHARE),
     "fire-output": _auxiliary(written=True),
     "cooling-output": _auxiliary(written=True),
+    "main-closed": _contactors(required=True),
+    "precharge-closed": _contactors(),
+    "main-output": _contactors(written=True, required=True),
+    "precharge-output": _contactors(written=True),
 }
 LOOP: tuple[Role, ...] = (
     "loop-filter-time",
@@ -195,19 +208,22 @@ LOOP: tuple[Role, ...] = (
     "loop-enable",
 )
 """A smoothing loop inside the converter, in the order in which it is told: it is enabled last. All or none."""
-OUTPUTS: tuple[Role, ...] = ("fire-output", "cooling-output")
-"""What an auxiliary device is told; several may be bits of one register, told apart by masks."""
+OUTPUTS: tuple[Role, ...] = ("fire-output", "cooling-output", "main-output", "precharge-output")
+"""What an auxiliary device or a contactor block is told; several may be bits of one register, told apart by masks."""
+FEEDBACK: tuple[Role, ...] = ("main-closed", "precharge-closed")
+"""What a contactor block says: the contactors' auxiliary contacts."""
 SAFETY: tuple[Role, ...] = tuple(role for role, kind in ROLES.items() if kind.auxiliary and not kind.written)
 """What an auxiliary device says."""
 FLAGS: tuple[Role, ...] = (
     *("grid-connected", "remote-control", "intertie-closed", "sync-ok"),
-    *(role for role in (*SAFETY, *OUTPUTS) if not ROLES[role].units),
+    *(role for role in (*SAFETY, *FEEDBACK, *OUTPUTS) if not ROLES[role].units),
 )
 DIRECTIONS: dict[str, tuple[Positive, ...]] = {
     "inverter": ("discharge", "charge"),
     "meter": ("import", "export"),
     "switchgear": (),
     "auxiliary": (),
+    "contactors": (),
 }
 REACTIVE_DIRECTIONS: tuple[Positive, ...] = ("injected", "absorbed")
 SET_POINTS: tuple[Role, ...] = ("set-point", "reactive-set-point")

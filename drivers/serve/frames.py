@@ -12,6 +12,9 @@ GATEWAY_NO_ANSWER = 0x0B
 HEADER = struct.Struct(">HHHB")
 LENGTH_MIN, LENGTH_MAX = 2, 254
 READ_MAX, WRITE_MAX = 125, 123
+READ_BITS_MAX, WRITE_BITS_MAX = 2000, 1968
+COIL_VALUES = {0x0000: 0, 0xFF00: 1}
+"""What function 5 may carry (section 6.5)."""
 ADDRESSES = 0x10000
 
 Read = Callable[[int, int], list[int]]
@@ -71,6 +74,53 @@ def answer_to(request: bytes, read: Read, read_input: Read, write: Write) -> byt
     if function == 16:
         return _answer_write_many(request, write)
     raise ModbusFault(ILLEGAL_FUNCTION)
+
+
+@dataclass(frozen=True, slots=True)
+class BitAccess:
+    """Coils and discrete inputs of a device, each 0 or 1."""
+
+    read_coils: Read
+    read_discrete: Read
+    write_coils: Write
+
+
+def answer_bits(request: bytes, bits: BitAccess) -> bytes:
+    """Answer PDU to a request PDU of function 1, 2, 5 or 15; refused as by `answer_to`."""
+    function = request[0]
+    if function == 5:
+        return _answer_write_coil(request, bits.write_coils)
+    if function == 15:
+        return _answer_write_coils(request, bits.write_coils)
+    return _answer_read_bits(request, bits.read_coils if function == 1 else bits.read_discrete)
+
+
+def _answer_read_bits(request: bytes, read: Read) -> bytes:
+    address, count = _unpack(">xHH", request)
+    _check(address, count, READ_BITS_MAX)
+    size = -(-count // 8)
+    packed = sum(bit << k for k, bit in enumerate(read(address, count)))
+    return bytes((request[0], size)) + packed.to_bytes(size, "little")
+
+
+def _answer_write_coil(request: bytes, write: Write) -> bytes:
+    address, value = _unpack(">xHH", request)
+    if value not in COIL_VALUES:
+        raise ModbusFault(ILLEGAL_VALUE)
+    write(address, [COIL_VALUES[value]])
+    return request
+
+
+def _answer_write_coils(request: bytes, write: Write) -> bytes:
+    if len(request) < 6:
+        raise ModbusFault(ILLEGAL_VALUE)
+    address, count, size = struct.unpack_from(">xHHB", request)
+    _check(address, count, WRITE_BITS_MAX)
+    if size != -(-count // 8) or len(request) != 6 + size:
+        raise ModbusFault(ILLEGAL_VALUE)
+    packed = int.from_bytes(request[6:], "little")
+    write(address, [packed >> k & 1 for k in range(count)])
+    return request[:5]
 
 
 def _answer_read(request: bytes, read: Read) -> bytes:

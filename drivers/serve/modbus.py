@@ -7,9 +7,19 @@ import asyncio
 import ssl
 from typing import Protocol, runtime_checkable
 
-from drivers.serve.frames import GATEWAY_NO_ANSWER, Frame, ModbusFault, answer_to, exception_pdu, split_frames
+from drivers.serve.frames import (
+    GATEWAY_NO_ANSWER,
+    BitAccess,
+    Frame,
+    ModbusFault,
+    answer_bits,
+    answer_to,
+    exception_pdu,
+    split_frames,
+)
 
 CONNECTIONS_MAX = 16
+BIT_FUNCTIONS = (1, 2, 5, 15)
 REQUESTS_MAX = 16
 """Most requests that a client may have under way (Modbus Messaging on TCP/IP 1.0b, 4.3.1.1: 1 to 16)."""
 
@@ -29,9 +39,20 @@ class InputDevice(Protocol):
     def read_input(self, address: int, count: int) -> list[int]: ...
 
 
+@runtime_checkable
+class BitDevice(Protocol):
+    """A RegisterDevice with coils (functions 1, 5, 15) and discrete inputs (function 2), each 0 or 1."""
+
+    def read_coils(self, address: int, count: int) -> list[int]: ...
+
+    def read_discrete(self, address: int, count: int) -> list[int]: ...
+
+    def write_coils(self, address: int, values: list[int]) -> None: ...
+
+
 class ModbusServer:
-    """Serves one device as one unit; functions 3, 4 (the same registers, but for an InputDevice), 6 and 16, all others
-    get exception 1.
+    """Serves one device as one unit; functions 3, 4 (the same registers, but for an InputDevice), 6 and 16, of a
+    BitDevice 1, 2, 5 and 15, all others get exception 1.
 
     An unknown unit gets exception 0x0B, as from a gateway behind which nobody answers. A frame that cannot be Modbus
     ends its connection, as does a client that does not read its answers or has more than REQUESTS_MAX requests under
@@ -39,10 +60,18 @@ class ModbusServer:
     """
 
     def __init__(self, device: RegisterDevice, unit: int = 1) -> None:
-        self.device, self.unit = device, unit
-        self._read_input = device.read_input if isinstance(device, InputDevice) else device.read
+        self.unit = unit
+        self.serve(device)
         self.connections: dict[Connection, None] = {}
         self._server: asyncio.Server | None = None
+
+    def serve(self, device: RegisterDevice) -> None:
+        """From now on this device."""
+        self.device = device
+        self._read_input = device.read_input if isinstance(device, InputDevice) else device.read
+        self._bits: BitAccess | None = None
+        if isinstance(device, BitDevice):
+            self._bits = BitAccess(device.read_coils, device.read_discrete, device.write_coils)
 
     @property
     def port(self) -> int:
@@ -88,6 +117,8 @@ class ModbusServer:
         """Answer PDU to a request PDU. ModbusFault where it is refused."""
         if unit != self.unit:
             raise ModbusFault(GATEWAY_NO_ANSWER)
+        if self._bits is not None and request[0] in BIT_FUNCTIONS:
+            return answer_bits(request, self._bits)
         return answer_to(request, self.device.read, self._read_input, self.device.write)
 
 

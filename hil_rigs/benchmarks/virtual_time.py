@@ -10,7 +10,10 @@ from bms.controller import Controller
 from bms.record.memory import MemoryRecorder
 from hil_rigs.bench import Bench
 from hil_rigs.benchmarks.measure import Row
+from hil_rigs.plant.build import build_plant
+from hil_rigs.plant.day import DAY_S, HOUR_S
 from hil_rigs.rig import RigFile, find_rig, make_site
+from hil_rigs.rig_plant import plant_config
 from hil_rigs.world import run_virtual
 
 SPAN_S = 0.5
@@ -38,11 +41,34 @@ CASES = (
 
 
 def rows(budget_s: float) -> Iterator[Row]:
-    """One row a case: CPU time of a simulated second, beside that second."""
+    """One row a case: CPU time of a simulated second, beside that second; and a home's day in steps of 1 s."""
     spans = max(2, round(20 * budget_s))
     for case in CASES:
         cpu_ms = 1e3 * run_virtual(_cpu_s(case, spans), seed=1)
         yield Row(f"virtual time: {case.says}", cpu_ms, "ms/s", "real time", 1e3, 1e3 / cpu_ms)
+    day_s = _day_cpu_s()
+    yield Row(f"virtual time: {DAY_SAYS}", day_s, "s/day", "real time", DAY_S, DAY_S / day_s)
+
+
+DAY_SAYS = "rig residential, its plant alone in steps of 1 s"
+DAY_STEP_S, DAY_POWER_W = 1.0, 1000.0
+
+
+def _day_cpu_s() -> float:
+    """Of a day in which the battery is charged in one hour and discharged in the next."""
+    plant = build_plant(plant_config(find_rig("residential"), seed=1))
+    (rack,) = plant.racks
+    rack.command(main=False, precharge=True)
+    for _ in range(500):
+        plant.step(0.01)
+    rack.command(main=True, precharge=False)
+    plant.converter.start()
+    begun_s = process_time()
+    for hour in range(24):
+        plant.converter.set_power(DAY_POWER_W if hour % 2 else -DAY_POWER_W)
+        for _ in range(round(HOUR_S / DAY_STEP_S)):
+            plant.step(DAY_STEP_S)
+    return process_time() - begun_s
 
 
 async def _cpu_s(case: Case, spans: int) -> float:

@@ -178,6 +178,8 @@ class _Run:
             discharge_power_w_limit=self._site.power_w_max,
             energy_capacity_wh=self._site.energy_wh,
             smoothed=self._watch.smoothed,
+            load_age_s=0.0 if self._meter is None else (self._at_ns - self._meter.at_ns) / 1e9,
+            effect_s=self._site.control_period_s / 2.0 + self._site.lag_s,
         )
         self._wish = self._dispatch.step(view, "power", "power")
         self._act()

@@ -1,8 +1,10 @@
 """A simulated rack that speaks any DBC file, by the same mapping that its driver reads."""
 
+from typing import Literal
+
 import numpy as np
 
-from drivers.cell_monitors.dbc.mapping import DbcMapping
+from drivers.cell_monitors.dbc.mapping import Command, DbcMapping
 from drivers.frames import FrameBatch
 from drivers.readings import NEVER_NS, Floats, Times
 from hil_rigs.devices.rack_node import RackUnderTest
@@ -14,34 +16,30 @@ WATCHDOG_NS = 4_000_000_000
 
 
 class DbcNode:
-    """One slot of 10 ms a `step`: all measured messages and pages every 50 ms. Obeys its command message; 4 s after the
-    last one its contactors open. `silent` says nothing."""
+    """One slot of 10 ms a `step`: all measured messages and pages every 50 ms. Obeys its command message, if it has
+    one; 4 s after the last one its contactors open. `silent` says nothing."""
 
     def __init__(self, rack: RackUnderTest, bus: CanBus, mapping: DbcMapping) -> None:
         self.silent = False
         self._rack, self._mapping = rack, mapping
-        self._measured, self._commands = mapping.measured(), mapping.commands()
-        self._encoder, self._decoder = FrameEncoder(self._measured.frames), FrameDecoder(self._commands.frames)
+        self._measured = mapping.measured()
+        self._encoder = FrameEncoder(self._measured.frames)
+        self._orders = None if mapping.command is None else _Orders(mapping, mapping.command)
         self._values: Floats = np.zeros(len(self._measured.signal_index))
         self._frames: Times = np.flatnonzero(self._measured.frames.mux_bits == 0)
         self._port = bus.attach(self._on_batch)
 
     def step(self, slot: int, now: int) -> None:
         """What happens in one slot, `now` (ns)."""
-        heard_ns = int(self._decoder.at_ns[0])
-        if heard_ns != NEVER_NS and now - heard_ns >= WATCHDOG_NS:
+        if self._orders is not None and self._orders.ended(now):
             self._rack.command(False, False)
         if slot % PERIOD_SLOTS == 0 and not self.silent:
             self._measure()
             self._port.send(self._encoder.encode(self._frames, self._values))
 
     def _on_batch(self, batch: FrameBatch) -> None:
-        if self._decoder.feed(batch.data, batch.at_ns):
-            command, place = self._mapping.command, self._commands.signal_index
-            main = self._decoder.values[place[command.message, command.main]] > 0.0
-            name = command.precharge
-            precharge = name is not None and self._decoder.values[place[command.message, name]] > 0.0
-            self._rack.command(bool(main), bool(precharge))
+        if self._orders is not None and self._orders.hear(batch):
+            self._rack.command(self._orders.closes("main"), self._orders.closes("precharge"))
 
     def _measure(self) -> None:
         mapping, place, rack = self._mapping, self._measured.signal_index, self._rack
@@ -61,3 +59,26 @@ class DbcNode:
         for feedback, closed in contacts:
             if feedback is not None:
                 self._values[place[feedback.signal]] = feedback.closed if closed else 0.0
+
+
+class _Orders:
+    """What the command message says."""
+
+    def __init__(self, mapping: DbcMapping, command: Command) -> None:
+        self._command, self._plan = command, mapping.commands(command)
+        self._decoder = FrameDecoder(self._plan.frames)
+
+    def hear(self, batch: FrameBatch) -> bool:
+        """There was an order among the frames."""
+        return self._decoder.feed(batch.data, batch.at_ns) > 0
+
+    def closes(self, contactor: Literal["main", "precharge"]) -> bool:
+        name: str | None = getattr(self._command, contactor)
+        return name is not None and bool(
+            self._decoder.values[self._plan.signal_index[self._command.message, name]] > 0.0
+        )
+
+    def ended(self, now: int) -> bool:
+        """The last order is too old."""
+        heard_ns = int(self._decoder.at_ns[0])
+        return heard_ns != NEVER_NS and now - heard_ns >= WATCHDOG_NS

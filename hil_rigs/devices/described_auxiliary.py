@@ -7,7 +7,7 @@ from drivers.auxiliary.described import FIELDS
 from drivers.profiles import Profile
 from drivers.profiles.codec import flag_raw
 from drivers.profiles.roles import ROLES
-from hil_rigs.devices.described_registers import HOLDING, INPUT, DescribedRegisters
+from hil_rigs.devices.described_registers import DescribedDevice, Writes
 from hil_rigs.devices.modbus_frames import ILLEGAL_VALUE, ModbusFault
 
 HEALTHY = {"smoke_detected": False, "gas_detected": False, "fire_panel_alarm": False, "cooling_failed": False,
@@ -23,30 +23,20 @@ class Surroundings(Protocol):
     def drive(self, fire_alarm: bool | None, cooling: bool | None) -> None: ...
 
 
-class DescribedAuxiliaryDevice:
+class DescribedAuxiliaryDevice(DescribedDevice):
     """Registers of one device around several racks, for a ModbusServer: it shows the worst of them, and drives all.
     What it was told last stays: it has no watchdog. ValueError for the profile of something else."""
 
     def __init__(self, around: Sequence[Surroundings], profile: Profile) -> None:
         profile.must_be("auxiliary")
+        super().__init__(profile)
         self._around, self._profile = around, profile
-        self._registers = DescribedRegisters(profile)
         cooling = profile.find("cooling-output")
         if cooling is not None:
             self._registers.put_raw(cooling, flag_raw(cooling, True))
 
-    def read(self, address: int, count: int) -> list[int]:
-        """Holding registers."""
-        self._show()
-        return self._registers.read(HOLDING, address, count)
-
-    def read_input(self, address: int, count: int) -> list[int]:
-        self._show()
-        return self._registers.read(INPUT, address, count)
-
-    def write(self, address: int, values: list[int]) -> None:
-        """Whole writable values, all or none; ModbusFault 3 for a value that is neither yes nor no."""
-        written = self._registers.written(address, values)
+    def _obey(self, written: Writes) -> None:
+        """ModbusFault 3 for a value that is neither yes nor no."""
         if any(raw not in (*register.true_at, *register.false_at) for register, raw in written):
             raise ModbusFault(ILLEGAL_VALUE)
         told: dict[str, bool] = {}

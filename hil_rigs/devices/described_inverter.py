@@ -9,7 +9,7 @@ from drivers.profiles.parts import Listens, Reverts, Step
 from drivers.profiles.registers import Register
 from drivers.profiles.roles import LOOP, SET_POINTS, Role
 from drivers.readings import InverterState
-from hil_rigs.devices.described_registers import HOLDING, INPUT, DescribedRegisters
+from hil_rigs.devices.described_registers import DescribedDevice, Writes
 from hil_rigs.devices.modbus_frames import DEVICE_FAILURE, ILLEGAL_VALUE, ModbusFault
 from hil_rigs.devices.reversion import Reversion
 from hil_rigs.devices.sunspec_inverter_models import GRID_VOLTAGE_V, Converter, ReportingFaults, alarm_bits
@@ -23,7 +23,7 @@ SHOWN_AS = {
 """States that stand for a converter's own, the best first: profiles need not name them all."""
 
 
-class DescribedInverterDevice:
+class DescribedInverterDevice(DescribedDevice):
     """Registers of one converter, for a ModbusServer. Needs a running loop: its own clock of silence is on it.
 
     `local_control` is a fault hook: somebody at the panel took over, and writes are refused with exception 4.
@@ -32,13 +32,13 @@ class DescribedInverterDevice:
 
     def __init__(self, converter: Converter, profile: Profile) -> None:
         profile.must_be("inverter")
+        super().__init__(profile)
         self.local_control = False
         self.on_control: Callable[[], None] = lambda: None
         self.faults = ReportingFaults()
         self.told_to_run = False
         self._converter = converter
         self._profile = profile
-        self._registers = DescribedRegisters(profile)
         self._power_w = self._reactive_var = 0.0
         self._heard = False
         self._silence = Reversion(self._fall_silent)
@@ -67,18 +67,11 @@ class DescribedInverterDevice:
         """It waits for the first heartbeat."""
         return isinstance(self._profile.silence, Listens) and not self._heard
 
-    def read(self, address: int, count: int) -> list[int]:
-        """Holding registers."""
-        self._show()
-        return self._registers.read(HOLDING, address, count)
+    def close(self) -> None:
+        """Stops its clock of silence: the device is switched off."""
+        self._silence.close()
 
-    def read_input(self, address: int, count: int) -> list[int]:
-        self._show()
-        return self._registers.read(INPUT, address, count)
-
-    def write(self, address: int, values: list[int]) -> None:
-        """Whole writable values, all or none."""
-        written = self._registers.written(address, values)
+    def _obey(self, written: Writes) -> None:
         if self.local_control:
             raise ModbusFault(DEVICE_FAILURE)
         most = {"set-point": self._converter.rated_power_w, "reactive-set-point": self._converter.reactive_var_max}
@@ -89,10 +82,6 @@ class DescribedInverterDevice:
             changed = self._registers.raw(register) != raw
             self._registers.put_raw(register, raw)
             self._take(register, raw, changed)
-
-    def close(self) -> None:
-        """Stops its clock of silence: the device is switched off."""
-        self._silence.close()
 
     def _take(self, register: Register, raw: float, changed: bool) -> None:
         silence = self._profile.silence

@@ -4,12 +4,12 @@ from collections.abc import Callable
 from math import sqrt
 
 from drivers.profiles import Profile
-from hil_rigs.devices.described_registers import HOLDING, INPUT, DescribedRegisters
+from hil_rigs.devices.described_registers import DescribedDevice, Writes
 from hil_rigs.devices.modbus_frames import ILLEGAL_ADDRESS, ModbusFault
 from hil_rigs.devices.sunspec_inverter_models import GRID_VOLTAGE_V
 
 
-class DescribedMeterDevice:
+class DescribedMeterDevice(DescribedDevice):
     """Registers of one meter, for a ModbusServer; read-only. `voltage_pu` is per unit of the nominal 400 V.
     `shown_frequency_hz` and `shown_phase_v`, unless None, are what it shows instead of the grid's."""
 
@@ -21,21 +21,12 @@ class DescribedMeterDevice:
         voltage_pu: Callable[[], float] = lambda: 1.0,
     ) -> None:
         profile.must_be("meter")
+        super().__init__(profile)
         self._power_w, self._frequency_hz, self._voltage_pu = power_w, frequency_hz, voltage_pu
         self.shown_frequency_hz: float | None = None
         self.shown_phase_v: float | None = None
-        self._registers = DescribedRegisters(profile)
 
-    def read(self, address: int, count: int) -> list[int]:
-        """Holding registers."""
-        self._show()
-        return self._registers.read(HOLDING, address, count)
-
-    def read_input(self, address: int, count: int) -> list[int]:
-        self._show()
-        return self._registers.read(INPUT, address, count)
-
-    def write(self, address: int, values: list[int]) -> None:
+    def _obey(self, written: Writes) -> None:
         raise ModbusFault(ILLEGAL_ADDRESS)
 
     def _show(self) -> None:

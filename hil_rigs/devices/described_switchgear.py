@@ -6,7 +6,7 @@ from drivers.profiles import Profile
 from drivers.profiles.codec import flag_raw
 from drivers.profiles.registers import Register
 from drivers.profiles.roles import Role
-from hil_rigs.devices.described_registers import HOLDING, INPUT, DescribedRegisters
+from hil_rigs.devices.described_registers import DescribedDevice, Writes
 from hil_rigs.devices.sunspec_inverter_models import GRID_VOLTAGE_V
 
 
@@ -44,28 +44,18 @@ class Switchgear(Protocol):
     def command_blocks(self, blocks: int) -> None: ...
 
 
-class DescribedSwitchgearDevice:
+class DescribedSwitchgearDevice(DescribedDevice):
     """Registers of one switchgear, for a ModbusServer. What it was told last stays: it has no watchdog. ValueError for
     the profile of something else. `lies` is a fault hook: its auxiliary contact says the opposite."""
 
     def __init__(self, switchgear: Switchgear, profile: Profile) -> None:
         profile.must_be("switchgear")
+        super().__init__(profile)
         self._switchgear, self._profile = switchgear, profile
-        self._registers = DescribedRegisters(profile)
         self.lies = False
 
-    def read(self, address: int, count: int) -> list[int]:
-        """Holding registers."""
-        self._show()
-        return self._registers.read(HOLDING, address, count)
-
-    def read_input(self, address: int, count: int) -> list[int]:
-        self._show()
-        return self._registers.read(INPUT, address, count)
-
-    def write(self, address: int, values: list[int]) -> None:
-        """Whole writable values, all or none."""
-        for register, raw in self._registers.written(address, values):
+    def _obey(self, written: Writes) -> None:
+        for register, raw in written:
             self._registers.put_raw(register, raw)
             self._take(register, int(raw))
 

@@ -12,7 +12,7 @@ from drivers.links.modbus_roles import RoleError, role_of
 
 WRITING_ROLES = frozenset({"GridServiceSunSpec", "NetworkAdministratorSunSpec", "SuperAdministratorSunSpec"})
 ROLES = WRITING_ROLES | {"ReadOnlySunSpec"}
-WRITE_FUNCTIONS = (6, 16)
+WRITE_FUNCTIONS = (5, 6, 15, 16)
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,8 +70,7 @@ class ModbusServer(PlainServer):
 
     def replace(self, device: RegisterDevice) -> None:
         """Serves another device from now on, as after a restart; clients are cut off."""
-        self.device = device
-        self._read_input = device.read_input if isinstance(device, InputDevice) else device.read
+        self.serve(device)
         self.drop_connections()
 
     def make_connection(self) -> Connection:

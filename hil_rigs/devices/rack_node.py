@@ -113,12 +113,16 @@ class RackNode:
         insulation_kohm: Callable[[], float] | None = None,
         control: RackControl | None = None,
         last_module_cells: int | None = None,
+        *,
+        drives: bool = True,
     ) -> None:
         """A healthy enclosure of its own unless one is given; `insulation_kohm` is then what there is to measure.
-        `control` is the rack's own BMS if that moves the contactors."""
+        `control` is the rack's own BMS if that moves the contactors. Without `drives` they and their auxiliary contacts
+        hang elsewhere: its outputs move nothing, and its inputs show open."""
         self.faults = RackNodeFaults()
         self.watchdog_tripped = self._holds = False
         self.control = control
+        self._drives = drives
         self._rack = rack
         self._rng = rng
         self._layout = layout = native_layout(modules, cells_per_module, last_module_cells)
@@ -193,7 +197,7 @@ class RackNode:
             rack.voltage_v + faults.rack_voltage_off_v,
             rack.link_voltage_v,
             self._main_says(slot),
-            rack.precharge_closed,
+            rack.precharge_closed and self._drives,
             self.watchdog_tripped,
             math.nan if self._rack_at_ns == NEVER_NS else (now - self._rack_at_ns) / 1e9,
             self.control.fault if self.control is not None else 0.0,
@@ -212,7 +216,9 @@ class RackNode:
         return shown_degc + self.faults.temperature_redundant_off_k
 
     def _main_says(self, slot: int) -> bool:
-        says = self._rack.main_closed if self.faults.main_feedback is None else self.faults.main_feedback
+        says = (
+            self._rack.main_closed and self._drives if self.faults.main_feedback is None else self.faults.main_feedback
+        )
         return says != (self.faults.chatters and slot // CHATTER_SLOTS % 2 == 1)
 
     def _measure_safety(self, slot: int, now: int) -> None:
@@ -292,13 +298,13 @@ class RackNode:
     def _drive(self, main: bool, precharge: bool, now: int) -> None:
         if self.control is not None:
             self.control.request(main, now)
-        else:
+        elif self._drives:
             self._rack.command(main, precharge)
 
     def _watch(self, now: int) -> None:
         """Open the contactors and stop the bleeding that nobody asks for any more."""
         unheard = now - self._rack_at_ns >= RACK_WATCHDOG_NS and not self._holds and not self.watchdog_tripped
-        if unheard and (self._rack.main_closed or self._rack.precharge_closed):
+        if unheard and self._drives and (self._rack.main_closed or self._rack.precharge_closed):
             self.watchdog_tripped = True
             self._move(False, False, now)
         if any_set(self._rack.bleed):

@@ -19,7 +19,8 @@ from hil_rigs.plant.plating import Plating
 from hil_rigs.plant.pv import PvPlant
 from hil_rigs.plant.rack import BLEED_OHM, PRECHARGE_OHM, WIRING_OHM, ChargeLoss, RackPlant
 from hil_rigs.plant.site import Plant
-from hil_rigs.plant.spread import spread_cells
+from hil_rigs.plant.spread import one_cell, spread_cells
+from hil_rigs.plant.strings import ParallelStrings
 from hil_rigs.plant.sun import ClearSky, Clouds
 from kernels.parameters import CellParameters, load_cell
 
@@ -88,13 +89,17 @@ class GridConfig:
 @dataclass(frozen=True, slots=True)
 class PlantConfig:
     """Racks of `cells_in_series` cells on one converter of `rated_power_w`. Same seed, same plant. The cell file's cell
-    is a block of `cells_in_parallel`; of what charges it `coulombic_efficiency_frac` stays. `plating_frac_per_charge`
-    is of zinc only."""
+    is a block of `cells_in_parallel`; with `one_string_resolved` that many strings are in parallel instead, and the
+    rack's cells are those of one. Of what charges it `coulombic_efficiency_frac` stays. `plating_frac_per_charge` is of
+    zinc only."""
 
     racks: int = 2
     cells_in_series: int = 416
     cell: str = "lfp-280ah"
     cells_in_parallel: int = 1
+    one_string_resolved: bool = False
+    aged_capacity_frac: float = 1.0
+    aged_resistance_factor: float = 1.0
     coulombic_efficiency_frac: float = 1.0
     self_discharge_frac_per_h: float = 0.0
     plating_frac_per_charge: float = 0.0
@@ -120,7 +125,7 @@ class PlantConfig:
 
 def build_plant(config: PlantConfig) -> Plant:
     """The plant at rest: contactors open, link empty, converter off. Errors of cell and load files pass through."""
-    parameters = load_cell(config.cell)
+    parameters = _aged(load_cell(config.cell), config)
     load_seed, *rack_seeds, grid_seed, pv_seed = np.random.SeedSequence(config.seed).spawn(3 + config.racks)
     racks = [_rack(config, parameters, np.random.default_rng(seed)) for seed in rack_seeds]
     cell_nominal_v = float(np.interp(NOMINAL_SOC_FRAC, np.linspace(0, 1, len(parameters.ocv_v)), parameters.ocv_v))
@@ -132,17 +137,41 @@ def build_plant(config: PlantConfig) -> Plant:
     return Plant(racks, ConverterPlant(link, grid.nominal_hz), load, config.ambient_degc, grid=grid, pv=pv)
 
 
+def _aged(cell: CellParameters, config: PlantConfig) -> CellParameters:
+    return replace(
+        cell,
+        capacity_ah=cell.capacity_ah * config.aged_capacity_frac,
+        resistance_ohm=cell.resistance_ohm * config.aged_resistance_factor,
+        rc_resistance_ohm=cell.rc_resistance_ohm * config.aged_resistance_factor,
+    )
+
+
 def _rack(config: PlantConfig, cell: CellParameters, rng: np.random.Generator) -> RackPlant:
     count = config.cells_in_parallel
     return RackPlant(
-        spread_cells(cell, config.cells_in_series, config.soc_frac, config.ambient_degc, rng, count),
+        _strings(config, cell, rng)
+        if config.one_string_resolved
+        else spread_cells(cell, config.cells_in_series, config.soc_frac, config.ambient_degc, rng, count),
         wiring_ohm=WIRING_OHM / count,
         precharge_ohm=config.precharge_ohm,
-        bleed_ohm=config.bleed_ohm / count,
+        bleed_ohm=config.bleed_ohm if config.one_string_resolved else config.bleed_ohm / count,
         fuse_a=config.fuse_a,
         loss=ChargeLoss(config.coulombic_efficiency_frac, config.self_discharge_frac_per_h * cell.capacity_ah),
         plating=Plating(config.plating_frac_per_charge, cell.capacity_ah) if cell.chemistry == "zinc" else None,
     )
+
+
+def _strings(config: PlantConfig, block: CellParameters, rng: np.random.Generator) -> ParallelStrings:
+    count = config.cells_in_parallel
+    cell = replace(
+        block,
+        capacity_ah=block.capacity_ah / count,
+        resistance_ohm=block.resistance_ohm * count,
+        rc_resistance_ohm=block.rc_resistance_ohm * count,
+        heat_capacity_j_per_k=block.heat_capacity_j_per_k / count,
+    )
+    cells = spread_cells(cell, config.cells_in_series, config.soc_frac, config.ambient_degc, rng)
+    return ParallelStrings(cells, one_cell(cell, config.soc_frac, config.ambient_degc), count - 1)
 
 
 def build_grid(config: GridConfig, rng: np.random.Generator) -> Grid:

@@ -97,9 +97,10 @@ class ConverterPlant:
     Active power goes before reactive power (injected positive), which keeps within what the apparent power leaves.
     `meet_grid` says what grid there is; `step` moves power and state on, then the DC bus is solved for `dc_power_w`,
     then `settle` takes the outcome. It trips for its ride-through settings, and without grid voltage delivers nothing.
-    `runaway_w` is a fault hook: that power instead of the set-point, until stopped; only DC limits bind it. With an
-    `island` it makes that one's grid: the load decides its power. With `precharge` it feeds the link while STARTING,
-    with `feed_a`, and RUNs only once a rack is connected. `told_s` is the age of the set-point."""
+    `runaway_w` is a fault hook: that power instead of the set-point, until stopped; only DC limits bind it; with
+    `stuck_reactive_var` its reactive power stays there, whatever it is told. With an `island` it makes that one's grid:
+    the load decides its power. With `precharge` it feeds the link while STARTING, with `feed_a`, and RUNs only once a
+    rack is connected. `told_s` is the age of the set-point."""
 
     def __init__(self, parameters: ConverterParameters, frequency_hz: float = 60.0) -> None:
         self.parameters = parameters
@@ -111,6 +112,7 @@ class ConverterPlant:
         self.target_reactive_var: float | None = None
         self.reactive_var = 0.0
         self.runaway_w: float | None = None
+        self.stuck_reactive_var: float | None = None
         self.ac_power_w = 0.0
         self.dc_power_w = 0.0
         self.dc_voltage_v = 0.0
@@ -214,7 +216,8 @@ class ConverterPlant:
             follow = 1.0 if at_once else 1.0 - exp(-dt_s / self.parameters.lag_s)
             self._deliver(self._limit(self.ac_power_w + follow * (target_w - self.ac_power_w)))
             own_var = self.support.reactive_var(self.ac_voltage_pu, self.ac_power_w, dt_s)
-            target_var = own_var if self.target_reactive_var is None else self.target_reactive_var
+            told_var = own_var if self.target_reactive_var is None else self.target_reactive_var
+            target_var = told_var if self.stuck_reactive_var is None else self.stuck_reactive_var
             self.reactive_var = self._limit_reactive(self.reactive_var + follow * (target_var - self.reactive_var))
 
     def _bear_grid(self, dt_s: float) -> None:

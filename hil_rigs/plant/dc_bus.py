@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from math import exp, sqrt
 
-from hil_rigs.plant.rack import RackPlant
+from hil_rigs.plant.rack import LOAD_CURRENT_A, RackPlant
 
 
 class DcBus:
@@ -13,7 +13,8 @@ class DcBus:
     capacitor exactly over the step: the same formula gives precharge (seconds), inrush and shared load (below a
     millisecond), and no step length makes it unstable. Circulating currents between racks come out by themselves.
 
-    `racks_power_w` is what the racks' emf delivered in the last step, their own resistance included."""
+    `racks_power_w` is what the racks' emf delivered in the last step, their own resistance included; `circulated_s` for
+    how long the racks together have neither fed the link nor been fed: what they carry, they carry for each other."""
 
     def __init__(self, racks: Sequence[RackPlant], capacitance_f: float = 0.020, bleed_ohm: float = 5000.0) -> None:
         self.racks = tuple(racks)
@@ -22,6 +23,7 @@ class DcBus:
         self.voltage_v = 0.0
         self.converter_current_a = 0.0
         self.racks_power_w = 0.0
+        self.circulated_s = 0.0
 
     def step(self, dt_s: float, converter_power_w: float, feed_a: float = 0.0) -> None:
         """Advance by `dt_s` with the converter taking `converter_power_w` (discharge positive) from the link, or
@@ -39,6 +41,8 @@ class DcBus:
         mean_v = settled_v + (self.voltage_v - settled_v) * (1.0 - decay) / steps
         self.voltage_v = max(settled_v + (self.voltage_v - settled_v) * decay, 0.0)
         self.converter_current_a = current_a
+        together_a = short_circuit_a - (conductance_s - self.bleed_s) * mean_v
+        self.circulated_s = self.circulated_s + dt_s if abs(together_a) <= LOAD_CURRENT_A else 0.0
         self._share(sources, mean_v)
 
     def _converter_current_a(self, conductance_s: float, short_circuit_a: float, power_w: float) -> float:
@@ -58,5 +62,6 @@ class DcBus:
         for rack, path_s, emf_v in sources:
             rack.current_a = current_a = path_s * (emf_v - mean_v)
             rack.link_voltage_v = link_v
+            rack.circulated_s = self.circulated_s
             racks_power_w += emf_v * current_a
         self.racks_power_w = racks_power_w

@@ -30,6 +30,11 @@ class Enclosure:
     fire_output_stuck: bool = False
     cooling_stuck: bool = False
 
+    @property
+    def cools(self) -> bool:
+        """Cooling that says nothing runs."""
+        return self.cooling_running is not False and self.cooling_failed is not True
+
     def drive(self, fire_alarm: bool | None, cooling: bool | None) -> None:
         """Set the output to the fire panel and the cooling; None leaves as it is."""
         if fire_alarm is not None and not self.fire_output_stuck:

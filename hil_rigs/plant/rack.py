@@ -1,12 +1,15 @@
 """A rack as it really is: cells, contactors with their defects, bleed resistors, and what its sensors make of it."""
 
+from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hil_rigs.plant.coolant import Coolant
 from hil_rigs.plant.fuse import Fuse
 from hil_rigs.plant.plating import Plating
+from hil_rigs.plant.strings import ParallelStrings
 from kernels.cellsim import CellPack
 
 Floats = NDArray[np.float64]
@@ -43,6 +46,18 @@ class ChargeLoss:
         return self.self_discharge_a + (1.0 - self.efficiency_frac) * max(-current_a, 0.0)
 
 
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """A contactor opened under load: what it broke, and for how long the racks had only fed each other by then."""
+
+    current_a: float
+    circulated_s: float
+
+
+OPENINGS_MAX = 1000
+"""Bound of what a chattering contactor adds; the oldest go."""
+
+
 class Contactor:
     """Closes and opens on command. Defects: `welded` does not open any more, `stuck_open` does not close any more."""
 
@@ -52,9 +67,11 @@ class Contactor:
         self.stuck_open = False
         self.opened_under_load = 0
         self.opened_under_load_a = 0.0
+        self.openings: deque[Opening] = deque(maxlen=OPENINGS_MAX)
 
-    def command(self, close: bool, current_a: float) -> None:
-        """Follow the command as far as the defects let it; `current_a` is what it carries now."""
+    def command(self, close: bool, current_a: float, circulated_s: float = 0.0) -> None:
+        """Follow the command as far as the defects let it; `current_a` is what it carries now, `circulated_s` how long
+        the racks have only fed each other."""
         if close and not self.closed and not self.stuck_open:
             self.closed = True
         elif self.closed and not close and not self.welded:
@@ -62,22 +79,23 @@ class Contactor:
             if abs(current_a) > LOAD_CURRENT_A:
                 self.opened_under_load += 1
                 self.opened_under_load_a = max(self.opened_under_load_a, abs(current_a))
+                self.openings.append(Opening(abs(current_a), circulated_s))
 
 
 class RackPlant:
     """Cells in series behind a fuse and a main contactor, with a precharge contactor and resistor in parallel to that.
 
-    `current_a` (discharge positive) and `link_voltage_v` are set by the DC bus. `emf_v`, which the rack would show
-    without current, and `resistance_ohm`, of its cells, are those at the end of the last step. `bleed[n]` (1 =
-    bleeding) is set by the cell monitor, which opens its switches while it measures as long as `bleed_pauses`; else the
-    bleed current's drop in the sense wires shows in the voltages of the cell and its neighbours. Sensor hooks:
+    `current_a` (discharge positive), `link_voltage_v` and `circulated_s` are set by the DC bus. `emf_v`, which the rack
+    would show without current, and `resistance_ohm`, of its cells, are those at the end of the last step. `bleed[n]` (1
+    = bleeding) is set by the cell monitor, which opens its switches while it measures as long as `bleed_pauses`; else
+    the bleed current's drop in the sense wires shows in the voltages of the cell and its neighbours. Sensor hooks:
     `voltage_bias_v[n]`, `temperature_bias_degc[n]`, `current_bias_a`. `plating`: of zinc, None = of another chemistry;
     an empty cell of zinc gives nothing to its bleed resistor. Plant hook: `leak_a`, None or current [n] that each cell
     loses inside itself, at least 0."""
 
     def __init__(
         self,
-        cells: CellPack,
+        cells: CellPack | ParallelStrings,
         wiring_ohm: float = WIRING_OHM,
         precharge_ohm: float = PRECHARGE_OHM,
         bleed_ohm: float = BLEED_OHM,
@@ -96,12 +114,14 @@ class RackPlant:
         self.resistance_ohm: float = cells.resistance_ohm
         self.current_a = 0.0
         self.link_voltage_v = 0.0
+        self.circulated_s = 0.0
         self.cell_count = len(cells.voltage_v)
         self.bleed: Flags = np.zeros(self.cell_count, np.uint8)
         self.bleed_pauses = True
         self.voltage_bias_v: Floats = np.zeros(self.cell_count)
         self.temperature_bias_degc: Floats = np.zeros(self.cell_count)
         self.current_bias_a = 0.0
+        self.coolant = Coolant()
         self.leak_a: Floats | None = None
         self._no_bleed_a: Floats = np.zeros(self.cell_count)
         self.bleed_s = 1.0 / bleed_ohm
@@ -141,11 +161,11 @@ class RackPlant:
         """Drive the contactors (True = close). They follow at once, defects permitting."""
         main_carries = self.main.closed
         self.precharge.command(precharge, 0.0 if main_carries else self.current_a)
-        self.main.command(main, self.current_a if main_carries else 0.0)
+        self.main.command(main, self.current_a if main_carries else 0.0, self.circulated_s)
 
     def step(self, dt_s: float, ambient_degc: float) -> None:
         """Advance the cells at the present current, those that bleed by their resistor's current more, and all by what
-        they lose."""
+        they lose; and the coolant, which has the ambient temperature while it is cooled."""
         cells = self.cells
         self.fuse.step(self.current_a, dt_s)
         if self._loses:
@@ -154,7 +174,7 @@ class RackPlant:
             beside_a = self._bleed_current_a() if any_set(self.bleed) else None
         if self.leak_a is not None:
             beside_a = self.leak_a if beside_a is None else beside_a + self.leak_a
-        cells.step(self.current_a, beside_a, ambient_degc, dt_s)
+        cells.step(self.current_a, beside_a, self.coolant.step(cells.temperature_degc, ambient_degc, dt_s), dt_s)
         self.emf_v, self.resistance_ohm = cells.emf_v, cells.resistance_ohm
 
     def _lost_a(self, dt_s: float) -> float:

@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from hil_rigs.plant.state_dependence import entropic_v_per_k, resistance_factor
 from kernels.cellsim import CellPack
 from kernels.parameters import CellParameters
 
@@ -16,6 +17,7 @@ OCV_ERROR_V = 0.002
 SLOW_RC_SHARE, SLOW_RC_TAU_S = 0.4, 900.0
 """Diffusion that an estimator with one RC knows nothing of: share of the known RC's resistance, time constant."""
 FAST_RC_SHARE, FAST_RC_TAU_S = 0.15, 2.0
+RC_SHARES = (1.0, FAST_RC_SHARE, SLOW_RC_SHARE)
 COOLING_W_PER_K = 1.5
 """Of one cell to its surroundings: 6 K above them at 0.5 C, an assumption for a liquid-cooled rack."""
 
@@ -30,18 +32,40 @@ def spread_cells(
 ) -> CellPack:
     """A pack of `cells` in series around the given parameters, SoC and temperature; same generator, same pack. Each is
     a block of `in_parallel`, which the parameters include and the cooling does not."""
+    points = len(parameters.ocv_v)
     rc_ohm = parameters.rc_resistance_ohm * _around_one(cells, RESISTANCE_SIGMA, rng)
     return CellPack(
         ocv_v=disturbed_ocv(parameters.ocv_v, rng),
         resistance_ohm=parameters.resistance_ohm * _around_one(cells, RESISTANCE_SIGMA, rng),
-        rc_resistance_ohm=np.outer(rc_ohm, (1.0, FAST_RC_SHARE, SLOW_RC_SHARE)),
-        rc_tau_s=np.array([parameters.rc_tau_s, FAST_RC_TAU_S, SLOW_RC_TAU_S]),
+        rc_resistance_ohm=np.outer(rc_ohm, RC_SHARES),
+        rc_tau_s=_taus_s(parameters),
         capacity_ah=parameters.capacity_ah * _around_one(cells, CAPACITY_SIGMA, rng),
         soc_frac=np.clip(soc_frac + SOC_SIGMA_FRAC * _bounded_normal(cells, rng), 0.0, 1.0),
         hysteresis_v=parameters.hysteresis_v,
         heat_capacity_j_per_k=parameters.heat_capacity_j_per_k,
         cooling_w_per_k=COOLING_W_PER_K * in_parallel,
         temperature_degc=temperature_degc + TEMPERATURE_SIGMA_K * _bounded_normal(cells, rng),
+        resistance_factor=resistance_factor(parameters.chemistry, points),
+        entropic_v_per_k=entropic_v_per_k(parameters.chemistry, points),
+    )
+
+
+def one_cell(parameters: CellParameters, soc_frac: float, temperature_degc: float) -> CellPack:
+    """A cell as `spread_cells` makes them, without any spread."""
+    points = len(parameters.ocv_v)
+    return CellPack(
+        ocv_v=parameters.ocv_v,
+        resistance_ohm=[parameters.resistance_ohm],
+        rc_resistance_ohm=np.outer([parameters.rc_resistance_ohm], RC_SHARES),
+        rc_tau_s=_taus_s(parameters),
+        capacity_ah=[parameters.capacity_ah],
+        soc_frac=[soc_frac],
+        hysteresis_v=parameters.hysteresis_v,
+        heat_capacity_j_per_k=parameters.heat_capacity_j_per_k,
+        cooling_w_per_k=COOLING_W_PER_K,
+        temperature_degc=[temperature_degc],
+        resistance_factor=resistance_factor(parameters.chemistry, points),
+        entropic_v_per_k=entropic_v_per_k(parameters.chemistry, points),
     )
 
 
@@ -51,6 +75,10 @@ def disturbed_ocv(ocv_v: Floats, rng: np.random.Generator) -> Floats:
     waves = np.array([np.sin(np.pi * order * soc_frac + rng.uniform(0, 2 * np.pi)) for order in (1, 2, 3)])
     error = rng.uniform(-1.0, 1.0, 3) @ waves
     return np.maximum.accumulate(ocv_v + OCV_ERROR_V * error / np.abs(error).max())
+
+
+def _taus_s(parameters: CellParameters) -> Floats:
+    return np.array([parameters.rc_tau_s, FAST_RC_TAU_S, SLOW_RC_TAU_S])
 
 
 def _around_one(cells: int, sigma: float, rng: np.random.Generator) -> Floats:

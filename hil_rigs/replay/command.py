@@ -29,8 +29,6 @@ def replay(arguments: argparse.Namespace) -> int:
     schema, batches = read_batches(arguments.record)
     metadata = {name.decode(): value.decode() for name, value in (schema.metadata or {}).items()}
     site = load_site(arguments.site) if arguments.site is not None else _site_of(metadata, arguments.record)
-    if any(rack.monitor == "low-voltage" for rack in site.racks):
-        raise RecordError(f"{arguments.record}: a record does not hold what a low-voltage battery says; no replay")
     comparison = Comparison(arguments.tolerance / 100.0, arguments.from_s)
     started = metadata.get("started_unix_ns")
     with _progress(arguments) as on_tick:

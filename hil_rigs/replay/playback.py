@@ -8,8 +8,9 @@ import numpy as np
 
 from bms.image import Image
 from bms.record import RecordError
-from bms.record.readings import CELLS, INVERTER, METER, RACK
+from bms.record.readings import BATTERY, CELLS, INVERTER, METER, RACK
 from bms.site import Site
+from drivers.battery import BatteryAlarm, BatterySays
 from drivers.readings import (
     NEVER_NS,
     Floats,
@@ -80,7 +81,10 @@ class Playback:
         sent_ns = inverter["sent_at_ns"]
         return Image(
             at_ns,
-            tuple(_rack(rack, cells, row_ns) for rack, cells in zip(row["racks"], self._cells, strict=True)),
+            tuple(
+                _rack(said, cells, row_ns, by_itself=rack.monitor == "low-voltage")
+                for said, cells, rack in zip(row["racks"], self._cells, self._site.racks, strict=True)
+            ),
             _inverter(inverter, start_ns),
             None if all(map(math.isnan, nameplate)) else InverterRating(*nameplate),
             _meter(row["meter"], start_ns),
@@ -96,6 +100,8 @@ class Playback:
         if len(cells) != len(racks):
             raise RecordError(f"{self._name}: holds {len(cells)} racks, the site has {len(racks)}")
         for rack, kept in zip(racks, cells, strict=True):
+            if rack.monitor == "low-voltage" and BATTERY[0].name not in row["racks"][0]:
+                raise RecordError(f"{self._name}: does not hold what the battery {rack.name} says, no replay")
             if kept is not None and len(kept[CELLS[0]]) != rack.cells:
                 raise RecordError(f"{self._name}: holds {len(kept[CELLS[0]])} cells of {rack.name}, not {rack.cells}")
 
@@ -152,9 +158,10 @@ def _meter(said: Mapping[str, Any], start_ns: int) -> MeterReading | None:
     return MeterReading(**values | {"at_ns": start_ns + values["at_ns"]})
 
 
-def _rack(said: Mapping[str, Any], cells: _Cells, row_ns: int) -> RackReading:
+def _rack(said: Mapping[str, Any], cells: _Cells, row_ns: int, *, by_itself: bool) -> RackReading:
     at_ns = {name: _time_ns(said[f"{name}_age_ms"], row_ns) for name in AGES}
-    voltage_v, temperature_degc = cells.now(said)
+    # A battery with a management of its own says extremes, and no cells that they are of.
+    voltage_v, temperature_degc = (cells.voltage_v, cells.temperature_degc) if by_itself else cells.now(said)
     return RackReading(
         voltage_v=voltage_v,
         voltage_at_ns=np.full(len(voltage_v), at_ns["voltage"]),
@@ -174,7 +181,21 @@ def _rack(said: Mapping[str, Any], cells: _Cells, row_ns: int) -> RackReading:
         safety=_safety(said, at_ns),
         current_redundant_a=said["current_redundant_a"],
         own_fault=RackOwnFault(said["own_fault"]),
+        battery=_battery(said, row_ns) if by_itself else None,
     )
+
+
+def _battery(said: Mapping[str, Any], row_ns: int) -> BatterySays:
+    values: dict[str, Any] = {}
+    for field in BATTERY:
+        name, value = field.name.removeprefix("battery_"), said[field.name]
+        if name.endswith("_age_ms"):
+            values[name.replace("_age_ms", "_at_ns")] = _time_ns(value, row_ns)
+        elif name in ("alarms", "warnings"):
+            values[name] = None if value is None else BatteryAlarm(value)
+        else:
+            values[name] = value
+    return BatterySays(**values)
 
 
 AGES = ("voltage", "temperature", "current", "io", "safety", "insulation")

@@ -15,7 +15,7 @@ STYLE = """
 body{font:15px/1.45 system-ui,sans-serif;max-width:1100px;margin:2em auto;padding:0 1em;color:#24292f;background:#fff}
 table{border-collapse:collapse;width:100%;margin-bottom:.8em}
 td,th{padding:4px 10px;text-align:left;border-bottom:1px solid #d0d7de}
-th{font-weight:600}td.n{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
+th{font-weight:600}th.n,td.n{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
 .pass{color:#1a7f37;font-weight:600}.fail{color:#cf222e;font-weight:600}
 details{border:1px solid #d0d7de;border-radius:6px;margin:.6em 0;padding:.4em .9em}summary{cursor:pointer}
 details[open] summary{margin-bottom:.5em}code,pre{font:13px ui-monospace,monospace}pre{white-space:pre-wrap}
@@ -44,6 +44,12 @@ document.querySelectorAll('details').forEach(d => {
   d.addEventListener('toggle', () => d.open && draw(d));
   if (d.open) draw(d);
 });
+function showTarget() {
+  const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  if (target) { target.open = true; target.scrollIntoView(); }
+}
+addEventListener('hashchange', showTarget);
+showTarget();
 """
 
 
@@ -63,7 +69,8 @@ def _page(results: Sequence[Result], charts_code: str) -> str:
             "<meta name=viewport content='width=device-width'>",
             f"<style>{STYLE}</style>",
             f"<h1>hil run: <span class={verdict}>{passed} of {len(results)} passed</span></h1>",
-            "<table><tr><th>scenario<th>rig<th>verdict<th>what failed<th>seed<th>simulated<th>took</tr>",
+            "<table><tr><th>scenario<th>rig<th>verdict<th>what failed"
+            "<th class=n>seed<th class=n>simulated<th class=n>took</tr>",
             *(_row(result) for result in results),
             "</table>",
             *(part for result in results for part in _section(result)),
@@ -106,7 +113,7 @@ def _events(result: Result) -> Iterator[str]:
     events += [(trip.at_s, f"{trip.fault_id} ({trip.target}: {trip.detail})") for trip in result.trips]
     if not events:
         return
-    yield "<table><tr><th>s<th>what happened</tr>"
+    yield "<table><tr><th class=n>s<th>what happened</tr>"
     for at_s, what in sorted(events):
         yield f"<tr><td class=n>{at_s:.3f}<td>{escape(what)}</tr>"
     yield "</table>"

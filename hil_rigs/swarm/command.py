@@ -55,7 +55,7 @@ def swarm(arguments: argparse.Namespace) -> int:
                 if result.violation is not None:
                     violations.append(result.violation)
                     if not arguments.json:
-                        progress.console.print(_words(result.violation), markup=False, highlight=False)
+                        progress.console.print(_words(result.violation), markup=False, highlight=False, soft_wrap=True)
     except KeyboardInterrupt:
         print(f"interrupted; {done} of {len(seeds)} seeds were finished", file=sys.stderr)
         interrupted = True

@@ -10,17 +10,20 @@ from kernels.parameters import load_cell
 Floats = NDArray[np.float64]
 STEP_S = 1.0
 SEED = 1
+PULSES, DRIVE, CONSTANT = "pulses of 1C", "drive-like, up to 1C", "constant 0.5C, 90 to 15 %"
 
 
 @dataclass(frozen=True, slots=True)
 class Circuit:
-    """A cell at constant temperature: open-circuit voltage on a uniform SoC grid, R0 and three RC pairs."""
+    """A cell at constant temperature: open-circuit voltage on a uniform SoC grid, R0 and three RC pairs, all times
+    `resistance_factor` on the same grid (None = 1)."""
 
     ocv_v: Floats
     resistance_ohm: float
     rc_resistance_ohm: tuple[float, float, float]
     rc_tau_s: tuple[float, float, float]
     capacity_ah: float
+    resistance_factor: Floats | None = None
 
 
 def circuit_of(cell: str) -> Circuit:
@@ -38,12 +41,12 @@ def circuit_of(cell: str) -> Circuit:
 
 
 def profiles(capacity_ah: float) -> dict[str, tuple[float, Floats]]:
-    """By name: SoC at the start and the current of each STEP_S, A, discharge positive."""
+    """By name (PULSES, DRIVE, CONSTANT): SoC at the start and the current of each STEP_S, A, discharge positive."""
     walk = np.cumsum(np.random.default_rng(SEED).normal(0.0, 0.15, 1800))
     pulse = np.concatenate([np.full(60, 1.0), np.zeros(240), np.full(60, -1.0), np.zeros(240)])
     shapes = {
-        "pulses of 1C": (0.5, np.tile(pulse, 3)),
-        "drive-like, up to 1C": (0.6, np.clip(walk - walk.mean(), -1.0, 1.0)),
-        "constant 0.5C, 90 to 15 %": (0.9, np.full(5400, 0.5)),
+        PULSES: (0.5, np.tile(pulse, 3)),
+        DRIVE: (0.6, np.clip(walk - walk.mean(), -1.0, 1.0)),
+        CONSTANT: (0.9, np.full(5400, 0.5)),
     }
     return {name: (soc_frac, c_rate * capacity_ah) for name, (soc_frac, c_rate) in shapes.items()}

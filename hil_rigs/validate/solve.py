@@ -28,7 +28,7 @@ class Solved(NamedTuple):
 def by_plant(circuit: Circuit, soc_frac: float, current_a: Floats) -> Solved:
     cell = CellPack(
         circuit.ocv_v, [circuit.resistance_ohm], [circuit.rc_resistance_ohm], circuit.rc_tau_s, [circuit.capacity_ah],
-        [soc_frac], 0.0, ALWAYS_COLD_J_PER_K, 0.0, [AMBIENT_DEGC],
+        [soc_frac], 0.0, ALWAYS_COLD_J_PER_K, 0.0, [AMBIENT_DEGC], resistance_factor=circuit.resistance_factor,
     )  # fmt: skip
     no_bleed_a, voltage_v = np.zeros(1), np.empty(len(current_a))
     for step, each_a in enumerate(current_a):
@@ -39,7 +39,7 @@ def by_plant(circuit: Circuit, soc_frac: float, current_a: Floats) -> Solved:
 
 def by_pybamm(circuit: Circuit, soc_frac: float, current_a: Floats) -> Solved:
     """MissingExtraError without PyBaMM."""
-    pybamm = _pybamm()
+    pybamm = load_pybamm()
     model = pybamm.equivalent_circuit.Thevenin(options={"number of rc elements": len(circuit.rc_tau_s)})
     values = model.default_parameter_values
     values.update(_parameters(pybamm, circuit, soc_frac), check_already_exists=False)
@@ -55,10 +55,11 @@ def by_pybamm(circuit: Circuit, soc_frac: float, current_a: Floats) -> Solved:
 
 def pybamm_version() -> str:
     """MissingExtraError without PyBaMM."""
-    return str(_pybamm().__version__)
+    return str(load_pybamm().__version__)
 
 
-def _pybamm() -> Any:
+def load_pybamm() -> Any:
+    """MissingExtraError without it."""
     try:
         import pybamm
     except ImportError:

@@ -13,6 +13,7 @@ from kernels.cell_model import (
     RESISTANCE_FACTOR_MAX,
     RESISTANCE_FACTOR_MIN,
     RESISTANCE_PER_K,
+    ZERO_DEGC_K,
     CellModel,
 )
 from kernels.checks import Floats
@@ -33,10 +34,13 @@ class CellPack:
         heat_capacity_j_per_k: float,
         cooling_w_per_k: float,
         temperature_degc: ArrayLike,
+        *,
+        resistance_factor: ArrayLike | None = None,
+        entropic_v_per_k: ArrayLike | None = None,
     ) -> None:
         self.model = CellModel(
             ocv_v, resistance_ohm, rc_resistance_ohm, rc_tau_s, capacity_ah, soc_frac, hysteresis_v,
-            heat_capacity_j_per_k, cooling_w_per_k, temperature_degc,
+            heat_capacity_j_per_k, cooling_w_per_k, temperature_degc, resistance_factor, entropic_v_per_k,
         )  # fmt: skip
         self._soc = self.model.soc_frac.copy()
         self._degc = self.model.temperature_degc.copy()
@@ -81,8 +85,11 @@ class CellPack:
         if not (np.isfinite(bleed_a) & (bleed_a >= 0)).all():
             raise ValueError("bleed_a: expected finite values of at least 0")
         self._current_a, self._bleed_a = current_a, bleed_a.copy()
-        self._move_charge(current_a + bleed_a, dt_s)
-        self._move_heat(current_a + bleed_a, ambient_degc, dt_s)
+        factor, entropic_v_per_k = self._factor(), self._along(self.model.entropic_v_per_k)
+        self._move_charge(current_a + bleed_a, factor, dt_s)
+        lost_v = factor * self.model.resistance_ohm * (current_a + bleed_a) + self._rc_v.sum(axis=1)
+        entropic_v = entropic_v_per_k * (self._degc + ZERO_DEGC_K)
+        self._move_heat((current_a + bleed_a) * (lost_v - entropic_v), ambient_degc, dt_s)
 
     def set_soc(self, cell: int, soc_frac: float) -> None:
         self.model.check_cell(cell, "soc_frac", soc_frac)
@@ -98,15 +105,14 @@ class CellPack:
         self.model.resistance_ohm[cell] *= resistance_factor
         self.model.rc_resistance_ohm[cell] *= resistance_factor
 
-    def _move_charge(self, current_a: Floats, dt_s: float) -> None:
+    def _move_charge(self, current_a: Floats, factor: Floats, dt_s: float) -> None:
         moved = current_a * dt_s / (3600 * self.model.capacity_ah)
         decay = np.exp(-dt_s / self.model.rc_tau_s)
         self._soc -= moved
         self._hysteresis = (self._hysteresis - HYSTERESIS_RATE * moved) / (1 + HYSTERESIS_RATE * np.abs(moved))
-        self._rc_v = decay * self._rc_v + (1 - decay) * self.model.rc_resistance_ohm * current_a[:, None]
+        self._rc_v = decay * self._rc_v + (1 - decay) * self.model.rc_resistance_ohm * (factor * current_a)[:, None]
 
-    def _move_heat(self, current_a: Floats, ambient_degc: float, dt_s: float) -> None:
-        heat_w = current_a * (self._resistance_ohm() * current_a + self._rc_v.sum(axis=1))
+    def _move_heat(self, heat_w: Floats, ambient_degc: float, dt_s: float) -> None:
         heating = dt_s / self.model.heat_capacity_j_per_k
         cooling = heating * self.model.cooling_w_per_k
         self._degc += (heating * heat_w + cooling * (ambient_degc - self._degc)) / (1 + cooling)
@@ -119,11 +125,19 @@ class CellPack:
         model = self.model
         inside_v = np.interp(self._soc, np.linspace(0, 1, model.ocv_v.size), model.ocv_v)
         outside_v = np.minimum(self._soc, 0) * model.below_v + np.maximum(self._soc - 1, 0) * model.above_v
-        return np.asarray(np.clip(inside_v + outside_v, 0, OCV_V_MAX))
+        entropic_v = self._along(model.entropic_v_per_k) * (self._degc - REFERENCE_DEGC)
+        return np.asarray(np.clip(inside_v + outside_v, 0, OCV_V_MAX) + entropic_v)
+
+    def _along(self, curve: Floats) -> Floats:
+        return np.interp(self._soc, np.linspace(0, 1, curve.size), curve)
+
+    def _factor(self) -> Floats:
+        by_degc = 1 + RESISTANCE_PER_K * (REFERENCE_DEGC - self._degc)
+        by_degc = np.clip(by_degc, RESISTANCE_FACTOR_MIN, RESISTANCE_FACTOR_MAX)
+        return np.asarray(self._along(self.model.resistance_factor) * by_degc)
 
     def _resistance_ohm(self) -> Floats:
-        factor = 1 + RESISTANCE_PER_K * (REFERENCE_DEGC - self._degc)
-        return np.asarray(self.model.resistance_ohm * np.clip(factor, RESISTANCE_FACTOR_MIN, RESISTANCE_FACTOR_MAX))
+        return self._factor() * self.model.resistance_ohm
 
 
 def _read_only(values: Floats) -> Floats:

@@ -148,7 +148,7 @@ def test_text_names_every_figure(tmp_path: Path, cell: str, capsys: pytest.Captu
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (("--cell", "none"), "none: no such cell file; shipped cells: lfp-280ah, lfp-314ah, lfp-314ah-52p, zinc-200ah"),
+        (("--cell", "none"), "none: no such cell file; shipped cells: lfp-280ah, lfp-314ah, lfp-314ah-20p, zinc-200ah"),
         (("--log", "none.csv"), "none.csv: no such file"),
         (("--out", "out.csv"), "out.csv: expected a file that ends with .parquet"),
         (("--out", "none/out.parquet"), "none/out.parquet: no folder none"),

@@ -254,6 +254,15 @@ def test_baseline_stands_still_while_the_service_delivers(product: str, frequenc
     assert min(delivered) == max(delivered) > 0.0
 
 
+def test_droop_takes_a_deadband_and_a_response_time_of_the_site() -> None:
+    """Half a hertz off, 0.3 Hz beyond the deadband, of 0.02 x 60 Hz for 100 kW."""
+    given = settings("ieee1547-droop", nominal_hz=60.0, deadband_hz=0.2, droop_frac=0.02, response_time_s=1.0,
+                     base_power_w=100e3)  # fmt: skip
+    powers_w = [wish.power_w for wish in Site(given).wishes([60.0] + [59.5] * 100)]
+    assert powers_w[10] == pytest.approx(0.9 * 25e3, rel=0.01)
+    assert powers_w[-1] == pytest.approx(25e3, rel=0.001)
+
+
 def test_response_ends_where_the_site_ends() -> None:
     assert Site(settings("uk-dc")).power_w(49.5, soc_frac=0.105) == pytest.approx(50e3)
     assert Site(settings("uk-dc")).power_w(49.5, soc_frac=0.1) == 0.0
@@ -275,6 +284,13 @@ def test_too_small_a_battery_shares_its_lack() -> None:
         ({"product": "uk-dc", "nominal_hz": 60.0}, "the product has no such choice"),
         ({"product": "uk-dc", "discharge_power_w": 0.0}, "nothing is sold"),
         ({"product": "uk-dc", "droop_frac": 0.04}, "uk-dc has no droop"),
+        ({"product": "uk-dc", "deadband_hz": 0.0}, "uk-dc has no droop"),
+        ({"product": "jp-primary", "response_time_s": 5.0}, "jp-primary has no response time of its own"),
+        ({"product": "jp-primary", "droop_frac": 0.06}, "outside what jp-primary allows"),
+        ({"product": "jp-primary", "deadband_hz": 0.02}, "outside what jp-primary allows"),
+        ({"product": "ieee1547-droop", "droop_frac": 0.01}, "outside what ieee1547-droop allows"),
+        ({"product": "ieee1547-droop", "deadband_hz": 0.01}, "outside what ieee1547-droop allows"),
+        ({"product": "ieee1547-droop", "response_time_s": 11.0}, "outside what ieee1547-droop allows"),
         ({"product": "own-curve"}, "own-curve has no curve of its own"),
         ({"product": "jp-secondary"}, "jp-secondary answers to a signal"),
         ({"product": "uk-dc", "soc_frac_min": 0.95}, "not below soc_frac_max"),

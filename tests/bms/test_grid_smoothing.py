@@ -101,3 +101,31 @@ def test_the_limit_that_binds_is_named() -> None:
     dispatch.step(SiteView(DT_S, 600e3, 600e3, 0.0, 0.5, 1e6, 50e3), "cell voltage", "temperature")
     wish = dispatch.step(SiteView(DT_S, 900e3, 900e3, 0.0, 0.5, 1e6, 50e3), "cell voltage", "temperature")
     assert (wish.power_w, wish.narrowed_by, wish.reason) == (50e3, "limits", "temperature")
+
+
+def soc_after(hours: float, loss_w: float) -> float:
+    """Of a 2 MWh battery that begins at its target and loses so much all the time; steps of 1 min."""
+    settings = SETTINGS.model_copy(update={"soc_return_power_w_max": 33e3})
+    dispatch = Dispatch([GridSmoothingApplication(settings)])
+    soc_frac, battery_w = 0.55, 0.0
+    for _ in range(round(hours * 60)):
+        view = SiteView(60.0, 800e3 - battery_w, 800e3, battery_w, soc_frac, 1e6, 1e6, energy_capacity_wh=2e6)
+        battery_w = dispatch.step(view, "", "").power_w
+        soc_frac -= (battery_w + loss_w) / 60.0 / 2e6
+    return soc_frac
+
+
+def test_steady_losses_do_not_keep_the_soc_off_its_target() -> None:
+    assert soc_after(12.0, loss_w=7e3) == pytest.approx(0.537, abs=0.001)
+    assert soc_after(24.0, loss_w=7e3) == pytest.approx(0.545, abs=0.001)
+    assert soc_after(72.0, loss_w=7e3) == pytest.approx(0.55, abs=0.001)
+
+
+def test_return_of_the_soc_is_not_stored_up_while_the_cap_allows_none() -> None:
+    settings = SETTINGS.model_copy(update={"soc_return_power_w_max": 33e3, "grid_power_w_max": 800e3})
+    dispatch = Dispatch([GridSmoothingApplication(settings)])
+    for _ in range(72 * 60):
+        dispatch.step(SiteView(60.0, 800e3, 800e3, 0.0, 0.54, 1e6, 1e6, energy_capacity_wh=2e6), "", "")
+    for _ in range(20):
+        after = dispatch.step(SiteView(10.0, 700e3, 700e3, 0.0, 0.54, 1e6, 1e6, energy_capacity_wh=2e6), "", "")
+    assert after.power_w == pytest.approx(-3.3e3, rel=0.02)

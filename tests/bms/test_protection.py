@@ -154,6 +154,27 @@ def test_converter_that_does_not_follow_is_named_within_two_seconds(site: Site, 
     assert (ids(protected), protected.zero_power, protected.opens) == (["inverter_not_following"], True, False)
 
 
+def test_power_that_is_tried_in_vain_three_times_in_two_minutes_stays_at_0_w(
+    site: Site, image: Callable[..., Image]
+) -> None:
+    protection, disobeying = Protection(site), image(commanded_power_w=60e3)
+    for expected in ([], [], ["power_retried_in_vain"]):
+        assert ids(run(protection, disobeying, 1.6)) == ["inverter_not_following", *expected]
+        assert ids(run(protection, image(), 6.0)) == expected
+    assert run(protection, image(), 20.0).zero_power
+    assert protection.reset("power_retried_in_vain", "inverter") is not None
+    assert ids(run(protection, image(), 0.02)) == []
+
+
+def test_power_that_is_tried_in_vain_now_and_then_is_tried_again(site: Site, image: Callable[..., Image]) -> None:
+    protection = Protection(site)
+    for _ in range(5):
+        assert ids(run(protection, image(commanded_power_w=60e3), 1.6)) == ["inverter_not_following"]
+        for _ in range(61):
+            protected = protection.step(image(), summarise(image()), 1.0)
+        assert ids(protected) == []
+
+
 def test_converter_that_lags_behind_a_moving_set_point_follows(site: Site, image: Callable[..., Image]) -> None:
     assert ids(run(Protection(site), image(commanded_power_w=40e3), 10.0)) == []
 

@@ -15,7 +15,7 @@ from bms.record import ProcessRecorder, RecordError, TickRow
 from bms.record.files import read_record, write_record
 from bms.record.memory import MemoryRecorder
 from bms.record.reading_columns import MEANINGS
-from bms.record.readings import INVERTER, METER, RACK, ReadingLines, Readings, reading_lines
+from bms.record.readings import BATTERY, INVERTER, METER, RACK, ReadingLines, Readings, reading_lines
 from bms.record.schema import COLUMNS
 
 NAN = math.nan
@@ -144,6 +144,19 @@ def test_readings_come_back_as_what_devices_said(tmp_path):
 def test_every_field_of_a_rack_has_a_number_in_a_reading():
     assert len(NUMBERS_OF_A_RACK) == len(RACK)
     assert [field.name for field in RACK][29:31] == ["own_fault", "interlock_closed"]
+
+
+def test_what_a_battery_says_follows_its_rack_and_is_null_for_all_others(tmp_path: Path) -> None:
+    says = (800, 53.2, 480.0, 480.0, 45.0, 810, 0.88, 0.94, *(NAN,) * 18)
+    recorder = MemoryRecorder()
+    recorder.add(ROW, READINGS._replace(racks=((*NUMBERS_OF_A_RACK, *says), NUMBERS_OF_A_RACK)))
+    recorder.write(tmp_path / "run.parquet")
+    battery, cells = read_record(tmp_path / "run.parquet").to_pylist()[0]["racks"]
+    assert (battery["battery_limits_age_ms"], battery["battery_charge_voltage_v_max"]) == (800, 53.2)
+    assert (battery["battery_soc_age_ms"], battery["battery_soh_frac"]) == (810, 0.94)
+    assert (battery["battery_alarms"], battery["aux_charge_frac"]) == (None, 0.75)
+    assert (cells["battery_limits_age_ms"], cells["aux_charge_frac"]) == (None, 0.75)
+    assert len(says) == len(BATTERY)
 
 
 def test_readings_of_a_tick_that_lost_a_piece_are_left_out():
@@ -305,7 +318,7 @@ def test_manual_lists_every_column_as_the_schema_has_it() -> None:
 
 def test_manual_lists_every_field_of_the_readings() -> None:
     manual = (Path(__file__).parents[2] / "docs" / "record.md").read_text(encoding="utf-8")
-    for fields in (INVERTER, METER, RACK):
+    for fields in (INVERTER, METER, RACK, BATTERY):
         for field in fields:
             assert f"`{field.name}`" in manual
     for name, meaning in MEANINGS.items():

@@ -12,6 +12,7 @@ from bms.site import (
     Balancing,
     BatteryBus,
     CanBus,
+    ContactorBlock,
     Controller,
     ConverterLoop,
     CurrentSensor,
@@ -68,7 +69,7 @@ FLEET_FIELDS = [
     if name not in ModbusDevice.model_fields
 ]
 PAGE = (Path(__file__).parents[2] / "docs" / "site-file.md").read_text(encoding="utf-8")
-MODELS = [Site, AuxiliaryDevice, Rack, FoxBms, CurrentSensor, InsulationMonitor, CanBus, InverterDevice,
+MODELS = [Site, AuxiliaryDevice, ContactorBlock, Rack, FoxBms, CurrentSensor, InsulationMonitor, CanBus, InverterDevice,
           GridMeterDevice, BatteryBus, IntertieDevice, Island, LoadBlock, Controller, Limits, Safety, FaultSetting,
           Precharge, Balancing, Tls,
           SerialPort, FastLane, ConverterLoop, PvInverterDevice]  # fmt: skip

@@ -217,6 +217,18 @@ RELATIONS = [
         "expected less than 3.5",
     ),
     (
+        "limits: {soc_frac_min: 0.1}",
+        "precharge: {circulating_current_a_max: 300}",
+        "site.yaml:17:40: precharge.circulating_current_a_max: above limits.rack_charge_current_a_max, 280 by default "
+        "(got 300.0), expected at most 280",
+    ),
+    (
+        "soc_frac_min: 0.1",
+        "rack_charge_current_a_max: 45, rack_discharge_current_a_max: 40",
+        "site.yaml:17:71: limits.rack_discharge_current_a_max: below precharge.circulating_current_a_max, 50 by "
+        "default (got 40.0), expected at least 50",
+    ),
+    (
         "soc_frac_min: 0.1",
         "charge_temperature_degc_min: -30",
         "site.yaml:17:39: limits.charge_temperature_degc_min: below discharge_temperature_degc_min, -25 by default "
@@ -346,7 +358,7 @@ def test_unknown_cell_is_found_when_the_site_is_loaded(tmp_path: Path) -> None:
                 "    can: {interface: socketcand, channel: can1")  # fmt: skip
     assert errors_of(tmp_path, text) == [
         "site.yaml:12:11: racks.1.cell: lfp-28ah: no such cell file; shipped cells: lfp-280ah, lfp-314ah, "
-        "lfp-314ah-52p, zinc-200ah (got 'lfp-28ah'), "
+        "lfp-314ah-20p, zinc-200ah (got 'lfp-28ah'), "
         "expected name or path of a cell's parameter file"
     ]
 
@@ -466,6 +478,57 @@ def test_auxiliary_devices_are_right(tmp_path: Path) -> None:
 def test_wrong_auxiliary_device_is_named(tmp_path: Path, right: str, wrong: str, line: str) -> None:
     assert right in AUXILIARIES
     assert line in errors_of(tmp_path, GOOD + AUXILIARIES.replace(right, wrong))
+
+
+BLOCK = "    contactor_block: {host: 10.0.0.31, profile: contactor-block}\n"
+WITH_BLOCK = swap("  - name: rack-2\n", BLOCK + "  - name: rack-2\n")
+FIXED = """\
+name: fixed
+says: a block whose watchdog has a time of its own, without precharge
+kind: contactors
+source: the test
+registers:
+  - {name: main-says, role: main-closed, address: 0, function: 2, type: bit, true_at: [1]}
+  - {name: main, role: main-output, address: 0, function: 1, write: 5, type: bit, true_at: [1], false_at: [0]}
+  - {name: beat, role: heartbeat, address: 4099, write: 6}
+silence: {kind: heartbeat, period_s: 0.2, time_s: 1}
+"""
+
+
+def test_contactor_block_is_right(tmp_path: Path) -> None:
+    (tmp_path / "site.yaml").write_text(WITH_BLOCK)
+    block = load_site(tmp_path / "site.yaml").racks[0].contactor_block
+    assert block is not None
+    assert (block.host, block.description.name) == ("10.0.0.31", "contactor-block")
+
+
+@pytest.mark.parametrize(
+    ("content", "lines"),
+    [
+        (WITH_BLOCK.replace("profile: contactor-block", "profile: io-block"),
+         ["site.yaml:9:49: racks.0.contactor_block.profile: describes a device of kind auxiliary (got 'io-block'), "
+          "expected a profile of kind contactors"]),
+        (WITH_BLOCK.replace(BLOCK, BLOCK + "    contactors: rack\n"),
+         ["site.yaml:9:22: racks.0.contactor_block: beside contactors: rack, which moves the contactors itself (got 'a "
+          "mapping'), expected one who moves them"]),
+        (WITH_BLOCK.replace("profile: contactor-block", "profile: fixed.yaml"),
+         ["site.yaml:9:49: racks.0.contactor_block.profile: it opens after 1 s, before the converter is at 0 W: under "
+          "load (got 'fixed'), expected more than 1",
+          "site.yaml:9:49: racks.0.contactor_block.profile: no output precharges (got 'fixed'), expected one of role "
+          "precharge-output"]),
+    ],
+)  # fmt: skip
+def test_wrong_contactor_block_is_named(tmp_path: Path, content: str, lines: list[str]) -> None:
+    (tmp_path / "fixed.yaml").write_text(FIXED)
+    assert errors_of(tmp_path, content) == lines
+
+
+def test_island_has_no_contactors_that_open_by_themselves(tmp_path: Path) -> None:
+    content = WITH_BLOCK + ISLAND.replace("{name: hall, bit: 1", "{name: yard, bit: 1")
+    assert errors_of(tmp_path, content + INTERTIE.replace("PROFILE", "static-switch")) == [
+        "site.yaml:9:22: racks.0.contactor_block: its watchdog would black out the island of a dead gateway (got 'a "
+        "mapping'), expected contactors that can be told to hold"
+    ]
 
 
 ZINC = (

@@ -96,8 +96,8 @@ def test_broken_profile_names_its_own_first_mistake(tmp_path: Path) -> None:
     (line,) = errors_of(tmp_path, swap(INVERTER, INVERTER + "driver: profile, profile: mine.yaml, "))
     assert line == (
         "site.yaml:15:55: inverter.profile: mine.yaml:6:7: kind: unknown choice (got 'toaster'), expected one of "
-        f"'inverter', 'meter', 'switchgear', 'auxiliary' and 3 more (got '{tmp_path}/mine.yaml'), expected a right "
-        "profile, see bms profile check"
+        f"'inverter', 'meter', 'switchgear', 'auxiliary', 'contactors' and 3 more (got '{tmp_path}/mine.yaml'), "
+        "expected a right profile, see bms profile check"
     ).replace(f"{tmp_path}/", "")
 
 

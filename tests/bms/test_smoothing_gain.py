@@ -156,7 +156,7 @@ def repeated(jitter_frac: float, seconds: float = 150.0) -> LearnedPeriod:
             period_s = 20.0 - period_s
         phase_s = time_s - start_s
         high_frac = min(max((phase_s - 3.0) / 0.5, 1.0 - phase_s / 0.5, 0.0), 1.0)
-        learned.see(100e3 + 200e3 * high_frac, 0.1)
+        learned.see(100e3 + 200e3 * high_frac, time_s)
         learned.change_w(0.2, 1.0)
         time_s += 0.1
     return learned
@@ -183,9 +183,26 @@ def test_jitter_alone_closes_the_gate() -> None:
     assert learned.change_w(0.2, 0.001) == 0.0
 
 
+def test_forecast_reaches_from_the_reading_to_the_effect() -> None:
+    """A rise of 200 kW in 0.5 s every 10 s; the reading is 20 or 70 ms old, the power 80 ms away. In the middle of the
+    rise the load is led by 150 ms of 400 kW/s."""
+    led = Dispatch([GridSmoothingApplication(SETTINGS.model_copy(update={"feed_forward_jitter_frac_max": 0.002}))])
+    plain = Dispatch([GridSmoothingApplication(SETTINGS)])
+    for number in range(1, 934):
+        age_s = 0.02 + 0.05 * (number % 2)
+        phase_s = (number * 0.1 - age_s) % 10.0
+        load_w = 600e3 + 400e3 * (min(phase_s, 0.5) if phase_s < 5.0 else max(5.5 - phase_s, 0.0))
+        view = SiteView(0.1, load_w, load_w, 0.0, 0.5, 1e6, 1e6, load_age_s=age_s, effect_s=0.08)
+        led_w, plain_w = (dispatch.step(view, "", "").power_w for dispatch in (led, plain))
+        if number == 902:
+            assert led_w - plain_w == pytest.approx(400e3 * 0.1, rel=0.05)
+        if number == 903:
+            assert led_w - plain_w == pytest.approx(400e3 * 0.15, rel=0.05)
+
+
 def test_load_without_a_period_has_no_forecast() -> None:
     learned = LearnedPeriod()
     for number in range(2000):
-        learned.see(500e3 + 1e3 * (number % 7), 0.1)
+        learned.see(500e3 + 1e3 * (number % 7), number * 0.1)
     assert math.isnan(learned.jitter_frac)
     assert learned.change_w(0.2, 0.005) == 0.0

@@ -31,6 +31,14 @@ def test_full_battery_leaves_pv_what_the_load_takes() -> None:
     assert (wish.power_w, wish.pv_power_w_max) == (0.0, 100e3)
 
 
+def test_margin_holds_below_zero_export_too_but_never_charges_from_the_grid() -> None:
+    settings = ZERO.model_copy(update={"margin_w": 10e3})
+    wish = limited(settings, pv_power_w=200e3)
+    assert (wish.power_w, wish.pv_power_w_max) == (-110e3, 390e3)
+    night = limited(settings, pv_power_w=0.0, load_power_w=5e3)
+    assert (night.power_w, night.pv_power_w_max) == (0.0, 295e3)
+
+
 @pytest.mark.parametrize(("allowed_frac", "cap_w"), [(0.2, 600e3), (0.209, 600e3), (0.0, 400e3), (5.0, 1100e3)])
 def test_output_control_goes_in_steps_of_a_percent(allowed_frac: float, cap_w: float) -> None:
     settings = ZERO.model_copy(update={"export_power_w_max": 700e3})

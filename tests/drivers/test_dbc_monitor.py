@@ -97,6 +97,8 @@ def test_ranges_are_as_wide_as_their_first_number() -> None:
 
 
 MISTAKES = [
+    (MAPPING[: MAPPING.index("command:")],
+     "pack.yaml:7:14: command: missing beside main_closed (got nothing), expected both or none"),
     (swap("Cells.V{1..4}", "Cells.V{1..5}"),
      "pack.yaml:2:22: voltages.signals.0: no value signal Cells.V5 in the messages of this plan "
      "(got 'Cells.V{1..5}'), expected a signal of the DBC file"),

@@ -146,7 +146,8 @@ SUBJECTS = [
         SunSpecMeter,
         inverter=False,
     ),
-    *(described(profile) for profile in shipped_profiles() if profile.kind != "switchgear"),  # test_switchgear.py
+    # test_switchgear.py, test_contactors.py
+    *(described(profile) for profile in shipped_profiles() if profile.kind not in ("switchgear", "contactors")),
 ]
 INVERTERS = [subject for subject in SUBJECTS if subject.inverter and subject.negative is None]
 

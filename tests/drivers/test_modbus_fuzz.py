@@ -38,6 +38,9 @@ class Registers(ModbusLink):
     async def read_input(self, address: int, count: int) -> list[int]:
         return await self.read_holding(address, count)
 
+    async def read_discrete(self, address: int, count: int) -> list[int]:
+        return [word & 1 for word in await self.read_holding(address, count)]
+
 
 WORDS = st.lists(st.integers(0, 0xFFFF), max_size=120)
 MODEL_IDS = st.sampled_from(

@@ -58,6 +58,14 @@ async def test_refusal_of_the_device_is_raised_with_its_code(link, server):
 
 
 @in_virtual_time
+async def test_long_answer_that_comes_twice_is_taken_once(link, server):
+    server.faults.repeats = True
+    for _ in range(3):
+        assert await link.read_holding(0, 100) == list(range(100))
+    assert link.health == LinkHealth(connected=True, transactions=3, timeouts=0, errors=0, reconnects=0)
+
+
+@in_virtual_time
 async def test_silent_device_times_out_and_is_given_up_after_three_times(link, server):
     loop = asyncio.get_running_loop()
     server.faults.silent = True
@@ -145,9 +153,13 @@ async def test_turn_that_comes_in_the_moment_of_a_cancellation_is_passed_on():
     turns, order = Turns(), []
 
     async def hold(name, until):
-        async with turns.taken(urgent=False):
+        if not turns.free():
+            await turns.wait(urgent=False)
+        try:
             order.append(name)
             await until.wait()
+        finally:
+            turns.pass_on()
 
     first, never = asyncio.Event(), asyncio.Event()
     tasks = [asyncio.create_task(hold("first", first))]

@@ -36,7 +36,7 @@ def mistakes(text: str) -> list[str]:
 
 def test_shipped_profiles_are_right_and_named_like_their_files() -> None:
     assert [profile.name for profile in shipped_profiles()] == [
-        "cooling-unit", "dc-ups", "fire-panel", "io-block",
+        "contactor-block", "cooling-unit", "dc-ups", "fire-panel", "io-block",
         "meter-input-f32", "pcs-holding-s32", "pcs-input-f32", "static-switch",
     ]  # fmt: skip
 
@@ -93,7 +93,7 @@ WRONG = [
     (
         "address: 10, write: 6",
         "address: 10",
-        "p.yaml:8:24: registers.2.write: missing for role set-point (got nothing), expected 6 or 16",
+        "p.yaml:8:24: registers.2.write: missing for role set-point (got nothing), expected 6, 16, 5 or 15",
     ),
     (
         "write: 6, type: s16",
@@ -103,7 +103,7 @@ WRONG = [
     (
         "address: 11, write: 6",
         "address: 11, function: 4, write: 6",
-        "p.yaml:9:65: registers.3.write: input registers cannot be written (got 6), expected function 3 or 0",
+        "p.yaml:9:65: registers.3.write: inputs cannot be written (got 6), expected function 3, 1 or 0",
     ),
     (
         "off: [0], running: [1]",
@@ -197,7 +197,7 @@ WRONG = [
      "'sync-command', 'interlock-closed', 'emergency-stop-released', 'smoke-detected', 'gas-detected', "
      "'fire-panel-alarm', 'fire-output-on', 'door-closed', 'fuse-intact', 'cooling-running', 'cooling-failed', "
      "'coolant-temperature', 'precharge-temperature', 'supply-voltage', 'supply-on-battery', 'supply-charge', "
-     "'fire-output', 'cooling-output'"),
+     "'fire-output', 'cooling-output', 'main-closed', 'precharge-closed', 'main-output', 'precharge-output'"),
 ]  # fmt: skip
 
 
@@ -272,5 +272,5 @@ def test_profile_check_of_a_wrong_one_ends_with_status_2(tmp_path: Path, capsys:
     assert (out, err) == (
         "",
         f"{path}:3:7: kind: unknown choice (got 'toaster'), expected one of 'inverter', 'meter', 'switchgear', "
-        "'auxiliary'\n",
+        "'auxiliary', 'contactors'\n",
     )

@@ -7,9 +7,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from pyModbusTCP.client import ModbusClient
+
+from bms.state.files import StateFiles
+from bms.state.saved import SavedState, find_state
 
 HIL = [sys.executable, "-m", "hil_rigs.cli"]
 BMS = [sys.executable, "-m", "bms.cli"]
@@ -90,3 +94,18 @@ def wait_for_power(rig: Rig, above_w: float = 20e3, within_s: float = 60.0) -> N
     while abs(rig.battery_w()) < above_w:
         assert time.monotonic() < end_s, "no power flowed"
         time.sleep(0.05)
+
+
+def saved(files: StateFiles) -> SavedState:
+    """What the files say, which they do at every moment."""
+    found = find_state(files)
+    assert found.refusals == ()
+    assert found.document is not None
+    return found.document
+
+
+def wait_until(condition: Callable[[], object], within_s: float = 20.0) -> None:
+    end_s = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < end_s, "it did not happen in time"
+        time.sleep(0.02)

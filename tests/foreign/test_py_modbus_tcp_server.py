@@ -10,7 +10,8 @@ import pytest
 from pyModbusTCP.server import ModbusServer as PyModbusTcpServer
 
 from drivers.clock import now_ns
-from drivers.commands import InverterCommand
+from drivers.commands import InverterCommand, RackCommand
+from drivers.contactors.described import DescribedContactors
 from drivers.inverters.described import DescribedInverter
 from drivers.links.modbus import ModbusLink
 from drivers.meters.described import DescribedMeter
@@ -32,7 +33,7 @@ def server() -> Iterator[Any]:
 
 
 @asynccontextmanager
-async def running(driver: DescribedInverter | DescribedMeter) -> AsyncIterator[None]:
+async def running(driver: DescribedInverter | DescribedMeter | DescribedContactors) -> AsyncIterator[None]:
     task = asyncio.create_task(driver.run())
     try:
         yield
@@ -69,3 +70,22 @@ async def test_converter_profile_reads_and_writes_its_holding_registers(server: 
     assert (readings[-1].ac_power_w, readings[-1].state) == (123_400.0, InverterState.RUNNING)
     assert bank.get_holding_registers(2000, 3) == [0x0000, 0xD431, 1000]
     assert bank.get_holding_registers(2010, 1) == [1]
+
+
+async def test_contactor_block_reads_discrete_inputs_and_writes_coils(server: Any) -> None:
+    """Main contactor closed, precharge open; the watchdog is given 40 times 100 ms and set going."""
+    bank = server.data_bank
+    bank.set_discrete_inputs(0, [True, False])
+    block = DescribedContactors(ModbusLink(HOST, server.port, 1), find_profile("contactor-block"), 4.0)
+    async with running(block):
+        await asyncio.sleep(0.3)
+        block.command(RackCommand(True, False, now_ns() + 2_000_000_000))
+        await asyncio.sleep(0.3)
+        assert bank.get_coils(0, 2) == [True, False]
+        block.command(RackCommand(False, True, now_ns() + 2_000_000_000))
+        await asyncio.sleep(0.3)
+        assert bank.get_coils(0, 2) == [False, True]
+        assert (block.reading().main_closed, block.reading().precharge_closed) == (True, False)
+        assert block.reading().command_age_s < 1.0
+    assert bank.get_holding_registers(0x1000, 2) == [40, 0x0010]
+    assert (bank.get_holding_registers(0x1003, 1), bank.get_holding_registers(0x1008, 1)) == ([1], [0x55AA])

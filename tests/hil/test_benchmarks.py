@@ -38,7 +38,11 @@ def test_bench_prints_a_table_and_writes_the_same_rows(tmp_path: Path, capsys: p
         "one by one",
         "8 saturated CAN buses",
         "mean cell",
+        "read 60 registers",
+        "answers after 2 s",
+        "peer is dead",
         "virtual time: rig container",
+        "virtual time: rig residential",
     ):
         assert any(word in row["row"] for row in rows)
     assert "ratio" in capsys.readouterr().out

@@ -4,8 +4,10 @@ import asyncio
 
 import pytest
 
+from bms.record import TickRow
+from bms.record.memory import MemoryRecorder
 from bms.state.store import MemoryStore
-from hil_rigs.controller_process import NO_SPACE, Disk
+from hil_rigs.controller_process import NO_SPACE, Disk, DiskRecorder
 from hil_rigs.fault_spec import parse_fault
 from hil_rigs.rig import find_rig
 from hil_rigs.run import Outcome, simulate
@@ -60,6 +62,19 @@ def test_full_disk_keeps_the_state_that_was_saved_last() -> None:
     disk.log({"event": "started"})
     assert (disk.data, disk.events, disk.fault) == (before, [], NO_SPACE)
     assert isinstance(disk, MemoryStore)
+
+
+def test_full_disk_takes_no_rows_and_the_judge_keeps_them() -> None:
+    disk, kept = Disk("demo"), MemoryRecorder()
+    recorder = DiskRecorder(kept, disk, since_s=5.0)
+    first = play("discharging", duration_s=0.05).recorder.table().to_pylist()[0]
+    row = TickRow(**{name: first[name] for name in TickRow._fields})
+    recorder.add(row)
+    assert (recorder.dropped, recorder.fault) == (0, None)
+    disk.full = True
+    recorder.add(row)
+    assert (recorder.dropped, recorder.fault) == (1, "record: No space left on device")
+    assert kept.table()["time_s"].to_pylist() == [5.0, 5.0]
 
 
 def test_only_the_paused_process_waits() -> None:

@@ -5,8 +5,11 @@ import math
 from pathlib import Path
 from typing import Any
 
+import pytest
+from pydantic import ValidationError
+
 from bms.controller import Controller
-from bms.site import Site
+from bms.site import Rack, Site
 from bms.site_mapping import load_mapping
 from hil_rigs.bench import Bench
 from hil_rigs.devices.dbc_node import DbcNode
@@ -64,16 +67,27 @@ def dbc_site(site: Site, mapping: Path) -> Site:
     return Site.model_validate(values | {"racks": racks, "applications": ()})
 
 
-def test_a_rack_by_mapping_joins_runs_and_opens_when_it_falls_silent(tmp_path: Path) -> None:
+MEASURES_ONLY = "".join(
+    line for line in MAPPING.splitlines(keepends=True) if "closed" not in line and "Cmd" not in line
+)
+
+
+@pytest.mark.parametrize(("mapping", "block"), [(MAPPING, None), (MEASURES_ONLY, "contactor-block")])
+def test_a_rack_by_mapping_joins_runs_and_opens_when_it_falls_silent(
+    tmp_path: Path, mapping: str, block: str | None
+) -> None:
     (tmp_path / "pack.dbc").write_text(DBC)
-    (tmp_path / "pack.yaml").write_text(MAPPING)
+    (tmp_path / "pack.yaml").write_text(mapping)
     named: list[str] = []
 
     async def main() -> None:
         rig = find_rig("demo")
         plant = rig.plant.model_copy(
-            update={"racks": 1, "modules_per_rack": 1, "cells_per_module": CELLS, "inverter_power_w": 5000.0}
-        )
+            update={
+                "racks": 1, "modules_per_rack": 1, "cells_per_module": CELLS, "inverter_power_w": 5000.0,
+                "contactor_profile": block,
+            }
+        )  # fmt: skip
         bench = Bench(rig.model_copy(update={"plant": plant}), 5)
         site = dbc_site(make_site(bench.rig, await bench.start()), tmp_path / "pack.yaml")
         rack = bench.plant.racks[0]
@@ -101,3 +115,17 @@ def test_a_rack_by_mapping_joins_runs_and_opens_when_it_falls_silent(tmp_path: P
             bench.close()
 
     run_virtual(main(), seed=5)
+
+
+def test_a_monitor_that_only_measures_needs_a_contactor_block(tmp_path: Path) -> None:
+    (tmp_path / "pack.dbc").write_text(DBC)
+    (tmp_path / "pack.yaml").write_text(MEASURES_ONLY)
+    values = {
+        "name": "rack-1", "modules": 1, "cells_per_module": CELLS, "cell": "lfp-280ah", "monitor": "dbc",
+        "mapping": str(tmp_path / "pack.yaml"), "can": {"interface": "socketcan", "channel": "can0"},
+        "contactor_break_current_a": 50.0,
+    }  # fmt: skip
+    block = {"host": "10.0.0.31", "profile": "contactor-block"}
+    assert Rack.model_validate(values | {"contactor_block": block}).contactor_block is not None
+    with pytest.raises(ValidationError, match="commands no contactors, and they hang on no block"):
+        Rack.model_validate(values)

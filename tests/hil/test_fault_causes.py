@@ -69,6 +69,7 @@ CAUSES = {
     "inverter_not_following": Cause(
         "inverter-runs-away@8::150e3", 9.5, 10.0, NONE, "inverter", duration_s=16.0, lone=False
     ),
+    "power_retried_in_vain": Cause("inverter-wrong-sign@6", 18.0, 28.0, BOTH, "inverter", duration_s=29.0, lone=False),
     "inverter_runs_away": Cause(
         "inverter-runs-away@8::150e3", 10.5, 11.3, NONE, "inverter", duration_s=16.0, lone=False
     ),

@@ -3,7 +3,6 @@
 import asyncio
 import math
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +15,6 @@ from drivers.frames import FrameBatch
 from drivers.low_voltage import PROFILES
 from drivers.low_voltage.codec import BatteryDecoder
 from hil_rigs.bench import Bench
-from hil_rigs.cli import main
 from hil_rigs.fault_spec import parse_fault
 from hil_rigs.faults import UnknownTargetError, locate
 from hil_rigs.load_spec import ConstantPower
@@ -159,13 +157,6 @@ def test_cells_of_such_a_rig_cannot_be_struck_and_other_rigs_have_no_such_batter
         with pytest.raises(UnknownTargetError) as caught:
             locate(find_rig(name), parse_fault(text))
         assert str(caught.value) == line
-
-
-def test_record_of_such_a_site_is_not_replayed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = tmp_path / "home.parquet"
-    simulate(rig(), seed=5, duration_s=1.0).recorder.write(path)
-    assert main(["replay", str(path)]) == 2
-    assert "a record does not hold what a low-voltage battery says; no replay" in capsys.readouterr().err
 
 
 def test_alarm_bits_are_all_covered() -> None:

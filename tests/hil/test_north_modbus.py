@@ -14,6 +14,8 @@ import pytest
 from bms.controller import Controller
 from bms.dispatch.applications.remote_power import RemotePower
 from bms.dispatch.applications.signal_following import SignalFollowing
+from bms.fleet.controller import FleetController
+from bms.fleet.settings import Fleet, FleetUnit
 from bms.north.input_model import MODEL_ID, WITHDRAW, input_layout
 from bms.requests import Source
 from bms.site import Site
@@ -95,12 +97,16 @@ class Rig:
         return self.controller.requests.words
 
 
-def on_a_rig(test: Callable[[Rig], Awaitable[None]], remote: RemotePower = REMOTE) -> Callable[[], None]:
+def on_a_rig(
+    test: Callable[[Rig], Awaitable[None]], remote: RemotePower = REMOTE, rack_charge_current_a_max: float = 280.0
+) -> Callable[[], None]:
     """Decorator: the test gets a running site with a client that has found its models."""
 
     async def main() -> None:
         bench = Bench(find_rig("demo"), 5)
-        rig = Rig(bench, make_site(bench.rig, await bench.start()), remote)
+        site = make_site(bench.rig, await bench.start())
+        limits = site.limits.model_copy(update={"rack_charge_current_a_max": rack_charge_current_a_max})
+        rig = Rig(bench, site.model_copy(update={"limits": limits}), remote)
         tasks = [asyncio.create_task(bench.run()), asyncio.create_task(rig.controller.run())]
         try:
             await asyncio.sleep(6.0)
@@ -304,3 +310,27 @@ def test_taken_port_is_said_and_tried_again_while_the_battery_is_controlled() ->
         bench.close()
 
     run_virtual(main(), seed=5)
+
+
+on_a_rig_that_takes_little = functools.partial(on_a_rig, rack_charge_current_a_max=25.0)
+
+
+@on_a_rig_that_takes_little
+async def test_fleet_takes_a_whole_site_for_a_unit_and_asks_for_what_it_can_now(rig: Rig) -> None:
+    """Its racks bear 2 x 22.5 A of 1373 V, which is less than it may be asked for. An orderly end leaves it running."""
+    unit = FleetUnit(name="site", host=HOST, port=PORT)
+    fleet = Fleet(name="campus", units=(unit,), grid_meter=rig.site.grid_meter, applications=(REMOTE,))
+    faults: list[str] = []
+    controller = FleetController(fleet, recorder=None, perf_clock=lambda: 0.0, on_trip=lambda f: faults.append(str(f)))
+    controller.inputs.put("power_w", -100e3, now_ns() + 60_000_000_000, "test")
+    running = asyncio.create_task(controller.run())
+    await asyncio.sleep(4.0)
+    assert controller.row is not None
+    assert rig.battery_w == pytest.approx(-62e3, rel=0.02)
+    assert (controller.row.clipped_by, faults) == ("limits", [])
+    began_ns = now_ns()
+    controller.stop()
+    await running
+    assert (now_ns() - began_ns) / 1e9 < 4.0
+    assert controller.end_state() == "site running"
+    assert (rig.battery_w, rig.told) == (0.0, "")

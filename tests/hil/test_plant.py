@@ -239,6 +239,21 @@ def test_opening_under_load_is_counted_and_trips_the_converter() -> None:
     assert plant.grid_power_w == 1e6
 
 
+def test_current_that_racks_carry_for_each_other_is_told_from_a_load() -> None:
+    plant = equal_plant(0.45, 0.55)
+    bring_up(plant)
+    plant.converter.set_power(300e3)
+    run(plant, 1.0)
+    assert [rack.circulated_s for rack in plant.racks] == [0.0, 0.0]
+    plant.converter.stop()
+    run(plant, 2.0)
+    carried_a = abs(plant.racks[0].current_a)
+    plant.racks[0].command(main=False, precharge=False)
+    (opening,) = plant.racks[0].main.openings
+    assert opening.current_a == carried_a > 50.0
+    assert 1.0 < opening.circulated_s < 2.0
+
+
 def test_charging_into_an_opened_link_trips_on_over_voltage() -> None:
     plant = equal_plant(0.5)
     bring_up(plant)
@@ -387,3 +402,31 @@ def test_plant_that_cannot_be_is_refused(fields: dict[str, float], message: str)
 def test_load_that_cannot_be_built_is_refused(kind: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         build_plant(PlantConfig(load=LoadConfig(kind=kind)))
+
+
+def warmed_k(works: tuple[bool, ...]) -> tuple[float, float]:
+    """Coolant and cells above their surroundings, after an hour at 0.5C for each entry."""
+    rack = build_plant(PlantConfig(racks=1, cells_in_series=4, load=CALM)).racks[0]
+    for now in works:
+        rack.coolant.works = now
+        for second in range(3600):
+            rack.current_a = 140.0 if second % 200 < 100 else -140.0
+            rack.step(1.0, 25.0)
+    return rack.coolant.rise_k, float(rack.cells.temperature_degc.mean()) - 25.0
+
+
+def test_without_cooling_the_heat_stays_in_cells_and_coolant() -> None:
+    """Cells of 5.5 kJ/K that 1.5 W/K cool, an hour of P: P / 1.5 (1 - exp(-3600 / 3667)). Without cooling the same P
+    warms them and 1 kJ/K of coolant, but for what that loses with 0.05 W/K."""
+    cooled_rise_k, cooled_k = warmed_k((True,))
+    rise_k, cells_k = warmed_k((False,))
+    assert cooled_rise_k == 0.0
+    heat_j = 3600 * 1.5 * cooled_k / (1 - math.exp(-3600 / 3667))
+    assert 5500 * cells_k + 1000 * rise_k + 3600 * 0.05 * rise_k / 2 == pytest.approx(heat_j, rel=0.03)
+    assert cells_k > rise_k > 2.0
+
+
+def test_cooling_that_works_again_takes_the_heat_back() -> None:
+    rise_k, cells_k = warmed_k((False, True))
+    assert rise_k == 0.0
+    assert cells_k < warmed_k((False, False))[1] - 2.0

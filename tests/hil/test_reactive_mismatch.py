@@ -2,6 +2,8 @@
 
 from bms.dispatch.applications.reactive_power import ReactivePower
 from bms.site import Site
+from hil_rigs.fault_spec import parse_fault
+from hil_rigs.faults import inject
 from hil_rigs.rig import find_rig
 from tests.hil.live_rig import Live, run_live
 
@@ -18,15 +20,14 @@ async def follows_then_does_not(rig: Live) -> None:
     converter = rig.bench.plant.converter
     await rig.pass_s(2.0)
     assert (round(converter.reactive_var), rig.named) == (round(TOLD_VAR), [])
-    converter.set_reactive(-50e3)
-    converter.set_reactive = lambda reactive_var: None  # type: ignore[method-assign]  # it takes no more of them
+    inject(rig.bench, parse_fault("inverter-ignores-reactive@0::-50e3"))
     await rig.pass_s(1.4)
     assert rig.named == []
     await rig.pass_s(0.6)
     assert rig.named == [MISMATCH]
     assert rig.closed
     assert abs(rig.bench.plant.converter.ac_power_w) > 1000.0
-    del converter.set_reactive
+    converter.stuck_reactive_var = None
     await rig.pass_s(8.0)
     assert rig.active == []
 
@@ -35,8 +36,7 @@ test_reactive_power_that_is_not_as_told_is_named_within_2_s = run_live(follows_t
 
 
 async def nobody_asked(rig: Live) -> None:
-    rig.bench.plant.converter.set_reactive(150e3)
-    rig.bench.plant.converter.set_reactive = lambda reactive_var: None  # type: ignore[method-assign]
+    inject(rig.bench, parse_fault("inverter-ignores-reactive@0::150e3"))
     await rig.pass_s(3.0)
     assert rig.named == []
 

@@ -55,6 +55,24 @@ def test_the_same_settings_decide_the_same_from_the_first_tick_to_the_last(
     assert (document["ticks"], document["from_s"], document["tolerance_frac"]) == (table.num_rows, 0.0, 0.002)
 
 
+def test_a_battery_with_a_management_of_its_own_is_replayed_from_what_it_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "run.parquet"
+    simulate(find_rig("home-battery"), seed=1, duration_s=6).recorder.write(path)
+    assert pq.read_table(path, columns=["sent_power_w"])["sent_power_w"].to_numpy().any()
+    status, document = replayed(capsys, str(path))
+    assert (status, document["same"], document["differences"]) == (0, True, [])
+    table = pq.read_table(path)
+    racks = table["racks"].combine_chunks()
+    kept = [name for name in racks.type.value_type.names if not name.startswith("battery_")]
+    without = pa.array([[{name: rack[name] for name in kept} for rack in row] for row in racks.to_pylist()])
+    place = table.schema.get_field_index("racks")
+    pq.write_table(table.set_column(place, "racks", without), path)
+    assert main(["replay", str(path)]) == 2
+    assert "does not hold what the battery rack-1 says, no replay" in capsys.readouterr().err
+
+
 def test_a_changed_limit_is_the_difference_and_the_only_one(
     record: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

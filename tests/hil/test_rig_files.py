@@ -37,8 +37,12 @@ def test_shipped_rig_makes_a_valid_site(rig: RigFile) -> None:
     buses = tuple(CanEndpoint("socketcand", f"can{i}", "127.0.0.1", 29536) for i in range(rig.plant.racks))
     switchgear = None if rig.microgrid is None else ModbusEndpoint("127.0.0.1", 5022, 3)
     around = tuple(ModbusEndpoint("127.0.0.1", 5030 + i, 1) for i in range(len(rig.auxiliaries)))
-    devices = ENDPOINTS.inverter, ENDPOINTS.grid_meter
-    site = make_site(rig, Endpoints(*devices, buses, switchgear=switchgear, auxiliaries=around))
+    blocks = () if rig.plant.contactor_profile is None else (ModbusEndpoint("127.0.0.1", 5050, 1),) * rig.plant.racks
+    ends = Endpoints(
+        ENDPOINTS.inverter, ENDPOINTS.grid_meter, buses,
+        switchgear=switchgear, auxiliaries=around, contactor_blocks=blocks,
+    )  # fmt: skip
+    site = make_site(rig, ends)
     assert parse_strict(dump_site(site), Site, file="site.yaml", folder=Path("/")) == site
 
 
@@ -73,6 +77,11 @@ def test_site_needs_a_bus_for_every_rack() -> None:
         make_site(find_rig("demo"), Endpoints(ENDPOINTS.inverter, ENDPOINTS.grid_meter, ENDPOINTS.racks[:1]))
 
 
+def test_site_needs_a_contactor_block_for_every_rack_of_such_a_rig() -> None:
+    with pytest.raises(ValueError, match="rig contactor-block has 2 contactor blocks, got 0 endpoints"):
+        make_site(find_rig("contactor-block"), ENDPOINTS)
+
+
 def test_endpoints_that_make_no_site_are_refused_in_one_line() -> None:
     wrong = Endpoints(ModbusEndpoint("127.0.0.1", 0, 1), ENDPOINTS.grid_meter, ENDPOINTS.racks)
     with pytest.raises(ValueError, match=r"^rig demo makes no valid site: port: too small \(got 0\), expected .*$"):
@@ -89,7 +98,8 @@ def test_unknown_rig_is_one_line_with_the_nearest_name() -> None:
     with pytest.raises(UnknownNameError, match=r"^no rig named 'deom': did you mean demo\?$"):
         find_rig("deom")
     with pytest.raises(
-        UnknownNameError, match=r"^no rig named 'zzz': expected a file or one of black-start, charging, container, demo"
+        UnknownNameError,
+        match=r"^no rig named 'zzz': expected a file or one of black-start, charging, contactor-block, container, demo",
     ):
         find_rig("zzz")
 

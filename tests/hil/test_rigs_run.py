@@ -6,6 +6,8 @@ import pytest
 from hil_rigs.invariants import invariants
 from hil_rigs.plant.build import PlantConfig, build_plant
 from hil_rigs.plant.rack import ChargeLoss, RackPlant
+from hil_rigs.plant.spread import one_cell
+from hil_rigs.plant.strings import ParallelStrings
 from hil_rigs.rig import RigFile, find_rig, list_rigs
 from hil_rigs.rig_plant import plant_config
 from hil_rigs.run import simulate
@@ -65,12 +67,12 @@ def test_cells_at_rest_lose_what_the_rig_says() -> None:
 
 
 def test_block_of_cells_in_parallel_is_as_many_cells() -> None:
-    """52 of them at 52 times the current: voltage and warming of one."""
+    """20 of them at 20 times the current: voltage and warming of one."""
     single, block = (
         build_plant(PlantConfig(racks=1, cells_in_series=8, cell=cell, cells_in_parallel=count, seed=3)).racks[0]
-        for cell, count in (("lfp-314ah", 1), ("lfp-314ah-52p", 52))
+        for cell, count in (("lfp-314ah", 1), ("lfp-314ah-20p", 20))
     )
-    single.current_a, block.current_a = 150.0, 52 * 150.0
+    single.current_a, block.current_a = 150.0, 20 * 150.0
     for _ in range(360):
         single.step(10.0, 25.0)
         block.step(10.0, 25.0)
@@ -78,3 +80,54 @@ def test_block_of_cells_in_parallel_is_as_many_cells() -> None:
     assert block.cells.soc_frac == pytest.approx(single.cells.soc_frac)
     assert block.cells.temperature_degc == pytest.approx(single.cells.temperature_degc, abs=0.05)
     assert block.cells.temperature_degc.mean() > 26.0
+
+
+def test_aged_cells_have_less_charge_and_more_resistance() -> None:
+    new, aged = (
+        build_plant(PlantConfig(racks=1, cells_in_series=8, seed=3, **ageing)).racks[0]
+        for ageing in ({}, {"aged_capacity_frac": 0.8, "aged_resistance_factor": 1.5})
+    )
+    assert aged.resistance_ohm == pytest.approx(1.5 * new.resistance_ohm)
+    before = new.cells.soc_frac.copy()
+    for rack in (new, aged):
+        rack.current_a = 100.0
+        rack.step(360.0, 25.0)
+    assert before - aged.cells.soc_frac == pytest.approx((before - new.cells.soc_frac) / 0.8)
+
+
+def strings_of(own_frac: float, others_frac: float, others: int) -> ParallelStrings:
+    """A string of 8 equal cells, and others."""
+    cell = load_cell("lfp-314ah")
+    own = one_cell(cell, own_frac, 25.0), one_cell(cell, others_frac, 25.0)
+    return ParallelStrings(own[0], own[1], others)
+
+
+def test_equal_strings_in_parallel_share_the_current_equally() -> None:
+    strings, single = strings_of(0.5, 0.5, 19), one_cell(load_cell("lfp-314ah"), 0.5, 25.0)
+    for _ in range(600):
+        strings.step(20 * 150.0, None, 25.0, 1.0)
+        single.step(150.0, None, 25.0, 1.0)
+    assert strings.soc_frac[0] == pytest.approx(0.5 - 150.0 / 6 / 314, abs=1e-9)
+    assert strings.voltage_v == pytest.approx(single.voltage_v, abs=1e-9)
+    assert strings.emf_v == pytest.approx(single.emf_v, abs=1e-9)
+    assert strings.resistance_ohm == pytest.approx(single.resistance_ohm / 20)
+
+
+def test_unequal_strings_feed_each_other_while_the_rack_rests() -> None:
+    strings = strings_of(0.10, 0.14, 3)
+    for _ in range(3600):
+        strings.step(0.0, None, 25.0, 1.0)
+    own_frac, others_frac = float(strings.soc_frac[0]), float(strings.mean_cell.soc_frac[0])
+    assert 0.10 < own_frac < others_frac < 0.14
+    assert own_frac + 3 * others_frac == pytest.approx(0.10 + 3 * 0.14, abs=1e-9)
+
+
+def test_one_container_of_the_campus_is_there_to_its_cells() -> None:
+    """Its string has the capacity and the voltages of single cells, its rack the currents of twenty containers."""
+    rack = build_plant(plant_config(find_rig("sakai"), seed=1)).racks[0]
+    rack.current_a = 20 * 157.0
+    for _ in range(360):
+        rack.step(1.0, 25.0)
+    assert rack.cell_count == 411
+    assert 0.55 - rack.cells.soc_frac.mean() == pytest.approx(0.05, abs=0.004)
+    assert np.ptp(rack.cells.soc_frac) > 0.03

@@ -179,6 +179,19 @@ def test_planted_bug_is_found_and_replayed(
     assert violation.replay.startswith(("hil run swarm-charging --seed 1", "hil run swarm-island --seed 1"))
 
 
+@pytest.mark.parametrize(
+    ("base", "faults"),
+    [
+        ("swarm-plateau", ("rack-charge@2.2:rack-2:0.15",)),
+        ("swarm-discharging", ("link-shorted@1.06",)),
+        ("swarm-island", ("inverter-says-off@2.9::59000",)),
+        ("swarm-island", ("bus-open@3:rack-1", "inverter-exception@3.1::10")),
+    ],
+)
+def test_what_no_controller_can_help_is_no_violation(base: str, faults: tuple[str, ...]) -> None:
+    assert run_drawn(Draw(1, base, 4.5, faults)).violation is None
+
+
 def test_clean_seeds_are_said_to_be_clean(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["swarm", "--seeds", "2", "--first", "3", "--minutes", "0.5", "--jobs", "1", "--json"]) == 0
     document: dict[str, Any] = json.loads(capsys.readouterr().out)

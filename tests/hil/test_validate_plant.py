@@ -8,6 +8,7 @@ import pytest
 from hil_rigs.cli import main
 from hil_rigs.validate.circuit import Circuit, circuit_of, profiles
 from hil_rigs.validate.command import Row, compared, page
+from hil_rigs.validate.electrochemistry import PorousCell
 from hil_rigs.validate.solve import Solved, by_plant, by_pybamm
 
 HAS_PYBAMM = importlib.util.find_spec("pybamm") is not None
@@ -54,7 +55,19 @@ def test_profiles_stay_inside_the_cell_and_have_both_directions() -> None:
         assert np.abs(current_a).max() <= 280.0
 
 
-def test_page_has_a_line_a_profile() -> None:
-    text = page([Row("drive", 60.0, 1e-4, 2e-4, 1e-9, 1e-8)], "26.1")
+def test_page_has_a_line_a_profile_and_judges_the_same_circuit_only() -> None:
+    text = page([Row("drive", 60.0, 1e-4, 2e-4, 1e-9, 1e-8)], [Row("drive", 60.0, 0.0213, 0.06, 0.0, 3e-3)], "26.1")
     assert text.startswith("# The plant's cells against PyBaMM\n")
-    assert text.endswith("| drive | 1 min | 0.1 mV | 0.2 mV | 1e-09 | 1e-08 | pass |\n")
+    assert "| drive | 1 min | 0.1 mV | 0.2 mV | 1e-09 | 1e-08 | pass |\n" in text
+    assert text.endswith("| drive | 1 min | 21 mV | 60 mV | 0 | 0.003 |\n")
+
+
+@pytest.mark.skipif(not HAS_PYBAMM, reason="PyBaMM is not installed: pip install 'cellward[validation]'")
+@pytest.mark.filterwarnings("default")
+def test_porous_cell_rests_at_its_own_open_circuit_voltage() -> None:
+    cell = PorousCell()
+    assert cell.capacity_ah == pytest.approx(2.3, abs=0.01)
+    assert cell.ocv_v[[0, -1]] == pytest.approx([2.0, 3.6], abs=1e-6)
+    solved = cell.solve(0.5, np.zeros(5))
+    assert solved.voltage_v == pytest.approx(np.full(5, cell.ocv_v[100]), abs=1e-5)
+    assert solved.soc_frac == pytest.approx(0.5, abs=1e-9)

@@ -98,7 +98,7 @@ def test_no_bleed_ends_what_bled_before(kernel: Any) -> None:
 def test_each_rc_pair_gives_its_step_response(kernel: Any, pair: int, tau_s: float) -> None:
     rc_ohm = np.zeros((1, 3))
     rc_ohm[0, pair] = 0.0002
-    cells = pack(kernel, rc_resistance_ohm=rc_ohm, ocv_v=[3.2, 3.2])
+    cells = pack(kernel, rc_resistance_ohm=rc_ohm, ocv_v=[3.2, 3.2], heat_capacity_j_per_k=1e15)
     run(cells, 100.0, tau_s / 100, 100)
     assert cells.emf_v == pytest.approx(3.2 - 0.02 * (1 - np.exp(-1)), abs=1e-9)
 
@@ -178,6 +178,39 @@ def test_resistance_follows_temperature_within_bounds(kernel: Any, degc: float, 
 
 
 @KERNELS
+@pytest.mark.parametrize(("soc_frac", "factor"), [(-0.1, 2.0), (0.25, 1.5), (0.5, 1.0), (0.75, 1.2), (1.1, 1.4)])
+def test_all_resistances_follow_the_soc(kernel: Any, soc_frac: float, factor: float) -> None:
+    cells = pack(
+        kernel,
+        rc_resistance_ohm=np.array([[0.0002, 0.0, 0.0]]),
+        soc_frac=[soc_frac],
+        capacity_ah=[1e15],
+        heat_capacity_j_per_k=1e15,
+        resistance_factor=[2.0, 1.0, 1.4],
+    )
+    rest_v = cells.emf_v
+    assert cells.resistance_ohm == pytest.approx(0.00025 * factor)
+    run(cells, 100.0, 1000.0, 1)
+    assert cells.voltage_v[0] == pytest.approx(rest_v - 0.045 * factor)
+
+
+@KERNELS
+@pytest.mark.parametrize("current_a", [140.0, -140.0])
+def test_entropy_cools_on_discharge_and_heats_on_charge(kernel: Any, current_a: float) -> None:
+    cells = pack(kernel, resistance_ohm=[1e-12], entropic_v_per_k=[0.0, 2e-4, 4e-4])
+    cells.step(current_a, None, 25.0, 5.0)  # 140 A x 298.15 K x 0.2 mV/K = 8.3482 W for 5 s into 5000 J/K
+    assert cells.temperature_degc[0] == pytest.approx(25.0 - np.sign(current_a) * 0.0083482, abs=1e-6)
+
+
+@KERNELS
+def test_open_circuit_voltage_rises_with_the_temperature_by_its_entropy(kernel: Any) -> None:
+    cells = pack(kernel, n=2, soc_frac=[0.5, 0.75], entropic_v_per_k=[0.0, 2e-4, 4e-4])
+    cells.heat(0, 35.0)
+    cells.heat(1, 5.0)
+    assert cells.voltage_v.tolist() == pytest.approx([3.202, 3.294])
+
+
+@KERNELS
 @pytest.mark.parametrize(
     ("step", "message"),
     [
@@ -218,6 +251,8 @@ def test_cell_that_does_not_exist_is_refused(kernel: Any, cell: int) -> None:
         ({"heat_capacity_j_per_k": 0.0}, "heat_capacity_j_per_k"),
         ({"cooling_w_per_k": -1.0}, "cooling_w_per_k"),
         ({"hysteresis_v": -0.01}, "hysteresis_v"),
+        ({"resistance_factor": [1.0, 0.0, 1.0]}, r"resistance_factor\[1\]: got 0.0, expected a finite value above 0"),
+        ({"entropic_v_per_k": [0.0, 0.0]}, r"entropic_v_per_k: got shape \(2,\), expected 3 values"),
     ],
 )
 def test_impossible_parameters_are_named(kernel: Any, changed: dict[str, Any], message: str) -> None:
@@ -249,6 +284,8 @@ def test_compiled_equals_twin(soc_frac: list[float], history: list[Any]) -> None
         "rc_resistance_ohm": np.arange(9).reshape(3, 3) * 5e-5,
         "hysteresis_v": 0.01,
         "cooling_w_per_k": 2.0,
+        "resistance_factor": np.linspace(1.5, 1.0, CELL.ocv_v.size) ** 2,
+        "entropic_v_per_k": np.linspace(-3e-4, 2e-4, CELL.ocv_v.size),
     }
     compiled, reference = pack(cellsim, n=3, **spread), pack(twin, n=3, **spread)
     for cells in (compiled, reference):
@@ -269,6 +306,8 @@ def test_every_instruction_set_gives_the_same_bits(soc_frac: list[float], histor
         "rc_resistance_ohm": np.arange(63).reshape(21, 3) * 5e-6,
         "hysteresis_v": 0.01,
         "cooling_w_per_k": 2.0,
+        "resistance_factor": np.linspace(1.5, 1.0, CELL.ocv_v.size) ** 2,
+        "entropic_v_per_k": np.linspace(-3e-4, 2e-4, CELL.ocv_v.size),
     }
     packs = [pack(cellsim, n=21, variant=variant, **spread) for variant in cellsim.variants()]
     assert [cells.variant for cells in packs] == cellsim.variants()

@@ -1,6 +1,6 @@
 """Export limit: the grid is never given more than allowed; what PV has too much is charged first and curtailed then."""
 
-from math import floor
+from math import floor, inf
 from typing import Annotated, Literal
 
 from bms.dispatch.applications import ApplicationKind
@@ -51,11 +51,11 @@ class ExportLimitApplication:
             return NO_ANSWER
         limit_w = self._limit_w(view)
         if view.load_power_w is None or view.grid_power_w is None:
-            return Answer(power_w_max=0.0, pv_power_w_max=limit_w, reason="grid power is not known")
+            return Answer(power_w_max=0.0, pv_power_w_max=max(limit_w, 0.0), reason="grid power is not known")
         room_w = max(-window.power_w_min, 0.0) * taper(self._settings.soc_frac_max - view.soc_frac)
         free_w = view.load_power_w - (view.pv_power_w or 0.0) + limit_w
         return Answer(
-            power_w_max=max(free_w, -room_w),
+            power_w_max=max(free_w, -room_w, -self._from_pv_w(view)),
             pv_power_w_max=max(view.load_power_w + limit_w + room_w, 0.0),
             reason="export limit",
         )
@@ -63,13 +63,18 @@ class ExportLimitApplication:
     def reset(self) -> None:
         pass
 
+    def _from_pv_w(self, view: SiteView) -> float:
+        """Most that it makes the battery charge: a margin is none that the grid should fill."""
+        return inf if view.pv_power_w is None else max(view.pv_power_w, 0.0)
+
     def _limit_w(self, view: SiteView) -> float:
+        """What it aims at, less than nothing with a margin below zero export."""
         limit_w = self._settings.export_power_w_max
         allowed = view.inputs.get(OUTPUT_INPUT)
         if allowed is not None:
             share = floor(min(max(allowed, 0.0), 1.0) * OUTPUT_STEPS + 1e-9) / OUTPUT_STEPS
             limit_w = min(limit_w, share * self._settings.pv_power_w_rated)
-        return max(limit_w - self._settings.margin_w, 0.0)
+        return limit_w - self._settings.margin_w
 
 
 APPLICATION = ApplicationKind(ExportLimit, ExportLimitApplication)

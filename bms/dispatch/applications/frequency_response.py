@@ -9,8 +9,8 @@ from pydantic import Field
 from bms.dispatch.applications import ApplicationKind
 from bms.dispatch.curves import Lag
 from bms.dispatch.frequency_shape import CurveShape, DroopShape, Shape, TriggerShape
-from bms.dispatch.product import CurvePoint, ProductFile, broken_curve, find_product
-from bms.dispatch.sold import Room, SoldProduct, energy_reserve, room_for
+from bms.dispatch.product import CurvePoint, ProductFile, Span, broken_curve
+from bms.dispatch.sold import Room, Sale, SoldProduct, room_for
 from bms.dispatch.view import NO_ANSWER, Answer, PowerWindow, SiteView
 from drivers.config.settings import Broken, about
 
@@ -26,6 +26,13 @@ class FrequencyResponse(SoldProduct):
         about("", "instead of the product's: off_hz and power_frac, moving away from nominal", max_length=16),
     ] = ()
     droop_frac: Annotated[float | None, about("frac", "instead of the product's", "the product's", gt=0, le=1)] = None
+    deadband_hz: Annotated[
+        float | None, about("Hz", "of a droop, instead of the product's", "the product's", ge=0, le=2)
+    ] = None
+    response_time_s: Annotated[
+        float | None,
+        about("s", "90 % of a step after, instead of the product's", "the product's", ge=0, le=3600),
+    ] = None
     base_power_w: Annotated[
         float | None, about("W", "power that a droop refers to", "the converter's rating", gt=0, le=1e10)
     ] = None
@@ -56,10 +63,25 @@ class FrequencyResponse(SoldProduct):
         yield from self._broken_choice("support_s", trigger.support_s if trigger else (), at)
         if self.curve and (product.droop or trigger):
             yield Broken(("curve",), "curve", f"{name} has no curve to replace", "none", at)
-        if self.droop_frac is not None and product.droop is None:
-            yield Broken(("droop_frac",), self.droop_frac, f"{name} has no droop", "none", at)
+        droop = product.droop
+        for setting, word, span in (
+            ("droop_frac", "droop", None if droop is None else droop.droop_frac_span),
+            ("deadband_hz", "droop", None if droop is None else droop.deadband_hz_span),
+            ("response_time_s", "response time of its own", product.response_time_s_span),
+        ):
+            yield from self._broken_span(setting, f"{name} has no {word}", span)
         if not (self.curve or product.curve or product.droop or trigger):
             yield Broken(("curve",), "none", f"{name} has no curve of its own", "at least one point", at)
+
+    def _broken_span(self, setting: str, without: str, span: Span | None) -> Iterator[Broken]:
+        chosen = getattr(self, setting)
+        if chosen is None:
+            return
+        if span is None:
+            yield Broken((setting,), chosen, without, "none", (("product",),))
+        elif not span.least <= chosen <= span.most:
+            wrong, expected = f"outside what {self.product} allows", f"from {span.least:g} to {span.most:g}"
+            yield Broken((setting,), chosen, wrong, expected, (("product",),))
 
     def _broken_choice(
         self, setting: str, choices: tuple[float, ...], others: tuple[tuple[str], ...]
@@ -78,13 +100,14 @@ class FrequencyResponseApplication:
     stays."""
 
     def __init__(self, settings: FrequencyResponse) -> None:
-        product = find_product(settings.product)
+        self._sale = Sale(settings)
+        product = self._sale.product
         self.name = f"{settings.kind} {product.name}"
         self._settings, self._product = settings, product
         self._nominal_hz = settings.nominal_hz or product.nominal_hz[0]
         self._shape = _shape(settings, product, self._nominal_hz)
-        self._lag = Lag(product.response_time_s)
-        self._energy = energy_reserve(settings, product)
+        response_time_s = settings.response_time_s
+        self._lag = Lag(product.response_time_s if response_time_s is None else response_time_s)
         self._filtered_hz: float | None = None
 
     def look(self, view: SiteView, window: PowerWindow) -> Answer:
@@ -93,29 +116,14 @@ class FrequencyResponseApplication:
             return NO_ANSWER
         off_hz = self._off_hz(view)
         frac = self._lag.follow(self._shape.power_frac(off_hz, view.dt_s), view.dt_s)
-        response_w = self._energy.limited_w(self._power_w(frac, view), view.soc_frac)
+        response_w = self._sale.limited_w(self._power_w(frac, view), view)
         near = off_hz is not None and abs(off_hz) <= self._product.recovery.off_hz_max
-        baseline_w = self._energy.baseline_w(view, quiet=near and not self._shape.busy)
-        low_w, high_w = self._energy.bounds_w(view)
-        room = self._room(response_w, window)
-        return Answer(
-            power_w_min=low_w - room.charge_w,
-            power_w_max=high_w + room.discharge_w,
-            request_w=baseline_w,
-            response_w=response_w,
-            reserve_charge_w=room.charge_w,
-            reserve_discharge_w=room.discharge_w,
-            reason=f"reserve of {self._product.name}",
-            lacks_charge_w=room.lacks_charge_w,
-            lacks_discharge_w=room.lacks_discharge_w,
-            stored_wh=self._energy.contract.stored_wh,
-            room_wh=self._energy.contract.room_wh,
-        )
+        return self._sale.answer(view, self._room(response_w, window), response_w, quiet=near and not self._shape.busy)
 
     def reset(self) -> None:
         self._shape.reset()
         self._lag.reset()
-        self._energy.reset()
+        self._sale.reset()
         self._filtered_hz = None
 
     def _off_hz(self, view: SiteView) -> float | None:
@@ -156,8 +164,9 @@ def _shape(settings: FrequencyResponse, product: ProductFile, nominal_hz: float)
         off_hz = settings.threshold_hz or product.trigger.off_hz[0]
         return TriggerShape(product.trigger, off_hz, settings.support_s or product.trigger.support_s[0])
     if product.droop is not None:
-        droop_frac = settings.droop_frac or product.droop.droop_frac
-        return DroopShape(product.droop.model_copy(update={"droop_frac": droop_frac}), nominal_hz)
+        chosen = {name: getattr(settings, name) for name in ("droop_frac", "deadband_hz")}
+        written = {name: value for name, value in chosen.items() if value is not None}
+        return DroopShape(product.droop.model_copy(update=written), nominal_hz)
     return CurveShape(settings.curve or product.curve)
 
 

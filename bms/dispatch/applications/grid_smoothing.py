@@ -1,13 +1,14 @@
 """Grid smoothing: the grid sees a slow, capped version of the load and the battery carries the rest."""
 
-import math
 from collections.abc import Iterator
+from math import exp, isnan, nan
 from typing import Annotated, Literal
 
 from bms.dispatch.applications import ApplicationKind
 from bms.dispatch.learned_period import LearnedPeriod
 from bms.dispatch.settings import ApplicationSettings
 from bms.dispatch.smoothing_gain import SmoothingGain
+from bms.dispatch.soc_return import SocReturn
 from bms.dispatch.view import Answer, HeldGridPower, PowerWindow, SiteView
 from bms.estimate.smoothing_watch import WINDOW_S
 from drivers.config.settings import Broken, about
@@ -77,10 +78,10 @@ class GridSmoothing(ApplicationSettings):
 class GridSmoothingApplication:
     """Holds the grid's power to a target that follows the load slowly, inside a ramp limit and below a peak cap.
 
-    The target is a first-order filter of the load plus a small power that brings the SoC back to its target. What
-    the load does faster than the target goes to the battery: set-point = load (led by its own slope over
-    `lead_time_s`, the delay from measurement to power) - target. Where the battery cannot follow, the target is
-    moved to what the grid really gets, so that the ramp restarts from there.
+    The target is a first-order filter of the load plus a small power that brings the SoC back (SocReturn). What the
+    load does faster than the target goes to the battery: set-point = load (led by its own slope over `lead_time_s`,
+    the delay from measurement to power) - target. Where the battery cannot follow, the target is moved to what the
+    grid really gets, so that the ramp restarts from there.
 
     Inputs: `job_power_w` is a change of the load that is announced, `job_start_in_s` how long it still takes; the
     target goes there at its ramp already, and counts the job as started when that is 0 or less.
@@ -96,6 +97,9 @@ class GridSmoothingApplication:
         self._load_w = 0.0
         self._slope_w_per_s = 0.0
         self._gain = SmoothingGain(QUIET_FRAC * settings.grid_power_w_max, WINDOW_S * settings.ramp_w_per_s_max)
+        self._soc_return = SocReturn(settings.soc_frac_target, settings.soc_return_power_w_max)
+        self._obeyed = True
+        self._clock_s = 0.0
         self._period = LearnedPeriod() if settings.feed_forward_jitter_frac_max > 0.0 else None
         self._job_w: float | None = None
 
@@ -104,15 +108,17 @@ class GridSmoothingApplication:
             self.reset()
             return Answer(request_w=0.0, firm=True, reason="grid power is not known")
         self._gain.look(view.smoothed, view.dt_s)
+        self._soc_return.look(view.soc_frac, view.energy_capacity_wh, view.dt_s, obeyed=self._obeyed)
         self._follow(view.load_power_w, view.grid_power_w, view.dt_s)
         self._move_target(view)
         ahead_w = self._ahead_w(view, view.load_power_w)
         if self._gain.value == 0.0:
-            self._target_w = view.load_power_w
+            self._target_w, self._obeyed = view.load_power_w, False
             return Answer(held=self._held(view))
         low_w, high_w = self._soc_band(view, window)
         wish_w = self._gain.value * (ahead_w - self._target_w)
         given_w = min(max(wish_w, low_w), high_w)
+        self._obeyed = given_w == wish_w and self._target_w < self._settings.grid_power_w_max
         if given_w != wish_w:
             self._target_w = ahead_w - given_w / self._gain.value
         held = self._held(view)
@@ -122,36 +128,38 @@ class GridSmoothingApplication:
         self._filtered_w = None
         self._job_w = None
         self._gain.reset()
+        self._soc_return.reset()
 
     def _ahead_w(self, view: SiteView, load_w: float) -> float:
         """The load when the battery's power will be there."""
         led_w = load_w + self._slope_w_per_s * self._settings.lead_time_s
         if self._period is None:
             return led_w
-        self._period.see(load_w, view.dt_s)
-        delay_s, jitter_frac_max = view.smoothed.delay_s, self._settings.feed_forward_jitter_frac_max
-        change_w = 0.0 if delay_s != delay_s else self._period.change_w(delay_s, jitter_frac_max)
+        self._clock_s += view.dt_s
+        self._period.see(load_w, self._clock_s - view.load_age_s)
+        ahead_s, jitter_frac_max = view.load_age_s + view.effect_s, self._settings.feed_forward_jitter_frac_max
+        change_w = 0.0 if isnan(ahead_s) else self._period.change_w(ahead_s, jitter_frac_max)
         return load_w + change_w if change_w else led_w
 
     def _follow(self, load_w: float, grid_w: float, dt_s: float) -> None:
         if self._filtered_w is None:
             self._filtered_w, self._target_w, self._load_w = load_w, grid_w, load_w
-        self._filtered_w += (1.0 - math.exp(-dt_s / self._settings.smoothing_time_s)) * (load_w - self._filtered_w)
+        self._filtered_w += (1.0 - exp(-dt_s / self._settings.smoothing_time_s)) * (load_w - self._filtered_w)
         self._slope_w_per_s = (load_w - self._load_w) / dt_s
         self._load_w = load_w
 
     def _move_target(self, view: SiteView) -> None:
         settings = self._settings
         wanted_w = self._filtered_w or 0.0
-        wanted_w += self._soc_return_w(view.soc_frac) + self._announced_w(view)
+        wanted_w += self._soc_return.power_w + self._announced_w(view)
         step_w = settings.ramp_w_per_s_max * view.dt_s
         wanted_w = min(max(wanted_w, self._target_w - step_w), self._target_w + step_w)
         self._target_w = min(wanted_w, settings.grid_power_w_max)
 
     def _announced_w(self, view: SiteView) -> float:
         """Change of the load that is still to come; once it has started the filter starts from there."""
-        job_w, start_in_s = view.inputs.get("job_power_w"), view.inputs.get("job_start_in_s", math.nan)
-        if job_w is None or math.isnan(start_in_s):
+        job_w, start_in_s = view.inputs.get("job_power_w"), view.inputs.get("job_start_in_s", nan)
+        if job_w is None or isnan(start_in_s):
             self._job_w = None
             return 0.0
         if start_in_s > 0.0:
@@ -163,7 +171,7 @@ class GridSmoothingApplication:
 
     def _held(self, view: SiteView) -> HeldGridPower:
         settings = self._settings
-        base_w = -self._soc_return_w(view.soc_frac)
+        base_w = -self._soc_return.power_w
         over_w = (self._filtered_w or 0.0) - base_w - settings.grid_power_w_max
         return HeldGridPower(
             grid_power_w=self._target_w - (view.pv_power_w or 0.0),
@@ -173,12 +181,6 @@ class GridSmoothingApplication:
             gain=self._gain.value,
             refused=self._gain.reason,
         )
-
-    def _soc_return_w(self, soc_frac: float) -> float:
-        """Power that the grid gives (positive) to bring the SoC back; full at 10 % SoC away from the target."""
-        away_frac = self._settings.soc_frac_target - soc_frac
-        share = min(max(away_frac / 0.1, -1.0), 1.0)
-        return share * self._settings.soc_return_power_w_max
 
     def _soc_band(self, view: SiteView, window: PowerWindow) -> tuple[float, float]:
         """Full power inside the band, less and less over its last SOC_TAPER_FRAC: an edge would be a step."""

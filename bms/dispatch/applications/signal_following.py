@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from bms.dispatch.applications import ApplicationKind
-from bms.dispatch.product import ProductFile, find_product
-from bms.dispatch.sold import SoldProduct, energy_reserve, room_for
+from bms.dispatch.product import ProductFile
+from bms.dispatch.sold import Sale, SoldProduct, room_for
 from bms.dispatch.view import NO_ANSWER, Answer, PowerWindow, SiteView
 from drivers.config.settings import Broken, about
 
@@ -39,10 +39,8 @@ class SignalFollowingApplication:
     moves it beside the response."""
 
     def __init__(self, settings: SignalFollowing) -> None:
-        product = find_product(settings.product)
-        self.name = f"{settings.kind} {product.name}"
-        self._settings, self._product = settings, product
-        self._energy = energy_reserve(settings, product)
+        self._settings, self._sale = settings, Sale(settings)
+        self.name = f"{settings.kind} {self._sale.product.name}"
         self._power_w = 0.0
 
     def look(self, view: SiteView, window: PowerWindow) -> Answer:
@@ -51,27 +49,12 @@ class SignalFollowingApplication:
             return NO_ANSWER
         settings = self._settings
         self._ramp_to(self._wanted_w(view.inputs.get(settings.signal, 0.0)), view.dt_s)
-        response_w = self._energy.limited_w(self._power_w, view.soc_frac)
-        quiet = self._power_w == 0.0 or self._product.recovery.wait_s == 0.0
-        baseline_w = self._energy.baseline_w(view, quiet=quiet)
-        low_w, high_w = self._energy.bounds_w(view)
-        room = room_for(settings, window)
-        return Answer(
-            power_w_min=low_w - room.charge_w,
-            power_w_max=high_w + room.discharge_w,
-            request_w=baseline_w,
-            response_w=response_w,
-            reserve_charge_w=room.charge_w,
-            reserve_discharge_w=room.discharge_w,
-            reason=f"reserve of {self._product.name}",
-            lacks_charge_w=room.lacks_charge_w,
-            lacks_discharge_w=room.lacks_discharge_w,
-            stored_wh=self._energy.contract.stored_wh,
-            room_wh=self._energy.contract.room_wh,
-        )
+        response_w = self._sale.limited_w(self._power_w, view)
+        quiet = self._power_w == 0.0 or self._sale.product.recovery.wait_s == 0.0
+        return self._sale.answer(view, room_for(settings, window), response_w, quiet=quiet)
 
     def reset(self) -> None:
-        self._energy.reset()
+        self._sale.reset()
         self._power_w = 0.0
 
     def _wanted_w(self, signal: float) -> float:

@@ -44,8 +44,9 @@ class Command:
 @dataclass(frozen=True, slots=True)
 class DbcMapping:
     """A rack in terms of a DBC file. One voltage signal a cell, in the order of the cells; temperature signals are
-    spread evenly over the cells. A `current` with a negative factor is positive in charge on the wire. `checked`:
-    signals named Counter and Crc are a counter and a CRC-8/SAE-J1850 (see drivers.dbc)."""
+    spread evenly over the cells. `command` and `main_closed` are None where the contactors hang elsewhere. A
+    `current` with a negative factor is positive in charge on the wire. `checked`: signals named Counter and Crc are a
+    counter and a CRC-8/SAE-J1850 (see drivers.dbc)."""
 
     path: Path
     voltages: Values
@@ -53,17 +54,17 @@ class DbcMapping:
     current: Values
     rack_voltage: Values
     link_voltage: Values
-    main_closed: Feedback
+    main_closed: Feedback | None
     precharge_closed: Feedback | None
-    command: Command
+    command: Command | None
     checked: bool = False
 
     @property
     def keys(self) -> list[SignalKey]:
-        """All measured signals: voltages, temperatures, current, rack voltage, link voltage, main closed and, where
-        there is one, precharge closed."""
+        """All measured signals: voltages, temperatures, current, rack voltage, link voltage and, where there are
+        such, main closed and precharge closed."""
         scalars = [*self.current.signals, *self.rack_voltage.signals, *self.link_voltage.signals]
-        contacts = [self.main_closed, *([self.precharge_closed] if self.precharge_closed else [])]
+        contacts = [contact for contact in (self.main_closed, self.precharge_closed) if contact is not None]
         return [*self.voltages.signals, *self.temperatures.signals, *scalars, *(each.signal for each in contacts)]
 
     def measured(self) -> DbcPlan:
@@ -75,15 +76,18 @@ class DbcMapping:
             load_dbc(self.path), messages, self.keys, others=False, conventions=self.checked, invalid=invalid
         )
 
-    def commands(self) -> DbcPlan:
-        """Plan of the command message. ValueError for what does not fit."""
-        names = [self.command.main, *([self.command.precharge] if self.command.precharge else []), *self.command.others]
-        keys = [(self.command.message, name) for name in names]
-        return build_plan(load_dbc(self.path), [self.command.message], keys, conventions=self.checked)
+    def commands(self, command: Command) -> DbcPlan:
+        """Plan of its message. ValueError for what does not fit."""
+        names = [command.main, *([command.precharge] if command.precharge else []), *command.others]
+        keys = [(command.message, name) for name in names]
+        return build_plan(load_dbc(self.path), [command.message], keys, conventions=self.checked)
 
     def try_command(self) -> None:
         """ValueError if the command cannot be written, whether or not its contactors shall close."""
-        plan, command = self.commands(), self.command
+        command = self.command
+        if command is None:
+            return
+        plan = self.commands(command)
         for closed in (0.0, 1.0):
             values: Floats = np.zeros(len(plan.signal_index))
             for name, value in command.others.items():

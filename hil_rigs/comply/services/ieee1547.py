@@ -1,9 +1,10 @@
 """IEEE 1547-2018: frequency droop at 50 and 60 Hz, volt-watt and volt-var, category B, default settings.
 
 Clause 6.5.2.7, table 24: deadband 0.036 Hz, 5 % of nominal frequency for the whole rated power, open-loop response time
-of 5 s (90 % of a step). Clause 5.4.2, table 31: active power down from 1.06 pu, to nothing at 1.1 pu, 10 s. Clause
-5.3.3, table 8: 44 % injected at 0.92 pu, nothing from 0.98 to 1.02 pu, 44 % absorbed at 1.08 pu, 5 s. Measured to 5 %,
-the accuracy that table 3 asks of reactive and active power."""
+of 5 s (90 % of a step); a site may choose 0.017 to 1 Hz, 2 to 5 % and up to 10 s (category III, as IEEE 1547.1-2020,
+table 19 has them as the most and the least aggressive). Clause 5.4.2, table 31: active power down from 1.06 pu, to
+nothing at 1.1 pu, 10 s. Clause 5.3.3, table 8: 44 % injected at 0.92 pu, nothing from 0.98 to 1.02 pu, 44 % absorbed at
+1.08 pu, 5 s. Measured to 5 %, the accuracy that table 3 asks of reactive and active power."""
 
 from math import log
 from typing import NamedTuple

@@ -1,7 +1,8 @@
 """Japan's primary reserve, at 50 and 60 Hz.
 
-EPRX, requirements of the balancing market's products: full within 10 s of a fall by 0.2 Hz, droop of 5 % of rated power
-or less (8 % of it at 0.2 Hz off 50 Hz, 6.7 % off 60 Hz), deadband of 0.01 Hz or less; blocks of 30 minutes. Delivery is
+EPRX, requirements of the balancing market's products: full within 10 s of a fall by 0.2 Hz (0.3 Hz in Hokkaido), which
+then lasts; droop of 5 % of rated power or less (8 % of it at 0.2 Hz off 50 Hz, 6.7 % off 60 Hz), deadband of 0.01 Hz or
+less; blocks of 30 minutes. Delivery is
 assessed to 10 % of what is sold. It has no rule for how energy comes back."""
 
 from hil_rigs.comply.frequency_judge import Duration, Standard, joined, judge_on_wire, judge_over_hours, sold

@@ -1,8 +1,8 @@
 """Japan's tertiary reserves 1 and 2, at 50 and 60 Hz.
 
-EPRX, requirements of the balancing market's products: full within 15 (1) or 60 minutes (2) of the command, for a
-block of 30 minutes; EDC commands come every few minutes; delivery is assessed to 10 % of what is sold. It has no
-rule for how energy comes back."""
+EPRX, requirements of the balancing market's products: full within 15 (1) or 60 minutes (2; 45 when the market opened in
+2021, with blocks of 3 hours) of the command, for a block of 30 minutes; EDC commands come every few minutes; delivery
+is assessed to 10 % of what is sold. It has no rule for how energy comes back."""
 
 from hil_rigs.comply.frequency_judge import joined
 from hil_rigs.comply.service import Judged, Order, Service

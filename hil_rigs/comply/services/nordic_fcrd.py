@@ -2,8 +2,8 @@
 
 ENTSO-E, Technical Requirements for Frequency Containment Reserve Provision in the Nordic Synchronous Area (2023):
 linear from 0.1 to 0.5 Hz off 50 Hz; on a ramp of 0.24 Hz/s from 0.1 to 1 Hz off, 7.5 s after its start, at least 86 %
-of the steady response and an energy of 3.2 s of it; 20 minutes where storage is limited, and a fifth of what is sold to
-bring the energy back while the frequency is within 0.1 Hz."""
+of the steady response and an energy of 3.2 s of it; 20 minutes where storage is limited (Fingrid, in force since August
+2022, too), and a fifth of what is sold to bring the energy back while the frequency is within 0.1 Hz."""
 
 from collections.abc import Callable
 

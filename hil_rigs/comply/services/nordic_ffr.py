@@ -1,9 +1,9 @@
 """The Nordic fast frequency reserve.
 
-ENTSO-E, Technical Requirements for Fast Frequency Reserve Provision in the Nordic Synchronous Area: full within 1.3,
-1.0 or 0.7 s of 49.7, 49.6 or 49.5 Hz; held for 30 s, or for 5 s with a fall of at most 20 % in any second after it; at
-most 35 % more than what is sold; no recovery until 10 s after the support, then at most a quarter, and ready again 15
-minutes after the activation."""
+ENTSO-E, Technical Requirements for Fast Frequency Reserve Provision in the Nordic Synchronous Area, and Fingrid's page
+on the reserve: full within 1.3, 1.0 or 0.7 s of 49.7, 49.6 or 49.5 Hz; held for 30 s, or for 5 s with a fall of at most
+20 % in any second after it; at most 35 % more than what is sold; no recovery until 10 s after the support, then at most
+a quarter, and ready again 15 minutes after the activation."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

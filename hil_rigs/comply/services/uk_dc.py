@@ -4,23 +4,9 @@ NESO, Dynamic Containment, service specification: nothing within 0.015 Hz, 5 % a
 between; full within 1 s, of which at most 0.5 s until it starts; 15 minutes. Monitoring at 20 Hz forgives an error of
 3 %. A fifth of the energy of a full delivery comes back in each half hour, by a baseline that moves 5 % a minute."""
 
-from hil_rigs.comply.frequency_judge import Duration, Standard, joined, judge_on_wire, judge_over_hours, sold
-from hil_rigs.comply.service import Judged, Order, Service
+from hil_rigs.comply.great_britain import dynamic_service
 
-POWER_W = 200e3
-STANDARD = Standard(
-    sold=sold("uk-dc", POWER_W),
-    nominal_hz=50,
-    line=((0.015, 0.0), (0.2, 0.05 * POWER_W), (0.5, POWER_W)),
-    step_hz=0.5,
-    start_s=0.5,
-    full_s=1.0,
-)
-DURATION = Duration(hold_s=900.0, back_s=2.75 * 3600.0, baseline_frac=0.1, ramp_frac_per_min=0.05)
-
-
-def judge(order: Order) -> Judged:
-    return joined(judge_on_wire(order, STANDARD), judge_over_hours(order, STANDARD, DURATION))
-
-
-SERVICE = Service("uk-dc", "Great Britain's Dynamic Containment: full within 1 s, 15 minutes", ("frequency",), judge)
+SERVICE = dynamic_service(
+    "uk-dc", "Great Britain's Dynamic Containment: full within 1 s, 15 minutes",
+    line=((0.015, 0.0), (0.2, 0.05), (0.5, 1.0)), start_s=0.5, full_s=1.0, hold_s=900.0,
+)  # fmt: skip

@@ -4,23 +4,9 @@ NESO, Dynamic Regulation, service specification: nothing within 0.015 Hz, 100 % 
 within 10 s, of which at most 2 s until it starts; 60 minutes. A fifth
 of the energy of a full delivery comes back in each half hour, by a baseline that moves 5 % a minute."""
 
-from hil_rigs.comply.frequency_judge import Duration, Standard, joined, judge_on_wire, judge_over_hours, sold
-from hil_rigs.comply.service import Judged, Order, Service
+from hil_rigs.comply.great_britain import dynamic_service
 
-POWER_W = 200e3
-STANDARD = Standard(
-    sold=sold("uk-dr", POWER_W),
-    nominal_hz=50,
-    line=((0.015, 0.0), (0.2, POWER_W)),
-    step_hz=0.2,
-    start_s=2.0,
-    full_s=10.0,
-)
-DURATION = Duration(hold_s=3600.0, back_s=2.75 * 3600.0, baseline_frac=0.4, ramp_frac_per_min=0.05)
-
-
-def judge(order: Order) -> Judged:
-    return joined(judge_on_wire(order, STANDARD), judge_over_hours(order, STANDARD, DURATION))
-
-
-SERVICE = Service("uk-dr", "Great Britain's Dynamic Regulation: full within 10 s, 60 minutes", ("frequency",), judge)
+SERVICE = dynamic_service(
+    "uk-dr", "Great Britain's Dynamic Regulation: full within 10 s, 60 minutes",
+    line=((0.015, 0.0), (0.2, 1.0)), start_s=2.0, full_s=10.0, hold_s=3600.0,
+)  # fmt: skip

@@ -1,0 +1,1 @@
+"""Contactors of racks that hang on a block of their own."""
