@@ -23,8 +23,8 @@ INTRODUCTION = """# Power limits used in full
 
 Made by `hil limits --markdown docs/power-limits.md`; again on your machine: `hil limits`, sooner: `hil limits --quick`.
 
-A string of 24 cells that differ as a rig's do in capacity, resistance and SoC, with an OCV of their own, two RC pairs
-and a law of temperature that the estimator's cell file does not know of. The sensors are wrong too: 1 mV lasting and
+A string of 24 cells that differ as a rig's do in capacity, resistance and SoC, with their own OCV, two RC pairs and
+laws of temperature and SoC that the estimator's cell file does not know of. The sensors are wrong too: 1 mV lasting and
 0.5 mV of noise a cell, current 0.2 % and C/2000. The estimator begins knowing nothing; the string is charged until its
 highest cell is full, then goes down and up again in pulses of 1C. At 90, 70, 50, 30 and 10 % each limit is asked for as
 a controller asks, and held in full, once as a current and once as a power. Then the greatest power that the plant could
