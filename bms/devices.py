@@ -20,6 +20,7 @@ from drivers.insulation.iso165c import Iso165c
 from drivers.inverters.described import DescribedInverter
 from drivers.inverters.described.device import open_device as open_described
 from drivers.inverters.driver import OpenDevice
+from drivers.inverters.own_function import OwnFunction
 from drivers.inverters.own_loop import OwnLoop
 from drivers.inverters.set_points import SetPointWriter
 from drivers.inverters.sunspec import SunSpecInverter
@@ -120,6 +121,12 @@ def open_own_loop(device: InverterDevice, period_s: float) -> OwnLoop:
     """The loop inside it, which the site's check has found in its profile."""
     assert device.description is not None, "the settings were checked"
     return OwnLoop(device.open_link(), device.description, period_s)
+
+
+def open_own_function(device: InverterDevice) -> OwnFunction | None:
+    """What keeps its curve in force, if it has one."""
+    function = device.function
+    return None if function is None else OwnFunction(device.open_link(), function.curve, function.verify_s)
 
 
 def open_meter(device: GridMeterDevice, on_reading: Callable[[MeterReading], None]) -> Meter:

@@ -7,7 +7,7 @@ from math import nan
 
 from bms.converter_loop import ConverterLoop
 from bms.decision import Decision
-from bms.devices import Device, Inverter
+from bms.devices import Device, Inverter, open_own_function
 from bms.dispatch.dispatch import Wish
 from bms.estimate.site_power import BatteryPower, SitePowers
 from bms.estimate.smoothing_watch import Smoothed, SmoothingWatch
@@ -15,9 +15,11 @@ from bms.fast_lane import FastLane
 from bms.image import Image
 from bms.lane_law import LaneOrder
 from bms.protect.levels import Condition
+from bms.protect.safety_inputs import said
 from bms.site import Site
 from bms.smoothing_way import SmoothingNow, Way, lane_delay_s, tick_delay_s
 
+FUNCTION_START_NS = 10_000_000_000
 LANE_TICKS = 2
 """An order to the fast lane outlives one missed tick."""
 
@@ -31,18 +33,21 @@ class SetPointWriters:
         lane, loop = site.fast_lane, site.converter_loop
         self._lane = None if lane is None else FastLane(site, lane, battery, repeat)
         self._loop = None if loop is None else ConverterLoop(site, loop)
+        self._function = open_own_function(site.inverter)
+        self._running_since_ns: int | None = None
         self._watch, self._tick_delay_s = SmoothingWatch(), tick_delay_s(site)
 
     @property
     def links(self) -> list[Device]:
         """Devices of their own, each with the health of its link."""
         of_lane = () if self._lane is None else self._lane.devices
-        return [*of_lane, *([] if self._loop is None else [self._loop.device])]
+        beside = None if self._loop is None else self._loop.device, self._function
+        return [*of_lane, *(device for device in beside if device is not None)]
 
     @property
     def runners(self) -> list[Device | FastLane]:
         """What runs beside the ticks."""
-        maybe = self._lane, None if self._loop is None else self._loop.device
+        maybe = self._lane, None if self._loop is None else self._loop.device, self._function
         return [runner for runner in maybe if runner is not None]
 
     @property
@@ -56,6 +61,7 @@ class SetPointWriters:
 
     def conditions(self, at_ns: int) -> list[Condition]:
         found = [] if self._lane is None else self._lane.conditions(at_ns)
+        found += self._of_function(at_ns)
         return found if self._loop is None else found + self._loop.conditions(at_ns)
 
     def as_followed(self, image: Image, decided: Decision | None) -> Image:
@@ -116,6 +122,13 @@ class SetPointWriters:
             lane_jitter_s=nan if pace is None else pace.jitter_s,
             measured=self._watch.smoothed,
         )
+
+    def _of_function(self, at_ns: int) -> list[Condition]:
+        """Why the converter does not follow its own curve, once there was time to tell it."""
+        self._running_since_ns = at_ns if self._running_since_ns is None else self._running_since_ns
+        why = None if self._function is None else self._function.fault
+        told = at_ns - self._running_since_ns > FUNCTION_START_NS
+        return [said("inverter_function_refused", why)] if why is not None and told else []
 
     def _to_lane(self, lane: FastLane, decision: Decision, order: LaneOrder | None) -> Decision:
         if not lane.has_set_point and not self._inverter.set_point_free:

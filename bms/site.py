@@ -23,6 +23,7 @@ from bms.site_low_voltage import LowVoltage
 from bms.site_mapping import load_mapping
 from bms.site_monitors import CurrentSensor, FoxBms, InsulationMonitor
 from bms.site_north import North
+from bms.site_own_function import OwnFunction
 from bms.site_safety import NATIVE, Safety, SafetyInput
 from bms.site_strip import broken_strip
 from drivers.cell_monitors.foxbms.layout import SENSORS_MAX, STATE_PERIOD_S, foxbms_layout
@@ -314,6 +315,10 @@ class InverterDevice(ModbusDevice):
         ProfileName | None, about("", "name or path of its profile, see profiles.md", min_length=1, max_length=500)
     ] = None
     poll_period_s: Annotated[float, about("s", "it is read and written this often", "control tick", gt=0, le=10)] = 0.1
+    function: Annotated[
+        OwnFunction | None,
+        about("", "curve of reactive power that the converter follows of its own, also when the gateway is dead"),
+    ] = None
     reversion_s: Annotated[
         int, about("s", "it goes to 0 W by itself this long after the last command", "shortest in SunSpec", ge=1, le=60)
     ] = 1
@@ -342,6 +347,7 @@ class InverterDevice(ModbusDevice):
         yield from super().broken_relations()
         yield from broken_profile(self.driver, self.profile, "inverter")
         yield from self._broken_role()
+        yield from self._broken_function()
         description = self.description
         wrong_time = None if description is None else description.wrong_reversion(self.reversion_s)
         if wrong_time is not None:
@@ -352,6 +358,14 @@ class InverterDevice(ModbusDevice):
         if self.poll_period_s > self.reversion_s / 2:
             wrong, expected = "too slow to refresh reversion_s", f"at most {self.reversion_s / 2:g}"
             yield Broken(("poll_period_s",), self.poll_period_s, wrong, expected, (("reversion_s",),))
+
+    def _broken_function(self) -> Iterator[Broken]:
+        if self.function is not None and self.driver != "sunspec":
+            wrong = "a converter of a profile takes no curve"
+            yield Broken(("function",), "a mapping", wrong, "driver sunspec, or nothing", (("driver",),))
+        if self.function is not None and self.serial is not None:
+            wrong = "it needs a second connection"
+            yield Broken(("function",), "a mapping", wrong, "a host, or nothing", (("serial",),))
 
     def _broken_role(self) -> Iterator[Broken]:
         try:
@@ -621,6 +635,7 @@ class Site(SiteSettings):
         yield from self._broken_island()
         yield from broken_strip(self)
         yield from broken_contactor_blocks(self)
+        yield from self._broken_own_function()
         yield from self.below("inverter.poll_period_s", "limits.inverter_age_s_max")
         yield from self.below("grid_meter.poll_period_s", "limits.meter_age_s_max")
         if self.pv_meter is not None:
@@ -649,6 +664,14 @@ class Site(SiteSettings):
             yield Broken(("inverter", "supply"), self.inverter.supply, wrong, "aux", (("island",),))
         if self.island is not None and self.intertie is not None:
             yield from self.below("intertie.poll_period_s", "island.intertie_age_s_max")
+
+    def _broken_own_function(self) -> Iterator[Broken]:
+        """Reactive power is decided by one."""
+        for i, application in enumerate(self.applications):
+            if self.inverter.function is not None and getattr(application, "mode", "none") != "none":
+                wrong, other = "the converter's own function decides the reactive power", ("inverter", "function")
+                mode = getattr(application, "mode", "")
+                yield Broken(("applications", i, "mode"), mode, wrong, "none, or no function", (other,))
 
     def _shared_lines(self) -> Iterator[Broken]:
         """What works between two ticks needs connections of its own."""

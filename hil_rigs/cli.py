@@ -66,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_tune(commands)
     _add_identify(commands)
     _add_evaluate(commands)
+    _add_limits(commands)
     _add_bench(commands)
     _add_latency(commands)
     _add_balance(commands)
@@ -213,6 +214,17 @@ def _add_evaluate(commands: Any) -> None:
     evaluate.add_argument("--plain", action="store_true", help="a line a log instead of a progress bar")
     _add_json(evaluate)
     evaluate.set_defaults(does=_evaluate)
+
+
+def _add_limits(commands: Any) -> None:
+    limits = commands.add_parser("limits", help="the estimator's power limits used in full on simulated strings",
+                                 description=_limits.__doc__)  # fmt: skip
+    limits.add_argument("--quick", action="store_true", help="at 25 degC only")
+    limits.add_argument("--markdown", metavar="FILE", type=Path, help="write the page docs/power-limits.md anew")
+    limits.add_argument("--jobs", metavar="N", type=_count, default=os.cpu_count() or 1,
+                        help="processes (default: one for each processor)")  # fmt: skip
+    _add_json(limits)
+    limits.set_defaults(does=_limits)
 
 
 def _add_bench(commands: Any) -> None:
@@ -399,6 +411,15 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     from hil_rigs.evaluate.command import evaluate_command
 
     return evaluate_command(arguments)
+
+
+def _limits(arguments: argparse.Namespace) -> int:
+    """Ask the estimator for the power limits (1 s, 10 s, 60 s, continuous) of strings that its cell file only
+    resembles, hold each in full, and say how far a cell went beyond its voltage and how much of what the string could
+    do was left unused. Exit status 1 when a target is missed."""
+    from hil_rigs.limits.command import limits_command
+
+    return limits_command(arguments)
 
 
 def _bench(arguments: argparse.Namespace) -> int:

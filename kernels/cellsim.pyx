@@ -183,7 +183,8 @@ cdef class CellPack:
         cdef CellPack other = CellPack(
             model.ocv_v, model.resistance_ohm, model.rc_resistance_ohm, model.rc_tau_s, model.capacity_ah,
             model.soc_frac, model.hysteresis_v, model.heat_capacity_j_per_k, model.cooling_w_per_k,
-            model.temperature_degc, self.variant,
+            model.temperature_degc, self.variant, resistance_factor=model.resistance_factor,
+            entropic_v_per_k=model.entropic_v_per_k,
         )
         other.rows[:] = self.rows
         other.last, other.bleeds = self.last, self.bleeds

@@ -6,7 +6,7 @@ import numpy as np
 
 from bms.estimate.soc import RackSoc
 from bms.site import Limits
-from drivers.readings import RackReading
+from drivers.readings import Floats, RackReading
 from kernels.cell_tables import CellTables
 from kernels.limits import LimitSolver
 from kernels.limits_model import Bound, Limit, Window
@@ -19,6 +19,9 @@ SOLVE_S = 1.0
 
 SIGMAS = 1.0
 """How many sigmas worse than estimated each cell is taken: the worst of hundreds is too low already."""
+
+SHARED_SOC_SIGMAS, SHARED_RESISTANCE_SIGMAS = 1.5, 2.0
+"""The same of what all cells share of the errors: no number of cells averages it out."""
 
 SOC_SIGMA_FRAC_MAX = 0.05
 """No more ignorance of SoC than this is reckoned with: beyond it the measured voltage says more than the model, and
@@ -76,11 +79,18 @@ class HeldCurrent:
     def _solve(self, soc: RackSoc, reading: RackReading) -> HeldCurrents:
         discharge, charge = self._solver.solve(
             soc_frac=soc.soc_frac,
-            soc_sigma_frac=np.minimum(soc.sigma_frac, SOC_SIGMA_FRAC_MAX),
+            soc_sigma_frac=np.minimum(soc_sigma_frac(soc), SOC_SIGMA_FRAC_MAX),
             temperature_degc=reading.temperature_degc,
-            **soc.cell_state(),
+            **soc.cell_state(SHARED_RESISTANCE_SIGMAS / SIGMAS),
         )
         return HeldCurrents(_held(charge), _held(discharge))
+
+
+def soc_sigma_frac(soc: RackSoc) -> Floats:
+    """Of each cell, for a solver that reckons with SIGMAS of it."""
+    own_frac = soc.difference_sigma_frac
+    shared_frac2 = np.maximum(soc.sigma_frac**2 - own_frac**2, 0.0)
+    return np.asarray(np.sqrt(own_frac**2 + (SHARED_SOC_SIGMAS / SIGMAS) ** 2 * shared_frac2))
 
 
 def _held(limit: Limit) -> HeldLimit:

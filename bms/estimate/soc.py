@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bms.estimate.packing import of_type, packed, shares, unpacked
+from bms.estimate.series_resistance import SeriesResistance
 from bms.estimate.string import STRIPPED_SIGMA_FRAC, StringEstimator
 from bms.summary import RackSummary, mean_of
 from drivers.readings import Floats, RackReading
@@ -45,14 +46,19 @@ class CellGroup:
 
 
 class CellState(TypedDict):
-    """Of a string, as the limit solver takes it: one value a cell, but for the last two, which the string shares."""
+    """Of a string, as the limit solver takes it: arrays have one value a cell, but for the pairs' currents; the other
+    values the string shares."""
 
     resistance_factor: Floats
     resistance_sigma_frac: Floats
+    series_factor: Floats
+    series_sigma_frac: Floats
     capacity_ah: Floats
     capacity_sigma_frac: Floats
     rc_current_a: Floats
     hysteresis: float
+    voltage_v: Floats
+    current_a: float
 
 
 class SocSpread(NamedTuple):
@@ -82,11 +88,16 @@ class RackSoc:
         self._cell = cell
         self._cells = SeriesCells(cell, 1, cells)
         self._mean = StringEstimator(cell)
+        self._series = SeriesResistance(cells, cell.capacity_ah)
         self._ends: list[CellGroup] = []
         self._row = np.zeros(1, MEAN)
         self._current_age_s_max = current_age_s_max
         self._voltage_v_sum = np.zeros(cells)
+        self._current_a_sum = 0.0
+        self._shown_v: Floats = np.full(cells, math.nan)
+        self._shown_a = math.nan
         self._difference_frac = np.zeros(cells)
+        self._ocv_v = cell.ocv_v[len(cell.temperature_degc) // 2]
         self._energy_v = _energy_v(cell)
         self._curvature_v = self._chosen_s = 0.0
         self._temperature_degc = math.nan
@@ -112,18 +123,23 @@ class RackSoc:
             self._spread = SocSpread(float(soc_frac.min()), mean_frac, float(soc_frac.max()), sigma_max)
         return self._spread
 
-    def cell_state(self) -> CellState:
-        """What the newest comparison knows of the cells beside their SoC."""
+    def cell_state(self, shared_sigmas: float = 1.0) -> CellState:
+        """What the newest comparison knows of the cells beside their SoC. The error of the resistances that all cells
+        share is `shared_sigmas` of it."""
         factor, factor_sigma = (row[0].astype(np.float64) for row in self._cells.resistance_factor)
         capacity, capacity_sigma = (row[0].astype(np.float64) for row in self._cells.capacity_factor)
         mean = self._mean
         return CellState(
             resistance_factor=mean.resistance_factor * factor,
-            resistance_sigma_frac=np.hypot(mean.resistance_sigma_frac, factor_sigma / factor),
+            resistance_sigma_frac=np.hypot(shared_sigmas * mean.resistance_sigma_frac, factor_sigma / factor),
+            series_factor=mean.resistance_factor * self._series.factor,
+            series_sigma_frac=np.full(len(factor), self._series.sigma_frac),
             capacity_ah=mean.capacity_ah * capacity,
             capacity_sigma_frac=np.hypot(mean.capacity_ah_sigma / mean.capacity_ah, capacity_sigma / capacity),
             rc_current_a=mean.rc_current_a(),
             hysteresis=mean.hysteresis,
+            voltage_v=self._shown_v,
+            current_a=self._shown_a - mean.current_bias_a,
         )
 
     def step(self, reading: RackReading, summary: RackSummary, dt_s: float) -> None:
@@ -150,9 +166,11 @@ class RackSoc:
             volts = _mean(reading.voltage_v[end.members])
             end.estimator.step(volts, current_a, temperature_degc, dt_s, may_flow=may_flow)
         if not fresh:
+            self._series.interrupt()
             self.sigma_frac = np.hypot(self.difference_sigma_frac, self._mean.soc_sigma_frac)
             return
         self._voltage_v_sum += reading.voltage_v
+        self._current_a_sum += current_a
         self._samples += 1
         self._window_s += dt_s
         self._charge_ah += current_a * dt_s / 3600.0
@@ -226,6 +244,7 @@ class RackSoc:
 
     def _begin_window(self) -> None:
         self._voltage_v_sum[:] = 0.0
+        self._current_a_sum = 0.0
         self._samples = 0
         self._window_s = self._charge_ah = 0.0
 
@@ -241,7 +260,10 @@ class RackSoc:
         row["soc_frac"], row["soc_sigma_frac"], row["drop_v"] = soc_frac, sigma_frac, self._mean.drop_v
         row["charge_ah"], row["capacity_ah"] = self._charge_ah, self._mean.capacity_ah
         row["temperature_degc"] = temperature_degc
-        self._cells.step((self._voltage_v_sum / self._samples)[None], row, elapsed_s, reading.bleeding[None])
+        self._shown_v, self._shown_a = self._voltage_v_sum / self._samples, self._current_a_sum / self._samples
+        ocv_v = float(np.interp(self._mean.soc_frac, SOC_GRID, self._ocv_v))
+        self._series.take(ocv_v - self._shown_v, self._mean.drop_v, self._shown_a, elapsed_s)
+        self._cells.step(self._shown_v[None], row, elapsed_s, reading.bleeding[None])
         self._mean.shift(float(self._cells.shift_frac[0]))
         self._curvature_v = float(self._cells.curvature_v[0])
         self.soc_frac = self._cells.soc_frac[0].astype(np.float64)

@@ -248,6 +248,11 @@ FAULTS: dict[str, FaultKind] = {
             "Is it in local control, or derated? Read its alarms and its log of set-points.", debounce_s=1.5,
         ),
         _row(
+            "inverter_function_refused", Level.SYSTEM, Action.WARN,
+            "The converter does not follow the curve of reactive power that the site file gives it.",
+            "Read what it refuses; its own settings, or another master, may forbid or replace it.", debounce_s=1.0,
+        ),
+        _row(
             "power_retried_in_vain", Level.SYSTEM, Action.ZERO_POWER,
             "A fault that shows only while power flows came back each time that power was tried again.",
             "Find the cause of the fault that it names (a converter's sign or mode, a sensor's gain), then reset.",

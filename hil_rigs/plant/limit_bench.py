@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -24,11 +25,11 @@ class Extremes:
     current_a_max: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class LimitBench:
     """One string with a past: `history` of (current in A, seconds), current positive on discharge.
 
-    Packs cannot be copied: every hold starts with a fresh pack of the same seed that goes through the same past.
+    Every hold starts with a copy of the pack that went through the past.
     """
 
     parameters: CellParameters
@@ -40,6 +41,10 @@ class LimitBench:
 
     def pack(self) -> CellPack:
         """In the state in which every hold begins."""
+        return self._began.copy()
+
+    @cached_property
+    def _began(self) -> CellPack:
         rng = np.random.default_rng(self.seed)
         pack = spread_cells(self.parameters, self.cells, self.soc_frac, self.temperature_degc, rng)
         for current_a, seconds in self.history:
@@ -52,20 +57,27 @@ class LimitBench:
 
     def hold_power(self, power_w: float, horizon_s: float) -> Extremes:
         """At the string's terminals, positive on discharge."""
-        return self._hold(lambda pack: _current_of(pack, power_w), horizon_s)
+        return self._hold(lambda pack: current_of(pack, power_w), horizon_s)
 
-    def _hold(self, current_of: Callable[[CellPack], float], horizon_s: float) -> Extremes:
-        pack, seen = self.pack(), []
-        for _ in range(STEPS):
-            current_a = current_of(pack)
-            self._step(pack, current_a, horizon_s / STEPS)
-            voltage_v, soc_frac = pack.voltage_v, pack.soc_frac
-            seen.append((voltage_v.min(), -voltage_v.max(), soc_frac.min(), -soc_frac.max(), -abs(current_a)))
-        v_min, v_max, soc_min, soc_max, current_a_max = np.min(seen, axis=0).tolist()
-        return Extremes(v_min, -v_max, soc_min, -soc_max, -current_a_max)
+    def _hold(self, current_of_pack: Callable[[CellPack], float], horizon_s: float) -> Extremes:
+        return run_hold(self.pack(), current_of_pack, self.temperature_degc, horizon_s)
 
     def _step(self, pack: CellPack, current_a: float, dt_s: float) -> None:
-        pack.step(current_a, np.zeros(self.cells), self.temperature_degc, dt_s)
+        pack.step(current_a, None, self.temperature_degc, dt_s)
+
+
+def run_hold(
+    pack: CellPack, current_of_pack: Callable[[CellPack], float], ambient_degc: float, horizon_s: float
+) -> Extremes:
+    """The pack's own state moves: hand a copy over to keep it."""
+    seen = []
+    for _ in range(STEPS):
+        current_a = current_of_pack(pack)
+        pack.step(current_a, None, ambient_degc, horizon_s / STEPS)
+        voltage_v, soc_frac = pack.voltage_v, pack.soc_frac
+        seen.append((voltage_v.min(), -voltage_v.max(), soc_frac.min(), -soc_frac.max(), -abs(current_a)))
+    v_min, v_max, soc_min, soc_max, current_a_max = np.min(seen, axis=0).tolist()
+    return Extremes(v_min, -v_max, soc_min, -soc_max, -current_a_max)
 
 
 def largest(holds: Callable[[float], bool], most: float) -> float:
@@ -79,7 +91,7 @@ def largest(holds: Callable[[float], bool], most: float) -> float:
     return low
 
 
-def _current_of(pack: CellPack, power_w: float) -> float:
+def current_of(pack: CellPack, power_w: float) -> float:
     """The smaller current at which emf and series resistance give the power; at the peak power where none does."""
     emf_v, ohm = pack.emf_v, pack.resistance_ohm
     return float((emf_v - np.sqrt(max(emf_v**2 - 4 * ohm * power_w, 0.0))) / (2 * ohm))

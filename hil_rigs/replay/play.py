@@ -108,7 +108,7 @@ async def _play(
         return image
 
     controller = Controller(
-        site.model_copy(update={"battery_bus": None}),
+        site.model_copy(update={"battery_bus": None, "inverter": site.inverter.model_copy(update={"function": None})}),
         can_opener=_no_can,
         recorder=recorder,
         perf_clock=lambda: math.nan,

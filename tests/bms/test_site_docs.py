@@ -48,6 +48,7 @@ from bms.site_mapping import (
     MappingFile,
 )
 from bms.site_north import Http, ModbusServer, Mqtt, MqttTls, North
+from bms.site_own_function import CurvePoint, OwnFunction
 from drivers.config.config_yaml import parse_strict
 from drivers.config.settings_schema import expected
 
@@ -72,7 +73,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "site-file.md").read_text(encoding=
 MODELS = [Site, AuxiliaryDevice, ContactorBlock, Rack, FoxBms, CurrentSensor, InsulationMonitor, CanBus, InverterDevice,
           GridMeterDevice, BatteryBus, IntertieDevice, Island, LoadBlock, Controller, Limits, Safety, FaultSetting,
           Precharge, Balancing, Tls,
-          SerialPort, FastLane, ConverterLoop, PvInverterDevice]  # fmt: skip
+          OwnFunction, CurvePoint, SerialPort, FastLane, ConverterLoop, PvInverterDevice]  # fmt: skip
 NORTH_PAGE = (Path(__file__).parents[2] / "docs" / "north.md").read_text(encoding="utf-8")
 NORTH_MODELS = {
     North: "north", ModbusServer: "north.modbus", Mqtt: "north.mqtt", MqttTls: "north.mqtt.tls", Http: "north.http",

@@ -81,7 +81,7 @@ VALUES = [
         "port: 5020",
         "zoo: 1",
         "site.yaml:15:29: inverter.zoo: unknown key (got 'zoo'), "
-        "expected one of host, port, unit, tls, serial, driver, profile, poll_period_s, reversion_s, "
+        "expected one of host, port, unit, tls, serial, driver, profile, poll_period_s, function, reversion_s, "
         "supply, boot_s_max, response_time_s",
     ),
     (

@@ -109,6 +109,7 @@ ELSEWHERE = {
     "contactor_request_refused": "test_joining.py",
     "inverter_keeps_on": "test_described_rig.py",
     "inverter_reactive_not_following": "test_reactive_mismatch.py",
+    "inverter_function_refused": "test_own_function.py",
     "battery_bus_silent": "test_battery_bus.py",
     "fast_lane_lost": "test_fast_lane.py",
     "converter_loop_mismatch": "test_converter_loop.py",

@@ -64,6 +64,7 @@ def test_one_hour_of_one_tenth_ampere_is_counted_exactly() -> None:
 @KERNELS
 def test_a_copy_goes_on_from_the_same_state_and_its_own_way(kernel: Any) -> None:
     pair = {"rc_resistance_ohm": np.full((2, 3), 0.0001), "hysteresis_v": 0.01}
+    pair |= {"resistance_factor": [1.5, 1.0, 0.8], "entropic_v_per_k": [0.0, 0.0001, 0.0002]}
     cells, other = pack(kernel, n=2, **pair), pack(kernel, n=2, **pair)
     for each in (cells, other):
         each.age(1, 0.8, 1.5)
