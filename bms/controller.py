@@ -514,4 +514,5 @@ def hard_limits(limits: Limits, racks: int) -> HardLimits:
         current_age_s_max=limits.current_age_s_max,
         cell_voltage_v_min_possible=limits.cell_voltage_v_min_possible,
         cell_voltage_v_max_possible=limits.cell_voltage_v_max_possible,
+        temperature_degc_min_possible=limits.temperature_degc_min_possible,
     )

@@ -50,7 +50,8 @@ class HardLimits:
     current_age_s_max: float
     cell_voltage_v_min_possible: float = float("-inf")
     cell_voltage_v_max_possible: float = float("inf")
-    """Beyond, a value is no cell's: it ends no island."""
+    temperature_degc_min_possible: float = float("-inf")
+    """Beyond these a value is no cell's: it ends no island."""
 
 
 class _Extremes(NamedTuple):
@@ -185,6 +186,7 @@ class Guard:
     def _rack_crossed_forming(self, rack: RackReading, current_a: float) -> str:
         """Comparisons with NaN are false."""
         limits, degc, volt = self._limits, rack.temperature_degc, rack.voltage_v
+        shown = degc >= limits.temperature_degc_min_possible
         if current_a > limits.discharge_current_a_max or current_a < -limits.charge_current_a_max:
             return "current above maximum"
         if (degc > limits.discharge_temperature_degc_max).any():
@@ -192,12 +194,12 @@ class Guard:
         if current_a < -FLOWING_FRAC * limits.charge_current_a_max and (
             ((volt >= limits.cell_voltage_v_max) & (volt <= limits.cell_voltage_v_max_possible)).any()
             or (degc > limits.charge_temperature_degc_max).any()
-            or (degc < limits.charge_temperature_degc_min).any()
+            or ((degc < limits.charge_temperature_degc_min) & shown).any()
         ):
             return "charged beyond a cell's limits"
         if current_a > FLOWING_FRAC * limits.discharge_current_a_max and (
             ((volt <= limits.cell_voltage_v_min) & (volt >= limits.cell_voltage_v_min_possible)).any()
-            or (degc < limits.discharge_temperature_degc_min).any()
+            or ((degc < limits.discharge_temperature_degc_min) & shown).any()
         ):
             return "discharged beyond a cell's limits"
         return ""

@@ -436,6 +436,19 @@ def test_value_that_no_cell_can_have_ends_no_island(
         assert bool(guard.stopped) is stops
 
 
+def test_temperature_that_only_a_broken_sensor_shows_ends_no_island(
+    image: Callable[..., Image], rack: Callable[..., RackReading]
+) -> None:
+    limits = replace(LIMITS, temperature_degc_min_possible=-39.0)
+    for degc, current_a, stops in (
+        (-39.5, -50.0, False), (-39.0, -50.0, True), (-39.5, 50.0, False), (-39.0, 50.0, True),
+    ):  # fmt: skip
+        guard = Guard(limits)
+        for _ in range(round(STOP_AFTER_S / DT_S) + 1):
+            guard.step(forming(image(second=rack(degc={1: degc}, current_a=current_a))), wish(0.0), DT_S)
+        assert bool(guard.stopped) is stops
+
+
 def test_current_of_all_racks_together_ends_an_island(
     image: Callable[..., Image], rack: Callable[..., RackReading]
 ) -> None:
