@@ -120,7 +120,7 @@ def wait_for_zero(rig: Rig) -> None:
 def test_demo_runs_and_sums_up(tmp_path: Path, started: list[Process]) -> None:
     demo = Process(*HIL, "demo", "--plain", "--duration", "30", "--record", str(tmp_path / "demo.mf4"))
     started.append(demo)
-    assert demo.status(within_s=90.0) == 0
+    assert demo.status(within_s=90.0) == 0, "\n".join(demo.lines)
     text = "\n".join(demo.lines)
     assert "stopped: converter off at 0 W; rack-1 open, rack-2 open" in text
     for words in ("without battery", "with battery", "range in any 5 s", "overruns", "lost"):
