@@ -5,7 +5,7 @@ from pathlib import Path
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
-from setuptools.errors import BaseError
+from setuptools.errors import BaseError, CCompilerError
 
 KERNELS = sorted(Path("kernels").glob("*.pyx"))
 HEADERS = sorted(path.as_posix() for pattern in ("*.h", "*.pxd") for path in Path("kernels").glob(pattern))
@@ -18,32 +18,40 @@ UNIX_FLAGS = ["-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off
 
 
 class BuildKernels(build_ext):
-    """Stops the installation with one clear line when an extension cannot be built: there is no slow fallback."""
+    """Stops the installation with one clear line when an extension cannot be built: there is no slow fallback. As many
+    C compilers run at a time as there are processors."""
 
     def build_extensions(self) -> None:
         if self.compiler.compiler_type == "unix":
             self._require_compiler(self.compiler.compiler_so[0])
             for extension in self.extensions:
                 extension.extra_compile_args = UNIX_FLAGS
+        for extension in self.extensions:
+            self._translate(extension)
+        self.parallel = self.parallel or True  # as many as there are processors
         super().build_extensions()
 
     def build_extension(self, extension: Extension) -> None:
         try:
             super().build_extension(extension)
-        except (BaseError, *_cython_errors()) as error:
+        except (BaseError, CCompilerError) as error:
+            raise SystemExit(_refusal(f"{extension.name}: {error}")) from None
+
+    def _translate(self, extension: Extension) -> None:
+        """Cython to C, one after another: the translator is not made for threads."""
+        try:
+            from Cython.Build import cythonize
+            from Cython.Compiler.Errors import CompileError
+        except ImportError:
+            raise SystemExit(_refusal("Cython is missing (pip install 'cython>=3.1')")) from None
+        try:
+            extension.sources = cythonize([extension], force=self.force, quiet=True)[0].sources
+        except CompileError as error:
             raise SystemExit(_refusal(f"{extension.name}: {error}")) from None
 
     def _require_compiler(self, command: str) -> None:
         if shutil.which(command) is None:
             raise SystemExit(_refusal(f"no C compiler found (looked for {command!r}; install gcc or set CC)"))
-
-
-def _cython_errors() -> tuple[type[Exception], ...]:
-    try:
-        from Cython.Compiler.Errors import CompileError
-    except ImportError:
-        raise SystemExit(_refusal("Cython is missing (pip install 'cython>=3.1')")) from None
-    return (CompileError,)
 
 
 def _refusal(reason: str) -> str:
