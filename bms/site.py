@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from can.interfaces import VALID_INTERFACES
@@ -167,15 +167,14 @@ class CanBus(Settings):
         return CanConfig(self.interface, self.channel, self.host, self.port, self.bitrate)
 
 
-class ContactorBlock(ModbusDevice):
-    """The I/O block on which the contactors of one rack hang."""
+class DescribedDevice(ModbusDevice):
+    """A device of which only a profile knows how it speaks; `KIND` is the kind that this must be of."""
+
+    KIND: ClassVar[str]
 
     profile: Annotated[
         ProfileName, about("", "name or path of its profile, see profiles.md", min_length=1, max_length=500)
     ]
-    poll_period_s: Annotated[
-        float, about("s", "it is read and written this often", "half a control tick", gt=0, le=0.1)
-    ] = 0.05
 
     @property
     def description(self) -> Profile:
@@ -184,7 +183,17 @@ class ContactorBlock(ModbusDevice):
 
     def broken_relations(self) -> Iterator[Broken]:
         yield from super().broken_relations()
-        yield from broken_profile("profile", self.profile, "contactors")
+        yield from broken_profile("profile", self.profile, self.KIND)
+
+
+class ContactorBlock(DescribedDevice):
+    """The I/O block on which the contactors of one rack hang."""
+
+    KIND = "contactors"
+
+    poll_period_s: Annotated[
+        float, about("s", "it is read and written this often", "half a control tick", gt=0, le=0.1)
+    ] = 0.05
 
 
 class Rack(Settings):
@@ -437,33 +446,22 @@ class PvMeterDevice(GridMeterDevice):
     is negative on the wire."""
 
 
-class IntertieDevice(ModbusDevice):
+class IntertieDevice(DescribedDevice):
     """The switchgear between site and grid: static switch or breaker with sync-check, and load contactors."""
 
-    profile: Annotated[
-        ProfileName, about("", "name or path of its profile, see profiles.md", min_length=1, max_length=500)
-    ]
+    KIND = "switchgear"
+
     poll_period_s: Annotated[
         float, about("s", "it is read and written this often", "half a control tick", gt=0, le=1)
     ] = 0.05
 
-    @property
-    def description(self) -> Profile:
-        """The profile that describes it."""
-        return find_profile(self.profile)
 
-    def broken_relations(self) -> Iterator[Broken]:
-        yield from super().broken_relations()
-        yield from broken_profile("profile", self.profile, "switchgear")
-
-
-class AuxiliaryDevice(ModbusDevice):
+class AuxiliaryDevice(DescribedDevice):
     """A device around the racks: I/O block, auxiliary supply, cooling, fire panel."""
 
+    KIND = "auxiliary"
+
     name: Annotated[str, about("", "name in messages", **NAME)]
-    profile: Annotated[
-        ProfileName, about("", "name or path of its profile, see profiles.md", min_length=1, max_length=500)
-    ]
     racks: Annotated[
         tuple[str, ...],
         Field(strict=False),
@@ -474,17 +472,11 @@ class AuxiliaryDevice(ModbusDevice):
         float, about("s", "what it said counts for so long; then its inputs are missing", "5 missed polls", gt=0, le=60)
     ] = 1.0
 
-    @property
-    def description(self) -> Profile:
-        """The profile that describes it."""
-        return find_profile(self.profile)
-
     def concerns(self, rack: str) -> bool:
         return not self.racks or rack in self.racks
 
     def broken_relations(self) -> Iterator[Broken]:
         yield from super().broken_relations()
-        yield from broken_profile("profile", self.profile, "auxiliary")
         yield from self.below("poll_period_s", "age_s_max")
 
 
