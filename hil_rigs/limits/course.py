@@ -40,8 +40,8 @@ CURRENT_GAIN, CURRENT_OFFSET_PER_H = 1.002, 0.0005
 CURRENT_AGE_S_MAX = 0.5
 HEALTHY = MonitorHealth(0, 0, 0, 0, 0, 0)
 
-_NMC_OCV_V = [3.00, 3.45, 3.56, 3.61, 3.65, 3.70, 3.79, 3.90, 4.00, 4.09, 4.19]
-_NMC = CellParameters(
+NMC_OCV_V = [3.00, 3.45, 3.56, 3.61, 3.65, 3.70, 3.79, 3.90, 4.00, 4.09, 4.19]
+NMC = CellParameters(
     name="nmc-60ah",
     chemistry="nmc",
     source="usual order for a prismatic NMC cell of 60 Ah",
@@ -51,7 +51,7 @@ _NMC = CellParameters(
     rc_tau_s=25.0,
     hysteresis_v=0.002,
     heat_capacity_j_per_k=1200.0,
-    ocv_v=np.interp(np.linspace(0, 1, 201), np.linspace(0, 1, 11), _NMC_OCV_V),
+    ocv_v=np.interp(np.linspace(0, 1, 201), np.linspace(0, 1, 11), NMC_OCV_V),
 )
 
 
@@ -67,14 +67,14 @@ class Kind:
 
 def _nmc_known() -> CellTables:
     """As fitted to a longer pulse: neither pair is one of the plant's."""
-    one = tables_of(_NMC)
+    one = tables_of(NMC)
     pairs_ohm = np.concatenate([one.rc_resistance_ohm, 0.35 * one.rc_resistance_ohm])
     return replace(one, rc_tau_s=np.array([20.0, 600.0]), rc_resistance_ohm=pairs_ohm)
 
 
 KINDS = (
     Kind("LFP 280 Ah", load_cell("lfp-280ah"), load_tables("lfp-280ah"), Window(2.5, 3.65, 0.0, 1.0, 1400.0, 1700.0)),
-    Kind("NMC 60 Ah", _NMC, _nmc_known(), Window(2.8, 4.2, 0.0, 1.0, 360.0, 360.0)),
+    Kind("NMC 60 Ah", NMC, _nmc_known(), Window(2.8, 4.2, 0.0, 1.0, 360.0, 360.0)),
 )
 """Bounds of current at 5C and 6C, and no bound of SoC but empty and full, so that mostly the cells' voltages bind."""
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from hil_rigs.limits.course import NMC
 from hil_rigs.plant.limit_bench import Extremes, LimitBench, largest
 from kernels.cell_tables import CellTables
 from kernels.limits import LimitSolver
@@ -27,19 +28,6 @@ VOLTAGE_ERROR_V = 0.005
 PULSE_S = 10.0
 
 LFP = load_cell("lfp-280ah")
-NMC_OCV_V = [3.00, 3.45, 3.56, 3.61, 3.65, 3.70, 3.79, 3.90, 4.00, 4.09, 4.19]
-NMC = CellParameters(
-    name="nmc-60ah",
-    chemistry="nmc",
-    source="usual order for a prismatic NMC cell of 60 Ah",
-    capacity_ah=60.0,
-    resistance_ohm=0.0008,
-    rc_resistance_ohm=0.0006,
-    rc_tau_s=25.0,
-    hysteresis_v=0.002,
-    heat_capacity_j_per_k=1200.0,
-    ocv_v=np.interp(np.linspace(0, 1, 201), np.linspace(0, 1, 11), NMC_OCV_V),
-)
 ONE_PAIR = tables_of(NMC)
 TWO_PAIRS = replace(
     ONE_PAIR,
