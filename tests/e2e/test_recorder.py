@@ -155,7 +155,7 @@ def test_an_earlier_record_is_kept_under_another_name(controller, tmp_path):
 
 def test_a_leftover_part_is_kept_too(controller, tmp_path):
     process, writer_pid = controller(300, "wait")
-    until(lambda: (tmp_path / "run.parquet.part").stat().st_size > 10_000)
+    until(lambda: rows_in_part(tmp_path / "run.parquet") == 300)
     os.kill(writer_pid, signal.SIGKILL)
     process.kill()
     process.wait()
