@@ -136,8 +136,10 @@ class TickReporter:
             told=tick.told or None,
         )
         self.last_row = row
-        if self._recorder is not None:
-            self._recorder.add(row, self._taker.take(image, tick.summary, self._start_ns))
+        recorder = self._recorder
+        if recorder is not None:
+            keeps = recorder.keeps_readings
+            recorder.add(row, self._taker.take(image, tick.summary, self._start_ns) if keeps else None)
 
     def status(self) -> Status | None:
         """The newest tick in short; None before the first."""

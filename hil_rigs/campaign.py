@@ -97,6 +97,7 @@ def play(job: Job) -> Result:
             record={"scenario": scenario.name},
             tell=scenario.told,
             signals=scenario.expect.signals | (DRAWN if job.drawn else frozenset()),
+            readings=job.record is not None,
         )
     except Exception:  # one broken run must not take the others' results with it
         return Result(job, (), (), time.perf_counter() - started_s, error=traceback.format_exc())

@@ -52,6 +52,7 @@ class DiskRecorder:
     def __init__(self, recorder: MemoryRecorder, disk: Disk, since_s: float) -> None:
         self._recorder, self._disk, self._since_s = recorder, disk, since_s
         self._lost = 0
+        self.keeps_readings = recorder.keeps_readings
 
     @property
     def dropped(self) -> int:

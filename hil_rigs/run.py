@@ -84,13 +84,18 @@ def simulate(
     record: Mapping[str, str] | None = None,
     signals: Collection[str] = (),
     tell: Sequence[tuple[float, Told]] = (),
+    readings: bool = False,
 ) -> Outcome:
     """Run rig and controller for `duration_s` of virtual time. The same arguments give the same outcome, byte by byte.
 
     `adjust` may change the site that the controller gets; `record` is put into the record's metadata; `signals` are
-    sampled beside the powers; `tell` is when (s) somebody tells the controller which input.
+    sampled beside the powers; `tell` is when (s) somebody tells the controller which input. The record holds rows, with
+    `readings` also what they rest on: for a file that somebody may want to replay.
     UnknownTargetError for a fault that the rig cannot have."""
-    return run_virtual(_simulate(rig, seed, duration_s, faults, load, adjust, record or {}, signals, tell), seed=seed)
+    known = {"rig": rig.name, "seed": str(seed), **(record or {})}
+    return run_virtual(
+        _simulate(rig, seed, duration_s, faults, load, adjust, known, signals, tell, readings), seed=seed
+    )
 
 
 async def _simulate(
@@ -103,14 +108,15 @@ async def _simulate(
     record: Mapping[str, str],
     signals: Collection[str],
     tell: Sequence[tuple[float, Told]],
+    readings: bool,
 ) -> Outcome:
     bench = Bench(rig, seed, load, signals)
     for fault in faults:
         locate(rig, fault)
     site = make_site(rig, await bench.start())
     site = adjust(site) if adjust else site
-    known = {"rig": rig.name, "seed": str(seed), "site_settings": site_settings(site)}
-    recorder = MemoryRecorder(known | {"started_unix_ns": str(round(bench.wall_clock() * 1e9)), **record})
+    started = {"site_settings": site_settings(site), "started_unix_ns": str(round(bench.wall_clock() * 1e9))}
+    recorder = MemoryRecorder({**started, **record}, readings=readings)
     start_ns = now_ns()
     trips: list[Trip] = []
 

@@ -117,7 +117,7 @@ def test_same_seed_gives_the_same_bytes_and_another_does_not(tmp_path: Path) -> 
     def record(name: str, seed: int) -> bytes:
         path = tmp_path / f"{name}.parquet"
         lost = FaultSpec(kind="meter-lost", at_s=8.0)
-        simulate(find_rig("demo"), seed=seed, duration_s=12, faults=[lost]).recorder.write(path)
+        simulate(find_rig("demo"), seed=seed, duration_s=12, faults=[lost], readings=True).recorder.write(path)
         return path.read_bytes()
 
     assert record("a", 1) == record("b", 1)
