@@ -23,6 +23,7 @@ PUBLIC = [
     ("plausible", "shared_wire"),
     ("rackview", "CellTaker"),
     ("rackview", "rack_extremes"),
+    ("ramp", "ramp_limited"),
     ("series", "SeriesCells"),
 ]
 
