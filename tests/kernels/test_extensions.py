@@ -25,6 +25,7 @@ PUBLIC = [
     ("rackview", "rack_extremes"),
     ("ramp", "ramp_limited"),
     ("series", "SeriesCells"),
+    ("timeline", "Timeline"),
 ]
 
 
