@@ -184,10 +184,12 @@ async def _play(
     bench.close()
     racks, converter, now = bench.plant.racks, bench.plant.converter, now_ns()
     # A battery with a management of its own has no node, and opens when it likes.
-    commanded = [rack for rack, node in zip(racks, bench.nodes, strict=False) if not node.left_closed(now)]
-    stuck = [rack for rack, block in zip(racks, bench.contactor_blocks, strict=False) if block.faults.main_stuck]
-    obeying = [rack for rack in commanded if rack not in stuck]
-    alone = converter.island is not None and converter.told_s > UNHEARD_S and len(commanded) < len(bench.nodes)
+    nodes = list(zip(racks, bench.nodes, strict=False))
+    blocks = list(zip(racks, bench.contactor_blocks, strict=False))
+    left = [rack for rack, node in nodes if node.left_closed(now)] + [rack for rack, each in blocks if each.left_closed]
+    stuck = [rack for rack, block in blocks if block.faults.main_stuck]
+    obeying = [rack for rack, _ in nodes if rack not in left and rack not in stuck]
+    alone = converter.island is not None and converter.told_s > UNHEARD_S and bool(left)
     return EndState(
         contactors_closed=closed,
         battery_power_w_max=power_w_max,
