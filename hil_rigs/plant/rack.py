@@ -48,10 +48,11 @@ class ChargeLoss:
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """A contactor opened under load: what it broke, and for how long the racks had only fed each other by then."""
+    """A contactor opened under load: what it broke, how long the racks had only fed each other by then, and when."""
 
     current_a: float
     circulated_s: float
+    at_s: float
 
 
 OPENINGS_MAX = 1000
@@ -69,9 +70,9 @@ class Contactor:
         self.opened_under_load_a = 0.0
         self.openings: deque[Opening] = deque(maxlen=OPENINGS_MAX)
 
-    def command(self, close: bool, current_a: float, circulated_s: float = 0.0) -> None:
+    def command(self, close: bool, current_a: float, circulated_s: float = 0.0, at_s: float = 0.0) -> None:
         """Follow the command as far as the defects let it; `current_a` is what it carries now, `circulated_s` how long
-        the racks have only fed each other."""
+        the racks have only fed each other, `at_s` the plant's time."""
         if close and not self.closed and not self.stuck_open:
             self.closed = True
         elif self.closed and not close and not self.welded:
@@ -79,7 +80,7 @@ class Contactor:
             if abs(current_a) > LOAD_CURRENT_A:
                 self.opened_under_load += 1
                 self.opened_under_load_a = max(self.opened_under_load_a, abs(current_a))
-                self.openings.append(Opening(abs(current_a), circulated_s))
+                self.openings.append(Opening(abs(current_a), circulated_s, at_s))
 
 
 class RackPlant:
@@ -115,6 +116,7 @@ class RackPlant:
         self.current_a = 0.0
         self.link_voltage_v = 0.0
         self.circulated_s = 0.0
+        self._time_s = 0.0
         self.cell_count = len(cells.voltage_v)
         self.bleed: Flags = np.zeros(self.cell_count, np.uint8)
         self.bleed_pauses = True
@@ -161,12 +163,13 @@ class RackPlant:
         """Drive the contactors (True = close). They follow at once, defects permitting."""
         main_carries = self.main.closed
         self.precharge.command(precharge, 0.0 if main_carries else self.current_a)
-        self.main.command(main, self.current_a if main_carries else 0.0, self.circulated_s)
+        self.main.command(main, self.current_a if main_carries else 0.0, self.circulated_s, self._time_s)
 
     def step(self, dt_s: float, ambient_degc: float) -> None:
         """Advance the cells at the present current, those that bleed by their resistor's current more, and all by what
         they lose; and the coolant, which has the ambient temperature while it is cooled."""
         cells = self.cells
+        self._time_s += dt_s
         self.fuse.step(self.current_a, dt_s)
         if self._loses:
             beside_a: Floats | None = self._bleed_current_a() + self._lost_a(dt_s)
