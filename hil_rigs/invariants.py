@@ -33,6 +33,10 @@ UNCONTROLLED = frozenset(
 )  # fmt: skip
 """Faults beside which the converter may obey nobody."""
 
+KEEPS_POWER = frozenset({"inverter-holds", "inverter-runs-away"})
+"""Faults in which the converter goes on delivering until it is stopped: beside one of the above nobody can stop it, and
+the contactors open under its power once the bounded wait is over."""
+
 OPENS_BY_ITSELF = frozenset({"contactor-drops", "contactor-closes", "contactor-late"})
 """Faults in which a contactor opens, or does not, whatever the controller wants."""
 
@@ -137,8 +141,8 @@ def _opened_without_load(rig: RigFile, outcome: Outcome, kinds: frozenset[str]) 
         if each.circulated_s < CIRCULATED_S and each.at_s - _last_before(ticks_s, each.at_s) < UNWATCHED_S
     ]
     opened_a, break_a = max(loaded_a, default=0.0), rig.plant.contactor_break_current_a
-    makes_grid = rig.microgrid is not None or rig.plant.converter == "forming"
-    exempt = bool(kinds & OPENS_BY_ITSELF) or (makes_grid and bool(kinds & UNCONTROLLED))
+    keeps_power = rig.microgrid is not None or rig.plant.converter == "forming" or bool(kinds & KEEPS_POWER)
+    exempt = bool(kinds & OPENS_BY_ITSELF) or (keeps_power and bool(kinds & UNCONTROLLED))
     required = f"at most {break_a:g} A" if not exempt else "not judged: a fault opens or hides it"
     return Verdict("current when a contactor opened", required, f"{opened_a:.1f} A", exempt or opened_a <= break_a)
 
