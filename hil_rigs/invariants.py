@@ -80,11 +80,16 @@ controller can take it away. It breaks at their difference in voltage, some volt
 CAUSE_S = 2.5
 """An island may be dropped so long after its cause was named: the bounded wait for a stopped converter."""
 
-DENIED = {"inverter-says-off": frozenset({"inverter_power_while_stopped"})}
-"""Faults in which the converter says that it makes no grid, and what that is to a controller that believes it."""
-
 ENDS_ISLAND = frozenset(kind.id for kind in FAULTS.values() if kind.action_forming is not Action.WARN)
 SHARED_STOP = frozenset(kind.id for kind in FAULTS.values() if kind.action in (Action.OPEN_ALL, Action.OPEN_PROVEN))
+OPENS = frozenset(
+    kind.id for kind in FAULTS.values() if kind.action in (Action.OPEN, Action.OPEN_ALL, Action.OPEN_PROVEN)
+)
+DENIED = {"inverter-says-off": OPENS}
+"""Faults in which the converter says that it makes no grid: to a controller that believes it there is no island, and it
+does what it does beside a converter that follows the grid. Such as to open for what the converter says against itself
+(inverter_power_while_stopped)."""
+
 ENERGY_FRAC = 1e-6
 
 
