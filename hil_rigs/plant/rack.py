@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hil_rigs.plant.ageing import Ageing
 from hil_rigs.plant.coolant import Coolant
 from hil_rigs.plant.fuse import Fuse
 from hil_rigs.plant.plating import Plating
@@ -91,8 +92,8 @@ class RackPlant:
     = bleeding) is set by the cell monitor, which opens its switches while it measures as long as `bleed_pauses`; else
     the bleed current's drop in the sense wires shows in the voltages of the cell and its neighbours. Sensor hooks:
     `voltage_bias_v[n]`, `temperature_bias_degc[n]`, `current_bias_a`. `plating`: of zinc, None = of another chemistry;
-    an empty cell of zinc gives nothing to its bleed resistor. Plant hook: `leak_a`, None or current [n] that each cell
-    loses inside itself, at least 0."""
+    an empty cell of zinc gives nothing to its bleed resistor. `ageing`: the cells grow old, None = they do not. Plant
+    hook: `leak_a`, None or current [n] that each cell loses inside itself, at least 0."""
 
     def __init__(
         self,
@@ -103,8 +104,10 @@ class RackPlant:
         fuse_a: float = 500.0,
         loss: ChargeLoss | None = None,
         plating: Plating | None = None,
+        ageing: Ageing | None = None,
     ) -> None:
         self.cells = cells
+        self._ageing = ageing
         self.fuse = Fuse(fuse_a)
         self._loss = loss or ChargeLoss()
         self._loses = bool(self._loss)
@@ -178,6 +181,8 @@ class RackPlant:
         if self.leak_a is not None:
             beside_a = self.leak_a if beside_a is None else beside_a + self.leak_a
         cells.step(self.current_a, beside_a, self.coolant.step(cells.temperature_degc, ambient_degc, dt_s), dt_s)
+        if self._ageing is not None and self._ageing.step(self.current_a, dt_s):
+            cells.age_each(*self._ageing.due(cells.soc_frac, cells.temperature_degc))
         self.emf_v, self.resistance_ohm = cells.emf_v, cells.resistance_ohm
 
     def _lost_a(self, dt_s: float) -> float:
@@ -186,6 +191,11 @@ class RackPlant:
             return lost_a
         self.plating.step(self.current_a, self.cells.soc_frac, dt_s)
         return lost_a * (1.0 + self.plating.irregularity_frac)
+
+    @property
+    def capacity_frac_min(self) -> float:
+        """Of a cell's capacity at the start, what ageing has left of it, at the cell that it has left least."""
+        return 1.0 if self._ageing is None else 1.0 - float(self._ageing.lost_frac.max())
 
     def measured_voltage_v(self) -> Floats:
         voltage_v = self.cells.voltage_v + self.voltage_bias_v
