@@ -26,6 +26,8 @@ from hil_rigs.truth import Floats, TrueCurves
 from hil_rigs.world import run_virtual
 
 LAST_S = 2.0
+DRAINED_S = 0.2
+"""After the last contactor a converter that hears nobody empties the DC link; then it is judged."""
 UNHEARD_S = 5.0
 """A converter that was written nothing for so long of an orderly stop, in which all is told 0 W, hears nobody."""
 
@@ -180,6 +182,7 @@ async def _play(
         closed = tuple(rack.main_closed for rack in bench.plant.racks)
         power_w_max, opened = bench.truth.battery_power_w_max(LAST_S), bench.truth.opened_again
         await process.stop()
+        await asyncio.sleep(DRAINED_S)
         running.cancel()
     bench.close()
     racks, converter, now = bench.plant.racks, bench.plant.converter, now_ns()
