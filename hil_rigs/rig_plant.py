@@ -4,13 +4,14 @@ from pathlib import Path
 
 from hil_rigs.grid_spec import GridPoints, GridSpec, NoiseSpec, SmallNetwork, SteadyGrid
 from hil_rigs.load_spec import AiTraining, LoadFile, LoadFmu, LoadSpec
+from hil_rigs.plant.ageing import AgeingParameters
 from hil_rigs.plant.ai_load import GpuSmoothing
 from hil_rigs.plant.build import GridConfig, LoadConfig, PlantConfig, PvConfig
 from hil_rigs.plant.day import HOUR_S
 from hil_rigs.plant.grid import GridNoise, NetworkParameters
 from hil_rigs.plant.sun import Clouds
 from hil_rigs.pv_spec import ClearSkyPv, PvSpec
-from hil_rigs.rig import RigFile
+from hil_rigs.rig import AgeingSpec, RigFile
 
 NOON_S = 12 * HOUR_S
 
@@ -21,11 +22,13 @@ def plant_config(rig: RigFile, seed: int, load: LoadSpec | None = None) -> Plant
     return PlantConfig(
         racks=plant.racks,
         cells_in_series=plant.cells_per_rack,
+        module_cells=plant.cells_per_module,
         cell=plant.cell,
         cells_in_parallel=plant.cells_in_parallel,
         one_string_resolved=plant.one_string_resolved,
         aged_capacity_frac=plant.aged_capacity_frac,
         aged_resistance_factor=plant.aged_resistance_factor,
+        ageing=None if plant.ageing is None else ageing_parameters(plant.ageing),
         coulombic_efficiency_frac=plant.coulombic_efficiency_frac,
         self_discharge_frac_per_h=plant.self_discharge_frac_per_h,
         plating_frac_per_charge=plant.plating_frac_per_charge,
@@ -42,6 +45,11 @@ def plant_config(rig: RigFile, seed: int, load: LoadSpec | None = None) -> Plant
         lag_s=plant.inverter_lag_s,
         standby_loss_w=plant.inverter_standby_w,
     )
+
+
+def ageing_parameters(ageing: AgeingSpec) -> AgeingParameters:
+    """What a rack's `Ageing` takes."""
+    return AgeingParameters(ageing.years_to_80, ageing.cycles_to_80, ageing.resistance_factor_at_80, speed=ageing.speed)
 
 
 def load_config(load: LoadSpec, start_s: float = NOON_S) -> LoadConfig:

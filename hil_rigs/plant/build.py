@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 
+from hil_rigs.plant.ageing import Ageing, AgeingParameters
 from hil_rigs.plant.ai_load import AiJitter, AiTrainingLoad, GpuSmoothing
 from hil_rigs.plant.converter import ConverterPlant, parameters_for_link
 from hil_rigs.plant.day import DayLoad
@@ -99,18 +100,21 @@ class GridConfig:
 
 @dataclass(frozen=True, slots=True)
 class PlantConfig:
-    """Racks of `cells_in_series` cells on one converter of `rated_power_w`. Same seed, same plant. The cell file's cell
+    """Racks of `cells_in_series` cells on one converter of `rated_power_w`. Same seed, same plant. `module_cells` of
+    them conduct heat from one to the next, None = none do. The cell file's cell
     is a block of `cells_in_parallel`; with `one_string_resolved` that many strings are in parallel instead, and the
     rack's cells are those of one. Of what charges it `coulombic_efficiency_frac` stays. `plating_frac_per_charge` is of
     zinc only."""
 
     racks: int = 2
     cells_in_series: int = 416
+    module_cells: int | None = None
     cell: str = "lfp-280ah"
     cells_in_parallel: int = 1
     one_string_resolved: bool = False
     aged_capacity_frac: float = 1.0
     aged_resistance_factor: float = 1.0
+    ageing: AgeingParameters | None = None
     coulombic_efficiency_frac: float = 1.0
     self_discharge_frac_per_h: float = 0.0
     plating_frac_per_charge: float = 0.0
@@ -162,13 +166,16 @@ def _rack(config: PlantConfig, cell: CellParameters, rng: np.random.Generator) -
     return RackPlant(
         _strings(config, cell, rng)
         if config.one_string_resolved
-        else spread_cells(cell, config.cells_in_series, config.soc_frac, config.ambient_degc, rng, count),
+        else spread_cells(
+            cell, config.cells_in_series, config.soc_frac, config.ambient_degc, rng, count, config.module_cells
+        ),
         wiring_ohm=WIRING_OHM / count,
         precharge_ohm=config.precharge_ohm,
         bleed_ohm=config.bleed_ohm if config.one_string_resolved else config.bleed_ohm / count,
         fuse_a=config.fuse_a,
         loss=ChargeLoss(config.coulombic_efficiency_frac, config.self_discharge_frac_per_h * cell.capacity_ah),
         plating=Plating(config.plating_frac_per_charge, cell.capacity_ah) if cell.chemistry == "zinc" else None,
+        ageing=None if config.ageing is None else Ageing(config.ageing, config.cells_in_series, cell.capacity_ah),
     )
 
 
@@ -181,8 +188,13 @@ def _strings(config: PlantConfig, block: CellParameters, rng: np.random.Generato
         rc_resistance_ohm=block.rc_resistance_ohm * count,
         heat_capacity_j_per_k=block.heat_capacity_j_per_k / count,
     )
-    cells = spread_cells(cell, config.cells_in_series, config.soc_frac, config.ambient_degc, rng)
+    cells = spread_cells(cell, *_given(config), rng, module_cells=config.module_cells)
     return ParallelStrings(cells, one_cell(cell, config.soc_frac, config.ambient_degc), count - 1)
+
+
+def _given(config: PlantConfig) -> tuple[int, float, float]:
+    """Cells, SoC and temperature around which they spread."""
+    return config.cells_in_series, config.soc_frac, config.ambient_degc
 
 
 def build_grid(config: GridConfig, rng: np.random.Generator) -> Grid:

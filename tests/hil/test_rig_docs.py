@@ -19,12 +19,12 @@ from hil_rigs.load_spec import (
     LoadFile,
 )
 from hil_rigs.pv_spec import ClearSkyPv, CloudsSpec, PvFile
-from hil_rigs.rig import AuxiliarySpec, PlantSpec, RigFile, list_rigs
+from hil_rigs.rig import AgeingSpec, AuxiliarySpec, PlantSpec, RigFile, list_rigs
 from tests.bms.test_site_docs import row
 
 PAGE = (Path(__file__).parents[2] / "docs" / "rig-file.md").read_text(encoding="utf-8")
 MODELS: list[type[BaseModel]] = [
-    AuxiliarySpec,
+    AgeingSpec, AuxiliarySpec,
     RigFile, PlantSpec, SteadyGrid, GridPoints, GridPoint, Generator, GridFile, SmallNetwork, LoadStep, NoiseSpec,
     AiTraining, GpuSmoothingSpec, ConstantPower, AiInference, Industry, Factory, Home, LoadFile, ClearSkyPv,
     CloudsSpec, PvFile,
