@@ -15,12 +15,10 @@ SECOND = Commanded("jp-tertiary-2", full_s=3600.0, hold_s=1800.0, back_s=3.0 * 3
 
 
 def judge(order: Order) -> Judged:
-    return joined(
-        judge_on_wire(order, FIRST, 50.0),
-        judge_on_wire(order, SECOND, 60.0),
-        judge_commanded(order, FIRST, 50.0),
-        judge_commanded(order, SECOND, 60.0),
-    )
+    """The short form has the wire of the first only."""
+    sold = ((FIRST, 50.0), (SECOND, 60.0))
+    wires = [judge_on_wire(order, *each) for each in (sold[:1] if order.short else sold)]
+    return joined(*wires, *(judge_commanded(order, *each) for each in sold))
 
 
 SERVICE = Service(
