@@ -259,7 +259,7 @@ class Controller:
             soh_frac = self._soh_frac()
             now = SiteNow(image, summary, battery, self._limits, self._soc_summary, protected.faults, soh_frac)
             self._battery_bus.tell(now)
-        self.report.row(
+        self.report.see(
             TickOutcome(
                 image=image,
                 summary=summary,

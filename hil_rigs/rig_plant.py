@@ -90,7 +90,18 @@ def grid_config(grid: GridSpec) -> GridConfig:
         return GridConfig(grid.kind, nominal_hz, grid.frequency_hz, grid.voltage_pu, noise=noise)
     if isinstance(grid, GridPoints):
         points = tuple((at.time_s, at.frequency_hz or nominal_hz, at.voltage_pu) for at in grid.points)
-        return GridConfig(grid.kind, nominal_hz, points=points, noise=noise)
+        machine = grid.generator
+        if machine is None:
+            return GridConfig(grid.kind, nominal_hz, points=points, noise=noise)
+        network = NetworkParameters(
+            base_power_w=machine.rated_power_w,
+            inertia_s=machine.inertia_s,
+            damping_pu=0.0,
+            droop_frac=machine.droop_frac,
+            governor_time_s=machine.governor_time_s,
+        )
+        at_s = (machine.from_s, machine.to_s)
+        return GridConfig(grid.kind, nominal_hz, points=points, noise=noise, network=network, machine_s=at_s)
     if isinstance(grid, SmallNetwork):
         network = NetworkParameters(
             base_power_w=grid.base_power_w,

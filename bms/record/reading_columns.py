@@ -48,6 +48,8 @@ def reading_fields() -> list[Any]:
 
 def reading_columns(rows: Sequence[Readings | None]) -> list[Any]:
     """pyarrow.Arrays of these columns."""
+    if not any(rows):
+        return [pa.nulls(len(rows), field.type) for field in reading_fields()]
     none = np.array([row is None for row in rows], np.bool_)
     racks = [rack for row in rows if row is not None for rack in row.racks]
     ends = np.cumsum([0, *(0 if row is None else len(row.racks) for row in rows)])

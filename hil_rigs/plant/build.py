@@ -15,7 +15,16 @@ from hil_rigs.plant.day import DayLoad
 from hil_rigs.plant.day_loads import factory, home, industry, inference
 from hil_rigs.plant.fmu_grid import FmuGrid
 from hil_rigs.plant.fmu_load import FmuLoad
-from hil_rigs.plant.grid import Grid, GridNoise, GridProfile, GridSource, Network, NetworkParameters, constant_grid
+from hil_rigs.plant.grid import (
+    Generator,
+    Grid,
+    GridNoise,
+    GridProfile,
+    GridSource,
+    Network,
+    NetworkParameters,
+    constant_grid,
+)
 from hil_rigs.plant.load import ConstantLoad, Load, load_profile
 from hil_rigs.plant.load_file import read_columns
 from hil_rigs.plant.plating import Plating
@@ -76,7 +85,8 @@ class PvConfig:
 @dataclass(frozen=True, slots=True)
 class GridConfig:
     """`constant` uses `frequency_hz` (None = nominal) and `voltage_pu`; `points` uses `points` (time s, Hz, pu); `file`
-    uses `path` and `run`, `fmu` `path`; `network` uses `network`. All may have `noise`."""
+    uses `path` and `run`, `fmu` `path`; `network` uses `network`. With a `network`, `points` are those of a generator
+    between the two `machine_s`. All may have `noise`."""
 
     kind: Literal["constant", "points", "file", "fmu", "network"] = "constant"
     nominal_hz: float = 60.0
@@ -86,6 +96,7 @@ class GridConfig:
     path: Path | None = None
     run: int | None = None
     network: NetworkParameters | None = None
+    machine_s: tuple[float, float] = (0.0, 0.0)
     noise: GridNoise | None = None
 
 
@@ -198,7 +209,8 @@ def _grid_source(config: GridConfig) -> GridSource:
         return constant_grid(config.frequency_hz or config.nominal_hz, config.voltage_pu)
     if config.kind == "points":
         time_s, frequency_hz, voltage_pu = np.array(config.points, np.float64).reshape(-1, 3).T
-        return GridProfile(time_s, frequency_hz, voltage_pu)
+        told = GridProfile(time_s, frequency_hz, voltage_pu)
+        return told if config.network is None else Generator(told, config.network, *config.machine_s)
     if config.kind == "file" and config.path is not None:
         columns = read_columns(config.path, ("frequency_hz",), config.run, optional=("voltage_pu",))
         time_s = columns["time_s"] - columns["time_s"][0]

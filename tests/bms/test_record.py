@@ -141,6 +141,16 @@ def test_readings_come_back_as_what_devices_said(tmp_path):
     assert cells["cell_bleeding"] == [False, True]
 
 
+def test_a_record_without_readings_keeps_the_rows_alone(tmp_path: Path) -> None:
+    recorder = MemoryRecorder(readings=False)
+    for _ in range(2):
+        recorder.add(ROW, READINGS)
+    recorder.write(tmp_path / "run.parquet")
+    table = read_record(tmp_path / "run.parquet")
+    assert table["sent_power_w"].to_pylist() == [ROW.sent_power_w] * 2
+    assert [table[name].null_count for name in ("inverter", "meter", "pv", "racks", "cells")] == [2] * 5
+
+
 def test_every_field_of_a_rack_has_a_number_in_a_reading():
     assert len(NUMBERS_OF_A_RACK) == len(RACK)
     assert [field.name for field in RACK][29:31] == ["own_fault", "interlock_closed"]

@@ -13,7 +13,7 @@ from bms.site import Site, dump_site
 from hil_rigs.cli import main
 from hil_rigs.fault_spec import parse_fault
 from hil_rigs.rig import CanEndpoint, Endpoints, ModbusEndpoint, find_rig, make_site
-from hil_rigs.run import simulate
+from hil_rigs.run import Keep, simulate
 
 NOWHERE = Endpoints(
     inverter=ModbusEndpoint("192.0.2.1", 502, 1),
@@ -27,7 +27,7 @@ def record(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Half a minute of smoothing that charges and discharges, one rack that leaves at 24 s, and an orderly stop."""
     path = tmp_path_factory.mktemp("record") / "run.parquet"
     fault = parse_fault("cell-overvoltage@24:rack-1/17:3.8")
-    simulate(find_rig("demo"), seed=1, duration_s=28, faults=[fault]).recorder.write(path)
+    simulate(find_rig("demo"), seed=1, duration_s=28, faults=[fault], keep=Keep.READINGS).recorder.write(path)
     return path
 
 
@@ -59,7 +59,7 @@ def test_a_battery_with_a_management_of_its_own_is_replayed_from_what_it_said(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "run.parquet"
-    simulate(find_rig("home-battery"), seed=1, duration_s=6).recorder.write(path)
+    simulate(find_rig("home-battery"), seed=1, duration_s=6, keep=Keep.READINGS).recorder.write(path)
     assert pq.read_table(path, columns=["sent_power_w"])["sent_power_w"].to_numpy().any()
     status, document = replayed(capsys, str(path))
     assert (status, document["same"], document["differences"]) == (0, True, [])
