@@ -91,6 +91,16 @@ class GridFile(AnyGrid):
     run: Annotated[int | None, about("", "which of several runs in the file", "the file has one")] = None
 
 
+class GridFmu(AnyGrid):
+    """A model of another tool: an FMU for co-simulation (FMI 2.0) with a Real output `frequency_hz`, perhaps one
+    `voltage_pu`, and perhaps an input `import_w`. Needs FMPy: pip install 'cellward[fmu]'."""
+
+    kind: Annotated[Literal["fmu"], KIND]
+    path: Annotated[
+        str, about("", "the FMU, relative to this file", min_length=1, max_length=500), AfterValidator(beside_the_file)
+    ]
+
+
 class LoadStep(Settings):
     """Other load of the network that comes (positive) or goes, for good."""
 
@@ -121,4 +131,4 @@ class SmallNetwork(AnyGrid):
     ] = ()
 
 
-GridSpec = Annotated[SteadyGrid | GridPoints | GridFile | SmallNetwork, Field(discriminator="kind")]
+GridSpec = Annotated[SteadyGrid | GridPoints | GridFile | SmallNetwork | GridFmu, Field(discriminator="kind")]

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from hil_rigs.grid_spec import GridPoints, GridSpec, NoiseSpec, SmallNetwork, SteadyGrid
+from hil_rigs.grid_spec import GridFmu, GridPoints, GridSpec, NoiseSpec, SmallNetwork, SteadyGrid
 from hil_rigs.load_spec import AiTraining, LoadFile, LoadFmu, LoadSpec
 from hil_rigs.plant.ageing import AgeingParameters
 from hil_rigs.plant.ai_load import GpuSmoothing
@@ -10,7 +10,7 @@ from hil_rigs.plant.build import GridConfig, LoadConfig, PlantConfig, PvConfig
 from hil_rigs.plant.day import HOUR_S
 from hil_rigs.plant.grid import GridNoise, NetworkParameters
 from hil_rigs.plant.sun import Clouds
-from hil_rigs.pv_spec import ClearSkyPv, PvSpec
+from hil_rigs.pv_spec import ClearSkyPv, PvFmu, PvSpec
 from hil_rigs.rig import AgeingSpec, RigFile
 
 NOON_S = 12 * HOUR_S
@@ -78,6 +78,8 @@ def pv_config(pv: PvSpec, start_s: float) -> PvConfig:
             clouds=clouds,
             start_s=start_s,
         )
+    if isinstance(pv, PvFmu):
+        return PvConfig(pv.kind, pv.rated_power_w, path=Path(pv.path), scale=pv.scale)
     return PvConfig(pv.kind, pv.rated_power_w, path=Path(pv.path), run=pv.run, scale=pv.scale)
 
 
@@ -111,6 +113,8 @@ def grid_config(grid: GridSpec) -> GridConfig:
             load_steps=tuple((step.time_s, step.power_w) for step in grid.load_steps),
         )
         return GridConfig(grid.kind, nominal_hz, network=network, noise=noise)
+    if isinstance(grid, GridFmu):
+        return GridConfig(grid.kind, nominal_hz, path=Path(grid.path), noise=noise)
     return GridConfig(grid.kind, nominal_hz, path=Path(grid.path), run=grid.run, noise=noise)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from math import inf
 from pathlib import Path
 from typing import Literal
 
@@ -12,6 +13,7 @@ from hil_rigs.plant.ai_load import AiJitter, AiTrainingLoad, GpuSmoothing
 from hil_rigs.plant.converter import ConverterPlant, parameters_for_link
 from hil_rigs.plant.day import DayLoad
 from hil_rigs.plant.day_loads import factory, home, industry, inference
+from hil_rigs.plant.fmu_grid import FmuGrid
 from hil_rigs.plant.fmu_load import FmuLoad
 from hil_rigs.plant.grid import (
     Generator,
@@ -66,9 +68,9 @@ class LoadConfig:
 
 @dataclass(frozen=True, slots=True)
 class PvConfig:
-    """`file` uses `path`, `run` and `scale`; `clear-sky` all others beside `rated_power_w`."""
+    """`file` uses `path`, `run` and `scale`, `fmu` `path` and `scale`; `clear-sky` all others, all `rated_power_w`."""
 
-    kind: Literal["clear-sky", "file"]
+    kind: Literal["clear-sky", "file", "fmu"]
     rated_power_w: float
     latitude_deg: float = 35.7
     day_of_year: int = 182
@@ -83,10 +85,10 @@ class PvConfig:
 @dataclass(frozen=True, slots=True)
 class GridConfig:
     """`constant` uses `frequency_hz` (None = nominal) and `voltage_pu`; `points` uses `points` (time s, Hz, pu); `file`
-    uses `path` and `run`; `network` uses `network`. With a `network`, `points` are those of a generator between the two
-    `machine_s`. All may have `noise`."""
+    uses `path` and `run`, `fmu` `path`; `network` uses `network`. With a `network`, `points` are those of a generator
+    between the two `machine_s`. All may have `noise`."""
 
-    kind: Literal["constant", "points", "file", "network"] = "constant"
+    kind: Literal["constant", "points", "file", "fmu", "network"] = "constant"
     nominal_hz: float = 60.0
     frequency_hz: float | None = None
     voltage_pu: float = 1.0
@@ -213,9 +215,12 @@ def _grid_source(config: GridConfig) -> GridSource:
         columns = read_columns(config.path, ("frequency_hz",), config.run, optional=("voltage_pu",))
         time_s = columns["time_s"] - columns["time_s"][0]
         return GridProfile(time_s, columns["frequency_hz"], columns.get("voltage_pu", np.ones(len(time_s))))
+    if config.kind == "fmu" and config.path is not None:
+        return FmuGrid(config.path)
     if config.kind == "network" and config.network is not None:
         return Network(config.network, config.nominal_hz)
-    raise ValueError(f"a grid of kind {config.kind} needs {'a path' if config.kind == 'file' else 'its parameters'}")
+    missing = "its parameters" if config.kind == "network" else "a path"
+    raise ValueError(f"a grid of kind {config.kind} needs {missing}")
 
 
 def build_load(config: LoadConfig, rng: np.random.Generator) -> Load:
@@ -236,7 +241,7 @@ def build_load(config: LoadConfig, rng: np.random.Generator) -> Load:
 
 
 def build_pv(config: PvConfig, nominal_hz: float, rng: np.random.Generator) -> PvPlant:
-    """ValueError if a `file` has no path; LoadFileError for what is wrong in the file."""
+    """ValueError if a file or FMU has no path; LoadFileError for what is wrong in the file."""
     if config.kind == "clear-sky":
         source: Load = ClearSky(
             config.rated_power_w,
@@ -247,8 +252,10 @@ def build_pv(config: PvConfig, nominal_hz: float, rng: np.random.Generator) -> P
             config.clouds,
             rng,
         )
-    elif config.path is not None:
-        source = load_profile(config.path, config.scale, config.run)
+    elif config.path is None:
+        raise ValueError(f"PV of kind {config.kind} needs a path")
+    elif config.kind == "fmu":
+        source = FmuLoad(config.path, inf, config.scale)  # the inverter limits what it offers
     else:
-        raise ValueError("PV of kind file needs a path")
+        source = load_profile(config.path, config.scale, config.run)
     return PvPlant(source, config.rated_power_w, nominal_hz)

@@ -73,6 +73,19 @@ def test_a_battery_with_a_management_of_its_own_is_replayed_from_what_it_said(
     assert "does not hold what the battery rack-1 says, no replay" in capsys.readouterr().err
 
 
+def test_an_island_is_replayed_from_what_the_switchgear_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, outage = tmp_path / "run.parquet", parse_fault("grid-outage@3.5::9")
+    simulate(find_rig("microgrid"), seed=1, duration_s=5, faults=[outage], keep=Keep.READINGS).recorder.write(path)
+    table = pq.read_table(path)
+    assert {"running", "running, shedding"} <= set(table["mode"].to_pylist())
+    status, document = replayed(capsys, str(path))
+    assert (status, document["same"], document["differences"]) == (0, True, [])
+    pq.write_table(table.drop_columns(["switchgear"]), path)
+    assert refusal(capsys, str(path)).endswith("does not hold what the site's intertie says, no replay")
+
+
 def test_a_changed_limit_is_the_difference_and_the_only_one(
     record: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
