@@ -24,6 +24,9 @@ OPEN_PROVEN_WAIT_S = 10.0
 CURRENT_PROOF_AGE_S = 0.05
 """An older current of a rack's own sensor, which speaks every 10 ms, proves nothing: the converter's counts then."""
 
+CURRENT_LATE_S = 0.01
+"""A current that is not so much younger than the converter's word that it stands may be what flowed before."""
+
 WAIT_FOR_OTHERS_S = 30.0
 """The converter starts without racks that neither join nor have a fault for so long."""
 
@@ -90,6 +93,7 @@ class Battery:
         self._rejoins = [Rejoin() for _ in site.racks]
         self._stop_ticks = 0
         self._stopping_s = 0.0
+        self._stood_s: float | None = None
         self._pause_s = 0.0
         self._running_s = 0.0
         self._waited_s = [0.0 for _ in site.racks]
@@ -138,6 +142,7 @@ class Battery:
         stops = [self._stops(index) and must for index, must in enumerate(leaving)]
         stop = any(stops)
         self._count(stop, leaving, protected, dt_s)
+        self._stood_s = self._stands_for(image, summary, dt_s) if stop else None
         joining = None if stop else self._next_to_join(image, leaving)
         parting = [self._parts(index, leaving[index], dt_s) for index in range(len(self._machines))]
         for index, machine in enumerate(self._machines):
@@ -240,10 +245,10 @@ class Battery:
     def _may_open(
         self, index: int, image: Image, summary: Summary, protected: Protected, leaving: Sequence[bool]
     ) -> bool:
-        """The converter has stopped by its own word, and the rack's current is below break current by its own sensor
-        or else by the converter's; or it was waited long enough, and for the fuse too where the contactors cannot break
-        the current. Never in the first tick, so that zero power and stop are on the wire before. Without haste one rack
-        leaves after the other."""
+        """The converter has stopped by its own word, and since then the rack's current is below break current by its
+        own sensor or else by the converter's; or it was waited long enough, and for the fuse too where the contactors
+        cannot break the current. Never in the first tick, so that zero power and stop are on the wire before. Without
+        haste one rack leaves after the other."""
         wait_s = OPEN_PROVEN_WAIT_S if protected.proven_only else OPEN_WAIT_S
         overdue_s = self._stopping_s - max(wait_s, self._site.inverter.reversion_s + 1.0)
         if overdue_s > 0.0:
@@ -256,7 +261,8 @@ class Battery:
         limits, break_a = self._site.limits, self._site.racks[index].contactor_break_current_a
         rack = summary.racks[index]
         if rack.current_age_s < min(limits.current_age_s_max, CURRENT_PROOF_AGE_S):
-            return abs(rack.current_a) < break_a
+            before = self._stood_s is not None and rack.current_age_s + CURRENT_LATE_S > self._stood_s
+            return not before and abs(rack.current_a) < break_a
         return image.inverter is not None and abs(image.inverter.dc_current_a) < break_a
 
     def _beyond_breaking(self, index: int, summary: Summary) -> bool:
@@ -264,6 +270,15 @@ class Battery:
         most_a, rack = self._site.racks[index].contactor_current_a_max, summary.racks[index]
         known = rack.current_age_s < self._site.limits.current_age_s_max
         return most_a is not None and known and abs(rack.current_a) > most_a
+
+    def _stands_for(self, image: Image, summary: Summary, dt_s: float) -> float | None:
+        """The age of its first word in this stop that it stands; None of one that says no such thing, or nothing."""
+        inverter = image.inverter
+        if inverter is None or summary.inverter_age_s > self._site.limits.inverter_age_s_max:
+            return None
+        if inverter.state not in STOPPED:
+            return None
+        return summary.inverter_age_s if self._stood_s is None else self._stood_s + dt_s
 
     def _converter_stopped(self, image: Image, summary: Summary) -> bool:
         """A converter that does not answer cannot say; its reversion timer stops it, and the current is the proof."""

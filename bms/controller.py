@@ -37,7 +37,7 @@ from bms.rack import RackMode
 from bms.record import Recorder
 from bms.requests import RequestRefused, Requests, Source
 from bms.set_point_writers import SetPointWriters
-from bms.site import Limits, Rack, Site
+from bms.site import Island, Limits, Rack, Site
 from bms.site_view import SiteViews, StoredEnergy
 from bms.smoothing_way import SmoothingNow
 from bms.state.maintain import ASKED, ASKED_LOCAL, SITE
@@ -45,6 +45,7 @@ from bms.state.memory import SiteMemory, forgetful
 from bms.state.wall_time import WallClock
 from bms.strip import strip_cycles
 from bms.summary import Summary, summarise
+from bms.switchgear import LIVE_FRAC_MIN
 from bms.tick_report import TickOutcome, TickReporter
 from drivers.clock import now_ns
 from drivers.commands import PvCommand
@@ -134,7 +135,7 @@ class Controller:
         self._strips = list(strip_cycles(site))
         self._battery.refills = bool(self._strips)
         self._views = SiteViews(site, wall_clock)
-        self._guard = Guard(hard_limits(limits, len(site.racks)))
+        self._guard = Guard(hard_limits(limits, len(site.racks), site.island))
         self._actuators = Actuators(self._inverter, self._racks, self._switchgear)
         self._writers = SetPointWriters(site, self._inverter, self._site_power.battery, self._actuators.repeat)
         self._smoothing = SmoothingNow()
@@ -239,7 +240,7 @@ class Controller:
         self.requests.step(at_ns, protected.faults)
         self._battery.out_of_service = dict.fromkeys(protected.maintained, RackMode.MAINTENANCE)
         self._battery.stripping = self._strip.racks
-        orders = self._leave_or_join(image, protected, dt_s)
+        orders = self._leave_or_join(image, summary, protected, dt_s)
         battery = self._battery.step(image, summary, protected, dt_s)
         self._limits = self._limiter.step(self._rack_states(image, summary, battery), protected, image.rating, dt_s)
         if control:
@@ -258,7 +259,7 @@ class Controller:
             soh_frac = self._soh_frac()
             now = SiteNow(image, summary, battery, self._limits, self._soc_summary, protected.faults, soh_frac)
             self._battery_bus.tell(now)
-        self.report.row(
+        self.report.see(
             TickOutcome(
                 image=image,
                 summary=summary,
@@ -396,15 +397,16 @@ class Controller:
         online_wh = sum([energy_wh for energy_wh, mode in energies_wh if mode.online])
         return StoredEnergy(self._soc_summary.frac_usable, online_wh)
 
-    def _leave_or_join(self, image: Image, protected: Protected, dt_s: float) -> IslandOrders | None:
+    def _leave_or_join(self, image: Image, summary: Summary, protected: Protected, dt_s: float) -> IslandOrders | None:
         """What becomes of intertie and load blocks, and whether the converter may start. None: the site never leaves
         its grid."""
         island, settings = self._island, self.site.island
         if island is None or settings is None:
             return None
         inputs = island_inputs(
-            settings, image, self._limits, forming=protected.forming, racks_online=self._battery.online,
-            soc_frac=self._soc_summary.frac_usable,
+            settings, image, self._limits, forming=protected.forming,
+            inverter_heard=summary.inverter_age_s <= self.site.limits.inverter_age_s_max,
+            racks_online=self._battery.online, soc_frac=self._soc_summary.frac_usable,
         )  # fmt: skip
         before = island.mode
         orders = island.step(inputs, dt_s)
@@ -496,8 +498,8 @@ def _contactor_word(closed: bool | None) -> str:
     return {True: "CLOSED", False: "open", None: "unknown"}[closed]
 
 
-def hard_limits(limits: Limits, racks: int) -> HardLimits:
-    """The guard's numbers: the maximum level of the site's limits."""
+def hard_limits(limits: Limits, racks: int, island: Island | None = None) -> HardLimits:
+    """The guard's numbers: the maximum level of the site's limits, and from when on a site without grid is served."""
     return HardLimits(
         cell_voltage_v_min=limits.cell_voltage_v_min,
         cell_voltage_v_max=limits.cell_voltage_v_max,
@@ -515,4 +517,7 @@ def hard_limits(limits: Limits, racks: int) -> HardLimits:
         cell_voltage_v_min_possible=limits.cell_voltage_v_min_possible,
         cell_voltage_v_max_possible=limits.cell_voltage_v_max_possible,
         temperature_degc_min_possible=limits.temperature_degc_min_possible,
+        site_voltage_v_min=math.inf if island is None else LIVE_FRAC_MIN * island.voltage_v_nominal,
+        inverter_age_s_max=limits.inverter_age_s_max,
+        switchgear_age_s_max=0.0 if island is None else island.intertie_age_s_max,
     )

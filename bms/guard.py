@@ -52,6 +52,10 @@ class HardLimits:
     cell_voltage_v_max_possible: float = float("inf")
     temperature_degc_min_possible: float = float("-inf")
     """Beyond these a value is no cell's: it ends no island."""
+    site_voltage_v_min: float = float("inf")
+    """Of a site that the switchgear has parted from its grid: from here on somebody serves it."""
+    inverter_age_s_max: float = float("inf")
+    switchgear_age_s_max: float = 0.0
 
 
 class _Extremes(NamedTuple):
@@ -86,7 +90,7 @@ class Guard:
 
     def step(self, image: Image, wish: Decision, dt_s: float) -> Decision:
         """The decision that may be sent, narrowed where the raw image demands it."""
-        forming = _forming(image)
+        forming = _forming(image) or self._serves_unheard(image)
         racks = [] if forming else [_Rack(number, rack, _extremes(rack)) for number, rack in _connected(image, wish)]
         reason = self._crossed_forming(image, wish) if forming else self._crossed(racks, image.at_ns)
         active = wish.run or any(wanted is not None and wanted.main_closed for wanted in wish.contactors)
@@ -166,6 +170,16 @@ class Guard:
         if not -limits.pack_charge_current_a_max <= total_a <= limits.pack_discharge_current_a_max:
             return "current of all racks above maximum"
         return ""
+
+    def _serves_unheard(self, image: Image) -> bool:
+        """The converter says nothing; its last word was not that it stands, and the switchgear says by a fresh one that
+        the site has voltage without the grid."""
+        said, inverter, limits = image.switchgear, image.inverter, self._limits
+        if said is None or said.intertie_closed or image.at_ns - said.at_ns > limits.switchgear_age_s_max * 1e9:
+            return False
+        heard = inverter is not None and image.at_ns - inverter.at_ns <= limits.inverter_age_s_max * 1e9
+        stood = inverter is not None and inverter.state in BLOCKED
+        return not heard and not stood and said.site_voltage_v >= limits.site_voltage_v_min
 
     def _crossed_forming(self, image: Image, wish: Decision) -> str:
         """As `_crossed`, but only what is measured and beyond: what is absent or old ends no island, and 0 W would be a

@@ -339,6 +339,7 @@ TABLE: Mapping[IslandMode, tuple[Rule, ...]] = {
     ),
     M.DEAD_BUS: (
         Rule(_closed, M.GRID),
+        Rule(lambda m: not m.it.racks_online, M.DARK),
         Rule(lambda m: min(m.dead_s, m.in_mode_s) > m.settings.dead_bus_s, M.STARTING),
         Rule(
             lambda m: m.in_mode_s > m.settings.dead_bus_s_max, M.DARK,

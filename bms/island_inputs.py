@@ -7,39 +7,54 @@ from bms.image import Image
 from bms.island import IslandInputs
 from bms.protect.limits import PowerLimits
 from bms.site_island import Island
+from bms.switchgear import is_heard, site_is_live
 from drivers.readings import SwitchgearReading
 
 DEAD_FRAC = 0.1
 """Below this share of nominal a bus is dead."""
 
-LIVE_FRAC_MIN, LIVE_FRAC_MAX = 0.88, 1.12
-"""Inside it the site is alive."""
-
 
 def island_inputs(
-    settings: Island, image: Image, limits: PowerLimits, *, forming: bool, racks_online: bool, soc_frac: float
+    settings: Island,
+    image: Image,
+    limits: PowerLimits,
+    *,
+    forming: bool,
+    inverter_heard: bool,
+    racks_online: bool,
+    soc_frac: float,
 ) -> IslandInputs:
-    """`limits`: of the tick before; their discharge power is what the battery can give."""
-    said, inverter = image.switchgear, image.inverter
-    heard = said is not None and image.at_ns - said.at_ns <= settings.intertie_age_s_max * 1e9
+    """`forming`: as the protection sees it, also of a converter that says nothing (`inverter_heard`); what that one
+    gives the racks say. `limits`: of the tick before; their discharge power is what the battery can give."""
+    said = image.switchgear
+    inverter = image.inverter if inverter_heard else None
     site_frac = said.site_voltage_v / settings.voltage_v_nominal if said is not None else 0.0
     return IslandInputs(
-        heard=heard,
+        heard=is_heard(settings, image),
         closed=said is not None and said.intertie_closed,
         sync_ok=said is not None and said.sync_ok,
         agree=said is not None and _agree(settings, said),
         grid_good=said is not None and _good(settings, said),
         grid_bad=said is not None and _bad(settings, said),
-        live=LIVE_FRAC_MIN <= site_frac <= LIVE_FRAC_MAX,
+        live=site_is_live(settings, image),
         dead=site_frac < DEAD_FRAC,
         blocks_closed=0 if said is None else said.blocks_closed,
-        forming=forming and inverter is not None and inverter.state in WORKING,
-        stopped=inverter is not None and inverter.state in STOPPED,
+        forming=forming and (inverter is None or inverter.state in WORKING),
+        stopped=image.inverter is not None and image.inverter.state in STOPPED,
         racks_online=racks_online,
-        power_w=0.0 if inverter is None or isnan(inverter.ac_power_w) else inverter.ac_power_w,
+        power_w=_known(_racks_power_w(image) if inverter is None else inverter.ac_power_w),
         capability_w=limits.discharge_power_w,
         soc_frac=soc_frac,
     )
+
+
+def _racks_power_w(image: Image) -> float:
+    """At the DC link, of those that say it."""
+    return sum([_known(rack.rack_voltage_v * rack.current_a) for rack in image.racks])
+
+
+def _known(power_w: float) -> float:
+    return 0.0 if isnan(power_w) else power_w
 
 
 def _good(settings: Island, said: SwitchgearReading) -> bool:

@@ -123,8 +123,15 @@ class RackMachine:
 
     @property
     def contactors(self) -> Contactors | None:
-        """What to command; None = nothing, as long as nobody ever heard how the contactors stand."""
-        return self.way.contactors.get(self.mode, OPEN) if self._heard else None
+        """What to command; None = nothing: as long as nobody ever heard how the contactors stand, and to a rack that
+        has opened by itself, which closed again would meet the DC link without a precharge."""
+        return self.way.contactors.get(self.mode, OPEN) if self._heard and not self._opened_itself else None
+
+    @property
+    def _opened_itself(self) -> bool:
+        """Its contactor says so, and no current says that it does not."""
+        it = self.inputs
+        return self.mode.online and it.main_closed is False and abs(it.current_a) < self.config.current_a_max
 
     @property
     def connected(self) -> bool:

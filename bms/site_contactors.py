@@ -25,9 +25,9 @@ def broken_contactor_blocks(site: "Site") -> Iterator[Broken]:
             wrong, by = "no output precharges", (("precharge", "by"),)
             yield Broken((*place, "profile"), description.name, wrong, "one of role precharge-output", by)
         yield from _broken_watchdog(site, rack, place)
-        if site.island is not None:
+        if site.island is not None and not description.hold:
             wrong = "its watchdog would black out the island of a dead gateway"
-            yield Broken(place, "a mapping", wrong, "contactors that can be told to hold", (("island",),))
+            yield Broken((*place, "profile"), description.name, wrong, "one with a sequence hold", (("island",),))
 
 
 def _broken_owner(rack: "Rack", place: Loc) -> Iterator[Broken]:

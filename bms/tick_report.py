@@ -58,8 +58,8 @@ class TickOutcome(NamedTuple):
 
 
 class TickReporter:
-    """Builds rows and keeps the newest status; `last_row` is the row of the newest tick. `north_faults`
-    says what is wrong with the way in from outside."""
+    """Keeps the newest tick, for whom it is put into a row or a status when somebody wants one. `north_faults` says
+    what is wrong with the way in from outside."""
 
     def __init__(self, site: Site, recorder: Recorder | None, modbus: Sequence[Device], memory: SiteMemory) -> None:
         self._site = site
@@ -72,7 +72,6 @@ class TickReporter:
         self._tick: TickOutcome | None = None
         self.overruns = 0
         self.north_faults: list[Callable[[], str]] = []
-        self.last_row: TickRow | None = None
 
     @property
     def newest(self) -> TickOutcome | None:
@@ -84,15 +83,21 @@ class TickReporter:
         self._tick_ms.append(tick_ms)
         self.overruns = overruns
 
-    def row(self, tick: TickOutcome) -> None:
-        """Make the row of this tick and hand it to the recorder."""
+    def see(self, tick: TickOutcome) -> None:
+        """Take what this tick saw and decided, and hand its row to the recorder."""
+        recorder, self._tick = self._recorder, tick
+        if self._start_ns is None:
+            self._start_ns = tick.image.at_ns
+        if recorder is not None:
+            keeps = recorder.keeps_readings
+            readings = self._taker.take(tick.image, tick.summary, self._start_ns) if keeps else None
+            recorder.add(self._row(tick, self._start_ns), readings)
+
+    def _row(self, tick: TickOutcome, start_ns: int) -> TickRow:
         image, racks, limits, decision = tick.image, tick.summary.racks, tick.limits, tick.decision
         monitors, links = [rack.health for rack in image.racks], [device.health for device in self._modbus]
-        self._tick = tick
-        if self._start_ns is None:
-            self._start_ns = image.at_ns
-        row = TickRow(
-            time_s=(image.at_ns - self._start_ns) / 1e9,
+        return TickRow(
+            time_s=(image.at_ns - start_ns) / 1e9,
             mode=f"{tick.battery.mode}, {tick.island}" if tick.island else tick.battery.mode,
             requested_power_w=tick.wish.requested_power_w,
             sent_power_w=decision.power_w,
@@ -135,15 +140,13 @@ class TickReporter:
             strip=tick.strip or None,
             told=tick.told or None,
         )
-        self.last_row = row
-        if self._recorder is not None:
-            self._recorder.add(row, self._taker.take(image, tick.summary, self._start_ns))
 
     def status(self) -> Status | None:
         """The newest tick in short; None before the first."""
-        row, tick = self.last_row, self._tick
-        if row is None or tick is None:
+        tick, start_ns = self._tick, self._start_ns
+        if tick is None or start_ns is None:
             return None
+        row = self._row(tick, start_ns)
         ticks = np.percentile(list(self._tick_ms), [50, 99]) if self._tick_ms else (float("nan"), float("nan"))
         return Status(
             time_s=row.time_s,

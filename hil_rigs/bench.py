@@ -115,6 +115,8 @@ class Bench:
         self.rng = np.random.default_rng([seed, 12])
         self.ongoing: list[Callable[[float], None]] = []
         self.process: ProcessUnderTest | None = None
+        self.steps = self.overruns = self.left_out = 0
+        """Steps made, those of them that came a step late or more, and those that were due and never made."""
 
     @property
     def modbus_servers(self) -> dict[str, ModbusServer]:
@@ -203,7 +205,11 @@ class Bench:
         while True:
             now = loop_ns(loop)
             due = (now - start_ns) // step_ns + 1
-            done = max(done, due - CATCH_UP_STEPS_MAX * a_slot)
+            first = max(done, due - CATCH_UP_STEPS_MAX * a_slot)
+            self.left_out += first - done
+            self.overruns += max(due - first - 1, 0)
+            self.steps += due - first
+            done = first
             while done < due:
                 for each in self.ongoing:
                     each(step_ns / 1e9)

@@ -13,7 +13,7 @@ from pathlib import Path
 from drivers.config.shipped import UnknownNameError
 from hil_rigs.fault_spec import FaultSpec
 from hil_rigs.judge import judge
-from hil_rigs.run import Trip, simulate
+from hil_rigs.run import Keep, Trip, simulate
 from hil_rigs.scenario import FOLDER, Scenario, find_scenario
 from hil_rigs.signals import DRAWN
 from hil_rigs.thin import Curve, thinned
@@ -97,6 +97,7 @@ def play(job: Job) -> Result:
             record={"scenario": scenario.name},
             tell=scenario.told,
             signals=scenario.expect.signals | (DRAWN if job.drawn else frozenset()),
+            keep=_kept(job),
         )
     except Exception:  # one broken run must not take the others' results with it
         return Result(job, (), (), time.perf_counter() - started_s, error=traceback.format_exc())
@@ -105,6 +106,12 @@ def play(job: Job) -> Result:
     curves = thinned(outcome.curves.time_s, outcome.signals) if job.drawn else ()
     verdicts = tuple(judge(rig, scenario.expect, outcome))
     return Result(job, verdicts, outcome.trips, time.perf_counter() - started_s, curves=curves)
+
+
+def _kept(job: Job) -> Keep:
+    if job.record is not None:
+        return Keep.READINGS
+    return Keep.ROWS if job.scenario.expect.invariants else Keep.NOTHING
 
 
 def play_all(jobs: Sequence[Job], processes: int) -> Iterator[Result]:

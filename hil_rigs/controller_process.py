@@ -52,6 +52,7 @@ class DiskRecorder:
     def __init__(self, recorder: MemoryRecorder, disk: Disk, since_s: float) -> None:
         self._recorder, self._disk, self._since_s = recorder, disk, since_s
         self._lost = 0
+        self.keeps_readings = recorder.keeps_readings
 
     @property
     def dropped(self) -> int:
@@ -78,8 +79,8 @@ class ControllerProcess:
         self,
         bench: Bench,
         site: Site,
-        make: Callable[[SiteMemory, Recorder], Controller],
-        recorder: MemoryRecorder,
+        make: Callable[[SiteMemory, Recorder | None], Controller],
+        recorder: MemoryRecorder | None,
         tasks: asyncio.TaskGroup,
     ) -> None:
         self._bench, self._site, self._make, self._recorder, self._tasks = bench, site, make, recorder, tasks
@@ -129,7 +130,7 @@ class ControllerProcess:
         disk, wall_clock = self._disk, self._bench.wall_clock
         self._again = None
         since_s = self._loop.time() - self._start_s
-        recorder = DiskRecorder(self._recorder, disk, since_s)
+        recorder = None if self._recorder is None else DiskRecorder(self._recorder, disk, since_s)
         self._controller = self._make(SiteMemory(self._site, disk, disk.found(), wall_clock), recorder)
         context = contextvars.copy_context()
         context.run(PROCESS.set, NAME)

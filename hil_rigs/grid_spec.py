@@ -45,10 +45,31 @@ class GridPoint(Settings):
     voltage_pu: Annotated[float, VOLTAGE] = 1.0
 
 
+class Generator(Settings):
+    """A standby generator that the points are between two times: they say what it is unloaded, and it slows down under
+    the site's load."""
+
+    from_s: Annotated[float, about("s", "it is there from here", ge=0, le=1e9)]
+    to_s: Annotated[float, about("s", "it is gone from here", ge=0, le=1e9)]
+    rated_power_w: Annotated[float, about("W", "what it can do", gt=0, le=1e10)]
+    droop_frac: Annotated[
+        float, about("frac", "fall of its frequency from no load to full", "ISO 8528-5, class G3: at most 3 %",
+                     ge=0.005, le=0.2)
+    ] = 0.03  # fmt: skip
+    inertia_s: Annotated[
+        float, about("s", "H: stored energy over rated power", "diesel sets of a few MW", ge=0.2, le=30)
+    ] = 1.5
+    governor_time_s: Annotated[float, about("s", "lag with which it follows", "diesel engines", ge=0.05, le=60)] = 0.3
+
+    def broken_relations(self) -> Iterator[Broken]:
+        yield from self.below("from_s", "to_s")
+
+
 class GridPoints(AnyGrid):
     """Steps and ramps: straight lines between points; two points of the same time are a step."""
 
     kind: Annotated[Literal["points"], KIND]
+    generator: Annotated[Generator | None, about("", "a standby generator on the grid's side", "none")] = None
     points: Annotated[
         tuple[GridPoint, ...], Field(strict=False), about("", "in order of time", min_length=1, max_length=10_000)
     ]
@@ -68,6 +89,16 @@ class GridFile(AnyGrid):
         str, about("", "the file, relative to this one", min_length=1, max_length=500), AfterValidator(beside_the_file)
     ]
     run: Annotated[int | None, about("", "which of several runs in the file", "the file has one")] = None
+
+
+class GridFmu(AnyGrid):
+    """A model of another tool: an FMU for co-simulation (FMI 2.0) with a Real output `frequency_hz`, perhaps one
+    `voltage_pu`, and perhaps an input `import_w`. Needs FMPy: pip install 'cellward[fmu]'."""
+
+    kind: Annotated[Literal["fmu"], KIND]
+    path: Annotated[
+        str, about("", "the FMU, relative to this file", min_length=1, max_length=500), AfterValidator(beside_the_file)
+    ]
 
 
 class LoadStep(Settings):
@@ -100,4 +131,4 @@ class SmallNetwork(AnyGrid):
     ] = ()
 
 
-GridSpec = Annotated[SteadyGrid | GridPoints | GridFile | SmallNetwork, Field(discriminator="kind")]
+GridSpec = Annotated[SteadyGrid | GridPoints | GridFile | SmallNetwork | GridFmu, Field(discriminator="kind")]

@@ -33,6 +33,10 @@ UNCONTROLLED = frozenset(
 )  # fmt: skip
 """Faults beside which the converter may obey nobody."""
 
+KEEPS_POWER = frozenset({"inverter-holds", "inverter-runs-away"})
+"""Faults in which the converter goes on delivering until it is stopped: beside one of the above nobody can stop it, and
+the contactors open under its power once the bounded wait is over."""
+
 OPENS_BY_ITSELF = frozenset({"contactor-drops", "contactor-closes", "contactor-late"})
 """Faults in which a contactor opens, or does not, whatever the controller wants."""
 
@@ -59,6 +63,13 @@ UNHEARD_S = 1.1
 """A converter that falls silent counts as lost after a second and a tick; until then its last word holds, and that may
 be that it makes the grid."""
 
+TICK_S = 0.02
+"""A tick that began with what was true before shows nothing of what came within it."""
+
+UNWATCHED_S = 3.85
+"""Racks that were told nothing for 4 s open by their own watchdog; their last command is at most 0.1 s older than the
+controller's last tick."""
+
 STRIPPED_S = 0.5
 """A rack that leaves to be stripped is named so this soon."""
 
@@ -69,11 +80,16 @@ controller can take it away. It breaks at their difference in voltage, some volt
 CAUSE_S = 2.5
 """An island may be dropped so long after its cause was named: the bounded wait for a stopped converter."""
 
-DENIED = {"inverter-says-off": frozenset({"inverter_power_while_stopped"})}
-"""Faults in which the converter says that it makes no grid, and what that is to a controller that believes it."""
-
 ENDS_ISLAND = frozenset(kind.id for kind in FAULTS.values() if kind.action_forming is not Action.WARN)
 SHARED_STOP = frozenset(kind.id for kind in FAULTS.values() if kind.action in (Action.OPEN_ALL, Action.OPEN_PROVEN))
+OPENS = frozenset(
+    kind.id for kind in FAULTS.values() if kind.action in (Action.OPEN, Action.OPEN_ALL, Action.OPEN_PROVEN)
+)
+DENIED = {"inverter-says-off": OPENS}
+"""Faults in which the converter says that it makes no grid: to a controller that believes it there is no island, and it
+does what it does beside a converter that follows the grid. Such as to open for what the converter says against itself
+(inverter_power_while_stopped)."""
+
 ENERGY_FRAC = 1e-6
 
 
@@ -121,11 +137,17 @@ def _current_a_max(limits: Limits) -> float:
 
 def _opened_without_load(rig: RigFile, outcome: Outcome, kinds: frozenset[str]) -> Verdict:
     """The controller opens no main contactor above its break current, but for what circulates between racks after a
-    wait. A precharge contactor breaks what its resistor lets through, also into a short: nothing else can end that."""
-    loaded_a = [each.current_a for each in outcome.end.openings if each.circulated_s < CIRCULATED_S]
+    wait; what a rack's watchdog opens while no controller ticks is not its doing. A precharge contactor breaks what its
+    resistor lets through, also into a short: nothing else can end that."""
+    ticks_s = _ticks_s(outcome)
+    loaded_a = [
+        each.current_a
+        for each in outcome.end.openings
+        if each.circulated_s < CIRCULATED_S and each.at_s - _last_before(ticks_s, each.at_s) < UNWATCHED_S
+    ]
     opened_a, break_a = max(loaded_a, default=0.0), rig.plant.contactor_break_current_a
-    makes_grid = rig.microgrid is not None or rig.plant.converter == "forming"
-    exempt = bool(kinds & OPENS_BY_ITSELF) or (makes_grid and bool(kinds & UNCONTROLLED))
+    keeps_power = rig.microgrid is not None or rig.plant.converter == "forming" or bool(kinds & KEEPS_POWER)
+    exempt = bool(kinds & OPENS_BY_ITSELF) or (keeps_power and bool(kinds & UNCONTROLLED))
     required = f"at most {break_a:g} A" if not exempt else "not judged: a fault opens or hides it"
     return Verdict("current when a contactor opened", required, f"{opened_a:.1f} A", exempt or opened_a <= break_a)
 
@@ -185,7 +207,8 @@ def _no_command_outlives_its_expiry(rig: RigFile, outcome: Outcome) -> Verdict:
 def _island_kept(outcome: Outcome, kinds: frozenset[str]) -> Verdict:
     """Whoever serves an island goes on, unless a fault ends it (bms faults), or takes the converter down by itself."""
     time_s, alone, formed = outcome.curves.time_s, outcome.signals["island_alone"], outcome.signals["island_formed"]
-    dropped = time_s[np.flatnonzero((np.diff(formed, prepend=formed[:1]) < 0) & (alone > 0.0))]
+    falls_s = time_s[np.flatnonzero((np.diff(formed, prepend=formed[:1]) < 0) & (alone > 0.0))]
+    dropped = [at for at in falls_s if _was_served(outcome, at)]
     columns = outcome.recorder.table().select(["time_s", "faults"]).to_pydict()
     enders = ENDS_ISLAND.union(*(DENIED.get(kind, ()) for kind in kinds))
     ends = [not enders.isdisjoint(faults.split(",")) for faults in columns["faults"]]
@@ -195,6 +218,31 @@ def _island_kept(outcome: Outcome, kinds: frozenset[str]) -> Verdict:
     required = "never without a maximum level" if not exempt else "not judged: a fault drops it"
     measured = f"at {alone_s[0]:.2f} s" if alone_s else "never"
     return Verdict("island dropped", required, measured, exempt or not alone_s)
+
+
+def _was_served(outcome: Outcome, dropped_s: float) -> bool:
+    """By a rack, at some moment of the island that was dropped then: what the link's capacitors give for a few
+    milliseconds is no island. And by a controller: an island that came and went while none ticked, for longer than the
+    racks' watchdogs wait, is one that nobody could tell them to hold."""
+    time_s, formed = outcome.curves.time_s, outcome.signals["island_formed"]
+    within = time_s < dropped_s
+    before_s = time_s[within & (formed == 0.0)]
+    since_s = before_s[-1] if before_s.size else 0.0
+    fed = bool((outcome.signals["contactors_closed"][within & (time_s > since_s)] > 0.0).any())
+    last_s = _last_before(_ticks_s(outcome), dropped_s)
+    unseen = last_s <= since_s + TICK_S and dropped_s - last_s >= UNWATCHED_S
+    return fed and not unseen
+
+
+def _ticks_s(outcome: Outcome) -> Floats:
+    """When the controller, or one after the other, ticked."""
+    return np.array(outcome.recorder.table().column("time_s").to_pylist(), np.float64)
+
+
+def _last_before(ticks_s: Floats, at_s: float) -> float:
+    """The newest tick before `at_s`; minus infinity if there is none."""
+    count = int(np.searchsorted(ticks_s, at_s))
+    return float(ticks_s[count - 1]) if count else -np.inf
 
 
 def _in_effect(time_s: Floats, since_s: ArrayLike, values: ArrayLike) -> Floats:

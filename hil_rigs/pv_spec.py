@@ -50,4 +50,16 @@ class PvFile(Settings):
     scale: Annotated[float, SCALE] = 1.0
 
 
-PvSpec = Annotated[ClearSkyPv | PvFile, Field(discriminator="kind")]
+class PvFmu(Settings):
+    """A model of another tool: an FMU for co-simulation (FMI 2.0) with a Real output `power_w`, W, what the sun offers.
+    Needs FMPy: pip install 'cellward[fmu]'."""
+
+    kind: Annotated[Literal["fmu"], KIND]
+    rated_power_w: Annotated[float, RATED]
+    path: Annotated[
+        str, about("", "the FMU, relative to this file", min_length=1, max_length=500), AfterValidator(beside_the_file)
+    ]
+    scale: Annotated[float, SCALE] = 1.0
+
+
+PvSpec = Annotated[ClearSkyPv | PvFile | PvFmu, Field(discriminator="kind")]

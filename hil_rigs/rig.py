@@ -53,6 +53,20 @@ def existing_profile(name: str, info: ValidationInfo) -> str:
     return str(Path(name).resolve()) if "/" in name else name
 
 
+class AgeingSpec(Settings):
+    """Cells that grow old during the run: each of years and cycles alone would bring them to 80 % of their capacity."""
+
+    years_to_80: Annotated[float, about("a", "years at rest at 25 degC and half charge to 80 %", gt=0, le=1000)]
+    cycles_to_80: Annotated[float, about("", "full cycles to 80 %", gt=0, le=1e6)]
+    resistance_factor_at_80: Annotated[
+        float, about("", "what their resistances are by then, of those at the start", "usual for LFP", ge=1, le=10)
+    ] = 1.3
+    speed: Annotated[
+        float, about("", "so many times faster than in life: a day of 1000 is almost three years", "as in life",
+                     gt=0, le=1e6)
+    ] = 1.0  # fmt: skip
+
+
 class PlantSpec(Settings):
     """Racks on one converter, all alike."""
 
@@ -88,6 +102,7 @@ class PlantSpec(Settings):
     aged_resistance_factor: Annotated[
         float, about("", "factor of the cell file's resistances that ageing has made of them", "new cells", ge=1, le=10)
     ] = 1.0
+    ageing: Annotated[AgeingSpec | None, about("", "the cells age during the run", "they stay as they are")] = None
     coulombic_efficiency_frac: Annotated[
         float, about("frac", "share of a charge that stays in the cells", "no loss", gt=0, le=1)
     ] = 1.0

@@ -2,15 +2,16 @@
 
 from pathlib import Path
 
-from hil_rigs.grid_spec import GridPoints, GridSpec, NoiseSpec, SmallNetwork, SteadyGrid
+from hil_rigs.grid_spec import GridFmu, GridPoints, GridSpec, NoiseSpec, SmallNetwork, SteadyGrid
 from hil_rigs.load_spec import AiTraining, LoadFile, LoadFmu, LoadSpec
+from hil_rigs.plant.ageing import AgeingParameters
 from hil_rigs.plant.ai_load import GpuSmoothing
 from hil_rigs.plant.build import GridConfig, LoadConfig, PlantConfig, PvConfig
 from hil_rigs.plant.day import HOUR_S
 from hil_rigs.plant.grid import GridNoise, NetworkParameters
 from hil_rigs.plant.sun import Clouds
-from hil_rigs.pv_spec import ClearSkyPv, PvSpec
-from hil_rigs.rig import RigFile
+from hil_rigs.pv_spec import ClearSkyPv, PvFmu, PvSpec
+from hil_rigs.rig import AgeingSpec, RigFile
 
 NOON_S = 12 * HOUR_S
 
@@ -21,11 +22,13 @@ def plant_config(rig: RigFile, seed: int, load: LoadSpec | None = None) -> Plant
     return PlantConfig(
         racks=plant.racks,
         cells_in_series=plant.cells_per_rack,
+        module_cells=plant.cells_per_module,
         cell=plant.cell,
         cells_in_parallel=plant.cells_in_parallel,
         one_string_resolved=plant.one_string_resolved,
         aged_capacity_frac=plant.aged_capacity_frac,
         aged_resistance_factor=plant.aged_resistance_factor,
+        ageing=None if plant.ageing is None else ageing_parameters(plant.ageing),
         coulombic_efficiency_frac=plant.coulombic_efficiency_frac,
         self_discharge_frac_per_h=plant.self_discharge_frac_per_h,
         plating_frac_per_charge=plant.plating_frac_per_charge,
@@ -42,6 +45,11 @@ def plant_config(rig: RigFile, seed: int, load: LoadSpec | None = None) -> Plant
         lag_s=plant.inverter_lag_s,
         standby_loss_w=plant.inverter_standby_w,
     )
+
+
+def ageing_parameters(ageing: AgeingSpec) -> AgeingParameters:
+    """What a rack's `Ageing` takes."""
+    return AgeingParameters(ageing.years_to_80, ageing.cycles_to_80, ageing.resistance_factor_at_80, speed=ageing.speed)
 
 
 def load_config(load: LoadSpec, start_s: float = NOON_S) -> LoadConfig:
@@ -70,6 +78,8 @@ def pv_config(pv: PvSpec, start_s: float) -> PvConfig:
             clouds=clouds,
             start_s=start_s,
         )
+    if isinstance(pv, PvFmu):
+        return PvConfig(pv.kind, pv.rated_power_w, path=Path(pv.path), scale=pv.scale)
     return PvConfig(pv.kind, pv.rated_power_w, path=Path(pv.path), run=pv.run, scale=pv.scale)
 
 
@@ -80,7 +90,18 @@ def grid_config(grid: GridSpec) -> GridConfig:
         return GridConfig(grid.kind, nominal_hz, grid.frequency_hz, grid.voltage_pu, noise=noise)
     if isinstance(grid, GridPoints):
         points = tuple((at.time_s, at.frequency_hz or nominal_hz, at.voltage_pu) for at in grid.points)
-        return GridConfig(grid.kind, nominal_hz, points=points, noise=noise)
+        machine = grid.generator
+        if machine is None:
+            return GridConfig(grid.kind, nominal_hz, points=points, noise=noise)
+        network = NetworkParameters(
+            base_power_w=machine.rated_power_w,
+            inertia_s=machine.inertia_s,
+            damping_pu=0.0,
+            droop_frac=machine.droop_frac,
+            governor_time_s=machine.governor_time_s,
+        )
+        at_s = (machine.from_s, machine.to_s)
+        return GridConfig(grid.kind, nominal_hz, points=points, noise=noise, network=network, machine_s=at_s)
     if isinstance(grid, SmallNetwork):
         network = NetworkParameters(
             base_power_w=grid.base_power_w,
@@ -92,6 +113,8 @@ def grid_config(grid: GridSpec) -> GridConfig:
             load_steps=tuple((step.time_s, step.power_w) for step in grid.load_steps),
         )
         return GridConfig(grid.kind, nominal_hz, network=network, noise=noise)
+    if isinstance(grid, GridFmu):
+        return GridConfig(grid.kind, nominal_hz, path=Path(grid.path), noise=noise)
     return GridConfig(grid.kind, nominal_hz, path=Path(grid.path), run=grid.run, noise=noise)
 
 

@@ -4,6 +4,7 @@ import asyncio
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 
 from bms.controller import Controller
 from bms.protect.protection import ActiveFault
@@ -25,6 +26,8 @@ from hil_rigs.truth import Floats, TrueCurves
 from hil_rigs.world import run_virtual
 
 LAST_S = 2.0
+DRAINED_S = 0.2
+"""After the last contactor a converter that hears nobody empties the DC link; then it is judged."""
 UNHEARD_S = 5.0
 """A converter that was written nothing for so long of an orderly stop, in which all is told 0 W, hears nobody."""
 
@@ -65,12 +68,27 @@ class Outcome:
 
     trips: tuple[Trip, ...]
     curves: TrueCurves
-    recorder: MemoryRecorder
+    kept: MemoryRecorder | None
     end: EndState
     signals: Mapping[str, Floats]
     """What was sampled, by name, at the times of `curves`."""
     faults: tuple[FaultSpec, ...]
     """What was injected, in order of time."""
+
+    @property
+    def recorder(self) -> MemoryRecorder:
+        """The record; LookupError of a run that was to keep nothing."""
+        if self.kept is None:
+            raise LookupError("this run kept no record: it was started with Keep.NOTHING")
+        return self.kept
+
+
+class Keep(Enum):
+    """What a run keeps of its ticks: the judges of a scenario need nothing of them, a replay what rows rest on too."""
+
+    NOTHING = auto()
+    ROWS = auto()
+    READINGS = auto()
 
 
 def simulate(
@@ -84,13 +102,16 @@ def simulate(
     record: Mapping[str, str] | None = None,
     signals: Collection[str] = (),
     tell: Sequence[tuple[float, Told]] = (),
+    keep: Keep = Keep.ROWS,
 ) -> Outcome:
     """Run rig and controller for `duration_s` of virtual time. The same arguments give the same outcome, byte by byte.
 
     `adjust` may change the site that the controller gets; `record` is put into the record's metadata; `signals` are
-    sampled beside the powers; `tell` is when (s) somebody tells the controller which input.
+    sampled beside the powers; `tell` is when (s) somebody tells the controller which input; `keep` says what
+    the record holds.
     UnknownTargetError for a fault that the rig cannot have."""
-    return run_virtual(_simulate(rig, seed, duration_s, faults, load, adjust, record or {}, signals, tell), seed=seed)
+    known = {"rig": rig.name, "seed": str(seed), **(record or {})}
+    return run_virtual(_simulate(rig, seed, duration_s, faults, load, adjust, known, signals, tell, keep), seed=seed)
 
 
 async def _simulate(
@@ -103,21 +124,22 @@ async def _simulate(
     record: Mapping[str, str],
     signals: Collection[str],
     tell: Sequence[tuple[float, Told]],
+    keep: Keep,
 ) -> Outcome:
     bench = Bench(rig, seed, load, signals)
     for fault in faults:
         locate(rig, fault)
     site = make_site(rig, await bench.start())
     site = adjust(site) if adjust else site
-    known = {"rig": rig.name, "seed": str(seed), "site_settings": site_settings(site)}
-    recorder = MemoryRecorder(known | {"started_unix_ns": str(round(bench.wall_clock() * 1e9)), **record})
+    started = {"site_settings": site_settings(site), "started_unix_ns": str(round(bench.wall_clock() * 1e9))}
+    kept = None if keep is Keep.NOTHING else MemoryRecorder({**started, **record}, readings=keep is Keep.READINGS)
     start_ns = now_ns()
     trips: list[Trip] = []
 
     def on_trip(fault: ActiveFault) -> None:
         trips.append(Trip((fault.since_ns - start_ns) / 1e9, fault.kind.id, fault.target, fault.detail))
 
-    def make(memory: SiteMemory, recorder: Recorder) -> Controller:
+    def make(memory: SiteMemory, recorder: Recorder | None) -> Controller:
         return Controller(
             site,
             can_opener=bench.open_can,
@@ -128,11 +150,11 @@ async def _simulate(
             wall_clock=bench.wall_clock,
         )
 
-    end = await _play(bench, site, make, recorder, faults, tell, duration_s)
+    end = await _play(bench, site, make, kept, faults, tell, duration_s)
     return Outcome(
         trips=tuple(trips),
         curves=bench.truth.curves(until_s=duration_s),
-        recorder=recorder,
+        kept=kept,
         end=end,
         signals=bench.truth.signals(until_s=duration_s),
         faults=tuple(sorted(faults, key=lambda fault: fault.at_s)),
@@ -142,8 +164,8 @@ async def _simulate(
 async def _play(
     bench: Bench,
     site: Site,
-    make: Callable[[SiteMemory, Recorder], Controller],
-    recorder: MemoryRecorder,
+    make: Callable[[SiteMemory, Recorder | None], Controller],
+    kept: MemoryRecorder | None,
     faults: Sequence[FaultSpec],
     tell: Sequence[tuple[float, Told]],
     duration_s: float,
@@ -151,7 +173,7 @@ async def _play(
     loop = asyncio.get_running_loop()
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(bench.run(), name="bench")
-        bench.process = process = ControllerProcess(bench, site, make, recorder, tasks)
+        bench.process = process = ControllerProcess(bench, site, make, kept, tasks)
         for fault in faults:
             loop.call_later(fault.at_s, inject, bench, fault)
         for at_s, told in tell:
@@ -160,14 +182,17 @@ async def _play(
         closed = tuple(rack.main_closed for rack in bench.plant.racks)
         power_w_max, opened = bench.truth.battery_power_w_max(LAST_S), bench.truth.opened_again
         await process.stop()
+        await asyncio.sleep(DRAINED_S)
         running.cancel()
     bench.close()
     racks, converter, now = bench.plant.racks, bench.plant.converter, now_ns()
     # A battery with a management of its own has no node, and opens when it likes.
-    commanded = [rack for rack, node in zip(racks, bench.nodes, strict=False) if not node.left_closed(now)]
-    stuck = [rack for rack, block in zip(racks, bench.contactor_blocks, strict=False) if block.faults.main_stuck]
-    obeying = [rack for rack in commanded if rack not in stuck]
-    alone = converter.island is not None and converter.told_s > UNHEARD_S and len(commanded) < len(bench.nodes)
+    nodes = list(zip(racks, bench.nodes, strict=False))
+    blocks = list(zip(racks, bench.contactor_blocks, strict=False))
+    left = [rack for rack, node in nodes if node.left_closed(now)] + [rack for rack, each in blocks if each.left_closed]
+    stuck = [rack for rack, block in blocks if block.faults.main_stuck]
+    obeying = [rack for rack, _ in nodes if rack not in left and rack not in stuck]
+    alone = converter.island is not None and converter.told_s > UNHEARD_S and bool(left)
     return EndState(
         contactors_closed=closed,
         battery_power_w_max=power_w_max,

@@ -89,6 +89,7 @@ async def _serve(rig: RigFile, faults: list[FaultSpec], load: LoadSpec | None, a
     bench.close()
     if arguments.truth is not None:
         _write_truth(arguments.truth, bench, start_ns)
+    _say_end(bench, as_json=arguments.json)
     return 0
 
 
@@ -148,6 +149,16 @@ def _say(devices: list[ServedDevice], *, as_json: bool) -> None:
     for device in devices:
         print(device.line)
     print("ready", flush=True)
+
+
+def _say_end(bench: Bench, *, as_json: bool) -> None:
+    if as_json:
+        told = {"ready": False, "steps": bench.steps, "overruns": bench.overruns, "left_out": bench.left_out}
+        print(json.dumps(told), flush=True)
+        return
+    step_ms = bench.rig.plant.step_s * 1e3
+    late = f"{bench.overruns} a step late or more, {bench.left_out} left out"
+    print(f"ended: {bench.steps} steps of {step_ms:g} ms, {late}", flush=True)
 
 
 async def _until_told(bench: Bench) -> None:

@@ -81,6 +81,10 @@ SIGNALS: dict[str, Signal] = {
             lambda plant: min(float(rack.cells.soc_frac.min()) for rack in plant.racks),
         ),
         Signal(
+            "capacity_frac_min", "frac", "of a cell's capacity at the start, what ageing has left at the worst one",
+            lambda plant: min(rack.capacity_frac_min for rack in plant.racks),
+        ),
+        Signal(
             "bleeding_cells", "", "cells that bleed",
             lambda plant: float(sum(int(rack.bleed.sum()) for rack in plant.racks)),
         ),

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from kernels import checks
+from kernels.checks import Floats
 
 EXTRAPOLATION_V = 10.0
 """Least slope of the OCV outside SoC 0..1, V per unit of SoC: 1 % of overcharge adds at least 100 mV."""
@@ -36,6 +37,8 @@ class CellModel:
         temperature_degc: ArrayLike,
         resistance_factor: ArrayLike | None = None,
         entropic_v_per_k: ArrayLike | None = None,
+        conduction_w_per_k: float = 0.0,
+        module_cells: int | None = None,
     ) -> None:
         self.ocv_v = checks.curve("ocv_v", ocv_v)
         self.resistance_ohm = checks.positive_cells("resistance_ohm", resistance_ohm)
@@ -55,9 +58,19 @@ class CellModel:
         self.resistance_factor = checks.positive_cells("resistance_factor", factor, points)
         entropic = np.zeros(points) if entropic_v_per_k is None else entropic_v_per_k
         self.entropic_v_per_k = checks.finite_cells("entropic_v_per_k", entropic, points)
+        self.conduction_w_per_k = checks.not_negative("conduction_w_per_k", conduction_w_per_k)
+        self.module_cells = n if module_cells is None else module_cells
+        if self.module_cells < 1:
+            raise ValueError(f"module_cells: got {module_cells}, expected at least 1")
         last = points - 1
         self.below_v = max(EXTRAPOLATION_V, float(self.ocv_v[1] - self.ocv_v[0]) * last)
         self.above_v = max(EXTRAPOLATION_V, float(self.ocv_v[-1] - self.ocv_v[-2]) * last)
+
+    @property
+    def joined(self) -> Floats:
+        """1 where the next cell is in the same module, 0 where it is not, or there is none."""
+        following = np.arange(1, self.cells_n + 1)
+        return np.asarray((following % self.module_cells != 0) & (following < self.cells_n), np.float64)
 
     def check_cell(self, cell: int, name: str, value: float) -> None:
         """Raises ValueError unless the cell exists and the value is finite."""
@@ -72,3 +85,8 @@ class CellModel:
             self.check_cell(cell, name, factor)
             if not factor > 0:
                 raise ValueError(f"{name}: got {factor}, expected a value above 0")
+
+    def ageing_of_each(self, capacity_factor: ArrayLike, resistance_factor: ArrayLike) -> tuple[Floats, Floats]:
+        """The factors as arrays [n]. Raises ValueError unless all are finite and above 0."""
+        capacity = checks.positive_cells("capacity_factor", capacity_factor, self.cells_n)
+        return capacity, checks.positive_cells("resistance_factor", resistance_factor, self.cells_n)

@@ -22,12 +22,14 @@ typedef struct {
 
 /* One pack: a row a quantity, one value a cell. `hysteresis` is -1 after discharge .. 1 after charge; `relaxed` is the
  * terminal voltage without the pack's current, its own bleed included. What ends in `_now` is that of the cell's present
- * SoC and temperature: the factor of all of its resistances, its series resistance, and its OCV's slope by temperature. */
+ * SoC and temperature: the factor of all of its resistances, its series resistance, and its OCV's slope by temperature.
+ * `joined` is 1 where the next cell is in the same module; `flow_k` warms a cell by what comes from the next one. */
 typedef struct {
     ptrdiff_t cells;
     double *resistance_ohm, *rc_resistance_ohm[PAIRS], *capacity_ah;
     double *soc_frac, *rc_voltage_v[PAIRS], *hysteresis, *degc, *bleed_a;
     double *voltage_v, *relaxed_v, *resistance_ohm_now, *factor_now, *entropic_v_per_k_now;
+    double *joined, *flow_k;
 } Pack;
 
 typedef struct {
@@ -35,11 +37,13 @@ typedef struct {
     double heating; /* K per W in this step */
     double cooling; /* share of the distance to ambient, implicit */
     double ambient_degc;
+    double conduction; /* share of the distance between two neighbours that goes over, at most a half */
 } Step;
 
 typedef struct {
     int (*bleed)(const Pack *, const double *);
     void (*advance)(const Pack *, const Curve *, const Step *);
+    void (*conduct)(const Pack *, double share);
     void (*show)(const Pack *, const Curve *, double current_a);
 } PackLoops;
 
@@ -73,9 +77,11 @@ static void pack_sums(const Pack *pack, double *emf_v, double *resistance_ohm)
 #undef VARIANT_SUFFIX
 #pragma GCC pop_options
 static const PackLoops pack_loops[VARIANTS] = {
-    {bleed_plain, advance_plain, show_plain}, {bleed_v3, advance_v3, show_v3}, {bleed_v4, advance_v4, show_v4}};
+    {bleed_plain, advance_plain, conduct_plain, show_plain},
+    {bleed_v3, advance_v3, conduct_v3, show_v3},
+    {bleed_v4, advance_v4, conduct_v4, show_v4}};
 #else
-static const PackLoops pack_loops[VARIANTS] = {{bleed_plain, advance_plain, show_plain}, {NULL, NULL, NULL}, {NULL, NULL, NULL}};
+static const PackLoops pack_loops[VARIANTS] = {{bleed_plain, advance_plain, conduct_plain, show_plain}, {0}, {0}};
 #endif
 
 #endif

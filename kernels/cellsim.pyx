@@ -2,7 +2,7 @@
 """The simulator's cells in series: three RC pairs, hysteresis and heat; twin: kernels.reference.cellsim. The
 loops over the cells are C (cellsim_loop.h), compiled for several instruction sets."""
 
-from libc.math cimport exp, isfinite
+from libc.math cimport exp, expm1, isfinite
 from libc.string cimport memset
 
 from kernels.variants cimport runnable_variants, variant_index, variant_names
@@ -48,13 +48,16 @@ cdef extern from "cellsim.h" nogil:
         double *resistance_ohm_now
         double *factor_now
         double *entropic_v_per_k_now
+        double *joined
+        double *flow_k
     ctypedef struct Step:
         double current_a, dt_s
         double decay[3]
-        double heating, cooling, ambient_degc
+        double heating, cooling, ambient_degc, conduction
     ctypedef struct PackLoops:
         int (*bleed)(const Pack *, const double *) noexcept
         void (*advance)(const Pack *, const Curve *, const Step *) noexcept
+        void (*conduct)(const Pack *, double) noexcept
         void (*show)(const Pack *, const Curve *, double) noexcept
     const PackLoops *pack_loops
     void pack_sums(const Pack *, double *, double *)
@@ -69,7 +72,8 @@ cdef class CellPack:
     """n cells in series, current positive on discharge. `ocv_v` lies on a uniform SoC grid 0..1 and is extrapolated
     steeply outside, so that over- and under-voltage appear; `rc_resistance_ohm` has shape (n, 3), `rc_tau_s` (3,).
     On the same grid, and held outside: `resistance_factor` of all resistances (None = 1), and `entropic_v_per_k`, by
-    which the OCV rises with the temperature above 25 degC and a discharge cools (None = 0).
+    which the OCV rises with the temperature above 25 degC and a discharge cools (None = 0). Neighbours of one module,
+    `module_cells` each (None = all are of one), exchange heat by `conduction_w_per_k`.
 
     `emf_v` is the pack's voltage now if its current were 0, `resistance_ohm` the sum of the cells' series resistances
     R0 at their present SoC and temperature: voltage sum = emf_v - resistance_ohm * current.
@@ -86,18 +90,19 @@ cdef class CellPack:
     cdef Step last
     cdef bint bleeds
     cdef double[3] rc_tau_s
-    cdef double heat_capacity_j_per_k, cooling_w_per_k
+    cdef double heat_capacity_j_per_k, cooling_w_per_k, conduction_w_per_k
 
     def __cinit__(
         self, ocv_v, resistance_ohm, rc_resistance_ohm, rc_tau_s, capacity_ah, soc_frac, hysteresis_v,
         heat_capacity_j_per_k, cooling_w_per_k, temperature_degc, variant=None, *, resistance_factor=None,
-        entropic_v_per_k=None,
+        entropic_v_per_k=None, conduction_w_per_k=0.0, module_cells=None,
     ):
         cdef int v = variant_index(variant)
         self.variant, self.loops = variant_names[v].decode(), pack_loops[v]
         self.model = model = CellModel(
             ocv_v, resistance_ohm, rc_resistance_ohm, rc_tau_s, capacity_ah, soc_frac, hysteresis_v,
             heat_capacity_j_per_k, cooling_w_per_k, temperature_degc, resistance_factor, entropic_v_per_k,
+            conduction_w_per_k, module_cells,
         )
         cdef const double[::1] curve = model.ocv_v
         cdef const double[::1] factor = model.resistance_factor
@@ -110,16 +115,18 @@ cdef class CellPack:
         self.rc_tau_s = [model.rc_tau_s[0], model.rc_tau_s[1], model.rc_tau_s[2]]
         self.heat_capacity_j_per_k = model.heat_capacity_j_per_k
         self.cooling_w_per_k = model.cooling_w_per_k
+        self.conduction_w_per_k = model.conduction_w_per_k
         self._lay_out(model)
         self.show()
 
     cdef _lay_out(self, model):
         """A row a quantity; those that the parameters give are filled."""
         cdef Py_ssize_t n = model.cells_n
-        rows = np.zeros((17, n))
+        rows = np.zeros((19, n))
         rows[0], rows[1] = model.resistance_ohm, model.capacity_ah
         rows[2], rows[3] = model.soc_frac, model.temperature_degc
         rows[4 : 4 + PAIRS] = model.rc_resistance_ohm.T
+        rows[17] = model.joined
         cdef double[:, ::1] at = rows
         cdef int pair
         cdef Pack *pack = &self.pack
@@ -130,6 +137,7 @@ cdef class CellPack:
         pack.hysteresis, pack.bleed_a, pack.voltage_v = &at[10, 0], &at[11, 0], &at[12, 0]
         pack.relaxed_v, pack.resistance_ohm_now = &at[13, 0], &at[14, 0]
         pack.factor_now, pack.entropic_v_per_k_now = &at[15, 0], &at[16, 0]
+        pack.joined, pack.flow_k = &at[17, 0], &at[18, 0]
         self.rows = rows
         view = rows.view()
         view.flags.writeable = False
@@ -152,6 +160,8 @@ cdef class CellPack:
         self.bleeds = bleed_a is not None
         self.take_step(current_a, ambient_degc, dt_s)
         self.loops.advance(&self.pack, &self.curve, &self.last)
+        if self.last.conduction > 0.0:
+            self.loops.conduct(&self.pack, self.last.conduction)
         self.show()
 
     cdef take_bleed(self, const double[:] bleed_a):
@@ -172,6 +182,7 @@ cdef class CellPack:
             self.last.decay[pair] = exp(-dt_s / self.rc_tau_s[pair])
         self.last.heating = dt_s / self.heat_capacity_j_per_k
         self.last.cooling = dt_s * self.cooling_w_per_k / self.heat_capacity_j_per_k
+        self.last.conduction = -0.5 * expm1(-2 * self.last.heating * self.conduction_w_per_k)
 
     cdef void show(self) noexcept:
         self.loops.show(&self.pack, &self.curve, self.last.current_a)
@@ -184,7 +195,8 @@ cdef class CellPack:
             model.ocv_v, model.resistance_ohm, model.rc_resistance_ohm, model.rc_tau_s, model.capacity_ah,
             model.soc_frac, model.hysteresis_v, model.heat_capacity_j_per_k, model.cooling_w_per_k,
             model.temperature_degc, self.variant, resistance_factor=model.resistance_factor,
-            entropic_v_per_k=model.entropic_v_per_k,
+            entropic_v_per_k=model.entropic_v_per_k, conduction_w_per_k=model.conduction_w_per_k,
+            module_cells=model.module_cells,
         )
         other.rows[:] = self.rows
         other.last, other.bleeds = self.last, self.bleeds
@@ -213,4 +225,12 @@ cdef class CellPack:
         self.pack.resistance_ohm[k] *= <double>resistance_factor
         for pair in range(PAIRS):
             self.pack.rc_resistance_ohm[pair][k] *= <double>resistance_factor
+        self.show()
+
+    def age_each(self, capacity_factor, resistance_factor):
+        """The same for all cells, each by its own factors [n]."""
+        capacity, resistance = self.model.ageing_of_each(capacity_factor, resistance_factor)
+        self.rows[1] *= capacity
+        self.rows[0] *= resistance
+        self.rows[4 : 4 + PAIRS] *= resistance
         self.show()

@@ -103,3 +103,18 @@ static void VARIANT(advance)(const Pack *pack, const Curve *curve, const Step *s
         degc[k] += (now.heating * heat_w + now.cooling * (now.ambient_degc - degc[k])) / (1 + now.cooling);
     }
 }
+
+/* Heat between neighbours of one module: what leaves one arrives at the other. With shares up to a half no step is too
+ * long, and two cells alone go together as exp() does. */
+static void VARIANT(conduct)(const Pack *pack, double share)
+{
+    const double *restrict joined = pack->joined;
+    double *restrict degc = pack->degc, *restrict flow_k = pack->flow_k;
+    INDEPENDENT
+    for (ptrdiff_t k = 0; k < pack->cells - 1; k++)
+        flow_k[k] = share * joined[k] * (degc[k + 1] - degc[k]);
+    degc[0] += flow_k[0];
+    INDEPENDENT
+    for (ptrdiff_t k = 1; k < pack->cells; k++)
+        degc[k] += flow_k[k] - flow_k[k - 1];
+}

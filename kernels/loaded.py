@@ -4,7 +4,7 @@ from importlib import import_module
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
-COMPILED = ("balance", "bank", "canbits", "cellsim", "limits", "plausible", "rackview", "series")
+COMPILED = ("balance", "bank", "canbits", "cellsim", "limits", "plausible", "rackview", "ramp", "series", "timeline")
 
 
 def require_compiled() -> None:

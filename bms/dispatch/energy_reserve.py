@@ -82,11 +82,14 @@ class EnergyReserve:
         return low_w, view.discharge_power_w_limit * min(max(above, 0.0), 1.0)
 
     def baseline_w(self, view: SiteView, *, quiet: bool) -> float | None:
-        """Its own wish for the baseline; None = none. It moves only after it has been `quiet` for a while."""
+        """Its own wish for the baseline; None = none. It moves only after it has been `quiet` for a while; until then
+        it stands still, or goes back to zero where the product withdraws it."""
         self._quiet_s = self._quiet_s + view.dt_s if quiet else 0.0
         self._towards = self._direction(view)
         if quiet and self._quiet_s >= self._recovery.wait_s:
-            self._move(view.dt_s)
+            self._move(self._towards, view.dt_s)
+        elif self._recovery.withdraws:
+            self._move(0, view.dt_s)
         return self._baseline_w or None
 
     def _direction(self, view: SiteView) -> int:
@@ -97,8 +100,8 @@ class EnergyReserve:
             return 1
         return -1 if soc_frac > band.high_frac - (into_frac if self._towards < 0 else 0.0) else 0
 
-    def _move(self, dt_s: float) -> None:
+    def _move(self, towards: int, dt_s: float) -> None:
         contract_w = max(self.contract.charge_power_w, self.contract.discharge_power_w)
-        wanted_w = -self._towards * self._recovery.power_frac * contract_w
+        wanted_w = -towards * self._recovery.power_frac * contract_w
         step_w = self._recovery.ramp_frac_per_min * contract_w * dt_s / 60.0
         self._baseline_w = min(max(wanted_w, self._baseline_w - step_w), self._baseline_w + step_w)

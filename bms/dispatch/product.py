@@ -76,6 +76,9 @@ class Recovery(Settings):
     wait_s: Annotated[
         float, about("s", "after the response has ended, or the frequency has come near", ge=0, le=86_400)
     ]
+    withdraws: Annotated[
+        bool, about("", "while it may not move the baseline goes back to zero, instead of standing still", "stands")
+    ] = False
 
 
 class ProductFile(Shipped):

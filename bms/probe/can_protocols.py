@@ -25,11 +25,13 @@ from kernels.canbits import FrameDecoder
 Protocol = Callable[[Heard, str], Answer | None]
 KEEP_ALIVE = 0x305
 LOW_VOLTAGE_IDS = range(0x351, 0x383)
-FOXBMS_STATE, FOXBMS_VALUES = 0x220, 0x233
+FOXBMS_REQUEST, FOXBMS_STATE, FOXBMS_VALUES = 0x210, 0x220, 0x233
 FOXBMS_CELLS: dict[int, Source] = {0x250: "master", 0x270: "front-end"}
 FOXBMS_TEMPERATURES = {0x250: 0x260, 0x270: 0x280}
 ISO165C_INFO = 0x37
 CELL = "lfp-280ah"
+FULL_CELL_V = 3.55
+"""Charge voltage by cells in series that makers of low-voltage LFP batteries ask for: 3.5 to 3.65 V."""
 OURS_FRAC = 0.5
 """Share of the frames with our ids whose checksum is right: of another protocol's it is 1 in 256."""
 
@@ -41,7 +43,8 @@ def native(heard: Heard, can: str) -> Answer | None:
     accepted = decoder.feed(heard.batch())
     if accepted == 0 or accepted < OURS_FRAC * (accepted + decoder.health.rejected):
         return None
-    heard.claim(layout.measured.frames.frame_id.tolist())
+    for plan in (layout.measured, layout.commands, layout.outputs):
+        heard.claim(plan.frames.frame_id.tolist())
     reading = decoder.reading()
     there = np.isfinite(reading.voltage_v).reshape(MODULES_MAX, CELLS_PER_MODULE_MAX)
     modules, cells = int(there.any(axis=1).sum()), int(there.any(axis=0).sum())
@@ -61,7 +64,7 @@ def foxbms(heard: Heard, can: str) -> Answer | None:
     source = FOXBMS_CELLS[cells_id]
     names = ["CellVoltages", "CellTemperatures", "State", "PackLimits", "PackValues", "PackCharge"]
     plan = build_plan(load_dbc(FOXBMS_DBC), names, ids=IDS[source])
-    heard.claim([*plan.frames.frame_id.tolist(), *range(0x219, 0x222), *range(0x230, 0x246)])
+    heard.claim([FOXBMS_REQUEST, *plan.frames.frame_id.tolist(), *range(0x219, 0x222), *range(0x230, 0x246)])
     cells = 4 * (max(heard.frames[cells_id].first_bytes) + 1)
     sensors_id = FOXBMS_TEMPERATURES[cells_id]
     sensors = 6 * (max(heard.frames[sensors_id].first_bytes) + 1) if sensors_id in heard.frames else 0
@@ -96,15 +99,19 @@ def low_voltage_battery(heard: Heard, can: str) -> Answer | None:
         + (", discharge limit negative" if negative else ""),
         f"{battery.voltage_v:.2f} V, SoC {100 * battery.soc_frac:.0f} %; "
         f"may be charged with {battery.charge_current_a_max:g} A up to {battery.charge_voltage_v_max:g} V",
-        "a site file cannot name it as a rack: it says nothing about its single cells",
+        "cells in series are a guess by the charge voltage; in the site's limits, as it speaks once a second: "
+        "cell_data_age_s_max, temperature_age_s_max and current_age_s_max above 1",
     )
+    modules, each = _modules(max(round(battery.charge_voltage_v_max / FULL_CELL_V), 1))
+    limit = ", discharge_limit: negative" if negative else ""
+    more = f"\n    monitor: low-voltage\n    low_voltage: {{variant: {variant}{limit}}}\n    safety_inputs: []"
     details = {
         "protocol": "low-voltage",
         "variant": variant,
         "name": battery.name,
         "discharge_limit_negative": negative,
     }
-    return Answer(says, details=details)
+    return Answer(says, _rack(can, modules, each) + more, details)
 
 
 def low_voltage_inverter(heard: Heard, can: str) -> Answer | None:

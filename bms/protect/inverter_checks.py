@@ -8,7 +8,9 @@ from bms.protect.inverter_faults import INVERTER_ALARMS
 from bms.protect.levels import Condition
 from bms.protect.safety_inputs import said
 from bms.site import GridMeterDevice, Limits
+from bms.site_island import Island
 from bms.summary import Summary
+from bms.switchgear import is_alone_and_live
 from drivers.readings import InverterReading, InverterState, MeterReading
 
 STOPPED = (InverterState.OFF, InverterState.SLEEPING, InverterState.STANDBY, InverterState.FAULT)
@@ -33,6 +35,15 @@ RUNAWAY_S = 1.0
 def forms_grid(inverter: InverterReading | None) -> bool:
     """It makes the grid now, as far as its last word goes: a lost link ends no island."""
     return inverter is not None and inverter.grid_forming and inverter.state not in NOT_FORMING
+
+
+def serves_unheard(image: Image, inverter_age_s: float, island: Island | None, limits: Limits) -> bool:
+    """The converter says nothing, and the switchgear that the site is alive without the grid: the converter takes its
+    mode from the switch and is what makes that voltage. Not if its last word was that it stands."""
+    heard = inverter_age_s <= limits.inverter_age_s_max
+    if heard or island is None or (image.inverter is not None and image.inverter.state in NOT_FORMING):
+        return False
+    return is_alone_and_live(island, image)
 
 
 def inverter_checks(image: Image, summary: Summary, limits: Limits) -> Iterator[Condition]:

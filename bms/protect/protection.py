@@ -15,7 +15,7 @@ from bms.protect.conditions import (
 )
 from bms.protect.debounce import ErrorBucket, LeakyBucket
 from bms.protect.faults import FAULTS, LEVELLED, MAINTENANCE, Action, FaultKind
-from bms.protect.inverter_checks import GridRange, Runaway, forms_grid, inverter_checks
+from bms.protect.inverter_checks import GridRange, Runaway, forms_grid, inverter_checks, serves_unheard
 from bms.protect.levels import Condition, PackLevels, RackLevels
 from bms.protect.outputs import Outputs, RackOutputs
 from bms.protect.plausibility import CurrentsAgree, RackPlausibility
@@ -81,7 +81,7 @@ class Protected(NamedTuple):
     outputs: tuple[RackOutputs, ...] = ()
     """What the racks' outputs beside the contactors shall do."""
     forming: bool = False
-    """The converter makes the grid: all this is what the faults forbid then."""
+    """The converter makes the grid, as far as anybody says: all this is what the faults forbid then."""
 
     def faulted(self, rack: str) -> bool:
         """A fault that does more than warn is at this rack, or at what all racks share."""
@@ -146,6 +146,7 @@ class Protection:
 
     def __init__(self, site: Site) -> None:
         self._limits = site.limits
+        self._island = site.island
         self._kinds = fault_kinds(site)
         self._rack_levels = RackLevels(site.limits)
         self._possible = PossibleValues(site.limits)
@@ -197,7 +198,7 @@ class Protection:
         self._step_all(own, "controller", dt_s, image.at_ns)
         for target, detail in self._retries.step([(each.kind, each.target) for each in self._tripped], self._running_s):
             self.report(IN_VAIN, target, detail, image.at_ns)
-        return self._judge(image, apart)
+        return self._judge(image, summary, apart)
 
     def report(self, fault_id: str, target: str, detail: str, now_ns: int) -> None:
         """A fault found by the state machine or the guard; it counts from the next step on, and again and again while
@@ -285,11 +286,12 @@ class Protection:
             if tripped is not None:
                 self._tripped.append(tripped)
 
-    def _judge(self, image: Image, apart: frozenset[str]) -> Protected:
+    def _judge(self, image: Image, summary: Summary, apart: frozenset[str]) -> Protected:
         places = self._monitors.values()
         faults = tuple([monitor.active for place in places for monitor in place.values() if monitor.active is not None])
         tripped, self._tripped = tuple(self._tripped), []
-        forming = forms_grid(image.inverter)
+        unheard = serves_unheard(image, summary.inverter_age_s, self._island, self._limits)
+        forming = unheard or forms_grid(image.inverter)
         outputs = self._outputs.step(image, [(fault.kind.id, fault.target) for fault in faults])
         if not faults:
             return NOTHING_FORBIDDEN._replace(tripped=tripped, outputs=outputs, forming=forming)

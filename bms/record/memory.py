@@ -17,9 +17,13 @@ ROWS_MAX = 20_000_000
 
 class MemoryRecorder:
     """Collects rows as Arrow columns; rows beyond `rows_max` are dropped and counted. `metadata` (site, scenario, seed)
-    goes into the file. There is no wall time in it unless given."""
+    goes into the file. There is no wall time in it unless given. Without `readings` it keeps the rows alone: enough to
+    judge by, not to replay."""
 
-    def __init__(self, metadata: Mapping[str, str] | None = None, *, rows_max: int = ROWS_MAX) -> None:
+    def __init__(
+        self, metadata: Mapping[str, str] | None = None, *, rows_max: int = ROWS_MAX, readings: bool = True
+    ) -> None:
+        self.keeps_readings = readings
         self._schema = arrow_schema(metadata or {})
         self._rows_max = rows_max
         self._recent: list[tuple[TickRow, Readings | None]] = []
@@ -41,7 +45,7 @@ class MemoryRecorder:
         if len(self) >= self._rows_max:
             self._dropped += 1
             return
-        self._recent.append((row, readings))
+        self._recent.append((row, readings if self.keeps_readings else None))
         if len(self._recent) == BATCH_ROWS:
             self._batches.append(record_batch(self._recent, self._schema))
             self._recent.clear()

@@ -28,6 +28,8 @@ class ProcessRecorder:
     kill of this process; a row that finds the pipe full, or the writer gone, is dropped and counted. A record that has
     the name already is kept as run.1.parquet. `metadata` goes into the file."""
 
+    keeps_readings = True
+
     def __init__(self, path: str | Path, metadata: Mapping[str, str] | None = None) -> None:
         self._path = record_path(path)
         self._metadata = dict(metadata or {})

@@ -16,6 +16,7 @@ from bms.record.readings import (
     METER,
     RACK,
     STATES,
+    SWITCHGEAR,
     TEMPERATURE_STEP_K,
     VOLTAGE_OFFSET_V,
     VOLTAGE_STEP_V,
@@ -33,13 +34,15 @@ MEANINGS = {
     "pv": "newest reading of the meter of the site's PV",
     "racks": "newest reading of each rack, in the order of the site file",
     "cells": f"each rack's cells, once in {CELLS_PERIOD_S:g} s and when one gets its first value or loses it",
+    "switchgear": "newest reading of the switchgear between site and grid",
 }
 """Columns of the readings; null where a record was made without."""
 
 
 def reading_fields() -> list[Any]:
     """pyarrow.Fields of the readings, which follow the flat columns."""
-    types = _struct(INVERTER), _struct(METER), _struct(METER), pa.list_(_struct(WHOLE_RACK)), pa.list_(CELL_STRUCT)
+    devices = _struct(INVERTER), _struct(METER), _struct(METER)
+    types = *devices, pa.list_(_struct(WHOLE_RACK)), pa.list_(CELL_STRUCT), _struct(SWITCHGEAR)
     return [
         pa.field(name, kind, metadata={"unit": "", "meaning": meaning})
         for (name, meaning), kind in zip(MEANINGS.items(), types, strict=True)
@@ -48,6 +51,8 @@ def reading_fields() -> list[Any]:
 
 def reading_columns(rows: Sequence[Readings | None]) -> list[Any]:
     """pyarrow.Arrays of these columns."""
+    if not any(rows):
+        return [pa.nulls(len(rows), field.type) for field in reading_fields()]
     none = np.array([row is None for row in rows], np.bool_)
     racks = [rack for row in rows if row is not None for rack in row.racks]
     ends = np.cumsum([0, *(0 if row is None else len(row.racks) for row in rows)])
@@ -59,6 +64,7 @@ def reading_columns(rows: Sequence[Readings | None]) -> list[Any]:
         _structs([None if row is None else row.pv for row in rows], METER),
         pa.ListArray.from_arrays(offsets, _structs(racks, WHOLE_RACK), type=pa.list_(_struct(WHOLE_RACK))),
         pa.array(cells, pa.list_(CELL_STRUCT)),
+        _structs([None if row is None else row.switchgear for row in rows], SWITCHGEAR),
     ]
 
 

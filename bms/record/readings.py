@@ -16,7 +16,7 @@ import numpy as np
 from bms.image import Image
 from bms.summary import RackSummary, Summary, mean_of
 from drivers.battery import BatterySays
-from drivers.readings import NEVER_NS, Floats, InverterState, MeterReading, RackReading
+from drivers.readings import NEVER_NS, Floats, InverterState, MeterReading, RackReading, SwitchgearReading
 
 CELLS_PERIOD_S = 1.0
 VOLTAGE_STEP_V, TEMPERATURE_STEP_K = 1e-4, 1e-2
@@ -64,6 +64,18 @@ METER = _fields("""
     frequency_hz float64 Hz
     voltage_v float64 V
 """)
+
+SWITCHGEAR = _fields("""
+    at_ns int64 ns
+    intertie_closed sync_ok bool -
+    grid_voltage_v float64 V
+    grid_frequency_hz float64 Hz
+    site_voltage_v float64 V
+    site_frequency_hz float64 Hz
+    phase_deg float64 deg
+    blocks_closed int64 -
+""")
+"""SwitchgearReading in its order; nothing of a site without."""
 
 RACK = _fields("""
     voltage_age_ms temperature_age_ms current_age_ms io_age_ms safety_age_ms insulation_age_ms int64 ms
@@ -131,11 +143,12 @@ class Readings(NamedTuple):
     pv: Numbers
     racks: tuple[Numbers, ...]
     cells: tuple[tuple[str, str, str] | None, ...]
+    switchgear: Numbers = ()
 
 
 def reading_lines(readings: Readings) -> list[dict[str, Any]]:
     """The same in pieces that a pipe takes whole, for JSON."""
-    devices = (*readings.inverter, *readings.meter, *readings.pv)
+    devices = (*readings.inverter, *readings.meter, *readings.pv, *readings.switchgear)
     lines: list[dict[str, Any]] = [{"devices": _packed(devices)}]
     for index, (rack, cells) in enumerate(zip(readings.racks, readings.cells, strict=True)):
         lines.append({"rack": index, "values": _packed(rack)})
@@ -168,9 +181,10 @@ class ReadingLines:
             return None
         kept = [cells.get(index, {}) for index in range(len(racks))]
         whole = tuple((each[0], each[1], each[2]) if len(each) == len(CELLS) else None for each in kept)
-        first, second = len(INVERTER), len(INVERTER) + len(METER)
+        first, second, third = (len(INVERTER) + count * len(METER) for count in range(3))
         values = tuple(racks[index] for index in range(len(racks)))
-        return Readings(devices[:first], devices[first:second], devices[second:], values, whole)
+        inverter, meter, pv = devices[:first], devices[first:second], devices[second:third]
+        return Readings(inverter, meter, pv, values, whole, devices[third:])
 
 
 def _packed(numbers: Numbers) -> str:
@@ -203,6 +217,7 @@ class ReadingsTaker:
                 self._cells(index, rack, rack_summary.complete, image.at_ns)
                 for index, (rack, rack_summary) in enumerate(zip(image.racks, summary.racks, strict=True))
             ),
+            () if image.switchgear is None else _switchgear(image.switchgear, start_ns),
         )
 
     def _cells(self, index: int, rack: RackReading, complete: bool, at_ns: int) -> tuple[str, str, str] | None:
@@ -259,6 +274,13 @@ def _meter(said: MeterReading | None, start_ns: int) -> Numbers:
     if said is None:
         return (nan,) * len(METER)
     return said.at_ns - start_ns, said.power_w, said.frequency_hz, said.voltage_v
+
+
+def _switchgear(said: SwitchgearReading, start_ns: int) -> Numbers:
+    return (
+        said.at_ns - start_ns, said.intertie_closed, said.sync_ok, said.grid_voltage_v, said.grid_frequency_hz,
+        said.site_voltage_v, said.site_frequency_hz, said.phase_deg, said.blocks_closed,
+    )  # fmt: skip
 
 
 def _rack(rack: RackReading, summary: RackSummary, at_ns: int) -> Numbers:

@@ -125,7 +125,10 @@ class TickRow(NamedTuple):
 
 class Recorder(Protocol):
     """Where ticks go. `add` never blocks and never raises for a full or broken sink: the row is dropped and counted,
-    and `fault` says in one line what is wrong (None = nothing). `readings` are what the row rests on."""
+    and `fault` says in one line what is wrong (None = nothing). `readings` are what the row rests on; one that does not
+    keep them need not be given any."""
+
+    keeps_readings: bool
 
     def add(self, row: TickRow, readings: Readings | None = None) -> None: ...
 

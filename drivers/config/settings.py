@@ -26,8 +26,9 @@ def about(unit: str, says: str, source: str = "", shape: str = "", **bounds: Any
 
 
 def beside_the_file(path: str, info: ValidationInfo) -> str:
-    """Validator: a path inside a settings file is relative to that file's folder."""
-    return path if info.context is None else str(Path(info.context["folder"]) / path)
+    """Validator: a path inside a settings file is relative to that file's folder. It becomes absolute, since what is
+    read here may be written into a file elsewhere."""
+    return path if info.context is None else str(Path(info.context["folder"]).absolute() / path)
 
 
 def name_or_beside(name: str, info: ValidationInfo) -> str:

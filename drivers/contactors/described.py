@@ -37,7 +37,8 @@ class ContactorReading(NamedTuple):
 class DescribedContactors(PolledDevice):
     """Polls the auxiliary contacts for ever and keeps main and precharge at the newest command that has not expired; a
     changed command goes out after the next poll, an opening before a closing. The writes feed the block's watchdog,
-    which opens everything `drops_s` after the last one: `hold` of a command is not for such a block.
+    which opens everything `drops_s` after the last one, except while commands say `hold`: the profile's sequence of
+    that name, where it has one, then stops it once the outputs are written.
 
     A block that may have opened by itself is told nothing but to open until that is what is commanded: it must not
     close again behind the back of whoever precharges. ValueError for the profile of something else.
@@ -53,7 +54,7 @@ class DescribedContactors(PolledDevice):
         self._refresh_ns = round(min(REFRESH_S_MAX, self._drops_s / REFRESHES) * 1e9)
         self._command: RackCommand | None = None
         self._written: dict[int, int] = {}
-        self._armed = self._must_open = self._tripped = False
+        self._armed = self._held = self._must_open = self._tripped = False
         self._refresh_due_ns = self._beat_due_ns = self._count = 0
         self._at_ns = self._confirmed_ns = NEVER_NS
         self._main_closed: bool | None = None
@@ -77,16 +78,17 @@ class DescribedContactors(PolledDevice):
                 await self._arm()
             await self._poll()
             await self._write_due()
+            await self._hold_due()
         except DeviceException as refused:
             if refused.code == DEVICE_FAILURE and self._armed:
-                self._armed = False
+                self._armed = self._held = False
                 self._tripped = self._must_open = True
             raise
 
     async def _arm(self) -> None:
         """Stop the watchdog or make it forget that it ended, set its time, set it going."""
         silent_s = (now_ns() - self._confirmed_ns) / 1e9
-        if self._confirmed_ns != NEVER_NS and silent_s > self._drops_s / 2:
+        if self._confirmed_ns != NEVER_NS and silent_s > self._drops_s / 2 and not self._held:
             self._must_open = True
         expires_ns = now_ns() + round(ARM_S * 1e9)
         await self._run("reset", expires_ns)
@@ -94,7 +96,7 @@ class DescribedContactors(PolledDevice):
         if time is not None:
             await self._write(time, nearest_raw(time, self._drops_s), expires_ns)
         await self._run("start", expires_ns)
-        self._written, self._armed = {}, True
+        self._written, self._armed, self._held = {}, True, False
 
     async def _run(self, sequence: str, expires_ns: int) -> None:
         for step in getattr(self._profile, sequence):
@@ -116,6 +118,17 @@ class DescribedContactors(PolledDevice):
         await self._beat(command.expires_ns)
         if not (command.main_closed or command.precharge_closed):
             self._must_open = self._tripped = False
+
+    async def _hold_due(self) -> None:
+        """Stop the watchdog while commands say hold, and set it going again once they do not."""
+        command = self._command
+        if command is None or now_ns() >= command.expires_ns or not self._profile.hold or command.hold == self._held:
+            return
+        if command.hold:
+            await self._run("hold", command.expires_ns)
+            self._held = True
+        else:
+            await self._arm()
 
     def _raw(self, registers: list[Register], command: RackCommand) -> int:
         """Of one register of outputs; bits that no output has are 0."""

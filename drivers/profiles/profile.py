@@ -69,6 +69,16 @@ class Profile(Shipped):
             max_length=16,
         ),
     ] = ()
+    hold: Annotated[
+        tuple[Step, ...],
+        Field(strict=False),
+        about(
+            "",
+            "writes that stop a block's watchdog, in order, so that its contactors stay as they are on an island",
+            "an island has no such block",
+            max_length=16,
+        ),
+    ] = ()
     set_point_when: Annotated[
         Literal["always", "running"], about("", "running: it ignores set-points before it runs", "most")
     ] = "always"
@@ -133,15 +143,16 @@ class Profile(Shipped):
             yield from self._broken_sequences()
             yield from self._broken_silence()
             yield from self._broken_rating()
+            yield from self._none_of("hold")
         elif self.kind == "switchgear":
             yield from self._broken_sequences()
-            yield from self._none_of("limits", "silence", "reset")
+            yield from self._none_of("limits", "silence", "reset", "hold")
         elif self.kind == "contactors":
             yield from self._broken_sequences()
             yield from self._broken_silence()
             yield from self._none_of("limits", "stop")
         else:
-            yield from self._none_of("limits", "silence", "start", "stop", "reset")
+            yield from self._none_of("limits", "silence", "start", "stop", "reset", "hold")
         if self.kind == "auxiliary" and not any(self.find(role) is not None for role in SAFETY):
             expected = f"one of {', '.join(SAFETY)}"
             yield Broken(("registers",), "none", "it says nothing", expected, self._each("role"))
@@ -207,9 +218,9 @@ class Profile(Shipped):
 
     def _broken_sequences(self) -> Iterator[Broken]:
         commands = [register.name for register in self.registers if register.role == "command"]
-        for word in ("start", "stop", "reset"):
+        for word in ("start", "stop", "reset", "hold"):
             steps: tuple[Step, ...] = getattr(self, word)
-            if not steps and word != "reset" and self.kind != "contactors":
+            if not steps and word not in ("reset", "hold") and self.kind != "contactors":
                 wrong = f"missing for {KINDS[self.kind]}"
                 yield Broken((word,), None, wrong, f"the writes that {word} it", (("kind",),))
             for i, step in enumerate(steps):

@@ -107,6 +107,15 @@ class RoleValues:
         register = self._fields.get(role)
         return None if register is None else raw_of(register, self._registers, self._order)
 
+    def bits(self, role: Role) -> int:
+        """A whole number; 0 where it has no such register, BadAnswer where it does not say."""
+        if role not in self._fields:
+            return 0
+        value = self.number(role)
+        if math.isnan(value):
+            self._link.reject(f"{self._fields[role].name} is absent")
+        return int(value)
+
     def state(self) -> InverterState:
         return state_of(self._fields["state"], self._registers, self._order)
 

@@ -60,7 +60,7 @@ class DescribedSwitchgear(PolledDevice):
                 site_voltage_v=said.number("site-voltage"),
                 site_frequency_hz=said.number("site-frequency"),
                 phase_deg=said.number("phase-angle"),
-                blocks_closed=int(said.number("blocks-closed")) if "blocks-closed" in self._reader else 0,
+                blocks_closed=said.bits("blocks-closed"),
             )
         )
 

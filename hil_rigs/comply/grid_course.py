@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bms.dispatch.settings import ApplicationSettings
+from bms.state.store import Told
 from hil_rigs.comply.service import Order
 from hil_rigs.grid_spec import GridPoint, GridPoints
 from hil_rigs.run import simulate
@@ -78,8 +79,10 @@ def drive_points(
     nominal_hz: int,
     duration_s: float,
     applications: Sequence[ApplicationSettings],
+    tell: Sequence[tuple[float, Told]] = (),
 ) -> Driven:
-    """The same along any points. The short form has one rack, which carries what is judged, and no others to reckon."""
+    """The same along any points, while somebody tells the controller inputs at those times (s). The short form has one
+    rack, which carries what is judged, and no others to reckon."""
     plant = order.rig.plant.model_copy(update={"racks": 1}) if order.short else order.rig.plant
     grid = GridPoints.model_validate({"kind": "points", "nominal_hz": nominal_hz, "points": tuple(points)})
     outcome = simulate(
@@ -89,6 +92,7 @@ def drive_points(
         load=order.load,
         adjust=lambda site: site.model_copy(update={"applications": tuple(applications)}),
         signals=["reactive_power_var"],
+        tell=tell,
     )
     return Driven(
         time_s=outcome.curves.time_s,

@@ -41,8 +41,8 @@ class DescribedContactorBlock(DescribedDevice):
 
     The watchdog runs from the end of the start sequence, or from the first write of an output where there is none, and
     is fed by writes of outputs, or by a changing heartbeat. When it ends, all outputs open; a block with a reset
-    sequence then refuses everything but that with exception 4. Its time cannot be changed while it runs. ValueError for
-    the profile of something else.
+    sequence then refuses everything but that with exception 4. Its time cannot be changed while it runs; the hold
+    sequence stops it. ValueError for the profile of something else.
     """
 
     def __init__(self, rack: Contactors, profile: Profile) -> None:
@@ -51,9 +51,14 @@ class DescribedContactorBlock(DescribedDevice):
         self.faults = ContactorBlockFaults()
         self.dropped = False
         self._rack, self._profile = rack, profile
-        self._main = self._precharge = self._runs = False
+        self._main = self._precharge = self._runs = self._holds = False
         self._reads = 0
         self._watchdog = Reversion(self._drop)
+
+    @property
+    def left_closed(self) -> bool:
+        """Its watchdog was stopped while something is closed: nobody needs to speak to it."""
+        return self._holds and (self._main or self._precharge)
 
     def close(self) -> None:
         """Stops its watchdog: the block is switched off."""
@@ -85,16 +90,19 @@ class DescribedContactorBlock(DescribedDevice):
             self._precharge = raw in register.true_at
         if register.role in ("main-output", "precharge-output"):
             self._rack.command(self._main, self._precharge)
-            self._runs |= not self._profile.start
+            self._runs |= not self._profile.start and not self._holds
         listens = isinstance(self._profile.silence, Listens)
         if register.role == "heartbeat" and changed and listens:
-            self._runs = True
+            self._runs |= not self._holds
         fed = (register.role == "heartbeat" and changed) if listens else register.role.endswith("-output")
         if self._ends(self._profile.reset, register):
-            self._runs = self.dropped = False
+            self._runs = self._holds = self.dropped = False
+            self._watchdog.close()
+        if self._ends(self._profile.hold, register):
+            self._runs, self._holds = False, True
             self._watchdog.close()
         if self._ends(self._profile.start, register):
-            self._runs = fed = True
+            self._runs, self._holds, fed = True, False, True
         if self._runs and fed:
             self._watchdog.restart(self._time_s())
 

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hil_rigs.plant.load import shipped_iteration
+from kernels.ramp import ramp_limited
 
 Floats = NDArray[np.float64]
 
@@ -103,12 +104,6 @@ def _with_drop(power_pu: Floats, phase_s: Floats, at_s: float, hold_s: float) ->
 def _smooth(power_pu: Floats, smoothing: GpuSmoothing) -> Floats:
     """Floor, then ramp limit. Goes round twice, so that the seam of the repetition keeps the ramp as well."""
     step_pu = smoothing.ramp_frac_per_s * GRID_S
-    wanted: list[float] = np.maximum(power_pu, smoothing.floor_frac).tolist()
-    level = wanted[0]
-    for _ in range(2):
-        smoothed = []
-        for target in wanted:
-            rise_pu = target - level
-            level += step_pu if rise_pu > step_pu else -step_pu if rise_pu < -step_pu else rise_pu
-            smoothed.append(level)
-    return np.array(smoothed)
+    wanted: Floats = np.maximum(power_pu, smoothing.floor_frac)
+    seam_pu = float(ramp_limited(wanted, float(wanted[0]), step_pu)[-1])
+    return ramp_limited(wanted, seam_pu, step_pu)

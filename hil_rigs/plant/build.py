@@ -2,17 +2,29 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from math import inf
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
+from hil_rigs.plant.ageing import Ageing, AgeingParameters
 from hil_rigs.plant.ai_load import AiJitter, AiTrainingLoad, GpuSmoothing
 from hil_rigs.plant.converter import ConverterPlant, parameters_for_link
 from hil_rigs.plant.day import DayLoad
 from hil_rigs.plant.day_loads import factory, home, industry, inference
+from hil_rigs.plant.fmu_grid import FmuGrid
 from hil_rigs.plant.fmu_load import FmuLoad
-from hil_rigs.plant.grid import Grid, GridNoise, GridProfile, GridSource, Network, NetworkParameters, constant_grid
+from hil_rigs.plant.grid import (
+    Generator,
+    Grid,
+    GridNoise,
+    GridProfile,
+    GridSource,
+    Network,
+    NetworkParameters,
+    constant_grid,
+)
 from hil_rigs.plant.load import ConstantLoad, Load, load_profile
 from hil_rigs.plant.load_file import read_columns
 from hil_rigs.plant.plating import Plating
@@ -56,9 +68,9 @@ class LoadConfig:
 
 @dataclass(frozen=True, slots=True)
 class PvConfig:
-    """`file` uses `path`, `run` and `scale`; `clear-sky` all others beside `rated_power_w`."""
+    """`file` uses `path`, `run` and `scale`, `fmu` `path` and `scale`; `clear-sky` all others, all `rated_power_w`."""
 
-    kind: Literal["clear-sky", "file"]
+    kind: Literal["clear-sky", "file", "fmu"]
     rated_power_w: float
     latitude_deg: float = 35.7
     day_of_year: int = 182
@@ -73,9 +85,10 @@ class PvConfig:
 @dataclass(frozen=True, slots=True)
 class GridConfig:
     """`constant` uses `frequency_hz` (None = nominal) and `voltage_pu`; `points` uses `points` (time s, Hz, pu); `file`
-    uses `path` and `run`; `network` uses `network`. All may have `noise`."""
+    uses `path` and `run`, `fmu` `path`; `network` uses `network`. With a `network`, `points` are those of a generator
+    between the two `machine_s`. All may have `noise`."""
 
-    kind: Literal["constant", "points", "file", "network"] = "constant"
+    kind: Literal["constant", "points", "file", "fmu", "network"] = "constant"
     nominal_hz: float = 60.0
     frequency_hz: float | None = None
     voltage_pu: float = 1.0
@@ -83,23 +96,27 @@ class GridConfig:
     path: Path | None = None
     run: int | None = None
     network: NetworkParameters | None = None
+    machine_s: tuple[float, float] = (0.0, 0.0)
     noise: GridNoise | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PlantConfig:
-    """Racks of `cells_in_series` cells on one converter of `rated_power_w`. Same seed, same plant. The cell file's cell
+    """Racks of `cells_in_series` cells on one converter of `rated_power_w`. Same seed, same plant. `module_cells` of
+    them conduct heat from one to the next, None = none do. The cell file's cell
     is a block of `cells_in_parallel`; with `one_string_resolved` that many strings are in parallel instead, and the
     rack's cells are those of one. Of what charges it `coulombic_efficiency_frac` stays. `plating_frac_per_charge` is of
     zinc only."""
 
     racks: int = 2
     cells_in_series: int = 416
+    module_cells: int | None = None
     cell: str = "lfp-280ah"
     cells_in_parallel: int = 1
     one_string_resolved: bool = False
     aged_capacity_frac: float = 1.0
     aged_resistance_factor: float = 1.0
+    ageing: AgeingParameters | None = None
     coulombic_efficiency_frac: float = 1.0
     self_discharge_frac_per_h: float = 0.0
     plating_frac_per_charge: float = 0.0
@@ -151,13 +168,16 @@ def _rack(config: PlantConfig, cell: CellParameters, rng: np.random.Generator) -
     return RackPlant(
         _strings(config, cell, rng)
         if config.one_string_resolved
-        else spread_cells(cell, config.cells_in_series, config.soc_frac, config.ambient_degc, rng, count),
+        else spread_cells(
+            cell, config.cells_in_series, config.soc_frac, config.ambient_degc, rng, count, config.module_cells
+        ),
         wiring_ohm=WIRING_OHM / count,
         precharge_ohm=config.precharge_ohm,
         bleed_ohm=config.bleed_ohm if config.one_string_resolved else config.bleed_ohm / count,
         fuse_a=config.fuse_a,
         loss=ChargeLoss(config.coulombic_efficiency_frac, config.self_discharge_frac_per_h * cell.capacity_ah),
         plating=Plating(config.plating_frac_per_charge, cell.capacity_ah) if cell.chemistry == "zinc" else None,
+        ageing=None if config.ageing is None else Ageing(config.ageing, config.cells_in_series, cell.capacity_ah),
     )
 
 
@@ -170,8 +190,13 @@ def _strings(config: PlantConfig, block: CellParameters, rng: np.random.Generato
         rc_resistance_ohm=block.rc_resistance_ohm * count,
         heat_capacity_j_per_k=block.heat_capacity_j_per_k / count,
     )
-    cells = spread_cells(cell, config.cells_in_series, config.soc_frac, config.ambient_degc, rng)
+    cells = spread_cells(cell, *_given(config), rng, module_cells=config.module_cells)
     return ParallelStrings(cells, one_cell(cell, config.soc_frac, config.ambient_degc), count - 1)
+
+
+def _given(config: PlantConfig) -> tuple[int, float, float]:
+    """Cells, SoC and temperature around which they spread."""
+    return config.cells_in_series, config.soc_frac, config.ambient_degc
 
 
 def build_grid(config: GridConfig, rng: np.random.Generator) -> Grid:
@@ -184,14 +209,18 @@ def _grid_source(config: GridConfig) -> GridSource:
         return constant_grid(config.frequency_hz or config.nominal_hz, config.voltage_pu)
     if config.kind == "points":
         time_s, frequency_hz, voltage_pu = np.array(config.points, np.float64).reshape(-1, 3).T
-        return GridProfile(time_s, frequency_hz, voltage_pu)
+        told = GridProfile(time_s, frequency_hz, voltage_pu)
+        return told if config.network is None else Generator(told, config.network, *config.machine_s)
     if config.kind == "file" and config.path is not None:
         columns = read_columns(config.path, ("frequency_hz",), config.run, optional=("voltage_pu",))
         time_s = columns["time_s"] - columns["time_s"][0]
         return GridProfile(time_s, columns["frequency_hz"], columns.get("voltage_pu", np.ones(len(time_s))))
+    if config.kind == "fmu" and config.path is not None:
+        return FmuGrid(config.path)
     if config.kind == "network" and config.network is not None:
         return Network(config.network, config.nominal_hz)
-    raise ValueError(f"a grid of kind {config.kind} needs {'a path' if config.kind == 'file' else 'its parameters'}")
+    missing = "its parameters" if config.kind == "network" else "a path"
+    raise ValueError(f"a grid of kind {config.kind} needs {missing}")
 
 
 def build_load(config: LoadConfig, rng: np.random.Generator) -> Load:
@@ -212,7 +241,7 @@ def build_load(config: LoadConfig, rng: np.random.Generator) -> Load:
 
 
 def build_pv(config: PvConfig, nominal_hz: float, rng: np.random.Generator) -> PvPlant:
-    """ValueError if a `file` has no path; LoadFileError for what is wrong in the file."""
+    """ValueError if a file or FMU has no path; LoadFileError for what is wrong in the file."""
     if config.kind == "clear-sky":
         source: Load = ClearSky(
             config.rated_power_w,
@@ -223,8 +252,10 @@ def build_pv(config: PvConfig, nominal_hz: float, rng: np.random.Generator) -> P
             config.clouds,
             rng,
         )
-    elif config.path is not None:
-        source = load_profile(config.path, config.scale, config.run)
+    elif config.path is None:
+        raise ValueError(f"PV of kind {config.kind} needs a path")
+    elif config.kind == "fmu":
+        source = FmuLoad(config.path, inf, config.scale)  # the inverter limits what it offers
     else:
-        raise ValueError("PV of kind file needs a path")
+        source = load_profile(config.path, config.scale, config.run)
     return PvPlant(source, config.rated_power_w, nominal_hz)

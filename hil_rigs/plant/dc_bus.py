@@ -3,7 +3,11 @@
 from collections.abc import Sequence
 from math import exp, sqrt
 
-from hil_rigs.plant.rack import LOAD_CURRENT_A, RackPlant
+from hil_rigs.plant.rack import RackPlant
+
+IDLE_CURRENT_A = 5.0
+"""Up to this the racks feed no load together: the losses of a converter that runs at 0 W, some kW at hundreds of volts,
+and the link's bleed resistor."""
 
 
 class DcBus:
@@ -14,7 +18,7 @@ class DcBus:
     millisecond), and no step length makes it unstable. Circulating currents between racks come out by themselves.
 
     `racks_power_w` is what the racks' emf delivered in the last step, their own resistance included; `circulated_s` for
-    how long the racks together have neither fed the link nor been fed: what they carry, they carry for each other."""
+    how long the racks together have neither fed a load nor been fed: what they carry, they carry for each other."""
 
     def __init__(self, racks: Sequence[RackPlant], capacitance_f: float = 0.020, bleed_ohm: float = 5000.0) -> None:
         self.racks = tuple(racks)
@@ -42,7 +46,7 @@ class DcBus:
         self.voltage_v = max(settled_v + (self.voltage_v - settled_v) * decay, 0.0)
         self.converter_current_a = current_a
         together_a = short_circuit_a - (conductance_s - self.bleed_s) * mean_v
-        self.circulated_s = self.circulated_s + dt_s if abs(together_a) <= LOAD_CURRENT_A else 0.0
+        self.circulated_s = self.circulated_s + dt_s if abs(together_a) <= IDLE_CURRENT_A else 0.0
         self._share(sources, mean_v)
 
     def _converter_current_a(self, conductance_s: float, short_circuit_a: float, power_w: float) -> float:

@@ -98,6 +98,27 @@ class Network:
         return self._nominal_hz * (1.0 + self._speed_off_pu), voltage_pu
 
 
+class Generator:
+    """A source that from `from_s` to `to_s` is a machine which slows down under the site's load: the source then says
+    what the machine is unloaded. It comes unloaded, and is another one after a time without voltage."""
+
+    def __init__(self, source: GridSource, parameters: NetworkParameters, from_s: float, to_s: float) -> None:
+        self._source, self._parameters = source, parameters
+        self._from_s, self._to_s = from_s, to_s
+        self._machine: Network | None = None
+
+    def step(self, time_s: float, dt_s: float, import_w: float) -> tuple[float, float]:
+        frequency_hz, voltage_pu = self._source.step(time_s, dt_s, import_w)
+        if voltage_pu == 0.0 or not self._from_s <= time_s < self._to_s:
+            self._machine = None
+            return frequency_hz, voltage_pu
+        if self._machine is None:
+            self._machine = Network(self._parameters, frequency_hz)
+            import_w = 0.0
+        loaded_hz, drop = self._machine.step(time_s, dt_s, import_w)
+        return loaded_hz, voltage_pu * drop
+
+
 @dataclass(frozen=True, slots=True)
 class GridNoise:
     """A bounded random walk around the source: standard deviations, and the time over which it forgets."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hil_rigs.plant.ageing import Ageing
 from hil_rigs.plant.coolant import Coolant
 from hil_rigs.plant.fuse import Fuse
 from hil_rigs.plant.plating import Plating
@@ -48,10 +49,11 @@ class ChargeLoss:
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """A contactor opened under load: what it broke, and for how long the racks had only fed each other by then."""
+    """A contactor opened under load: what it broke, how long the racks had only fed each other by then, and when."""
 
     current_a: float
     circulated_s: float
+    at_s: float
 
 
 OPENINGS_MAX = 1000
@@ -69,9 +71,9 @@ class Contactor:
         self.opened_under_load_a = 0.0
         self.openings: deque[Opening] = deque(maxlen=OPENINGS_MAX)
 
-    def command(self, close: bool, current_a: float, circulated_s: float = 0.0) -> None:
+    def command(self, close: bool, current_a: float, circulated_s: float = 0.0, at_s: float = 0.0) -> None:
         """Follow the command as far as the defects let it; `current_a` is what it carries now, `circulated_s` how long
-        the racks have only fed each other."""
+        the racks have only fed each other, `at_s` the plant's time."""
         if close and not self.closed and not self.stuck_open:
             self.closed = True
         elif self.closed and not close and not self.welded:
@@ -79,7 +81,7 @@ class Contactor:
             if abs(current_a) > LOAD_CURRENT_A:
                 self.opened_under_load += 1
                 self.opened_under_load_a = max(self.opened_under_load_a, abs(current_a))
-                self.openings.append(Opening(abs(current_a), circulated_s))
+                self.openings.append(Opening(abs(current_a), circulated_s, at_s))
 
 
 class RackPlant:
@@ -90,8 +92,8 @@ class RackPlant:
     = bleeding) is set by the cell monitor, which opens its switches while it measures as long as `bleed_pauses`; else
     the bleed current's drop in the sense wires shows in the voltages of the cell and its neighbours. Sensor hooks:
     `voltage_bias_v[n]`, `temperature_bias_degc[n]`, `current_bias_a`. `plating`: of zinc, None = of another chemistry;
-    an empty cell of zinc gives nothing to its bleed resistor. Plant hook: `leak_a`, None or current [n] that each cell
-    loses inside itself, at least 0."""
+    an empty cell of zinc gives nothing to its bleed resistor. `ageing`: the cells grow old, None = they do not. Plant
+    hook: `leak_a`, None or current [n] that each cell loses inside itself, at least 0."""
 
     def __init__(
         self,
@@ -102,8 +104,10 @@ class RackPlant:
         fuse_a: float = 500.0,
         loss: ChargeLoss | None = None,
         plating: Plating | None = None,
+        ageing: Ageing | None = None,
     ) -> None:
         self.cells = cells
+        self._ageing = ageing
         self.fuse = Fuse(fuse_a)
         self._loss = loss or ChargeLoss()
         self._loses = bool(self._loss)
@@ -115,6 +119,7 @@ class RackPlant:
         self.current_a = 0.0
         self.link_voltage_v = 0.0
         self.circulated_s = 0.0
+        self._time_s = 0.0
         self.cell_count = len(cells.voltage_v)
         self.bleed: Flags = np.zeros(self.cell_count, np.uint8)
         self.bleed_pauses = True
@@ -161,12 +166,13 @@ class RackPlant:
         """Drive the contactors (True = close). They follow at once, defects permitting."""
         main_carries = self.main.closed
         self.precharge.command(precharge, 0.0 if main_carries else self.current_a)
-        self.main.command(main, self.current_a if main_carries else 0.0, self.circulated_s)
+        self.main.command(main, self.current_a if main_carries else 0.0, self.circulated_s, self._time_s)
 
     def step(self, dt_s: float, ambient_degc: float) -> None:
         """Advance the cells at the present current, those that bleed by their resistor's current more, and all by what
         they lose; and the coolant, which has the ambient temperature while it is cooled."""
         cells = self.cells
+        self._time_s += dt_s
         self.fuse.step(self.current_a, dt_s)
         if self._loses:
             beside_a: Floats | None = self._bleed_current_a() + self._lost_a(dt_s)
@@ -175,6 +181,8 @@ class RackPlant:
         if self.leak_a is not None:
             beside_a = self.leak_a if beside_a is None else beside_a + self.leak_a
         cells.step(self.current_a, beside_a, self.coolant.step(cells.temperature_degc, ambient_degc, dt_s), dt_s)
+        if self._ageing is not None and self._ageing.step(self.current_a, dt_s):
+            cells.age_each(*self._ageing.due(cells.soc_frac, cells.temperature_degc))
         self.emf_v, self.resistance_ohm = cells.emf_v, cells.resistance_ohm
 
     def _lost_a(self, dt_s: float) -> float:
@@ -183,6 +191,11 @@ class RackPlant:
             return lost_a
         self.plating.step(self.current_a, self.cells.soc_frac, dt_s)
         return lost_a * (1.0 + self.plating.irregularity_frac)
+
+    @property
+    def capacity_frac_min(self) -> float:
+        """Of a cell's capacity at the start, what ageing has left of it, at the cell that it has left least."""
+        return 1.0 if self._ageing is None else 1.0 - float(self._ageing.lost_frac.max())
 
     def measured_voltage_v(self) -> Floats:
         voltage_v = self.cells.voltage_v + self.voltage_bias_v

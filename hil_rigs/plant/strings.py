@@ -63,3 +63,8 @@ class ParallelStrings:
 
     def age(self, cell: int, capacity_factor: float, resistance_factor: float) -> None:
         self.cells.age(cell, capacity_factor, resistance_factor)
+
+    def age_each(self, capacity_factor: Floats, resistance_factor: Floats) -> None:
+        """The other strings' cells as the mean of these."""
+        self.cells.age_each(capacity_factor, resistance_factor)
+        self.mean_cell.age_each([float(capacity_factor.mean())], [float(resistance_factor.mean())])

@@ -60,7 +60,7 @@ NO_DEVICES = Openers(lambda *_: NoDevice(), lambda *_: NoDevice(), lambda *_: No
 class ComparingRecorder:
     """Sees each new row beside the one that was recorded."""
 
-    dropped, fault = 0, None
+    dropped, fault, keeps_readings = 0, None, False
 
     def __init__(self, playback: Playback, comparison: Comparison, on_tick: Callable[[float], None]) -> None:
         self._playback, self._comparison, self._on_tick = playback, comparison, on_tick

@@ -8,7 +8,7 @@ import numpy as np
 
 from bms.image import Image
 from bms.record import RecordError
-from bms.record.readings import BATTERY, CELLS, INVERTER, METER, RACK
+from bms.record.readings import BATTERY, CELLS, INVERTER, METER, RACK, SWITCHGEAR
 from bms.site import Site
 from drivers.battery import BatteryAlarm, BatterySays
 from drivers.readings import (
@@ -22,6 +22,7 @@ from drivers.readings import (
     RackOwnFault,
     RackReading,
     SentPower,
+    SwitchgearReading,
 )
 from drivers.safety import InsulationState, MonitorAlarm, SafetyInputs
 
@@ -91,11 +92,14 @@ class Playback:
             SentPower(start_ns + sent_ns, inverter["sent_power_w"]) if sent_ns is not None else None,
             self._commanded_w,
             _meter(row["pv"], start_ns),
+            _switchgear(row.get("switchgear"), start_ns),
         )
 
     def _check(self, row: Row) -> None:
         if any(row.get(name) is None for name in COLUMNS):
             raise RecordError(f"{self._name}: at {row['time_s']:.2f} s there are no readings to replay")
+        if self._site.intertie is not None and row.get("switchgear") is None:
+            raise RecordError(f"{self._name}: does not hold what the site's intertie says, no replay")
         racks, cells = self._site.racks, row["cells"]
         if len(cells) != len(racks):
             raise RecordError(f"{self._name}: holds {len(cells)} racks, the site has {len(racks)}")
@@ -156,6 +160,13 @@ def _meter(said: Mapping[str, Any], start_ns: int) -> MeterReading | None:
         return None
     values = {field.name: said[field.name] for field in METER}
     return MeterReading(**values | {"at_ns": start_ns + values["at_ns"]})
+
+
+def _switchgear(said: Mapping[str, Any] | None, start_ns: int) -> SwitchgearReading | None:
+    if said is None or said["at_ns"] is None:
+        return None
+    values = {field.name: said[field.name] for field in SWITCHGEAR}
+    return SwitchgearReading(**values | {"at_ns": start_ns + values["at_ns"]})
 
 
 def _rack(said: Mapping[str, Any], cells: _Cells, row_ns: int, *, by_itself: bool) -> RackReading:

@@ -2,97 +2,54 @@
 
 import asyncio
 import contextvars
-import heapq
 import itertools
 import socket
-from collections import deque
-from collections.abc import Callable, Coroutine, Iterable
-from typing import Any, TypeVar, TypeVarTuple, Unpack
+from collections.abc import Coroutine, Iterable
+from typing import Any, TypeVar
 
 import numpy as np
 
 from hil_rigs.world.errors import RefusedInVirtualTime, Stalled
 from hil_rigs.world.network import Network
 from hil_rigs.world.refusing import RefusingLoop
+from kernels.timeline import Call, Timeline
 
 T = TypeVar("T")
-Ts = TypeVarTuple("Ts")
 Context = contextvars.Context
 
 START_NS = 1_000_000_000_000
 """Where every virtual clock starts (1000 s): not zero, so that code which takes 0 for "now" or "never" shows."""
 SPINS_MAX = 1_000_000
 """Rounds of ready callbacks without the clock moving, after which a run counts as stalled."""
-CANCELLED_KEPT = 100
-"""Cancelled timers kept in the heap before it is worth sweeping them out."""
-
 
 PROCESS: contextvars.ContextVar[str] = contextvars.ContextVar("process", default="")
 """Which simulated process a task and its callbacks belong to; tasks that it starts inherit it."""
 
 
-class VirtualLoop(RefusingLoop):
+class VirtualLoop(Timeline, RefusingLoop):
     """Event loop on an integer-nanosecond clock, `now_ns`. Timers due at the same ns run in the order they were
     scheduled. `network` joins clients and servers in memory; `seed` feeds its latencies and nothing else. `wire` is the
     context of what no process does: segments on their way arrive whoever is paused."""
-
-    _ready: deque[asyncio.Handle]  # this and the next two belong to asyncio.BaseEventLoop
-    _closed: bool
-    _stopping: bool
 
     def __init__(self, seed: int = 0) -> None:
         super().__init__()
         self.now_ns = START_NS
         self.network = Network(self, np.random.default_rng(seed))
-        self._timers: list[tuple[int, int, _Timer]] = []
-        self._sequence = itertools.count()
-        self._cancelled_timers = 0
         self._task_numbers = itertools.count(1)
         self._paused = ""
         self._withheld: list[Any] = []
         self.wire = contextvars.Context()
         self.set_task_factory(self._numbered_task)
 
-    def time(self) -> float:
-        """now_ns / 1e9; round(time() * 1e9) is now_ns again for the first 26 days (2**51 ns)."""
-        return self.now_ns / 1e9
-
-    def call_soon(
-        self, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: Context | None = None
-    ) -> asyncio.Handle:
+    def close(self) -> None:
         """As in asyncio."""
-        if self._closed:
-            raise RuntimeError("Event loop is closed")
-        handle = _Soon(callback, args, self, context)
-        self._ready.append(handle)
-        return handle
+        super().close()
+        self.closed = True
 
-    def call_at_ns(
-        self, when_ns: int, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: Context | None = None
-    ) -> asyncio.TimerHandle:
-        """call_at on the exact clock."""
-        if self._closed:
-            raise RuntimeError("Event loop is closed")
-        timer = _Timer(when_ns, callback, args, self, context)
-        heapq.heappush(self._timers, (when_ns, next(self._sequence), timer))
-        return timer
-
-    def call_later(
-        self, delay: float, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: Context | None = None
-    ) -> asyncio.TimerHandle:
-        """As in asyncio; the delay is rounded to whole ns and added without float error."""
-        if self._closed:
-            raise RuntimeError("Event loop is closed")
-        when_ns = self.now_ns + round(delay * 1e9)
-        timer = _Timer(when_ns, callback, args, self, context)
-        heapq.heappush(self._timers, (when_ns, next(self._sequence), timer))
-        return timer
-
-    def call_at(
-        self, when: float, callback: Callable[[Unpack[Ts]], object], *args: *Ts, context: Context | None = None
-    ) -> asyncio.TimerHandle:
-        """As in asyncio; `when` (s) is rounded to whole ns."""
-        return self.call_at_ns(round(when * 1e9), callback, *args, context=context)
+    def stop(self) -> None:
+        """As in asyncio."""
+        super().stop()
+        self.stopping = True
 
     def stand_still(self, seconds: float) -> None:
         """Time passes in which no callback runs, as on a machine that is suspended or overloaded."""
@@ -101,12 +58,13 @@ class VirtualLoop(RefusingLoop):
     def pause(self, process: str) -> None:
         """Callbacks of this PROCESS wait, as behind SIGSTOP, until `resume`; one process at a time."""
         self._paused = process
+        self.held = True
 
     def resume(self) -> None:
         """What waited runs now, in its order, and what waits in connections is read."""
-        self._paused = ""
+        self._paused, self.held = "", False
         withheld, self._withheld = self._withheld, []
-        self._ready.extend(withheld)
+        self.ready.extend(withheld)
         self.network.arm()
 
     def withholds(self, context: Context) -> bool:
@@ -141,55 +99,23 @@ class VirtualLoop(RefusingLoop):
         return task_names(asyncio.all_tasks(self))
 
     def _run_once(self) -> None:
-        """Rounds of what is ready, until nothing is; then the next timer. One round is what asyncio does per call: it
-        never runs callbacks that were scheduled within the round."""
-        ready, timers, spins, take, take_first = self._ready, self._timers, 0, self._ready.popleft, heapq.heappop
-        if not ready and not self._stopping:
-            self._jump()
-        while True:
-            now_ns = self.now_ns
-            while timers and timers[0][0] <= now_ns:
-                timer = take_first(timers)[2]
-                timer._scheduled = False
-                if timer._cancelled:
-                    self._cancelled_timers -= 1
-                else:
-                    ready.append(timer)
-            if self._paused:
-                self._withhold()
-            for _ in range(len(ready)):
-                handle: Any = take()
-                if not handle._cancelled:
-                    handle._run()
-            if not ready or self._stopping:
-                return
-            spins += 1
-            if spins > SPINS_MAX:
-                raise Stalled(f"tasks spin without awaiting time at t = {self.time():.9f} s", self.pending())
-
-    def _withhold(self) -> None:
-        """Takes what belongs to the paused process out of what is ready."""
-        handles: list[Any] = list(self._ready)
-        self._ready.clear()
-        for handle in handles:
-            (self._withheld if self.withholds(handle._context) else self._ready).append(handle)
-
-    def _jump(self) -> None:
-        timers = self._timers
-        while timers and timers[0][2]._cancelled:
-            heapq.heappop(timers)
-            self._cancelled_timers -= 1
-        if not timers:
+        """What asyncio calls until the loop stops: the next timer, then all that is ready."""
+        if not self.ready and not self.stopping and not self.jump():
             raise Stalled(f"nothing can ever wake up at t = {self.time():.9f} s", self.pending())
-        if timers[0][0] > self.now_ns:
-            self.now_ns = timers[0][0]
+        if not self.run(SPINS_MAX):
+            raise Stalled(f"tasks spin without awaiting time at t = {self.time():.9f} s", self.pending())
+        if self.stopping:
+            self.stopping = False
 
-    def _cancelled_one(self) -> None:
-        self._cancelled_timers += 1
-        if self._cancelled_timers > CANCELLED_KEPT and self._cancelled_timers * 2 > len(self._timers):
-            self._timers[:] = [entry for entry in self._timers if not entry[2]._cancelled]
-            heapq.heapify(self._timers)
-            self._cancelled_timers = 0
+    def withhold(self) -> None:
+        """Takes what belongs to the paused process out of what is ready."""
+        calls, self.ready = self.ready, []
+        for call in calls:
+            (self._withheld if self.withholds(call.context) else self.ready).append(call)
+
+    def broke(self, call: Call, error: BaseException) -> None:
+        """A callback raised: reported as in asyncio."""
+        self.call_exception_handler({"message": f"Exception in callback {call!r}", "exception": error, "handle": call})
 
     def _numbered_task(self, _loop: object, coro: Any, context: Context | None = None) -> "asyncio.Task[Any]":
         return VirtualTask(next(self._task_numbers), coro, self, context)
@@ -205,52 +131,6 @@ class VirtualTask(asyncio.Task[T]):
 
     def __hash__(self) -> int:
         return self.number
-
-
-class _Soon(asyncio.Handle):
-    """asyncio.Handle built without the checks of debug mode, which this loop never enters."""
-
-    __slots__ = ()
-    _repr = None
-    _source_traceback = None
-
-    def __init__(self, callback: Any, args: Any, loop: Any, context: Context | None) -> None:
-        self._context = contextvars.copy_context() if context is None else context
-        self._loop = loop
-        self._callback = callback
-        self._args = args
-        self._cancelled = False
-
-
-class _Timer(asyncio.TimerHandle):
-    """asyncio.TimerHandle built likewise; the heap orders it by (ns, sequence) in C, not by its own comparison."""
-
-    __slots__ = ()
-    _repr = None
-    _source_traceback = None
-    _callback: Any
-    _args: Any
-    _scheduled: bool
-    _cancelled: bool
-
-    def __init__(self, when_ns: int, callback: Any, args: Any, loop: Any, context: Context | None) -> None:
-        self._context = contextvars.copy_context() if context is None else context
-        self._loop = loop
-        self._callback = callback
-        self._args = args
-        self._cancelled = False
-        self._when = when_ns
-        self._scheduled = True
-
-    def when(self) -> float:
-        return self._when / 1e9
-
-    def cancel(self) -> None:
-        if not self._cancelled:
-            self._cancelled = True
-            self._callback = self._args = None
-            if self._scheduled:
-                self._loop._cancelled_one()
 
 
 def task_names(tasks: Iterable["asyncio.Task[Any]"]) -> list[str]:

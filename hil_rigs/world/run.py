@@ -2,7 +2,7 @@
 
 import asyncio
 import gc
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -26,10 +26,11 @@ def run_virtual(main: Coroutine[Any, Any, T], *, seed: int = 0) -> T:
     virtual time after `main` returned. Remaining tasks are cancelled and asynchronous generators closed either way.
     """
     with _few_collections(), asyncio.Runner(debug=False, loop_factory=lambda: VirtualLoop(seed)) as runner:
-        result, left = runner.run(_owned(main))
+        results: list[T] = []
+        left = runner.run(_owned(main, results.append))
     if left:
         raise LeftPending(left)
-    return result
+    return results[0]
 
 
 @contextmanager
@@ -50,9 +51,10 @@ def current_network() -> Network:
     return loop.network
 
 
-async def _owned(main: Coroutine[Any, Any, T]) -> tuple[T, list[str]]:
+async def _owned(main: Coroutine[Any, Any, T], done: Callable[[T], None]) -> list[str]:
+    """Hands the result to `done`: as the task's own result asyncio's runner would put all of it into words."""
     this = asyncio.current_task()
-    result = await main
+    done(await main)
     if others := asyncio.all_tasks() - {this}:
         await asyncio.wait(others, timeout=CLOSING_S)
-    return result, task_names(task for task in asyncio.all_tasks() if task is not this)
+    return task_names(task for task in asyncio.all_tasks() if task is not this)

@@ -37,10 +37,13 @@ class CellPack:
         *,
         resistance_factor: ArrayLike | None = None,
         entropic_v_per_k: ArrayLike | None = None,
+        conduction_w_per_k: float = 0.0,
+        module_cells: int | None = None,
     ) -> None:
         self.model = CellModel(
             ocv_v, resistance_ohm, rc_resistance_ohm, rc_tau_s, capacity_ah, soc_frac, hysteresis_v,
             heat_capacity_j_per_k, cooling_w_per_k, temperature_degc, resistance_factor, entropic_v_per_k,
+            conduction_w_per_k, module_cells,
         )  # fmt: skip
         self._soc = self.model.soc_frac.copy()
         self._degc = self.model.temperature_degc.copy()
@@ -105,6 +108,12 @@ class CellPack:
         self.model.resistance_ohm[cell] *= resistance_factor
         self.model.rc_resistance_ohm[cell] *= resistance_factor
 
+    def age_each(self, capacity_factor: ArrayLike, resistance_factor: ArrayLike) -> None:
+        capacity, resistance = self.model.ageing_of_each(capacity_factor, resistance_factor)
+        self.model.capacity_ah *= capacity
+        self.model.resistance_ohm *= resistance
+        self.model.rc_resistance_ohm *= resistance[:, None]
+
     def _move_charge(self, current_a: Floats, factor: Floats, dt_s: float) -> None:
         moved = current_a * dt_s / (3600 * self.model.capacity_ah)
         decay = np.exp(-dt_s / self.model.rc_tau_s)
@@ -116,6 +125,9 @@ class CellPack:
         heating = dt_s / self.model.heat_capacity_j_per_k
         cooling = heating * self.model.cooling_w_per_k
         self._degc += (heating * heat_w + cooling * (ambient_degc - self._degc)) / (1 + cooling)
+        share = -0.5 * np.expm1(-2 * heating * self.model.conduction_w_per_k)
+        flow_k = share * self.model.joined * np.diff(self._degc, append=0.0)
+        self._degc += np.diff(flow_k, prepend=0.0)
 
     def _voltage_v(self, current_a: float) -> Floats:
         emf_v = self._ocv_v() + self.model.hysteresis_v * self._hysteresis - self._rc_v.sum(axis=1)

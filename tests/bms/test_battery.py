@@ -39,7 +39,7 @@ class Bench:
         self._pictured: tuple[Image, Summary]
         self.current_a = 0.0
         self.link_v = 0.0
-        self.truth = Contactors(False, False)
+        self.stand = [Contactors(False, False)] * 2
         self.inverter = InverterState.OFF
         self.stuck = False
         self.heard = True
@@ -50,7 +50,10 @@ class Bench:
 
     def step(self, protected: Protected = NO_FAULT) -> BatteryState:
         commanded = self.state.contactors if self.state else (None, None)
-        contactors = [self.truth if wanted is None else wanted for wanted in commanded]
+        contactors = [
+            stands if wanted is None else wanted for wanted, stands in zip(commanded, self.stand, strict=True)
+        ]
+        self.stand = contactors
         if any(precharge for _, precharge in contactors) or (self.state is not None and self.state.run):
             self.link_v = 13.2
         shown = [
@@ -146,8 +149,8 @@ def test_wait_is_longer_than_the_reversion_of_a_silent_converter(
 
 
 def test_restart_under_load_stops_the_converter_before_it_opens_what_it_found_closed(bench: Bench) -> None:
-    bench.truth, bench.current_a, bench.inverter, bench.stuck = (
-        Contactors(True, False),
+    bench.stand, bench.current_a, bench.inverter, bench.stuck = (
+        [Contactors(True, False)] * 2,
         170.0,
         InverterState.RUNNING,
         True,
@@ -164,7 +167,7 @@ FORMS = NO_FAULT._replace(forming=True)
 
 
 def test_restart_beside_a_converter_that_makes_the_grid_takes_it_over_closed(bench: Bench) -> None:
-    bench.truth, bench.current_a, bench.inverter = Contactors(True, False), 170.0, InverterState.RUNNING
+    bench.stand, bench.current_a, bench.inverter = [Contactors(True, False)] * 2, 170.0, InverterState.RUNNING
     states = [bench.step(FORMS) for _ in range(100)]
     assert all(state.run for state in states)
     assert {state.contactors for state in states} == {((True, False), (True, False))}
@@ -173,7 +176,7 @@ def test_restart_beside_a_converter_that_makes_the_grid_takes_it_over_closed(ben
 
 def test_rack_whose_last_command_is_a_dead_controllers_is_told_what_it_does(bench: Bench) -> None:
     """Its command's age says only that the controller before was dead for so long."""
-    bench.truth = Contactors(True, False)
+    bench.stand = [Contactors(True, False)] * 2
     bench.changes = {"command_age_s": 3.0}
     state = bench.step()
     assert state.rack_modes == (RackMode.FOUND_CLOSED,) * 2
@@ -181,7 +184,7 @@ def test_rack_whose_last_command_is_a_dead_controllers_is_told_what_it_does(benc
 
 
 def test_racks_found_closed_wait_for_the_converters_word_and_not_for_ever(bench: Bench) -> None:
-    bench.truth, bench.heard = Contactors(True, False), False
+    bench.stand, bench.heard = [Contactors(True, False)] * 2, False
     assert bench.run(HEAR_S - 0.1).rack_modes == (RackMode.FOUND_CLOSED,) * 2
     assert bench.state is not None
     assert bench.state.contactors == ((True, False), (True, False))
@@ -336,7 +339,20 @@ def test_without_haste_one_rack_leaves_after_the_other(bench: Bench) -> None:
 def test_contactors_never_open_in_the_tick_of_the_fault(bench: Bench) -> None:
     bench.run(1.0)
     assert bench.step(OPENS).contactors == ((True, False), (True, False))
+    assert bench.step(OPENS).contactors == ((True, False), (True, False)), "what flows may be from before it stood"
     assert bench.step(OPENS).contactors == ((False, False), (False, False))
+
+
+@pytest.mark.parametrize(("current_a", "commanded"), [(0.0, None), (4.9, None), (60.0, (True, False))])
+def test_rack_that_opened_by_itself_is_not_told_to_close_onto_the_link(
+    bench: Bench, current_a: float, commanded: tuple[bool, bool] | None
+) -> None:
+    """One that carries current is closed whatever it says: to open it at once would break that."""
+    bench.run(1.0)
+    bench.changes, bench.current_a = {"main_closed": False}, current_a
+    state = bench.step()
+    assert state.rack_modes == (RackMode.ONLINE, RackMode.ONLINE)
+    assert state.contactors == (commanded, commanded)
 
 
 @pytest.mark.parametrize(

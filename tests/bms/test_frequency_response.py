@@ -248,7 +248,18 @@ def test_recovery_goes_a_little_into_the_band() -> None:
     assert on_s(site.wishes([50.0] * 200, soc_frac=0.15, dt_s=1.0))[-1] == 0.0
 
 
-@pytest.mark.parametrize(("product", "frequency_hz"), [("uk-dc", 49.75), ("uk-dm", 49.89), ("nordic-fcrd", 49.85)])
+def test_nordic_baseline_comes_and_goes_over_five_minutes_and_withdraws_while_the_frequency_is_off() -> None:
+    """Technical Requirements for FCR in the Nordic Synchronous Area (2023), 3.5.1: 20 %, as a mean over 300 s."""
+    site = Site(settings("nordic-fcrd"))
+    charging = on_s(site.wishes([50.0] * 300, soc_frac=0.12, dt_s=1.0))
+    assert charging[149] == pytest.approx(-0.1)
+    assert charging[-1] == pytest.approx(-0.2)
+    withdrawn = on_s(site.wishes([49.89] * 300, soc_frac=0.12, dt_s=1.0))
+    assert withdrawn[149] == pytest.approx(0.025 - 0.1)
+    assert withdrawn[-1] == pytest.approx(0.025)
+
+
+@pytest.mark.parametrize(("product", "frequency_hz"), [("uk-dc", 49.75), ("uk-dm", 49.89)])
 def test_baseline_stands_still_while_the_service_delivers(product: str, frequency_hz: float) -> None:
     delivered = recovered(product, 0.14, frequency_hz, 10)
     assert min(delivered) == max(delivered) > 0.0

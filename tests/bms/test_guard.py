@@ -16,7 +16,7 @@ from bms.decision import Contactors, Decision
 from bms.guard import FLOWING_FRAC, STOP_AFTER_S, Guard, HardLimits
 from bms.image import Image
 from drivers.battery import BatterySays
-from drivers.readings import InverterRating, InverterState, RackReading
+from drivers.readings import InverterRating, InverterState, RackReading, SwitchgearReading
 
 NOW_NS = 1_000_000_000_000
 """Of the image."""
@@ -468,6 +468,34 @@ def test_converter_that_does_not_work_makes_no_island(image: Callable[..., Image
     old = forming(image(), InverterState(state))
     old = replace(old, racks=(old.racks[0]._replace(current_at_ns=0), old.racks[1]))
     assert Guard(LIMITS).step(old, wish(50e3), DT_S).power_w == 0.0
+
+
+SERVED = SwitchgearReading(NOW_NS, False, False, 0.0, 0.0, 398.0, 60.0, math.nan, 7)
+"""The switch is open and the site has voltage."""
+
+
+@pytest.mark.parametrize(
+    ("said", "state", "at_ns", "sent_w"),
+    [
+        pytest.param(SERVED, InverterState.RUNNING, 0, 50e3, id="it is what makes the voltage"),
+        pytest.param(SERVED, InverterState.RUNNING, NOW_NS, 0.0, id="it says that it follows the grid"),
+        pytest.param(SERVED, InverterState.OFF, 0, 0.0, id="its last word was that it stands"),
+        pytest.param(replace(SERVED, intertie_closed=True), InverterState.RUNNING, 0, 0.0, id="the grid is there"),
+        pytest.param(replace(SERVED, site_voltage_v=340.0), InverterState.RUNNING, 0, 0.0, id="the site is dark"),
+        pytest.param(replace(SERVED, at_ns=0), InverterState.RUNNING, 0, 0.0, id="the switchgear is silent too"),
+    ],
+)
+def test_silent_converter_of_a_site_that_lives_without_the_grid_serves_it(
+    image: Callable[..., Image], said: SwitchgearReading, state: InverterState, at_ns: int, sent_w: float
+) -> None:
+    """Old data, which makes a follower give no power, ends no island."""
+    limits = replace(LIMITS, site_voltage_v_min=352.0, inverter_age_s_max=1.0, switchgear_age_s_max=0.5)
+    picture = image()
+    assert picture.inverter is not None
+    racks = (picture.racks[0]._replace(current_at_ns=0), picture.racks[1])
+    inverter = replace(picture.inverter, state=state, at_ns=at_ns)
+    picture = replace(picture, racks=racks, inverter=inverter, switchgear=said)
+    assert Guard(limits).step(picture, wish(50e3), DT_S).power_w == sent_w
 
 
 def test_the_guard_knows_types_only() -> None:

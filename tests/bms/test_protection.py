@@ -11,9 +11,9 @@ from pydantic import ValidationError
 from bms.image import Image
 from bms.protect.faults import FAULTS, Action
 from bms.protect.protection import Protected, Protection
-from bms.site import FaultSetting, Limits, Site
+from bms.site import FaultSetting, Island, Limits, LoadBlock, Site
 from bms.summary import summarise
-from drivers.readings import InverterState, MonitorHealth, RackReading
+from drivers.readings import InverterState, MonitorHealth, RackReading, SwitchgearReading
 
 DT_S = 0.02
 CONTRADICTIONS = {"cell_voltage_spread", "cell_temperature_spread", "rack_voltage_mismatch", "dc_current_mismatch"}
@@ -444,3 +444,38 @@ def test_fault_of_what_all_share_opens_all_wherever_it_is_found(site: Site, imag
         protection.report(fault_id, target, "", image().at_ns)
         protected = protection.step(image(), summarise(image()), DT_S, frozenset({"rack1", "rack2"}))
         assert (protected.opens, protected.zero_power, protected.faulted("rack1")) == (True, True, True)
+
+
+ISLAND = Island(
+    blocks=(LoadBlock(name="critical", bit=0, power_w=300e3),), frequency_hz_nominal=60, voltage_v_nominal=400.0
+)
+SERVED = SwitchgearReading(0, False, False, 0.0, 0.0, 398.0, 60.0, math.nan, 1)
+"""The switch is open and the site has voltage."""
+
+
+@pytest.mark.parametrize(
+    ("changes", "state", "silent", "forming"),
+    [
+        pytest.param({}, InverterState.RUNNING, True, True, id="it is what makes the voltage"),
+        pytest.param({}, InverterState.RUNNING, False, False, id="it says that it follows the grid"),
+        pytest.param({}, InverterState.FAULT, True, False, id="its last word was that it stands"),
+        pytest.param({"intertie_closed": True}, InverterState.RUNNING, True, False, id="the grid is there"),
+        pytest.param({"site_voltage_v": 340.0}, InverterState.RUNNING, True, False, id="the site is dark"),
+        pytest.param({"at_ns": 0}, InverterState.RUNNING, True, False, id="the switchgear is silent too"),
+    ],
+)
+def test_silent_converter_of_a_site_that_lives_without_the_grid_serves_it(
+    site: Site,
+    image: Callable[..., Image],
+    changes: dict[str, Any],
+    state: InverterState,
+    silent: bool,
+    forming: bool,
+) -> None:
+    picture = image()
+    assert picture.inverter is not None
+    inverter = replace(picture.inverter, state=state, at_ns=0 if silent else picture.at_ns)
+    said = replace(SERVED, **{"at_ns": picture.at_ns, **changes})
+    protection = Protection(site.model_copy(update={"island": ISLAND}))
+    protected = run(protection, replace(picture, inverter=inverter, switchgear=said), 0.2)
+    assert (protected.forming, protected.opens) == (forming, silent and not forming)

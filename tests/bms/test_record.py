@@ -80,6 +80,7 @@ READINGS = Readings(
     pv=(NAN,) * 4,
     racks=(NUMBERS_OF_A_RACK, NUMBERS_OF_A_RACK),
     cells=(("KgsAgA==", "xAkACg==", "QA=="), None),
+    switchgear=(88_000_000, 0, 1, 399.5, 59.98, 401.0, 60.02, NAN, 5),
 )
 """Two cells of the first rack: 3.2858 V and none, 25.00 and 25.60 degC, the second one bleeding."""
 
@@ -123,6 +124,12 @@ def test_readings_come_back_as_what_devices_said(tmp_path):
     recorder.write(tmp_path / "run.parquet")
     said, nothing = read_record(tmp_path / "run.parquet").to_pylist()
     assert [nothing[name] for name in ("inverter", "meter", "pv", "racks", "cells")] == [None] * 5
+    switchgear = said["switchgear"]
+    assert math.isnan(switchgear.pop("phase_deg"))
+    assert switchgear == {
+        "at_ns": 88_000_000, "intertie_closed": False, "sync_ok": True, "grid_voltage_v": 399.5,
+        "grid_frequency_hz": 59.98, "site_voltage_v": 401.0, "site_frequency_hz": 60.02, "blocks_closed": 5,
+    }  # fmt: skip
     inverter, first = said["inverter"], said["racks"][0]
     assert (inverter["at_ns"], inverter["state"], inverter["grid_forming"]) == (90_000_000, "running", False)
     assert (inverter["sent_at_ns"], inverter["sent_power_w"]) == (80_000_000, 200_000.0)
@@ -139,6 +146,16 @@ def test_readings_come_back_as_what_devices_said(tmp_path):
     assert math.isnan(cells["cell_voltage_v"][1])
     assert cells["cell_temperature_degc"] == pytest.approx([25.0, 25.6], abs=1e-5)
     assert cells["cell_bleeding"] == [False, True]
+
+
+def test_a_record_without_readings_keeps_the_rows_alone(tmp_path: Path) -> None:
+    recorder = MemoryRecorder(readings=False)
+    for _ in range(2):
+        recorder.add(ROW, READINGS)
+    recorder.write(tmp_path / "run.parquet")
+    table = read_record(tmp_path / "run.parquet")
+    assert table["sent_power_w"].to_pylist() == [ROW.sent_power_w] * 2
+    assert [table[name].null_count for name in ("inverter", "meter", "pv", "racks", "cells")] == [2] * 5
 
 
 def test_every_field_of_a_rack_has_a_number_in_a_reading():

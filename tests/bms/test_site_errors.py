@@ -524,11 +524,16 @@ def test_wrong_contactor_block_is_named(tmp_path: Path, content: str, lines: lis
 
 
 def test_island_has_no_contactors_that_open_by_themselves(tmp_path: Path) -> None:
-    content = WITH_BLOCK + ISLAND.replace("{name: hall, bit: 1", "{name: yard, bit: 1")
-    assert errors_of(tmp_path, content + INTERTIE.replace("PROFILE", "static-switch")) == [
-        "site.yaml:9:22: racks.0.contactor_block: its watchdog would black out the island of a dead gateway (got 'a "
-        "mapping'), expected contactors that can be told to hold"
-    ]
+    (tmp_path / "fixed.yaml").write_text(FIXED.replace("time_s: 1", "time_s: 4"))
+    fixed = WITH_BLOCK.replace("profile: contactor-block", "profile: fixed.yaml")
+    content = fixed + ISLAND.replace("{name: hall, bit: 1", "{name: yard, bit: 1")
+    content += INTERTIE.replace("PROFILE", "static-switch")
+    assert (
+        "site.yaml:9:49: racks.0.contactor_block.profile: its watchdog would black out the island of a dead gateway "
+        "(got 'fixed'), expected one with a sequence hold"
+    ) in errors_of(tmp_path, content)
+    (tmp_path / "right.yaml").write_text(content.replace("fixed.yaml", "contactor-block"))
+    assert load_site(tmp_path / "right.yaml").island is not None
 
 
 ZINC = (

@@ -261,6 +261,49 @@ def test_outputs_in_one_word_and_a_heartbeat_that_counts() -> None:
     play(test, parse_strict(WORDS, Profile, file="words.yaml", folder=Path()))
 
 
+def test_hold_stops_the_watchdog_once_the_outputs_are_written_until_commands_do_not_say_so() -> None:
+    async def test(wire: Wire) -> None:
+        def command(hold: bool) -> None:
+            wire.driver.command(RackCommand(True, False, now_ns() + 60_000_000_000, hold))
+
+        wire.device.log.clear()
+        command(hold=True)
+        await asyncio.sleep(0.2)
+        assert wire.device.log == [("coil", PRECHARGE, [0]), ("coil", MAIN, [1]), ("register", 0x1008, [0x55AA])]
+        wire.device.log.clear()
+        command(hold=False)
+        await asyncio.sleep(0.2)
+        assert wire.device.log == [*ARMED, ("coil", PRECHARGE, [0]), ("coil", MAIN, [1])]
+
+    play(test)
+
+
+def test_block_that_holds_was_not_opened_by_a_silence_of_any_length() -> None:
+    async def test(wire: Wire) -> None:
+        wire.driver.command(RackCommand(True, False, now_ns() + 60_000_000_000, hold=True))
+        await asyncio.sleep(0.2)
+        wire.server.faults.silent = True
+        await asyncio.sleep(8.0)
+        wire.server.faults.silent = False
+        wire.device.log.clear()
+        await asyncio.sleep(3.0)
+        assert wire.device.log[: len(ARMED) + 2] == [*ARMED, ("coil", PRECHARGE, [0]), ("coil", MAIN, [1])]
+        assert ("register", 0x1008, [0x55AA]) in wire.device.log[len(ARMED) :]
+
+    play(test)
+
+
+def test_block_without_a_way_to_hold_opens_as_always() -> None:
+    async def test(wire: Wire) -> None:
+        wire.server.replace(device := Words())
+        await asyncio.sleep(0.3)
+        wire.driver.command(RackCommand(True, False, now_ns() + 60_000_000_000, hold=True))
+        await asyncio.sleep(1.0)
+        assert {address for _, address, _ in device.log} == {10, 11}
+
+    play(test, parse_strict(WORDS, Profile, file="words.yaml", folder=Path()))
+
+
 def test_profile_of_something_else_is_refused() -> None:
     with pytest.raises(ValueError, match="profile io-block describes an auxiliary device, expected a contactor block"):
         DescribedContactors(ModbusLink(HOST, PORT, 1), find_profile("io-block"), WATCHDOG_S)

@@ -12,17 +12,21 @@ from bms.devices import Device
 from drivers.auxiliary.described import FIELDS, DescribedAuxiliary
 from drivers.clock import now_ns
 from drivers.commands import InverterCommand
+from drivers.contactors.described import ContactorReading, DescribedContactors
 from drivers.inverters.described import DescribedInverter
 from drivers.inverters.sunspec import SunSpecInverter
 from drivers.links.modbus import ModbusLink
 from drivers.meters.described import DescribedMeter
 from drivers.meters.sunspec import SunSpecMeter
 from drivers.profiles import Profile, shipped_profiles
-from drivers.readings import InverterReading, InverterState, MeterReading
+from drivers.readings import InverterReading, InverterState, MeterReading, SwitchgearReading
 from drivers.safety import SafetyInputs
+from drivers.switchgear.described import DescribedSwitchgear
 from hil_rigs.devices.described_auxiliary import DescribedAuxiliaryDevice
+from hil_rigs.devices.described_contactors import DescribedContactorBlock
 from hil_rigs.devices.described_inverter import DescribedInverterDevice
 from hil_rigs.devices.described_meter import DescribedMeterDevice
+from hil_rigs.devices.described_switchgear import GRID_VOLTAGE_V, DescribedSwitchgearDevice
 from hil_rigs.devices.modbus_server import ModbusServer, RegisterDevice
 from hil_rigs.devices.sunspec_inverter import SunSpecInverterDevice
 from hil_rigs.devices.sunspec_inverter_models import BatterySummary
@@ -40,11 +44,14 @@ BATTERY = BatterySummary(0.55, 0.99, 375e3, 280.0, 1350.0, -12.3)
 POWER_W = 123_400.0
 RESOLUTION_W = 100.0
 COLD_DEGC = -12.5
-Reading = InverterReading | MeterReading | SafetyInputs
+WATCHDOG_S = 4.0
+PHASE_DEG = 12.5
+Reading = InverterReading | MeterReading | SafetyInputs | SwitchgearReading | ContactorReading
 
 
 class Measured:
-    """What stands behind a device: a converter that runs and follows at once, or a feeder with a meter."""
+    """What stands behind a device: a converter that runs and follows at once, a feeder with a meter, a switch that is
+    open with one of three load blocks closed, or contactors of which the main one is closed."""
 
     rated_power_w, dc_voltage_v, frequency_hz, ac_voltage_pu, alarm = 500e3, 1350.0, 60.0, 1.0, None
     apparent_power_va, reactive_var_max = 560e3, 250e3
@@ -54,6 +61,12 @@ class Measured:
         self.reactive_var = 0.0
         self.enclosure = Enclosure(aux_supply_v=23.75, coolant_temperature_degc=21.5, aux_charge_frac=0.875)
         self.support, self.loop = GridSupport(), SmoothingLoop()
+        self.closed, self.sync_ok, self.blocks_closed, self.phase_deg = False, True, 0b001, PHASE_DEG
+        self.grid_voltage_pu, self.grid_hz, self.site_voltage_pu, self.site_hz = 0.96, 59.97, 1.02, 60.02
+        self.main_closed, self.precharge_closed = True, False
+
+    def command(self, main: bool, precharge: bool) -> None:
+        self.main_closed, self.precharge_closed = main, precharge
 
     @property
     def dc_power_w(self) -> float:
@@ -92,6 +105,18 @@ class Subject:
     polls_per_s: int = 20
 
 
+class SpokenContactors(DescribedContactors):
+    """The driver, which keeps what it read until it is asked, asked after each poll."""
+
+    def __init__(self, link: ModbusLink, profile: Profile, take: Callable[[ContactorReading], None]) -> None:
+        super().__init__(link, profile, WATCHDOG_S)
+        self._take = take
+
+    async def _poll(self) -> None:
+        await super()._poll()
+        self._take(self.reading())
+
+
 def described(profile: Profile) -> Subject:
     if profile.kind == "meter":
         return Subject(
@@ -107,6 +132,20 @@ def described(profile: Profile) -> Subject:
             lambda link, take: DescribedAuxiliary(link, profile, take),
             inverter=False,
             polls_per_s=5,
+        )
+    if profile.kind == "switchgear":
+        return Subject(
+            profile.name,
+            lambda it: DescribedSwitchgearDevice(it, profile),
+            lambda link, take: DescribedSwitchgear(link, profile, take),
+            inverter=False,
+        )
+    if profile.kind == "contactors":
+        return Subject(
+            profile.name,
+            lambda it: DescribedContactorBlock(it, profile),
+            lambda link, take: SpokenContactors(link, profile, take),
+            inverter=False,
         )
     return Subject(
         profile.name,
@@ -146,8 +185,7 @@ SUBJECTS = [
         SunSpecMeter,
         inverter=False,
     ),
-    # test_switchgear.py, test_contactors.py
-    *(described(profile) for profile in shipped_profiles() if profile.kind not in ("switchgear", "contactors")),
+    *(described(profile) for profile in shipped_profiles()),
 ]
 INVERTERS = [subject for subject in SUBJECTS if subject.inverter and subject.negative is None]
 
@@ -160,6 +198,11 @@ class Garbled:
         self.word: Callable[[int, int], int] | None = None
         if hasattr(device, "read_input"):
             self.read_input = lambda address, count: self._seen(device.read_input(address, count), address)
+        if hasattr(device, "read_discrete"):
+            self.read_coils, self.write_coils = device.read_coils, device.write_coils
+            self.read_discrete = lambda address, count: [
+                word & 1 for word in self._seen(device.read_discrete(address, count), address)
+            ]
 
     def read(self, address: int, count: int) -> list[int]:
         return self._seen(self.device.read(address, count), address)
@@ -180,6 +223,7 @@ class Bench:
         if negative:
             self.measured.ac_power_w = -POWER_W
             self.measured.enclosure.coolant_temperature_degc = COLD_DEGC
+            self.measured.phase_deg = -PHASE_DEG
         self.expected_w = self.measured.ac_power_w
         make = subject.negative if negative and subject.negative is not None else subject.device
         self.bare = make(self.measured)
@@ -195,6 +239,17 @@ class Bench:
             says = {name: value for name, value in newest._asdict().items() if name in FIELDS.values() and said(value)}
             assert says
             assert says == {name: getattr(self.measured.enclosure, name) for name in says}
+            return
+        if isinstance(newest, ContactorReading):
+            assert (newest.main_closed, newest.precharge_closed) == (True, False)
+            return
+        if isinstance(newest, SwitchgearReading):
+            assert (newest.intertie_closed, newest.sync_ok, newest.blocks_closed) == (False, True, 0b001)
+            volts, hertz = (newest.grid_voltage_v, newest.site_voltage_v), (
+                newest.grid_frequency_hz, newest.site_frequency_hz,
+            )  # fmt: skip
+            assert volts == pytest.approx((0.96 * GRID_VOLTAGE_V, 1.02 * GRID_VOLTAGE_V), abs=0.1)
+            assert (*hertz, newest.phase_deg) == pytest.approx((59.97, 60.02, self.measured.phase_deg), abs=0.1)
             return
         power_w = newest.ac_power_w if isinstance(newest, InverterReading) else newest.power_w
         assert power_w == pytest.approx(self.expected_w, abs=RESOLUTION_W)
@@ -341,7 +396,7 @@ def _must_be_possible(reading: Reading) -> None:
 
 
 def _fields(reading: Reading) -> list[object]:
-    if isinstance(reading, SafetyInputs):
+    if isinstance(reading, SafetyInputs | ContactorReading):
         return list(reading)
     return [getattr(reading, name) for name in reading.__dataclass_fields__]
 
@@ -445,7 +500,7 @@ def test_slow_device_does_not_delay_the_others(subject: Subject) -> None:
                 take = (lambda reading: None) if k == 0 else lambda it: took_ms.append((now_ns() - it.at_ns) / 1e6)
                 benches.append((bench, subject.driver(ModbusLink(HOST, PORT + k, 1), take)))
             running = [asyncio.create_task(driver.run()) for _, driver in benches]
-            await asyncio.sleep(20.0)
+            await asyncio.sleep(12.0)
             for task in running:
                 task.cancel()
             await asyncio.wait(running)

@@ -100,6 +100,34 @@ async def test_command_is_written_again_every_second(wire: Wire) -> None:
     assert wire.device.writes.count((102, [1])) == 4
 
 
+def test_load_blocks_that_it_does_not_say_are_no_reading_and_it_goes_on() -> None:
+    profile = find_profile("static-switch")
+    registers = tuple(
+        each.model_copy(update={"absent": 0xFFFF}) if each.role == "blocks-closed" else each
+        for each in profile.registers
+    )
+    words = [1, 1, 4000, 60000, 4000, 60000, 0, 0xFFFF]
+
+    async def main() -> None:
+        wire = Wire(words)
+        link = ModbusLink(HOST, PORT, 1)
+        driver = DescribedSwitchgear(link, profile.model_copy(update={"registers": registers}), wire.readings.append)
+        server = ModbusServer(wire.device)
+        await server.start(HOST, PORT)
+        running = asyncio.create_task(driver.run())
+        await asyncio.sleep(0.5)
+        assert wire.readings == []
+        assert driver.health.errors > 0
+        wire.device.holding[7] = 0b101
+        await asyncio.sleep(0.5)
+        assert wire.readings[-1].blocks_closed == 0b101
+        running.cancel()
+        await asyncio.wait([running])
+        server.close()
+
+    run_virtual(main())
+
+
 def test_profile_of_something_else_is_refused() -> None:
     with pytest.raises(ValueError, match="expected a switchgear"):
         DescribedSwitchgear(ModbusLink(HOST, PORT, 1), find_profile("meter-input-f32"), print)

@@ -1,5 +1,6 @@
 """`hil serve` read by clients of other people, as its own lines say where and how."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -25,8 +26,9 @@ def lines() -> Iterator[dict[str, list[str]]]:
         yield found
     finally:
         rig.terminate()
-        rig.communicate(timeout=20)
+        last = rig.communicate(timeout=20)[0].splitlines()[-1]
         assert rig.returncode == 0
+        assert re.fullmatch(r"ended: [1-9]\d* steps of 10 ms, \d+ a step late or more, \d+ left out", last)
 
 
 def place(words: list[str]) -> tuple[str, int]:

@@ -2,12 +2,14 @@
 
 import asyncio
 import math
+import textwrap
 from pathlib import Path
 
 import pytest
 
 from bms.controller import Controller
 from bms.protect.protection import ActiveFault
+from bms.site import dump_site, load_site
 from hil_rigs.bench import Bench
 from hil_rigs.fault_spec import parse_fault
 from hil_rigs.rig import CanEndpoint, Endpoints, ModbusEndpoint, RigFile, find_rig, make_site
@@ -33,6 +35,24 @@ def test_demo_starts_follows_both_ways_and_stops_without_a_fault(profile: str) -
     assert outcome.end.opened_under_load_a < 5.0
     assert outcome.curves.battery_power_w.min() < -100e3
     assert outcome.curves.battery_power_w.max() > 100e3
+
+
+def test_what_the_page_says_of_adding_an_inverter_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its profile and its rig, beside each other and named as somebody there would; the site lies elsewhere."""
+    page = (Path(__file__).parents[2] / "docs" / "profiles.md").read_text(encoding="utf-8")
+    profile, rig = (textwrap.dedent(part.split("```")[0]) for part in page.split("```yaml\n")[1:3])
+    (tmp_path / "my-pcs.yaml").write_text(profile)
+    (tmp_path / "my-rig.yaml").write_text(rig)
+    monkeypatch.chdir(tmp_path)
+    mine = find_rig("my-rig.yaml")
+    outcome = simulate(mine, seed=1, duration_s=14.0)
+    assert [trip.fault_id for trip in outcome.trips] == ["inverter_keeps_on"]
+    assert outcome.curves.battery_power_w[-100:].min() > 9e3
+    at = ModbusEndpoint("127.0.0.1", 502, 1)
+    endpoints = Endpoints(inverter=at, grid_meter=at, racks=(CanEndpoint("virtual", "can0"),))
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "site.yaml").write_text(dump_site(make_site(mine, endpoints)))
+    assert load_site(tmp_path / "elsewhere" / "site.yaml").inverter.profile == str(tmp_path / "my-pcs.yaml")
 
 
 async def die(profile: str) -> float:

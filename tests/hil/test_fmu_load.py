@@ -1,4 +1,4 @@
-"""A load that an FMU computes, built here from a few lines of C with the headers that come with FMPy."""
+"""Load, PV and grid that an FMU computes, built here from a few lines of C with the headers that come with FMPy."""
 
 import importlib.util
 import platform
@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from drivers.config.config_yaml import parse_strict
 from hil_rigs.cli import main
-from hil_rigs.plant.build import LoadConfig, build_load
+from hil_rigs.plant.build import GridConfig, LoadConfig, PvConfig, build_grid, build_load, build_plant, build_pv
 from hil_rigs.plant.load_file import LoadFileError
-from hil_rigs.rig import find_rig
+from hil_rigs.rig import RigFile, find_rig
+from hil_rigs.rig_plant import plant_config
 from hil_rigs.run import simulate
 from hil_rigs.scenario import find_scenario
 
@@ -25,7 +27,7 @@ needs_fmpy = pytest.mark.skipif(
 
 SOURCE = """
 #include "fmi2Functions.h"
-static double time_s, slope;
+static double time_s, slope, import_w;
 fmi2Component fmi2Instantiate(fmi2String n, fmi2Type t, fmi2String g, fmi2String r, const fmi2CallbackFunctions *f,
                               fmi2Boolean v, fmi2Boolean l) { time_s = 0; slope = 1e5; return &time_s; }
 void fmi2FreeInstance(fmi2Component c) {}
@@ -35,12 +37,16 @@ fmi2Status fmi2EnterInitializationMode(fmi2Component c) { return INIT; }
 fmi2Status fmi2ExitInitializationMode(fmi2Component c) { return fmi2OK; }
 fmi2Status fmi2Terminate(fmi2Component c) { return fmi2OK; }
 fmi2Status fmi2GetReal(fmi2Component c, const fmi2ValueReference vr[], size_t n, fmi2Real value[])
-    { for (size_t i = 0; i < n; i++) value[i] = vr[i] == 7 ? 1e6 + slope * time_s : 0.0; return fmi2OK; }
+    { for (size_t i = 0; i < n; i++)
+          value[i] = vr[i] == 7 ? 1e6 + slope * time_s : vr[i] == 8 ? 60 - import_w / 1e7 : 0.97;
+      return fmi2OK; }
+fmi2Status fmi2SetReal(fmi2Component c, const fmi2ValueReference vr[], size_t n, const fmi2Real value[])
+    { import_w = value[0]; return fmi2OK; }
 fmi2Status fmi2DoStep(fmi2Component c, fmi2Real at, fmi2Real step, fmi2Boolean b)
     { if (at != time_s && (at - time_s) * (at - time_s) > 1e-18) return fmi2Error; time_s = at + step; return fmi2OK; }
 """
 UNUSED = (
-    "GetTypesPlatform GetVersion SetDebugLogging Reset GetInteger GetBoolean GetString SetReal SetInteger SetBoolean "
+    "GetTypesPlatform GetVersion SetDebugLogging Reset GetInteger GetBoolean GetString SetInteger SetBoolean "
     "SetString GetFMUstate SetFMUstate FreeFMUstate SerializedFMUstateSize SerializeFMUstate DeSerializeFMUstate "
     "GetDirectionalDerivative SetRealInputDerivatives GetRealOutputDerivatives CancelStep GetStatus GetRealStatus "
     "GetIntegerStatus GetBooleanStatus GetStringStatus"
@@ -51,14 +57,24 @@ DESCRIPTION = """<?xml version="1.0" encoding="UTF-8"?>
   <{kind} modelIdentifier="ramp"/>
   <ModelVariables>
     <ScalarVariable name="{output}" valueReference="7" causality="output"><Real/></ScalarVariable>
+    <ScalarVariable name="{frequency}" valueReference="8" causality="output"><Real/></ScalarVariable>
+    <ScalarVariable name="voltage_pu" valueReference="9" causality="output"><Real/></ScalarVariable>
+    <ScalarVariable name="import_w" valueReference="10" causality="input"><Real start="0"/></ScalarVariable>
   </ModelVariables>
   <ModelStructure><Outputs><Unknown index="1"/></Outputs></ModelStructure>
 </fmiModelDescription>
 """
 
 
-def built(folder: Path, output: str = "power_w", kind: str = "CoSimulation", init: str = "fmi2OK") -> Path:
-    """An FMU whose output is 1 MW, and 100 kW more each second."""
+def built(
+    folder: Path,
+    output: str = "power_w",
+    kind: str = "CoSimulation",
+    init: str = "fmi2OK",
+    frequency: str = "frequency_hz",
+) -> Path:
+    """An FMU whose power is 1 MW, and 100 kW more each second; its grid has 60 Hz, and 0.1 Hz less for each MW that is
+    drawn, at 0.97 of its voltage."""
     assert FMPY is not None
     assert FMPY.origin is not None
     (folder / "ramp.c").write_text(SOURCE.replace("INIT", init))
@@ -69,9 +85,20 @@ def built(folder: Path, output: str = "power_w", kind: str = "CoSimulation", ini
         ["gcc", "-shared", "-fPIC", f"-I{headers}", "-o", library, folder / "ramp.c", folder / "unused.c"], check=True
     )
     with zipfile.ZipFile(folder / "ramp.fmu", "w") as archive:
-        archive.writestr("modelDescription.xml", DESCRIPTION.format(output=output, kind=kind))
+        archive.writestr("modelDescription.xml", DESCRIPTION.format(output=output, kind=kind, frequency=frequency))
         archive.write(library, "binaries/linux64/ramp.so")
     return folder / "ramp.fmu"
+
+
+FMU_RIG = """
+name: ramp
+says: an FMU is load, grid and PV
+load: {kind: fmu, path: ramp.fmu, power_w_max: 2e+6}
+grid: {kind: fmu, path: ramp.fmu}
+pv: {kind: fmu, path: ramp.fmu, rated_power_w: 1e+6, scale: 0.5}
+plant: {racks: 1, modules_per_rack: 1, cells_per_module: 16, cell: lfp-280ah, soc_frac: 0.5, ambient_degc: 25,
+        contactor_break_current_a: 50, inverter_power_w: 10000}
+"""
 
 
 def load_of(path: Path, power_w_max: float = 2e6, scale: float = 1.0):
@@ -115,7 +142,7 @@ def test_an_fmu_that_says_too_much_ends_the_run_and_names_itself(tmp_path: Path)
 @pytest.mark.parametrize(
     ("built_with", "said"),
     [
-        ({"output": "power"}, "has no output power_w of type Real (outputs: power)"),
+        ({"output": "power"}, "has no output power_w of type Real (outputs: frequency_hz, power, voltage_pu)"),
         ({"kind": "ModelExchange"}, "FMI 2.0 without co-simulation, expected one of FMI 2.0 for co-simulation"),
         ({"init": "fmi2Error"}, "the FMU does not start: "),
     ],
@@ -142,6 +169,41 @@ def test_a_file_that_is_none_is_one_clear_line(tmp_path: Path, capsys: pytest.Ca
         line = capsys.readouterr().err
         assert line.startswith(f"{tmp_path}/text.fmu: {said}")
         assert line.count("\n") == 1
+
+
+@needs_fmpy
+def test_a_grid_answers_to_what_the_site_draws(tmp_path: Path) -> None:
+    grid = build_grid(GridConfig("fmu", path=built(tmp_path)), np.random.default_rng(0))
+    for import_w, frequency_hz in ((0.0, 60.0), (2e6, 59.8), (-1e6, 60.1)):
+        grid.step(0.01, import_w)
+        assert (grid.frequency_hz, grid.voltage_pu) == (pytest.approx(frequency_hz), 0.97)
+    with pytest.raises(LoadFileError, match=r"ramp\.fmu: frequency_hz is -40 at 0\.04 s, expected 0 to 100"):
+        grid.step(0.01, 1e9)
+    with pytest.raises(LoadFileError, match="has no output frequency_hz of type Real"):
+        build_grid(GridConfig("fmu", path=built(tmp_path, frequency="hz")), np.random.default_rng(0))
+
+
+@needs_fmpy
+def test_pv_gives_what_the_fmu_offers_up_to_its_rating(tmp_path: Path) -> None:
+    pv = build_pv(PvConfig("fmu", 1.2e6, path=built(tmp_path)), 60.0, np.random.default_rng(0))
+    powers_w = []
+    for seconds in range(1, 5):
+        for step in range(100):
+            pv.step(seconds - 1 + (step + 1) / 100, 0.01)
+        powers_w.append(pv.ac_power_w)
+    assert powers_w == pytest.approx([1.08e6, 1.18e6, 1.2e6, 1.2e6], rel=5e-3)
+
+
+@needs_fmpy
+def test_a_rig_has_all_three_of_them(tmp_path: Path) -> None:
+    built(tmp_path)
+    rig = parse_strict(FMU_RIG, RigFile, file="ramp.yaml", folder=tmp_path)
+    plant = build_plant(plant_config(rig, seed=1))
+    for _ in range(100):
+        plant.step(0.01)
+    assert plant.load_power_w == pytest.approx(1.1e6, rel=1e-3)
+    assert plant.pv_power_w == pytest.approx(5.4e5, rel=0.01)
+    assert plant.frequency_hz == pytest.approx(60.0 - plant.grid_power_w / 1e7, abs=1e-3)
 
 
 @pytest.mark.skipif(FMPY is not None, reason="FMPy is installed")

@@ -15,7 +15,7 @@ from hil_rigs.fault_spec import parse_fault
 from hil_rigs.faults import inject
 from hil_rigs.plant.build import GridConfig, LoadConfig, PlantConfig, build_grid, build_plant
 from hil_rigs.plant.converter import ConverterPlant, parameters_for_link
-from hil_rigs.plant.grid import Grid, GridNoise, Network, NetworkParameters
+from hil_rigs.plant.grid import Generator, Grid, GridNoise, GridProfile, Network, NetworkParameters
 from hil_rigs.plant.load_file import LoadFileError
 from hil_rigs.rig import RigFile, find_rig, make_site
 from hil_rigs.rig_plant import grid_config
@@ -45,6 +45,25 @@ def test_points_are_ramps_and_steps() -> None:
     assert at[3.0] == pytest.approx((49.5, 0.9))
     assert at[3.5] == pytest.approx((49.75, 0.9))
     assert at[5.0] == (50.0, 0.9)
+
+
+def test_generator_slows_down_under_load_as_its_droop_says_while_it_is_there() -> None:
+    """60.2 Hz unloaded, 3 % from no load to full: half loaded 59.297 Hz. Before and after it is what the points say."""
+    machine = NetworkParameters(base_power_w=1e6, inertia_s=1.5, damping_pu=0.0, droop_frac=0.03, governor_time_s=0.3)
+    told = GridProfile(np.array([0.0, 40.0, 40.0]), np.array([60.2, 60.2, 60.0]), np.array([0.98, 0.98, 1.0]))
+    grid = Grid(Generator(told, machine, from_s=10.0, to_s=40.0))
+    assert played(grid, 9.9, 500e3)[-1] == (60.2, 0.98)
+    assert played(grid, 1.0)[-1] == pytest.approx((60.2, 0.98))
+    loaded = played(grid, 28.0, 500e3)
+    assert loaded[-1] == pytest.approx((60.2 * 0.985, 0.98), abs=1e-3)
+    assert min(hz for hz, _ in loaded) < 59.2
+    assert played(grid, 1.2, 500e3)[-1] == (60.0, 1.0)
+
+
+def test_generator_ends_after_it_begins() -> None:
+    machine = "generator: {from_s: 2, to_s: 2, rated_power_w: 1e6}"
+    with pytest.raises(ConfigErrors, match=r"generator\.from_s.*not below.*to_s"):
+        rig_with(f"{{kind: points, points: [{{time_s: 0}}], {machine}}}")
 
 
 def test_trace_of_a_file_may_leave_the_voltage_out(tmp_path: Path) -> None:

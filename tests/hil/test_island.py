@@ -26,8 +26,11 @@ LONG_S = 1e3
 class Rig:
     """A rig with a controller that can be killed and started again."""
 
-    def __init__(self, name: str, **island: object) -> None:
-        self.bench, self.island = Bench(find_rig(name), 5), island
+    def __init__(self, name: str, contactors: str | None = None, **island: object) -> None:
+        """`contactors`: profile of blocks on which the racks' contactors hang."""
+        rig = find_rig(name)
+        plant = rig.plant.model_copy(update={"contactor_profile": contactors})
+        self.bench, self.island = Bench(rig.model_copy(update={"plant": plant}), 5), island
         self.named: list[str] = []
         self.site: Site | None = None
         self.controlled: asyncio.Task[None] | None = None
@@ -188,6 +191,24 @@ def test_island_outlives_the_gateway_and_is_taken_over_and_brought_back_in_step(
         assert max(longest_s) == pytest.approx(0.008)
 
     with_rig(test, Rig("microgrid", **QUICK))
+
+
+def test_contactors_on_a_block_stay_closed_on_the_island_of_a_dead_gateway() -> None:
+    async def test(rig: Rig) -> None:
+        def closed() -> list[bool]:
+            return [rack.main_closed for rack in rig.bench.plant.racks]
+
+        await asyncio.sleep(4.0)
+        outage(rig)
+        await asyncio.sleep(0.5)
+        await rig.kill()
+        await asyncio.sleep(5.0)
+        assert (closed(), rig.microgrid.closed, rig.microgrid.low_s) == ([True, True], False, 0.0)
+        await rig.start()
+        await asyncio.sleep(3.0)
+        assert (closed(), rig.microgrid.low_s, "rack_watchdog_tripped" in rig.named) == ([True, True], 0.0, False)
+
+    with_rig(test, Rig("microgrid", "contactor-block", **QUICK))
 
 
 def plant(dark: bool = False) -> tuple[Microgrid, Grid, ConverterPlant]:

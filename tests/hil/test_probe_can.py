@@ -18,6 +18,7 @@ from drivers.low_voltage import PROFILES
 from hil_rigs.bench import Bench
 from hil_rigs.devices.foxbms_node import FoxBmsNode
 from hil_rigs.devices.low_voltage import LowVoltageBatteryNode, LowVoltageInverterNode
+from hil_rigs.devices.rack_node import RackNode
 from hil_rigs.devices.rack_sensors import Iso165cNode, IvtNode
 from hil_rigs.rig import find_rig
 from hil_rigs.world import run_virtual
@@ -132,11 +133,14 @@ def test_an_inverter_that_waits_for_a_battery_gets_a_battery_bus(tmp_path: Path)
     assert (bus.variant, bus.can.host) == ("pylontech", "127.0.0.1")
 
 
-def test_a_low_voltage_battery_is_told_but_has_no_fragment() -> None:
+def test_a_low_voltage_battery_is_told_and_the_site_file_takes_the_fragment(tmp_path: Path) -> None:
     (answer,) = probed(battery, inverter)
     assert answer.says[0] == "low-voltage battery PYTES, variant victron"
     assert "52.62 V, SoC 51 %" in answer.says[1]
-    assert answer.fragment == ""
+    path = tmp_path / "site.yaml"
+    path.write_text("\n".join(answer.lines()) + REST.replace("current_age_s_max: 0.3", "current_age_s_max: 2"))
+    rack = load_site(path).racks[0]
+    assert (rack.monitor, rack.cells, rack.low_voltage and rack.low_voltage.variant) == ("low-voltage", 16, "victron")
 
 
 def test_sensors_and_strangers_on_one_bus_are_told_apart() -> None:
@@ -145,6 +149,24 @@ def test_sensors_and_strangers_on_one_bus_are_told_apart() -> None:
     assert monitor.details == {"protocol": "iso165c", "insulation_kohm": 5000.0, "state": "active"}
     assert unknown.details == {"protocol": None, "ids": [0x18FF50E5]}
     assert unknown.says[0].startswith("12 frames of no known protocol: 0x18FF50E5")
+
+
+async def gateway(bus: CanBus) -> None:
+    """What the native driver sends."""
+    port = bus.attach(lambda batch: None)
+    while True:
+        for can_id in (0x50, 0x51, 0x400):
+            port.send(struct.pack("<IB3x8s", can_id, 8, bytes(8)))
+        await asyncio.sleep(0.1)
+
+
+def test_what_a_gateway_sends_a_native_rack_is_no_strangers() -> None:
+    async def rack(bus: CanBus) -> None:
+        rig = find_rig("contactor-block")
+        await steps(RackNode(Bench(rig, 5).plant.racks[0], bus, 1, 16, np.random.default_rng(1)).step)
+
+    (answer,) = probed(rack, gateway)
+    assert answer.says[0] == "native rack monitor: 1 modules of 16 cells"
 
 
 async def noise(bus: CanBus) -> None:

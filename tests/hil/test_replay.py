@@ -13,7 +13,7 @@ from bms.site import Site, dump_site
 from hil_rigs.cli import main
 from hil_rigs.fault_spec import parse_fault
 from hil_rigs.rig import CanEndpoint, Endpoints, ModbusEndpoint, find_rig, make_site
-from hil_rigs.run import simulate
+from hil_rigs.run import Keep, simulate
 
 NOWHERE = Endpoints(
     inverter=ModbusEndpoint("192.0.2.1", 502, 1),
@@ -27,7 +27,7 @@ def record(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Half a minute of smoothing that charges and discharges, one rack that leaves at 24 s, and an orderly stop."""
     path = tmp_path_factory.mktemp("record") / "run.parquet"
     fault = parse_fault("cell-overvoltage@24:rack-1/17:3.8")
-    simulate(find_rig("demo"), seed=1, duration_s=28, faults=[fault]).recorder.write(path)
+    simulate(find_rig("demo"), seed=1, duration_s=28, faults=[fault], keep=Keep.READINGS).recorder.write(path)
     return path
 
 
@@ -59,7 +59,7 @@ def test_a_battery_with_a_management_of_its_own_is_replayed_from_what_it_said(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "run.parquet"
-    simulate(find_rig("home-battery"), seed=1, duration_s=6).recorder.write(path)
+    simulate(find_rig("home-battery"), seed=1, duration_s=6, keep=Keep.READINGS).recorder.write(path)
     assert pq.read_table(path, columns=["sent_power_w"])["sent_power_w"].to_numpy().any()
     status, document = replayed(capsys, str(path))
     assert (status, document["same"], document["differences"]) == (0, True, [])
@@ -71,6 +71,19 @@ def test_a_battery_with_a_management_of_its_own_is_replayed_from_what_it_said(
     pq.write_table(table.set_column(place, "racks", without), path)
     assert main(["replay", str(path)]) == 2
     assert "does not hold what the battery rack-1 says, no replay" in capsys.readouterr().err
+
+
+def test_an_island_is_replayed_from_what_the_switchgear_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, outage = tmp_path / "run.parquet", parse_fault("grid-outage@3.5::9")
+    simulate(find_rig("microgrid"), seed=1, duration_s=5, faults=[outage], keep=Keep.READINGS).recorder.write(path)
+    table = pq.read_table(path)
+    assert {"running", "running, shedding"} <= set(table["mode"].to_pylist())
+    status, document = replayed(capsys, str(path))
+    assert (status, document["same"], document["differences"]) == (0, True, [])
+    pq.write_table(table.drop_columns(["switchgear"]), path)
+    assert refusal(capsys, str(path)).endswith("does not hold what the site's intertie says, no replay")
 
 
 def test_a_changed_limit_is_the_difference_and_the_only_one(

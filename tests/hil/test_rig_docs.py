@@ -7,7 +7,17 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from drivers.config.config_yaml import parse_strict
-from hil_rigs.grid_spec import GridFile, GridPoint, GridPoints, LoadStep, NoiseSpec, SmallNetwork, SteadyGrid
+from hil_rigs.grid_spec import (
+    Generator,
+    GridFile,
+    GridFmu,
+    GridPoint,
+    GridPoints,
+    LoadStep,
+    NoiseSpec,
+    SmallNetwork,
+    SteadyGrid,
+)
 from hil_rigs.load_spec import (
     AiInference,
     AiTraining,
@@ -17,16 +27,18 @@ from hil_rigs.load_spec import (
     Home,
     Industry,
     LoadFile,
+    LoadFmu,
 )
-from hil_rigs.pv_spec import ClearSkyPv, CloudsSpec, PvFile
-from hil_rigs.rig import AuxiliarySpec, PlantSpec, RigFile, list_rigs
+from hil_rigs.pv_spec import ClearSkyPv, CloudsSpec, PvFile, PvFmu
+from hil_rigs.rig import AgeingSpec, AuxiliarySpec, PlantSpec, RigFile, list_rigs
 from tests.bms.test_site_docs import row
 
 PAGE = (Path(__file__).parents[2] / "docs" / "rig-file.md").read_text(encoding="utf-8")
 MODELS: list[type[BaseModel]] = [
-    AuxiliarySpec,
-    RigFile, PlantSpec, SteadyGrid, GridPoints, GridPoint, GridFile, SmallNetwork, LoadStep, NoiseSpec, AiTraining,
-    GpuSmoothingSpec, ConstantPower, AiInference, Industry, Factory, Home, LoadFile, ClearSkyPv, CloudsSpec, PvFile,
+    AgeingSpec, AuxiliarySpec,
+    RigFile, PlantSpec, SteadyGrid, GridPoints, GridPoint, Generator, GridFile, SmallNetwork, LoadStep, NoiseSpec,
+    AiTraining, GpuSmoothingSpec, ConstantPower, AiInference, Industry, Factory, Home, LoadFile, ClearSkyPv,
+    CloudsSpec, PvFile, LoadFmu, GridFmu, PvFmu,
 ]  # fmt: skip
 FIELDS = [(model, name, field) for model in MODELS for name, field in model.model_fields.items()]
 

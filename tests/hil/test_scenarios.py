@@ -23,7 +23,7 @@ from hil_rigs.link_faults import LINK_KINDS
 from hil_rigs.plant_faults import PLANT_KINDS
 from hil_rigs.representatives import representatives
 from hil_rigs.rig import find_rig, list_rigs, make_site, somewhere
-from hil_rigs.run import Outcome, simulate
+from hil_rigs.run import Keep, Outcome, simulate
 from hil_rigs.scenario import Scenario, list_scenarios
 from hil_rigs.world import run_virtual
 
@@ -117,11 +117,24 @@ def test_same_seed_gives_the_same_bytes_and_another_does_not(tmp_path: Path) -> 
     def record(name: str, seed: int) -> bytes:
         path = tmp_path / f"{name}.parquet"
         lost = FaultSpec(kind="meter-lost", at_s=8.0)
-        simulate(find_rig("demo"), seed=seed, duration_s=12, faults=[lost]).recorder.write(path)
+        simulate(find_rig("demo"), seed=seed, duration_s=12, faults=[lost], keep=Keep.READINGS).recorder.write(path)
         return path.read_bytes()
 
     assert record("a", 1) == record("b", 1)
     assert record("a", 1) != record("c", 2)
+
+
+def test_what_a_run_keeps_changes_nothing_of_it() -> None:
+    lost = FaultSpec(kind="meter-lost", at_s=2.0)
+    nothing, all_of_it = (
+        simulate(find_rig("demo"), seed=1, duration_s=4, faults=[lost], keep=keep)
+        for keep in (Keep.NOTHING, Keep.READINGS)
+    )
+    assert nothing.trips == all_of_it.trips
+    assert [trip.fault_id for trip in nothing.trips] == ["meter_lost"]
+    assert nothing.curves.grid_power_w.tolist() == all_of_it.curves.grid_power_w.tolist()
+    with pytest.raises(LookupError, match="kept no record"):
+        nothing.recorder.table()
 
 
 def test_a_run_is_the_same_as_parquet_and_as_mdf(tmp_path: Path) -> None:

@@ -171,6 +171,49 @@ def test_hot_cell_cools_to_ambient(kernel: Any) -> None:
 
 
 @KERNELS
+@pytest.mark.parametrize("dt_s", [1.0, 100.0, 5000.0])
+def test_two_cells_come_together_as_exp_does_and_lose_nothing(kernel: Any, dt_s: float) -> None:
+    """5000 J/K each and 2 W/K between them: 1250 s, however long the steps."""
+    cells = pack(kernel, n=2, temperature_degc=[35.0, 25.0], conduction_w_per_k=2.0)
+    run(cells, 0.0, dt_s, round(5000.0 / dt_s))
+    warm, cold = cells.temperature_degc
+    assert warm - cold == pytest.approx(10.0 * np.exp(-4.0), rel=1e-9)
+    assert warm + cold == pytest.approx(60.0, abs=1e-9)
+
+
+@KERNELS
+def test_heat_spreads_along_a_module_as_its_slowest_wave_does(kernel: Any) -> None:
+    """cos(pi (k + 1/2) / n) is the chain's own shape: it decays by 4 sin^2(pi / 2n) of 2 W/K over 5000 J/K. Steps of
+    1 s are 4e-4 of a pair's time constant, and the exponent is off by as much."""
+    wave = np.cos(np.pi * (np.arange(16) + 0.5) / 16)
+    cells = pack(kernel, n=16, temperature_degc=25.0 + wave, conduction_w_per_k=2.0)
+    run(cells, 0.0, 1.0, 3600)
+    left = np.exp(-3600 * 4 * np.sin(np.pi / 32) ** 2 * 2.0 / 5000.0)
+    assert cells.temperature_degc == pytest.approx(25.0 + wave * left, abs=3e-5)
+
+
+@KERNELS
+def test_no_heat_goes_from_module_to_module(kernel: Any) -> None:
+    cells = pack(kernel, n=5, temperature_degc=[45.0, 25.0, 25.0, 25.0, 25.0], conduction_w_per_k=2.0, module_cells=2)
+    run(cells, 0.0, 100.0, 500)
+    assert cells.temperature_degc == pytest.approx([35.0, 35.0, 25.0, 25.0, 25.0], abs=1e-6)
+
+
+@KERNELS
+def test_each_cell_ages_by_its_own_factors(kernel: Any) -> None:
+    cells = pack(kernel, n=2, rc_resistance_ohm=np.full((2, 3), 0.0001))
+    cells.age_each([1.0, 0.5], [1.0, 3.0])
+    assert cells.resistance_ohm == pytest.approx(0.00025 + 0.00075)
+    run(cells, 14.0, 3600.0, 1)
+    assert cells.soc_frac == pytest.approx([0.45, 0.4])
+    ohmic_v = 14.0 * (0.00025 + 0.0003 * (1 - 2.0e-2))
+    assert 3.18 - cells.voltage_v[0] == pytest.approx(ohmic_v, rel=0.01)
+    assert 3.16 - cells.voltage_v[1] == pytest.approx(3 * ohmic_v, rel=0.01)
+    with pytest.raises(ValueError, match="capacity_factor"):
+        cells.age_each([1.0, 0.0], [1.0, 1.0])
+
+
+@KERNELS
 @pytest.mark.parametrize(("degc", "factor"), [(25.0, 1.0), (-5.0, 1.3), (45.0, 0.8), (200.0, 0.5), (-273.0, 3.0)])
 def test_resistance_follows_temperature_within_bounds(kernel: Any, degc: float, factor: float) -> None:
     cells = pack(kernel)
@@ -287,6 +330,8 @@ def test_compiled_equals_twin(soc_frac: list[float], history: list[Any]) -> None
         "cooling_w_per_k": 2.0,
         "resistance_factor": np.linspace(1.5, 1.0, CELL.ocv_v.size) ** 2,
         "entropic_v_per_k": np.linspace(-3e-4, 2e-4, CELL.ocv_v.size),
+        "conduction_w_per_k": 3.0,
+        "module_cells": 2,
     }
     compiled, reference = pack(cellsim, n=3, **spread), pack(twin, n=3, **spread)
     for cells in (compiled, reference):
@@ -309,6 +354,8 @@ def test_every_instruction_set_gives_the_same_bits(soc_frac: list[float], histor
         "cooling_w_per_k": 2.0,
         "resistance_factor": np.linspace(1.5, 1.0, CELL.ocv_v.size) ** 2,
         "entropic_v_per_k": np.linspace(-3e-4, 2e-4, CELL.ocv_v.size),
+        "conduction_w_per_k": 3.0,
+        "module_cells": 4,
     }
     packs = [pack(cellsim, n=21, variant=variant, **spread) for variant in cellsim.variants()]
     assert [cells.variant for cells in packs] == cellsim.variants()

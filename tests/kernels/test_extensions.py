@@ -23,7 +23,9 @@ PUBLIC = [
     ("plausible", "shared_wire"),
     ("rackview", "CellTaker"),
     ("rackview", "rack_extremes"),
+    ("ramp", "ramp_limited"),
     ("series", "SeriesCells"),
+    ("timeline", "Timeline"),
 ]
 
 

@@ -6,7 +6,8 @@ joined: 10 deg, 0.1 Hz, 3 %. How large a step of power at closing may be no stan
 rating is the project's own bound.
 
 A generator stands behind an automatic transfer switch on the grid's side: seen from the site its grid comes back at
-another frequency, and ends again for a moment when the transfer switch goes back to the grid. Of NFPA 110's Type 10 the
+another frequency, slows down under the load (droop and inertia of a diesel set of twice the converter's rating), and
+ends again for a moment when the transfer switch goes back to the grid. Of NFPA 110's Type 10 the
 load needs nothing, since it is never without power; its 10 s are asked of the hand-over, from a generator that is ready
 to one that carries the load. Such a site trusts its grid after a second: when the utility is to be trusted is the
 transfer switch's affair.
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 
 from bms.site import Site
 from hil_rigs.comply.service import Chart, Judged, Order, Row, Service
-from hil_rigs.grid_spec import GridPoint, GridPoints
+from hil_rigs.grid_spec import Generator, GridPoint, GridPoints
 from hil_rigs.rig import RigFile
 from hil_rigs.run import Outcome, simulate
 from hil_rigs.truth import Floats, TrueCurves
@@ -35,12 +36,16 @@ SHORT_S, FULL_S = 4.0, 300.0
 RETURN_S = 32.0
 """Settle, synchronise, close, ramp, with the rig's settings."""
 AFTER_S = 1.0
-SIGNALS = ("critical_low_s", "critical_voltage_pu", "intertie_closed", "load_blocks_closed", "wrong_closings")
+SIGNALS = (
+    "critical_low_s", "critical_voltage_pu", "intertie_closed", "load_blocks_closed", "wrong_closings", "frequency_hz",
+)  # fmt: skip
 GRID_ALARMS = {"grid_voltage_low", "grid_frequency_low", "grid_frequency_high"}
 
 
 GENERATOR_S, GENERATOR_HZ, GENERATOR_PU = 5.0, 60.2, 0.98
 """Ready so long after the outage, and unloaded off nominal by so much."""
+GENERATOR_FRAC, LEFT_OFF_HZ = 2.0, 1.5
+"""Its rating by the converter's, and how far off nominal the site would leave it."""
 HAND_OVER_S = 10.0
 ON_GENERATOR_S, TRANSFER_S, GENERATOR_RUN_S = 20.0, 0.3, 52.0
 GENERATOR_SETTLE_S, GENERATOR_RAMP_W_PER_S = 1.0, 300e3
@@ -102,7 +107,11 @@ def _generator_rows(order: Order) -> list[Row]:
         (back_s + TRANSFER_S, 0.0, None), (back_s + TRANSFER_S, 1.0, None),
     ]  # fmt: skip
     points = tuple(GridPoint(time_s=time_s, voltage_pu=pu, frequency_hz=hz) for time_s, pu, hz in steps)
-    grid = GridPoints(kind="points", points=points, nominal_hz=order.rig.grid.nominal_hz, noise=order.rig.grid.noise)
+    rated_w, nominal_hz = order.rig.plant.inverter_power_w, order.rig.grid.nominal_hz
+    machine = Generator(from_s=ready_s, to_s=back_s, rated_power_w=GENERATOR_FRAC * rated_w)
+    grid = GridPoints(
+        kind="points", points=points, nominal_hz=nominal_hz, noise=order.rig.grid.noise, generator=machine
+    )
     ran = simulate(order.rig.model_copy(update={"grid": grid}), seed=order.seed, duration_s=GENERATOR_RUN_S,
                    load=order.load, adjust=_trusts_its_transfer_switch, signals=SIGNALS)  # fmt: skip
     curves, closed, time_s = ran.curves, ran.signals["intertie_closed"] == 1.0, ran.curves.time_s
@@ -110,7 +119,8 @@ def _generator_rows(order: Order) -> list[Row]:
     joined_s = joins_s[0] - STRIKES_S if joins_s else np.inf
     carried_s = _first_s(time_s, closed & (time_s > ready_s) & (curves.battery_power_w <= 0.02 * curves.load_power_w))
     reverse_w = -float(curves.grid_power_w[closed & (time_s > ready_s) & (time_s < back_s)].min(initial=0.0))
-    rated_w = order.rig.plant.inverter_power_w
+    on_hz = ran.signals["frequency_hz"][closed & (time_s > ready_s) & (time_s < back_s)]
+    off_hz = float(np.abs(on_hz - nominal_hz).max(initial=0.0))
     wrong = float(ran.signals["wrong_closings"][-1])
     return [
         _served("outage with a generator and back: longest time below 0.9 pu", ran),
@@ -119,6 +129,8 @@ def _generator_rows(order: Order) -> list[Row]:
             carried_s - ready_s <= HAND_OVER_S),
         Row("generator: power that is fed back into it", f"<= {REVERSE_FRAC * rated_w / 1e3:.0f} kW",
             f"{reverse_w / 1e3:.1f} kW", reverse_w <= REVERSE_FRAC * rated_w),
+        Row("generator: frequency off nominal while the site is on it", f"<= {LEFT_OFF_HZ:g} Hz", f"{off_hz:.2f} Hz",
+            off_hz <= LEFT_OFF_HZ),
         Row("generator: joined outside 10 deg, 0.1 Hz, 3 %", "never", f"{wrong:.0f} times", wrong == 0),
         Row("generator: back on the grid", "joined twice, battery at what is wanted",
             f"joined {len(joins_s)} times, battery {curves.battery_power_w[-1] / 1e3:.1f} kW",

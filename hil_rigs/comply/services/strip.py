@@ -33,7 +33,7 @@ BLOCK_S = 900.0
 SOC_FRAC_MIN, SOC_FRAC_MAX = 0.1, 0.9
 LEFT_FRAC = 0.06
 """Of the plating's irregularity after half an hour of rest: three time constants of the simulated zinc."""
-WIRE_S, WIRE_FROM_S, CONTROL_ROWS = 3000.0, 10.0, 5
+WIRE_S, WIRE_FROM_S, CONTROL_ROWS = 3120.0, 10.0, 5
 """From then on the limits have risen so far; a control tick has so many rows."""
 WIRE_SOLD_W, WIRE_FRAC, WIRE_OFF_FRAC = 600.0, 0.05 + 0.95 / 3.0, 0.02
 """Dynamic Containment at 49.7 Hz: 5 % and a third of the way from 0.2 to 0.5 Hz."""
