@@ -172,9 +172,9 @@ static inline float VARIANT(slope_at)(const float *restrict ocv_v, float x, floa
 }
 
 /* The curve as each cell's belief sees it, read at one sigma to both sides: the chord is its slope; what the curve bends
- * between counts as error of the cell's own sigma. The mean cell may lie where the curve is much steeper or flatter, and
- * then the cell's whole deviation shows otherwise: mean and variance of the slope over the mean's error, by the three
- * points of Gauss and Hermite (0, and plus and minus the square root of 3 with a sixth each). */
+ * between counts as error, of the cell's own sigma and, where it is not the mean cell, of the mean's. Further out the
+ * mean cell may lie where the curve is much steeper, and then the cell's whole deviation shows otherwise: by how much the
+ * slope differs at the outer two of Gauss and Hermite's three points (the square root of 3 sigma, a sixth each). */
 static void VARIANT(look)(const Task *task, const Rule *rule)
 {
     const float *restrict ocv_v = (const float *)task->curve;
@@ -196,10 +196,10 @@ static void VARIANT(look)(const Task *task, const Rule *rule)
             float bend = bend_v / both2;
             float above = VARIANT(slope_at)(ocv_v, x + astray, sqrtf(ss) * per_frac, end) - per_point;
             float below = VARIANT(slope_at)(ocv_v, x - astray, sqrtf(ss) * per_frac, end) - per_point;
-            float steeper = (above + below) * (1.0f / 6.0f);
-            float slope2 = (above * above + below * below) * (1.0f / 6.0f) - steeper * steeper;
-            g->slope_v[l] = (per_point + steeper) * per_frac;
-            g->bend_v2[l] = bend * bend * (ss * ss) + slope2 * slope_scale * (ss + d * d);
+            float slope2 = (above * above + below * below) * (1.0f / 6.0f);
+            g->slope_v[l] = per_point * per_frac;
+            float bend2 = bend * bend * (ss * ss + 4.0f * mean2 * (d * d));
+            g->bend_v2[l] = bend2 + slope2 * slope_scale * (ss + d * d);
         }
     }
     task->pending->seen_soc_frac = task->mean->soc_frac;

@@ -245,11 +245,11 @@ class SeriesCells:
         astray, own_reach = np.sqrt(F(3) * mean2) * rule.grid_per_frac, np.sqrt(ss) * rule.grid_per_frac
         above = self._slope_at(curve_v, place + astray, own_reach) - per_point
         below = self._slope_at(curve_v, place - astray, own_reach) - per_point
-        steeper = (above + below) * F(1 / 6)
-        slope2 = (above * above + below * below) * F(1 / 6) - steeper * steeper
-        self._slope_v[due] = (per_point + steeper) * rule.grid_per_frac
+        slope2 = (above * above + below * below) * F(1 / 6)
+        self._slope_v[due] = per_point * rule.grid_per_frac
         slope_v2 = slope2 * (rule.place_share * (rule.grid_per_frac * rule.grid_per_frac))
-        self._bend_v2[due] = bend * bend * (ss * ss) + slope_v2 * (ss + own * own)
+        bend2 = bend * bend * (ss * ss + F(4) * mean2 * (own * own))
+        self._bend_v2[due] = bend2 + slope_v2 * (ss + own * own)
         self._seen_soc[due], self._seen_sigma[due] = mean["soc_frac"][due], mean["soc_sigma_frac"][due]
 
     def _slope_at(self, curve_v: Floats32, place: Floats32, reach: Floats32) -> Floats32:
