@@ -167,6 +167,13 @@ def test_nothing_usable_is_an_error() -> None:
         identify_cell([empty], nominal_ah=AH, chemistry="nmc")
 
 
+def test_a_reference_that_never_lies_between_empty_and_full_is_an_error() -> None:
+    beyond = replace(DYNAMIC, soc_frac=np.full(len(DYNAMIC.time_s), 1.05))
+    says = "dynamic: only 0 rows with a soc between -0.03 and 1.03, expected at least 10"
+    with pytest.raises(IdentifyError, match=says):
+        identify_cell([beyond], nominal_ah=AH, chemistry="nmc")
+
+
 def test_a_cell_that_only_rests_is_refused() -> None:
     with pytest.raises(IdentifyError, match="still: no current flows in any run"):
         identify_cell([measured("still", np.zeros(500), 1.0, start=0.5)], nominal_ah=AH, chemistry="nmc")
@@ -212,6 +219,16 @@ def test_command_writes_cell_and_report_and_one_json_document(
     page = (tmp_path / "report" / "index.html").read_text()
     assert page.count("<svg") == 4
     assert "http" not in page.replace("http://www.w3.org", "")
+
+
+def test_a_log_in_percent_is_refused_by_row_and_column(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert DYNAMIC.soc_frac is not None
+    path = csv(tmp_path, replace(DYNAMIC, soc_frac=100 * DYNAMIC.soc_frac), charge_positive=False)
+    out = tmp_path / "cell.yaml"
+    assert main(["identify", str(path), "--nominal-ah", "3", "--chemistry", "nmc", "--out", str(out)]) == 2
+    expected = "row 1: soc is 100.0, expected a fraction (not percent) from -0.1 to 1.1"
+    assert f"{path}: {expected}\n" in capsys.readouterr().err
+    assert not out.exists()
 
 
 @pytest.mark.parametrize(
