@@ -16,7 +16,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Exit status 0 = fine, 1 = something tripped, 2 = bad input."""
     require_siblings()
     arguments = _parser().parse_args(argv)
-    status: int = arguments.does(arguments)
+    try:
+        status: int = arguments.does(arguments)
+    except KeyboardInterrupt:  # before a run has begun: from there on it ends in order
+        print("interrupted", file=sys.stderr)
+        return 1
     return status
 
 

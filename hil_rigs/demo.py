@@ -27,12 +27,15 @@ class DemoError(RuntimeError):
 
 
 def demo(arguments: argparse.Namespace) -> int:
-    """The controller's exit status: 1 when a fault tripped; 2 when the rig could not be served."""
+    """The controller's exit status: 1 when a fault tripped, or when it was interrupted before the controller began; 2
+    when the rig could not be served."""
     find_rig(arguments.rig)
     new_record_path(arguments.record)
     with tempfile.TemporaryDirectory(prefix="cellward-demo-") as folder:
         try:
             return asyncio.run(_demo(arguments, Path(folder)))
+        except KeyboardInterrupt:  # later on the controller is told, and ends in order
+            return _never_began()
         except DemoError as error:
             if str(error):
                 print(error, file=sys.stderr)
@@ -41,15 +44,35 @@ def demo(arguments: argparse.Namespace) -> int:
 
 async def _demo(arguments: argparse.Namespace, folder: Path) -> int:
     site, truth = folder / "site.yaml", folder / "truth.parquet"
+    earlier = _file_at(arguments.record)
     async with _rig(arguments, site, truth) as rig:
         status = await _control(arguments, site, rig)
     if status == BAD_INPUT:
         raise DemoError  # the controller has said why
+    if status == -signal.SIGTERM:
+        return _never_began()
+    if _file_at(arguments.record) in (None, earlier):
+        print(f"no record: {arguments.record} was not written", file=sys.stderr)
+        return status or 1
     if arguments.json:
         print(json.dumps(summary_document(truth, arguments.record, status), indent=2))
     else:
         print_summary(truth, arguments.record)
     return status
+
+
+def _never_began() -> int:
+    print("interrupted before it began", file=sys.stderr)
+    return 1
+
+
+def _file_at(path: Path) -> tuple[int, int] | None:
+    """Which file lies there: a record is always written as a new one. None where there is none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_mtime_ns
 
 
 @asynccontextmanager
@@ -82,8 +105,9 @@ async def _until_ready(rig: asyncio.subprocess.Process) -> None:
 
 
 async def _control(arguments: argparse.Namespace, site: Path, rig: asyncio.subprocess.Process) -> int:
-    """Run the controller to its end. Signals to the demo reach it once each; a rig that dies ends it. Its state is
-    beside the site file, in the demo's own folder: every demo has a new battery."""
+    """Run the controller to its end. Signals to the demo reach it once each, as SIGTERM: its orderly end, and in the
+    moments before it has begun a death without a word. A rig that dies ends it. Its state is beside the site file, in
+    the demo's own folder: every demo has a new battery."""
     options = ["--record", str(arguments.record)]
     options += ["--duration", str(arguments.duration)] if arguments.duration else []
     options += ["--plain"] if arguments.plain else []
@@ -92,7 +116,7 @@ async def _control(arguments: argparse.Namespace, site: Path, rig: asyncio.subpr
     controller = await _start("bms.cli", "run", str(site), *options, stdout=quiet)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, _send, controller, signal.SIGINT)
+        loop.add_signal_handler(number, _send, controller, signal.SIGTERM)
     watch = asyncio.create_task(_end_with(rig, controller))
     status = await controller.wait()
     watch.cancel()
@@ -102,7 +126,7 @@ async def _control(arguments: argparse.Namespace, site: Path, rig: asyncio.subpr
 async def _end_with(rig: asyncio.subprocess.Process, controller: asyncio.subprocess.Process) -> None:
     await rig.wait()
     print("the rig's process ended: stopping the controller", file=sys.stderr)
-    _send(controller, signal.SIGINT)
+    _send(controller, signal.SIGTERM)
 
 
 async def _start(module: str, *options: str, stdout: int | None = None) -> asyncio.subprocess.Process:

@@ -15,11 +15,8 @@ from hil_rigs.report.summary import Comparison, GridSummary, compare
 
 
 def print_summary(truth: Path, record: Path) -> None:
-    """Print the figures; says so where a file is missing or too short."""
+    """Print the figures; says so where the truth is missing or too short."""
     console = Console()
-    if not record.exists():
-        console.print(f"no record: {record} was not written")
-        return
     rows = read_record(record)
     if truth.exists() and (found := compared(pq.read_table(truth), rows)) is not None:
         comparison, since_s = found

@@ -4,7 +4,8 @@ import argparse
 import csv
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -15,8 +16,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from bms.site_applications import Application
 from hil_rigs.tune.study import Study, find_study
-from hil_rigs.tune.trial import Measured, measure
+from hil_rigs.tune.trial import Measured, entry, measure
 from hil_rigs.worker_processes import WorkerProcesses
 
 SAMPLER_SEED = 1
@@ -35,40 +37,46 @@ class Trial:
 def tune(arguments: argparse.Namespace) -> int:
     """Exit status 0 when at least one trial finished without a fault, else 1."""
     study = find_study(arguments.study)
+    now = entry(study, {})
     if arguments.out is not None:
         arguments.out.mkdir(parents=True, exist_ok=True)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     trials: list[Trial] = []
+    before: Measured | None = None
     shown = not arguments.plain and not arguments.json and sys.stderr.isatty()
     try:
-        with _progress(shown) as progress:
+        with _progress(shown) as progress, WorkerProcesses(arguments.jobs) as workers:
+            before = _mean([workers.result(future) for future in _started(study, {}, workers)])
             task = progress.add_task(study.name, total=arguments.trials)
-            for trial in search(study, arguments.trials, arguments.jobs):
+            for trial in search(study, arguments.trials, arguments.jobs, workers):
                 trials.append(trial)
                 progress.advance(task)
                 if not shown and not arguments.json:
                     print(f"trial {trial.number}: cost {trial.mean.cost:.2f} {_settings(trial)}", flush=True)
     except KeyboardInterrupt:
         print(f"interrupted after {len(trials)} trials", file=sys.stderr)
-    return _report(study, trials, arguments)
+    return _report(study, now, before, trials, arguments)
 
 
-def search(study: Study, trials: int, jobs: int) -> Iterator[Trial]:
+def search(study: Study, trials: int, jobs: int, workers: WorkerProcesses) -> Iterator[Trial]:
     """Trials as they finish. With the same number of jobs
     the sequence is always the same."""
     sampler = optuna.samplers.TPESampler(seed=SAMPLER_SEED, multivariate=False)
     optimiser = optuna.create_study(direction="minimize", sampler=sampler)
-    with WorkerProcesses(jobs) as workers:
-        done = 0
-        while done < trials:
-            asked = [optimiser.ask() for _ in range(min(jobs, trials - done))]
-            settings = [_suggest(study, trial) for trial in asked]
-            running = [[workers.submit(measure, study, each, seed) for seed in study.seeds] for each in settings]
-            for trial, each, futures in zip(asked, settings, running, strict=True):
-                mean = _mean([workers.result(future) for future in futures])
-                optimiser.tell(trial, mean.cost)
-                yield Trial(trial.number, each, mean)
-            done += len(asked)
+    done = 0
+    while done < trials:
+        asked = [optimiser.ask() for _ in range(min(jobs, trials - done))]
+        settings = [_suggest(study, trial) for trial in asked]
+        running = [_started(study, each, workers) for each in settings]
+        for trial, each, futures in zip(asked, settings, running, strict=True):
+            mean = _mean([workers.result(future) for future in futures])
+            optimiser.tell(trial, mean.cost)
+            yield Trial(trial.number, each, mean)
+        done += len(asked)
+
+
+def _started(study: Study, settings: Mapping[str, float], workers: WorkerProcesses) -> list[Future[Measured]]:
+    return [workers.submit(measure, study, settings, seed) for seed in study.seeds]
 
 
 def _suggest(study: Study, trial: optuna.Trial) -> dict[str, float]:
@@ -88,41 +96,57 @@ def _progress(shown: bool) -> Progress:
     return Progress(*columns, console=Console(stderr=True), disable=not shown)
 
 
-def _report(study: Study, trials: list[Trial], arguments: argparse.Namespace) -> int:
+def _report(
+    study: Study, now: Application, before: Measured | None, trials: list[Trial], arguments: argparse.Namespace
+) -> int:
     best = sorted(trials, key=lambda trial: (trial.mean.cost, trial.number))[:BEST_SHOWN]
     if arguments.out is not None and best:
         _write(study, trials, best[0], arguments.out)
     if arguments.json:
-        document = {"study": study.name, "trials": len(trials), "best": [asdict(trial) for trial in best]}
+        document = {
+            "study": study.name,
+            "trials": len(trials),
+            "now": before and asdict(before),
+            "best": [asdict(trial) for trial in best],
+        }
         print(json.dumps(document, indent=2))
     elif best:
-        Console().print(_table(study, best))
+        Console().print(_table(study, now, before, best))
         print(f"fragment for the site file (trial {best[0].number}):\n\n{fragment(study, best[0])}", end="")
     return 0 if best and best[0].mean.faults == 0 else 1
 
 
 def fragment(study: Study, best: Trial) -> str:
-    """YAML to put under `applications:` of a site file; settings not searched keep their values there."""
+    """YAML of a whole entry of `applications:`, to be put in place of a site's entry of the same kind."""
     rounded = {name: float(f"{value:.4g}") for name, value in best.settings.items()}
-    return yaml.safe_dump({"applications": [{"kind": study.application, **rounded}]}, sort_keys=False)
+    values = entry(study, rounded).model_dump(mode="json", exclude_unset=True, exclude_none=True)
+    searched = ", ".join(rounded)
+    says = (
+        f"# In place of the site's {study.application} under `applications:`; its other applications stay.\n"
+        f"# Tuned: {searched}. The other settings are those of rig {study.rig}: put in the site's own.\n"
+    )
+    return says + yaml.safe_dump({"applications": [values]}, sort_keys=False)
 
 
-def _table(study: Study, best: list[Trial]) -> Table:
-    table = Table(title=f"{study.name}: best of all trials", title_justify="left")
+def _table(study: Study, now: Application, before: Measured | None, best: list[Trial]) -> Table:
+    table = Table(title=f"{study.name}: best of all trials, and the rig's settings as they are", title_justify="left")
     for name in ("trial", "cost", "grid range in 5 s", "grid peak", "throughput", "faults"):
         table.add_column(name, justify="right")
     for searched in study.searched:
         table.add_column(searched.setting, justify="right")
-    for trial in best:
-        mean = trial.mean
+    names = [searched.setting for searched in study.searched]
+    rows = [(str(trial.number), trial.mean, trial.settings) for trial in best]
+    if before is not None:
+        rows.append(("as now", before, {name: getattr(now, name) for name in names}))
+    for row, mean, settings in rows:
         table.add_row(
-            str(trial.number),
+            row,
             f"{mean.cost:.2f}",
             f"{mean.grid_range_5s_w / 1e3:.1f} kW",
             f"{mean.grid_peak_w / 1e3:.1f} kW",
             f"{mean.throughput_wh_per_h / 1e3:.1f} kWh/h",
             str(mean.faults),
-            *(f"{trial.settings[searched.setting]:.4g}" for searched in study.searched),
+            *(f"{settings[name]:.4g}" for name in names),
         )
     return table
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from bms.site import Site
+from bms.site_applications import Application
+from hil_rigs.faults import UnknownTargetError
 from hil_rigs.report.summary import summarise_power
 from hil_rigs.rig import find_rig
 from hil_rigs.run import Outcome, simulate
@@ -42,6 +44,17 @@ def adjuster(application: str, settings: Mapping[str, float]) -> Callable[[Site]
         return Site.model_validate(document)
 
     return adjust
+
+
+def entry(study: Study, settings: Mapping[str, float]) -> Application:
+    """The entry of `applications:` that a trial with these settings runs with: the rig's own, changed.
+    UnknownTargetError when the rig has no such application."""
+    applications = find_rig(study.rig).site.applications
+    for application in applications:
+        if application.kind == study.application:
+            return type(application).model_validate(application.model_dump(exclude_unset=True) | dict(settings))
+    known = ", ".join(application.kind for application in applications) or "nothing"
+    raise UnknownTargetError(f"rig {study.rig}: no application {study.application}, it runs {known}")
 
 
 def weigh(study: Study, outcome: Outcome) -> Measured:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bms.record.files import read_record
-from tests.e2e.processes import BMS, HIL, Process, Rig, wait_for_power
+from tests.e2e.processes import BMS, HIL, Process, Rig, wait_for_power, wait_until
 
 
 @pytest.fixture
@@ -134,6 +134,12 @@ def test_interrupted_demo_leaves_no_process(tmp_path: Path, started: list[Proces
     demo.until(r"  running ")
     assert demo.end(signal.SIGINT) == 0
     assert "stopped: converter off at 0 W; rack-1 open, rack-2 open" in demo.lines
+    assert processes_mentioning(str(tmp_path)) == []
+    hasty = Process(*HIL, "demo", "--plain", "--record", str(tmp_path / "demo.parquet"))
+    started.append(hasty)
+    wait_until(lambda: any("bms.cli run" in each for each in processes_mentioning(str(tmp_path))))
+    assert hasty.end(signal.SIGINT) == 1
+    assert hasty.lines[4:] == ["interrupted before it began"]  # after the line of each device
     assert processes_mentioning(str(tmp_path)) == []
 
 

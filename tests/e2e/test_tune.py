@@ -10,9 +10,9 @@ from pathlib import Path
 
 import yaml
 
-from bms.site import Site
+from bms.dispatch.applications.grid_smoothing import GridSmoothing
+from bms.site import dump_site, load_site
 from hil_rigs.rig import CanEndpoint, Endpoints, ModbusEndpoint, find_rig, make_site
-from hil_rigs.tune.trial import adjuster
 
 STUDY = """
 name: short
@@ -27,28 +27,33 @@ searched:
 """
 
 
-def site() -> Site:
+def site_with(fragment: str) -> str:
+    """The site file of the demo rig with the fragment in place of its list of applications."""
     modbus = ModbusEndpoint("127.0.0.1", 502, 1)
     racks = tuple(CanEndpoint("virtual", f"can{index}") for index in range(2))
-    return make_site(find_rig("demo"), Endpoints(modbus, modbus, racks))
+    site = yaml.safe_load(dump_site(make_site(find_rig("demo"), Endpoints(modbus, modbus, racks))))
+    return yaml.safe_dump(site | yaml.safe_load(fragment))
 
 
 def test_study_ends_with_the_best_and_a_fragment_that_a_site_takes(tmp_path: Path) -> None:
     study = tmp_path / "short.yaml"
     study.write_text(STUDY)
-    command = [sys.executable, "-m", "hil_rigs.cli", "tune", str(study), "--trials", "3", "--jobs", "2", "--json"]
+    command = [sys.executable, "-m", "hil_rigs.cli", "tune", str(study), "--trials", "2", "--jobs", "2", "--json"]
     done = subprocess.run([*command, "--out", str(tmp_path)], capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     document = json.loads(done.stdout)
     costs = [trial["mean"]["cost"] for trial in document["best"]]
-    assert len(costs) == document["trials"] == 3
+    assert len(costs) == document["trials"] == 2
     assert costs == sorted(costs)
     with (tmp_path / "trials.csv").open() as file:
         assert sorted(float(row["cost"]) for row in csv.DictReader(file)) == costs
-    (fragment,) = yaml.safe_load((tmp_path / "site-fragment.yaml").read_text())["applications"]
-    tuned = adjuster(fragment.pop("kind"), fragment)(site()).applications[0]
+    assert document["now"]["cost"] > 0.0
+    (tmp_path / "site.yaml").write_text(site_with((tmp_path / "site-fragment.yaml").read_text()))
+    (tuned,) = load_site(tmp_path / "site.yaml").applications
+    assert isinstance(tuned, GridSmoothing)
     assert 30.0 <= tuned.smoothing_time_s <= 120.0
-    assert tuned.lead_time_s == fragment["lead_time_s"]
+    assert tuned.lead_time_s == float(f"{document['best'][0]['settings']['lead_time_s']:.4g}")
+    assert (tuned.grid_power_w_max, tuned.ramp_w_per_s_max) == (1_250_000.0, 12_000.0)
 
 
 def test_study_with_an_unknown_setting_is_refused_with_its_place(tmp_path: Path) -> None:
