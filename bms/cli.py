@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from bms.install import require_siblings
+from bms.install import add_version, require_siblings
 from bms.protect.faults import FAULTS
 
 
@@ -30,6 +30,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Battery management controller for a site's edge gateway.",
         epilog="Exit status: 0 fine, 1 something tripped, 2 bad input. Simulated rigs: see `hil --help`.",
     )
+    add_version(parser)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     run = commands.add_parser("run", help="run the controller of a site", description=_run.__doc__)
     run.add_argument(
