@@ -278,6 +278,8 @@ def _reset(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps({"ok": not done.again, **done._asdict()}, default=asdict))
         return 1 if done.again else 0
+    if not done.reset:
+        print("no fault is latched")
     for fault in done.reset:
         print(f"reset: {fault}{'' if done.running else '; the controller does not run, its next start finds it so'}")
     for fault in done.again:
