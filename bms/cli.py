@@ -282,6 +282,8 @@ def _reset(arguments: argparse.Namespace) -> int:
         print("no fault is latched")
     for fault in done.reset:
         print(f"reset: {fault}{'' if done.running else '; the controller does not run, its next start finds it so'}")
+    if not done.running and any(fault.id == "inverter_fault" for fault in done.reset):
+        print("the converter may hold its fault: a reset while the controller runs asks it to forget that")
     for fault in done.again:
         print(f"tripped again: {fault}")
     return 1 if done.again else 0

@@ -182,7 +182,7 @@ class IslandMachine:
             self.tries = 0
         if mode is M.DARK:
             self.retry_s = self.settings.retry_s if self.tries else 0.0
-        self.mode, self.in_mode_s, self.lost_s = mode, 0.0, 0.0
+        self.mode, self.in_mode_s = mode, 0.0
 
     def _serve(self, it: IslandInputs, dt_s: float) -> None:
         late = self.blocks.step(it.blocks_closed, dt_s)

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, ValidationInfo
 from pydantic_core import PydanticCustomError
 
 from bms.site_applications import APPLICATIONS, Application
+from bms.site_cells import broken_cells
 from bms.site_contactors import broken_contactor_blocks
 from bms.site_converter_loop import ConverterLoop
 from bms.site_fast_lane import FastLane
@@ -616,6 +617,7 @@ class Site(SiteSettings):
     def broken_relations(self) -> Iterator[Broken]:
         yield from super().broken_relations()
         yield from self._broken_racks()
+        yield from broken_cells(self)
         yield from self._broken_joining()
         yield from self._broken_supply()
         yield from broken_lines(self._all_lines())

@@ -23,6 +23,7 @@ class Sessions:
     def __init__(self, name: str, link: ModbusLink, session: Callable[[], Awaitable[None]]) -> None:
         self._name, self._link, self._session = name, link, session
         self._fault: str | None = "not connected yet"
+        link.on_refusal = self._note
 
     @property
     def fault(self) -> str | None:
@@ -46,13 +47,13 @@ class Sessions:
         try:
             await self._session()
         except* LinkDown as errors:
-            self._note(errors.exceptions[0])
+            self._note(str(errors.exceptions[0]))
         except* (LinkError, UnusableDevice) as errors:
-            self._note(errors.exceptions[0])
+            self._note(str(errors.exceptions[0]))
             pause_s = PAUSE_S
         await asyncio.sleep(pause_s)
 
-    def _note(self, error: BaseException) -> None:
-        if str(error) != self._fault:
-            log.warning("%s: %s", self._name, error)
-        self._fault = str(error)
+    def _note(self, fault: str) -> None:
+        if fault != self._fault:
+            log.warning("%s: %s", self._name, fault)
+        self._fault = fault

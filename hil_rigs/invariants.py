@@ -85,10 +85,10 @@ SHARED_STOP = frozenset(kind.id for kind in FAULTS.values() if kind.action in (A
 OPENS = frozenset(
     kind.id for kind in FAULTS.values() if kind.action in (Action.OPEN, Action.OPEN_ALL, Action.OPEN_PROVEN)
 )
-DENIED = {"inverter-says-off": OPENS}
+DENIED = {"inverter-says-off": OPENS | {"island_not_formed"}}
 """Faults in which the converter says that it makes no grid: to a controller that believes it there is no island, and it
-does what it does beside a converter that follows the grid. Such as to open for what the converter says against itself
-(inverter_power_while_stopped)."""
+does what it does beside a converter that follows the grid, or stands: opens for what the converter says against itself
+(inverter_power_while_stopped), and keeps one that says OFF as the grid goes from starting onto the loads."""
 
 ENERGY_FRAC = 1e-6
 

@@ -59,7 +59,7 @@ class EndState:
     stopped_safely: bool
     """After the orderly stop: contactors open that can open and are not a battery's own, converter without power. A
     rack of an island holds its contactors as long as it hears nobody, and a converter that hears nobody either serves
-    the island from it."""
+    the island from it. Nor can anybody stop one that hears nobody and keeps its power: it may hold the open link."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +193,7 @@ async def _play(
     stuck = [rack for rack, block in blocks if block.faults.main_stuck]
     obeying = [rack for rack, _ in nodes if rack not in left and rack not in stuck]
     alone = converter.island is not None and converter.told_s > UNHEARD_S and bool(left)
+    runs_away = converter.runaway_w is not None and converter.told_s > UNHEARD_S
     return EndState(
         contactors_closed=closed,
         battery_power_w_max=power_w_max,
@@ -202,5 +203,5 @@ async def _play(
         opened_under_load_a=max(rack.opened_under_load_a for rack in racks),
         openings=tuple(opening for rack in racks for opening in rack.main.openings),
         stopped_safely=not any(rack.main_closed and not rack.main.welded for rack in obeying)
-        and (alone or abs(converter.ac_power_w) < 1.0),
+        and (alone or runs_away or abs(converter.ac_power_w) < 1.0),
     )

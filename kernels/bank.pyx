@@ -16,6 +16,7 @@ from kernels.bank_model import (
     HYPOTHESES_MAX,
     LOAD_PER_H,
     LOG_FACTOR_MAX,
+    OCV_MOVED_V_PER_K,
     SOC_MAX,
     SOC_MIN,
     STEEP_V,
@@ -47,8 +48,9 @@ cdef double LEAST_SOC = SOC_MIN
 cdef double MOST_SOC = SOC_MAX
 cdef double AXIS_SECONDS = AXIS_S
 cdef double STEEP_SLOPE = STEEP_V
-cdef double AXIS_SHARE = AXIS_WORSE_SHARE
 cdef double MOST_WORSE = WORSE_MAX
+cdef double MOVED_V_PER_K = OCV_MOVED_V_PER_K
+cdef double AXIS_SHARE = AXIS_WORSE_SHARE
 cdef double MOST_LOG = LOG_FACTOR_MAX
 cdef double LOAD_RATE = LOAD_PER_H
 cdef double COUNT_SECONDS = COUNT_S
@@ -108,6 +110,7 @@ cdef struct Warmth:   # where a temperature lies between the tables' rows
     double log_share    # may lie beyond them, for ln R over 1/T
     double outside_k    # K below the measured range, or a share of those above
     double worse        # factor on the tables' errors there
+    double ocv_moved_v  # but what the OCV's own grow by at most
     double axis_sigma
     double rate
     double saturation_a
@@ -366,11 +369,12 @@ cdef class SocBank:
         if fabs(amps) > LOAD_RATE * self.nominal_ah:
             lean = self.tuned.hysteresis_lean if amps > 0 else -self.tuned.hysteresis_lean
         for q in range(self.hypotheses):
-            ocv_sigma_v = self.sigma_at(self.ocv_sigma_v, self.bank[q].x[Z], at)
+            ocv_sigma_v = self.ocv_sigma_at(self.bank[q].x[Z], at)
             self.bank[q].p[R][R] += sigma * sigma
             self.bank[q].x[H] += lean * (1 - fabs(self.bank[q].x[H]))
             self.bank[q].p[E][E] *= worse * worse
-            self.bank[q].p[C][C] = (self.bank[q].p[C][C] + ocv_sigma_v * ocv_sigma_v) * worse * worse
+            self.bank[q].p[C][C] *= worse * worse
+            self.bank[q].p[C][C] += ocv_sigma_v * ocv_sigma_v
 
     cdef Warmth warmth(self, double degc) noexcept nogil:
         cdef Warmth at
@@ -382,6 +386,7 @@ cdef class SocBank:
         elif degc > self.measured_high_degc:
             at.outside_k = self.tuned.warm_share * (degc - self.measured_high_degc)
         at.worse = min(1 + self.tuned.error_per_k * at.outside_k, MOST_WORSE)
+        at.ocv_moved_v = MOVED_V_PER_K * max(self.measured_low_degc - degc, degc - self.measured_high_degc, 0)
         at.axis_sigma = self.tuned.axis_sigma * (1 + AXIS_SHARE * (at.worse - 1))
         while a < last - 1 and 1 / (degc + 273.15) < self.inverse_k[a + 1]:
             a += 1
@@ -414,7 +419,7 @@ cdef class SocBank:
         cdef double turning_a = mean_a if self.turning < 0 else it.x[self.turning]
         cdef double keep = exp(-at.rate * fabs(turning_a) * hours / ah)
         cdef double towards = 1.0 if turning_a > 1e-4 * self.nominal_ah else -1.0
-        cdef double ocv_sigma_v = self.sigma_at(self.ocv_sigma_v, it.x[Z], at)
+        cdef double ocv_sigma_v = self.ocv_sigma_at(it.x[Z], at)
         cdef double beside_v = at.axis_sigma * max(self.slope_at(it.x[Z], at) - STEEP_SLOPE, 0)
         if fabs(turning_a) <= 1e-4 * self.nominal_ah:
             keep = 1
@@ -454,7 +459,7 @@ cdef class SocBank:
         cdef double model_v = t.model_share * self.sigma_at(self.model_sigma_v, it.x[Z], at)
         cdef double error_v2 = (t.error_v * t.error_v + model_v * model_v) * worse_v2
         cdef double drop_v = t.drop_per_k * at.outside_k * it.drop_v
-        cdef double curve_v2 = (t.ocv_error_v * t.ocv_error_v + ocv_sigma_v * ocv_sigma_v) * worse_v2 + drop_v * drop_v
+        cdef double curve_v2 = t.ocv_error_v * t.ocv_error_v * worse_v2 + ocv_sigma_v * ocv_sigma_v + drop_v * drop_v
         cdef double bias_walk_a = t.bias_walk_per_h * self.nominal_ah
         cdef int j
         curve_v2 += beside_v * beside_v
@@ -472,6 +477,10 @@ cdef class SocBank:
         cdef int j = <int>((held(soc, LEAST_SOC, MOST_SOC) - FIRST) / STEP)
         j = POINTS - 2 if j > POINTS - 2 else j
         return slope_of(self.ocv_v + at.low * POINTS, self.ocv_v + at.high * POINTS, j, at.share)
+
+    cdef inline double ocv_sigma_at(self, double soc, const Warmth *at) noexcept nogil:
+        cdef double table_v = self.sigma_at(self.ocv_sigma_v, soc, at)
+        return min(table_v * at.worse, table_v + at.ocv_moved_v)
 
     cdef inline double sigma_at(self, const double *table, double soc, const Warmth *at) noexcept nogil:
         cdef double place = (held(soc, LEAST_SOC, MOST_SOC) - FIRST) / STEP

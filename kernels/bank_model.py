@@ -22,8 +22,6 @@ FIRST_STEP_V = 0.1
 SOC_MIN, SOC_MAX = -0.04, 1.04
 LOG_FACTOR_MAX = 1.0
 AXIS_S = 600.0
-AXIS_WORSE_SHARE = 0.65
-"""Outside the measured temperatures the curves' place in SoC is wrong by so much less than their volts."""
 STEEP_V = 1.0
 """Slope, V per unit of SoC, from which on the error of the curve's place is also one that fades with charge moved:
 a slow run through a knee takes an hour, and all of its samples are wrong together."""
@@ -33,6 +31,11 @@ LOAD_PER_H = 0.03
 """Current, by capacity, that is neither load nor rest."""
 WORSE_MAX = 6.0
 """Outside the measured temperatures the tables' errors grow by this factor at most."""
+AXIS_WORSE_SHARE = 0.65
+"""Outside the measured temperatures the curves' place in SoC is wrong by so much less than their volts."""
+OCV_MOVED_V_PER_K = 0.0015
+"""The OCV's own errors grow by no more than this, so that a knee stays one: three times what entropy moves it (0.1 to
+0.5 mV per kelvin, Forgez et al., J. Power Sources 195 (2010) 2961)."""
 EXTRAPOLATED_COLD_K, EXTRAPOLATED_WARM_K = 5.0, 5.0
 """Resistances go on by their own slope over 1/T this far beyond the tables, and stay there."""
 

@@ -29,6 +29,7 @@ class LimitSolver:
         current_a: float = 0.0,
         series_factor: Floats | None = None,
         series_sigma_frac: Floats | None = None,
+        powers: bool = True,
     ) -> tuple[Limit, Limit]: ...
     @property
     def horizon_s(self) -> Floats: ...

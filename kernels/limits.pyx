@@ -7,7 +7,17 @@ from libc.math cimport INFINITY, asinh, exp, fabs, fmax, fmin, isfinite, sqrt
 import numpy as np
 
 from kernels.cell_tables import GRID_FIRST, SOC_GRID
-from kernels.limits_model import HORIZONS_S, SHOWN_SOC_FRAC, SHOWN_V_MAX, SIGMAS, SOC_SIGMAS, Bound, Limit, LimitModel
+from kernels.limits_model import (
+    HELD_PARTS,
+    HORIZONS_S,
+    SHOWN_SOC_FRAC,
+    SHOWN_V_MAX,
+    SIGMAS,
+    SOC_SIGMAS,
+    Bound,
+    Limit,
+    LimitModel,
+)
 
 __all__ = ["LimitSolver"]
 
@@ -19,7 +29,9 @@ cdef enum:
     FIRST_PAIR = 3          # kernels.limits_model.COLUMNS
     ITERATIONS = 80         # every third halves the bracket: enough for a millionth
 
+cdef int PARTS = HELD_PARTS
 cdef double TOLERANCE_FRAC = 1e-6
+cdef double LEAST_V = 1e-6
 cdef double FIRST_SOC = GRID_FIRST
 cdef double SHOWN_SOC = SHOWN_SOC_FRAC
 cdef double SHOWN_MOST_V = SHOWN_V_MAX
@@ -184,11 +196,12 @@ cdef class LimitSolver:
     cdef const double *law
     cdef const double *time_s
     cdef const double *decay
+    cdef const double *held_decay
     cdef double first_degc, sigmas, soc_sigmas, voltage_v_min, voltage_v_max, soc_frac_min, soc_frac_max
     cdef Py_ssize_t rows_n
     cdef Pulse pulse
     cdef double[PAIRS] rc_current_a
-    cdef double current_a
+    cdef double charge_share   # mean current of a hold by that at its end: 1 = a held current
 
     def __cinit__(self, tables, cells_n, window, horizon_s=HORIZONS_S, sigmas=SIGMAS, soc_sigmas=SOC_SIGMAS):
         model = LimitModel(tables, cells_n, window, horizon_s, sigmas, soc_sigmas)
@@ -196,13 +209,16 @@ cdef class LimitSolver:
         cdef const double[:, ::1] law = model.law
         cdef const double[::1] times = model.time_s
         cdef const double[:, ::1] decay = np.pad(model.rc_decay, ((0, 0), (0, PAIRS - model.rc_tau_s.size)))
+        no_pairs = ((0, 0), (0, 0), (0, PAIRS - model.rc_tau_s.size))
+        cdef const double[:, :, ::1] held_decay = np.pad(model.held_decay, no_pairs)
         cdef unsigned char[::1] buffer = np.zeros(model.cells_n * sizeof(Cell), np.uint8)
-        self.model, self.buffer, self.held = model, buffer, (rows, law, times, decay)
+        self.model, self.buffer, self.held = model, buffer, (rows, law, times, decay, held_decay)
         self.horizon_s = model.horizon_s
         self.horizon_s.flags.writeable = False
         self.cells_n, self.times_n, self.rows_n = model.cells_n, times.shape[0], rows.shape[0]
         self.cells = <Cell *>&buffer[0]
         self.rows, self.law, self.time_s, self.decay = &rows[0, 0, 0], &law[0, 0], &times[0], &decay[0, 0]
+        self.held_decay, self.charge_share = &held_decay[0, 0, 0], 1
         self.first_degc, self.sigmas, self.soc_sigmas = model.first_degc, model.sigmas, model.soc_sigmas
         self.voltage_v_min, self.voltage_v_max = window.voltage_v_min, window.voltage_v_max
         self.soc_frac_min, self.soc_frac_max = window.soc_frac_min, window.soc_frac_max
@@ -225,6 +241,7 @@ cdef class LimitSolver:
         double current_a=0.0,
         const double[:] series_factor=None,
         const double[:] series_sigma_frac=None,
+        bint powers=True,
     ):
         """(discharge, charge), each a kernels.limits_model.Limit. One value a cell, but for the currents behind the RC
         pairs and the hysteresis (+1 after discharge), which the string shares. Current is positive on discharge.
@@ -235,8 +252,10 @@ cdef class LimitSolver:
         `series_factor` and its `series_sigma_frac`: of R0, where it is known apart from the pairs; then the errors of
         both are independent, too.
 
-        Holding the power, too, leaves no window: it is reckoned at the lowest voltage that the string may have in the
-        hold, so that the current stays below its limit. A value that is absent (NaN) or cannot be gives 0 A in both
+        Holding the power leaves no window either, whose current changes as the voltage does: it is followed at the
+        lowest voltages that the string may have. Without `powers` they are NaN, which takes a tenth of the time.
+
+        A value that is absent (NaN) or cannot be gives 0 A in both
         directions. ValueError for other lengths."""
         cdef Py_ssize_t unknown
         self.check("soc_frac", soc_frac.shape[0], self.cells_n)
@@ -265,8 +284,8 @@ cdef class LimitSolver:
         if unknown < self.cells_n:
             return self.nothing(unknown), self.nothing(unknown)
         self.take_shown(voltage_v, current_a)
-        return self.limit_of(False, self.model.window.discharge_current_a_max), self.limit_of(
-            True, self.model.window.charge_current_a_max
+        return self.limit_of(False, self.model.window.discharge_current_a_max, powers), self.limit_of(
+            True, self.model.window.charge_current_a_max, powers
         )
 
     cdef check(self, name, Py_ssize_t got, Py_ssize_t expected):
@@ -361,34 +380,37 @@ cdef class LimitSolver:
         cell.swing_per_as = (1 - warm) * self.law[2 * j] + warm * self.law[2 * j + 2]
         cell.saturation_a = (1 - warm) * self.law[2 * j + 1] + warm * self.law[2 * j + 3]
 
-    cdef limit_of(self, bint charge, double current_a_max):
+    cdef limit_of(self, bint charge, double current_a_max, bint powers):
         n = self.horizon_s.size
-        limit = Limit(np.zeros(n), np.zeros(n), np.zeros(n, np.intp), np.zeros(n, np.intp))
+        limit = Limit(np.zeros(n), np.full(n, np.nan), np.zeros(n, np.intp), np.zeros(n, np.intp))
         cdef double[::1] current_a = limit.current_a
         cdef double[::1] power_w = limit.power_w
         cdef Py_ssize_t[::1] bound = limit.bound
         cdef Py_ssize_t[::1] cell = limit.cell
         with nogil:
-            self.run(charge, current_a_max, current_a, power_w, bound, cell)
+            self.run(charge, current_a_max, powers, current_a, power_w, bound, cell)
         return limit
 
     cdef void run(
-        self, bint charge, double current_a_max, double[::1] current_a, double[::1] power_w,
+        self, bint charge, double current_a_max, bint powers, double[::1] current_a, double[::1] power_w,
         Py_ssize_t[::1] bound, Py_ssize_t[::1] cell,
     ) noexcept nogil:
         """Each time can only narrow what the earlier ones left; the horizons are every second time from 1 on."""
         cdef Best best = Best(current_a_max, CURRENT_BINDS, -1)
         cdef Best charge_as = self.soc_left(charge)
-        cdef double tolerance_a = TOLERANCE_FRAC * current_a_max, power = 0
+        cdef double tolerance_a = TOLERANCE_FRAC * current_a_max, power = INFINITY
         cdef Py_ssize_t time, k
         for time in range(self.times_n):
             if charge_as.current_a < best.current_a * self.time_s[time]:
                 best = Best(charge_as.current_a / self.time_s[time], SOC_BINDS, charge_as.cell)
             self.narrow(&best, time, charge, tolerance_a)
+            if powers:
+                power = fmin(self.power(best.current_a, charge_as.current_a, current_a_max, time, charge), power)
             if time % 2:
                 k = time // 2
-                power = fmin(self.power(best.current_a, time, charge), power if k else INFINITY)
-                current_a[k], power_w[k], bound[k], cell[k] = best.current_a, power, best.bound, best.cell
+                current_a[k], bound[k], cell[k] = best.current_a, best.bound, best.cell
+                if powers:
+                    power_w[k] = power
 
     cdef Best soc_left(self, bint charge) noexcept nogil:
         """Charge (A s) until the first cell is at its SoC bound, at least 0."""
@@ -453,27 +475,62 @@ cdef class LimitSolver:
         return self.voltage_v_max - voltage_v if charge else voltage_v - self.voltage_v_min
 
     cdef inline void set_pulse(self, double magnitude_a, Py_ssize_t time, bint charge) noexcept nogil:
+        """The current at the end; a pair never carries more than the larger of it and the mean."""
         cdef const double *decay = self.decay + time * PAIRS
         cdef double current_a = -magnitude_a if charge else magnitude_a
+        cdef double past_a = current_a * fmax(self.charge_share, 1)
         cdef int j
         self.pulse.current_a = current_a
-        self.pulse.charge_as = current_a * self.time_s[time]
+        self.pulse.charge_as = self.charge_share * current_a * self.time_s[time]
         self.pulse.towards = -1 if charge else 1
         self.pulse.saturation_a = 0
         for j in range(self.pulse.pairs):
-            self.pulse.rc_current_a[j] = current_a + (self.rc_current_a[j] - current_a) * decay[j]
+            self.pulse.rc_current_a[j] = past_a + (self.rc_current_a[j] - past_a) * decay[j]
 
-    cdef double power(self, double current_a, Py_ssize_t time, bint charge) noexcept nogil:
-        """At a voltage below that of any moment: charge, hysteresis and each pair at the end of the hold or at its
-        start, whichever is lower. So a held power never takes more than the current."""
+    cdef double power(
+        self, double current_a, double charge_as, double current_a_max, Py_ssize_t time, bint charge
+    ) noexcept nogil:
+        """The largest that can be held up to a time for which the held current is known; `charge_as` flows at most.
+
+        With a held power the current goes as 1/V: its mean by that at the end is the end's voltage by the mean over the
+        charge, which the hold of the current tells. What the cells then allow at the end is solved for as a current is.
+        The power passes neither that current nor the charge with it."""
+        cdef double power, mean_a
+        cdef Best end = Best(current_a_max, CURRENT_BINDS, -1)
+        self.charge_share = self.total_v(current_a, time, charge) / self.mean_v(current_a, time, charge)
+        if self.charge_share > 0 and self.time_s[time] > 0:
+            end.current_a = fmin(current_a_max, charge_as / (self.charge_share * self.time_s[time]))
+        self.narrow(&end, time, charge, TOLERANCE_FRAC * current_a_max)
+        mean_a = self.charge_share * end.current_a
+        power = end.current_a * self.total_v(end.current_a, time, charge)
+        self.charge_share = 1
+        power = fmin(power, mean_a * self.mean_v(mean_a, time, charge))
+        if charge:
+            power = fmin(power, current_a_max * self.total_v(current_a_max, 0, charge))
+        return fmax(power, 0)
+
+    cdef double mean_v(self, double current_a, Py_ssize_t time, bint charge) noexcept nogil:
+        """Of the string over a hold of the current, by trapezoids."""
+        cdef const double *decay = self.held_decay + time * (PARTS + 1) * PAIRS
+        cdef double signed_a = -current_a if charge else current_a, total = 0
+        cdef int part, j
+        self.set_pulse(current_a, time, charge)
+        for part in range(PARTS + 1):
+            self.pulse.charge_as = signed_a * self.time_s[time] * part / PARTS
+            self.pulse.saturation_a = 0
+            for j in range(self.pulse.pairs):
+                self.pulse.rc_current_a[j] = signed_a + (self.rc_current_a[j] - signed_a) * decay[part * PAIRS + j]
+            total += (0.5 if part == 0 or part == PARTS else 1) * self.pulse_v()
+        return total / PARTS
+
+    cdef double total_v(self, double current_a, Py_ssize_t time, bint charge) noexcept nogil:
+        self.set_pulse(current_a, time, charge)
+        return self.pulse_v()
+
+    cdef inline double pulse_v(self) noexcept nogil:
+        """The string's at the end of the pulse, at least; above 0."""
         cdef double total_v = 0
         cdef Py_ssize_t k
-        cdef int j
-        self.set_pulse(current_a, time, charge)
-        for j in range(self.pulse.pairs):
-            self.pulse.rc_current_a[j] = fmax(self.pulse.rc_current_a[j], self.rc_current_a[j])
-        if charge:
-            self.pulse.charge_as = 0
         for k in range(self.cells_n):
             total_v += voltage_at(&self.cells[k], &self.pulse, -1)
-        return current_a * fmax(total_v, 0)
+        return fmax(total_v, LEAST_V)

@@ -28,6 +28,8 @@ ROW_DEGC = 1.0
 """Step between the temperatures of the solver's tables; between them R lies above its law by at most 0.2 %."""
 COLDER_DEGC = 30.0
 """ln R goes on with its last slope over 1/T so far below the coldest table."""
+HELD_PARTS = 8
+"""A held power is followed in so many equal parts of its time."""
 COLUMNS = 3
 """Columns before the RC pairs: OCV, hysteresis, series resistance."""
 KELVIN = 273.15
@@ -79,6 +81,7 @@ class Limit:
 class LimitModel:
     """The checked parameters of a solver for n cells in series.
 
+    `held_decay[time, part, pair]` is the share that is left of each pair's present current after each part of a time.
     `rows[T, z, column]` holds the tables every kelvin from `first_degc` on: OCV, hysteresis, R0, R_1 ... R_k; `law[T]`
     the hysteresis' rate and the saturation current. Above the hottest table its values hold (R falls with heat)."""
 
@@ -100,6 +103,7 @@ class LimitModel:
             raise ValueError(f"rc_tau_s: got {self.rc_tau_s.size} RC pairs, expected at most {PAIRS_MAX}")
         self.time_s = _check_times(self.horizon_s)
         self.rc_decay = np.exp(-self.time_s[:, None] / self.rc_tau_s)
+        self.held_decay = self.rc_decay[:, None] ** (np.arange(HELD_PARTS + 1) / HELD_PARTS)[:, None]
         self._make_rows()
 
     def _make_rows(self) -> None:

@@ -49,7 +49,7 @@ typedef struct {
     float soc_min2, resistance_min2, inverse_min2;
     float soc_max2, resistance_max2, inverse_max2;
     float soc_walk_per_s, resistance_walk_per_s, inverse_walk_per_s;
-    float offset_s, noise_s, model_s;
+    float offset_s, noise_s, model_s, place_share;
     float moved_frac_max, elapsed_s_max, bled_frac_max, centre_frac_max, seen_frac_max, seen_sigma_max;
     float absent_v, outlier_v, gate;
     float bleed_s;

@@ -162,14 +162,26 @@ static void VARIANT(expect)(const Task *task, const Rule *rule)
     }
 }
 
+/* Slope of the curve's chord around `x`, per point. */
+static inline float VARIANT(slope_at)(const float *restrict ocv_v, float x, float reach, float end)
+{
+    int32_t low = (int32_t)VARIANT(above_zero)(x - reach);
+    int32_t high = (int32_t)VARIANT(above_zero)(VARIANT(smaller)(x + reach, end)) + 1;
+    low = low < high ? low : high - 1;
+    return (ocv_v[2 * high] - ocv_v[2 * low]) / (float)(high - low);
+}
+
 /* The curve as each cell's belief sees it, read at one sigma to both sides: the chord is its slope; what the curve bends
- * between counts as error, of the cell's own sigma and, where it is not the mean cell, of the mean's. */
+ * between counts as error, of the cell's own sigma and, where it is not the mean cell, of the mean's. Further out the
+ * mean cell may lie where the curve is much steeper, and then the cell's whole deviation shows otherwise: by how much the
+ * slope differs at the outer two of Gauss and Hermite's three points (the square root of 3 sigma, a sixth each). */
 static void VARIANT(look)(const Task *task, const Rule *rule)
 {
     const float *restrict ocv_v = (const float *)task->curve;
     float mean = (float)task->mean->soc_frac;
     float mean2 = (float)(task->mean->soc_sigma_frac * task->mean->soc_sigma_frac);
     float first = rule->grid_first, per_frac = rule->grid_per_frac, end = rule->grid_end;
+    float astray = sqrtf(3.0f * mean2) * per_frac, slope_scale = rule->place_share * (per_frac * per_frac);
     for (ptrdiff_t i = 0; i < task->groups; i++) {
         Group *restrict g = task->group + i;
         const Scratch *restrict scratch = task->scratch + i;
@@ -182,8 +194,12 @@ static void VARIANT(look)(const Task *task, const Rule *rule)
             float per_point = (ocv_v[2 * high] - ocv_v[2 * low]) / (float)(high - low);
             float bend_v = ocv_v[2 * low] + per_point * (x - (float)low) - scratch->ocv_v[l];
             float bend = bend_v / both2;
+            float above = VARIANT(slope_at)(ocv_v, x + astray, sqrtf(ss) * per_frac, end) - per_point;
+            float below = VARIANT(slope_at)(ocv_v, x - astray, sqrtf(ss) * per_frac, end) - per_point;
+            float slope2 = (above * above + below * below) * (1.0f / 6.0f);
             g->slope_v[l] = per_point * per_frac;
-            g->bend_v2[l] = bend * bend * (ss * ss + 4.0f * mean2 * (d * d));
+            float bend2 = bend * bend * (ss * ss + 4.0f * mean2 * (d * d));
+            g->bend_v2[l] = bend2 + slope2 * slope_scale * (ss + d * d);
         }
     }
     task->pending->seen_soc_frac = task->mean->soc_frac;

@@ -81,6 +81,8 @@ class Rule:
     noise_s: float = 60.0
     model_s: float = 3600.0
     """Errors of drop and curve last as long as a load does."""
+    place_share: float = 0.25
+    """That of where the mean cell lies on the curve so much of it: until it is known better, or has moved on."""
     moved_frac_max: float = 0.001
     elapsed_s_max: float = 60.0
     bled_frac_max: float = 1e-5

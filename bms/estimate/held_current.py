@@ -81,6 +81,7 @@ class HeldCurrent:
             soc_frac=soc.soc_frac,
             soc_sigma_frac=np.minimum(soc_sigma_frac(soc), SOC_SIGMA_FRAC_MAX),
             temperature_degc=reading.temperature_degc,
+            powers=False,
             **soc.cell_state(SHARED_RESISTANCE_SIGMAS / SIGMAS),
         )
         return HeldCurrents(_held(charge), _held(discharge))

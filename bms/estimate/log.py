@@ -20,6 +20,24 @@ TEMPERATURE_DEGC = 25.0
 
 
 @dataclass(frozen=True, slots=True)
+class Bounds:
+    """What a column's values lie within in the unit that is asked for, sensor noise and offset included: wide for every
+    chemistry, narrow enough that the usual other unit lies outside."""
+
+    low: float
+    high: float
+    meaning: str
+
+
+BOUNDS = {
+    "voltage_v": Bounds(-1.0, 10.0, "one cell's V (not mV, not a pack's)"),
+    "soc": Bounds(-0.1, 1.1, "a fraction (not percent)"),
+    "temperature_c": Bounds(-60.0, 120.0, "degC (not K)"),
+}
+"""A cell discharged to 0 V on purpose may read below it; 120 degC is where a cell's separator melts."""
+
+
+@dataclass(frozen=True, slots=True)
 class Log:
     """n samples of one run, read-only float64[n] each; time strictly increases.
 
@@ -41,7 +59,8 @@ class Log:
 def read_log(path: Path, *, charge_positive: bool = False, run: str | int | None = None) -> Log:
     """The one run of a CSV or Parquet file, or the run of that name in a file with several.
 
-    Columns `time_s, current_a, voltage_v[, temperature_c, soc, ah]`; of rows with the same time the last one counts.
+    Columns `time_s, current_a, voltage_v[, temperature_c, soc, ah]`; of rows with the same time the last one counts. A
+    value outside BOUNDS is refused: it is in another unit.
     `charge_positive` says that the file's current and `ah` are positive on charge. Raises LogError: one line."""
     columns = read_columns(path, NEEDED, (*OPTIONAL, *RUN_COLUMNS))
     runs = _runs(path, columns)
@@ -122,6 +141,7 @@ def _check(path: Path, columns: Columns, first: int) -> None:
         if wrong.size:
             row = int(wrong[0])
             raise LogError(f"{path}: row {first + row + 1}: {name} is {values[row]}, expected a finite number")
+    _check_units(path, columns, first)
     for name in ("current_a", "voltage_v"):
         if np.isnan(columns[name]).all():
             raise LogError(f"{path}: {name} has no value in any row")
@@ -129,6 +149,16 @@ def _check(path: Path, columns: Columns, first: int) -> None:
     if row_back is not None:
         before, now = columns["time_s"][row_back - 1 : row_back + 1]
         raise LogError(f"{path}: row {first + row_back + 1}: time_s goes back ({now:g} after {before:g})")
+
+
+def _check_units(path: Path, columns: Columns, first: int) -> None:
+    for name, bounds in BOUNDS.items():
+        values = columns.get(name, np.empty(0))
+        wrong = np.flatnonzero((values < bounds.low) | (values > bounds.high))
+        if wrong.size:
+            row = int(wrong[0])
+            expected = f"{bounds.meaning} from {bounds.low:g} to {bounds.high:g}"
+            raise LogError(f"{path}: row {first + row + 1}: {name} is {values[row]}, expected {expected}")
 
 
 def _temperature(columns: Columns) -> tuple[Floats, bool]:

@@ -118,15 +118,16 @@ def _footer(status: dict[str, Any]) -> Text:
 
 def plain_line(status: dict[str, Any]) -> str:
     """The same in one line, for logs and pipes."""
-    low, mean, high = (100 * status[f"soc_frac_{which}"] for which in ("min", "mean", "max"))
+    low, mean, high = (_shown(100 * status[f"soc_frac_{which}"], ".1f") for which in ("min", "mean", "max"))
+    spread = _shown(1e3 * (status["cell_voltage_v_max"] - status["cell_voltage_v_min"]), ".0f")
     fields = [
         f"{status['time_s']:9.1f} s",
         f"{status['mode']:10s}",
         f"grid {_kw(status['grid_power_w'])}",
         f"load {_kw(status['load_power_w'])}",
         f"battery {_kw(status['battery_power_w'])}",
-        f"SoC {low:.1f}/{mean:.1f}/{high:.1f} %",
-        f"spread {1e3 * (status['cell_voltage_v_max'] - status['cell_voltage_v_min']):.0f} mV",
+        f"SoC {low}/{mean}/{high} %",
+        f"spread {spread} mV",
         f"clip {_clip(status) or '-'}",
         *([f"inputs {status['told']}"] if status.get("told") else []),
         f"faults {'; '.join(status['faults']) or '-'}",
@@ -144,6 +145,11 @@ def _table(title: str) -> Table:
     table.add_column(justify="right", style="bold", no_wrap=True)
     table.add_column(style="dim")
     return table
+
+
+def _shown(value: float, form: str) -> str:
+    """A dash for what nobody said yet."""
+    return "-" if math.isnan(value) else format(value, form)
 
 
 def _kw(power_w: float) -> str:

@@ -16,8 +16,9 @@ COMMAND_AGE_S_MAX = 0.8
 The rack's own watchdog opens at 4 s, under load if nobody stops the converter."""
 
 
-def rack_data_conditions(rack: RackSummary, limits: Limits) -> Iterator[Condition]:
-    """Missing or old data of one rack. Temperatures move slowly and have an age limit of their own."""
+def rack_data_conditions(rack: RackSummary, limits: Limits, heard_s: float) -> Iterator[Condition]:
+    """Missing or old data of one rack. Temperatures move slowly and have an age limit of their own. `heard_s`: for how
+    long the rack has been heard of; a command that is older than that was somebody else's."""
     if rack.voltage_age_s > limits.cell_data_age_s_max or not rack.complete:
         yield Condition("cell_data_stale", rack.voltage_age_s, limits.cell_data_age_s_max, "age in s")
     elif rack.temperature_age_s > limits.temperature_age_s_max:
@@ -26,7 +27,7 @@ def rack_data_conditions(rack: RackSummary, limits: Limits) -> Iterator[Conditio
         yield Condition("current_stale", rack.current_age_s, limits.current_age_s_max, "age in s")
     if rack.io_age_s > limits.cell_data_age_s_max or not rack.voltages_known:
         yield Condition("rack_io_stale", rack.io_age_s, limits.cell_data_age_s_max, "age in s")
-    if rack.command_age_s > COMMAND_AGE_S_MAX:
+    if min(rack.command_age_s, heard_s) > COMMAND_AGE_S_MAX:
         yield Condition("rack_command_lost", rack.command_age_s, COMMAND_AGE_S_MAX, "age in s")
 
 

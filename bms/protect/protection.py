@@ -165,6 +165,7 @@ class Protection:
         self._crc = [ErrorBucket(10.0, 0.02) for _ in site.racks]
         self._counter = [ErrorBucket(10.0, 0.02) for _ in site.racks]
         self._rack_seen = [False] * len(site.racks)
+        self._heard_s = [0.0] * len(site.racks)
         self._running_s = self._fed_s = 0.0
         self._boot_s = site.inverter.boot_s_max if site.inverter.supply == "link" else 0.0
         self._tripped: list[ActiveFault] = []
@@ -238,6 +239,8 @@ class Protection:
             return list(self._battery(index, image, rack))
         health, possible, found = reading.health, rack, list[Condition]()
         self._rack_seen[index] |= rack.complete and rack.current_age_s < self._limits.current_age_s_max
+        if self._heard_s[index] > 0.0 or rack.io_age_s < self._limits.cell_data_age_s_max:
+            self._heard_s[index] += dt_s
         if not self._possible.all_possible(rack):
             found += self._possible.conditions(rack)
             possible = self._possible.within(rack, reading)
@@ -249,7 +252,7 @@ class Protection:
         if self._counter[index].step(health.accepted, health.counter_errors):
             found.append(Condition("monitor_counter_errors", float(health.counter_errors), 0.0, "bad frames"))
         if self._rack_seen[index] or self._running_s > STARTUP_S:
-            found += rack_data_conditions(rack, self._limits)
+            found += rack_data_conditions(rack, self._limits, self._heard_s[index])
             found += self._safety[index].conditions(reading, rack, self._outputs.racks[index], active)
         if reading.watchdog_tripped:
             found.append(said("rack_watchdog_tripped", "its watchdog opened the contactors"))

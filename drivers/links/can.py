@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from drivers.frames import FrameBatch
 from drivers.links.cancel import heeding_cancellation
 from drivers.links.python_can import PythonCanPort
 from drivers.readings import LinkHealth
+
+log = logging.getLogger(__name__)
 
 OPEN_TIMEOUT_S = 3.0
 PROBE_TIMEOUT_S = 1.0
@@ -120,6 +123,7 @@ class CanLink:
         self._opens = 0
         self._silences = 0
         self._errors = 0
+        self._refusal = ""
 
     @property
     def health(self) -> LinkHealth:
@@ -156,9 +160,13 @@ class CanLink:
         """One opening of the bus, from the attempt to its end."""
         try:
             port = await self._opener(self._config, self._received)
-        except OSError:
+        except OSError as error:
             self._errors += 1
+            if str(error) != self._refusal:
+                log.warning("CAN %s: %s", self._config.channel, error)
+            self._refusal = str(error)
             return
+        self._refusal = ""
         self._opens += 1
         self._port = port
         try:

@@ -69,7 +69,7 @@ class ModbusLink:
     """Reads and writes registers and coils of `unit` at host:port. Several tasks may use one link.
 
     A transaction raises LinkError; only `connect` waits for the device to come (back). `refusal` is why the last try
-    to connect failed, in one line; None once one succeeded.
+    to connect failed, in one line; None once one succeeded. `on_refusal` is told the same.
     """
 
     def __init__(self, host: str, port: int, unit: int, timeout_s: float = 0.4) -> None:
@@ -77,6 +77,7 @@ class ModbusLink:
         self._client: ModbusBaseClient | None = None
         self._turns = Turns()
         self.refusal: str | None = None
+        self.on_refusal: Callable[[str], None] = lambda _: None
         self._in_flight = False
         self._back_off_s = 0.0
         self._timeouts_in_a_row = 0
@@ -179,6 +180,7 @@ class ModbusLink:
             self._connected_by(client)
         else:
             client.close()
+            self.on_refusal(self.refusal or "")
 
     def _connected_by(self, client: ModbusBaseClient) -> None:
         self.refusal = None

@@ -10,6 +10,7 @@ from rich.console import Console
 from bms.estimate.log import Log, read_runs
 from hil_rigs.identify import IdentifiedCell, IdentifyError, identify_cell
 from hil_rigs.identify.fit_report import write_fit_report
+from hil_rigs.identify.sign import contradiction
 from hil_rigs.identify.tables import write_cell
 from kernels.cell_tables import CellTables
 
@@ -19,6 +20,7 @@ def identify_command(arguments: argparse.Namespace) -> int:
     out = Path(arguments.out)
     _check_folder(out, arguments.report)
     logs = _read(arguments.files, arguments.charge_positive)
+    _check_sign(logs, arguments.nominal_ah, arguments.charge_positive)
     with Console(stderr=True).status(f"fitting {len(logs)} runs"):
         found = identify_cell(logs, nominal_ah=arguments.nominal_ah, chemistry=arguments.chemistry, name=out.stem)
     write_cell(found.tables, out)
@@ -61,6 +63,15 @@ def _rows(tables: CellTables) -> list[dict[str, float]]:
 
 def _read(files: list[Path], charge_positive: bool) -> list[Log]:
     return [log for file in files for log in read_runs(file, charge_positive=charge_positive)]
+
+
+def _check_sign(logs: list[Log], nominal_ah: float, charge_positive: bool) -> None:
+    told = "no --charge-positive" if charge_positive else "positive on discharge, or --charge-positive"
+    for log in logs:
+        what = contradiction(log, nominal_ah)
+        if what is not None:
+            run = f" run {log.run}" if log.run else ""
+            raise IdentifyError(f"{log.path}{run}: current_a has the other sign: {what}, expected {told}")
 
 
 def _check_folder(out: Path, report: Path | None) -> None:

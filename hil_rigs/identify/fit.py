@@ -11,7 +11,7 @@ from scipy.optimize import lsq_linear
 
 from hil_rigs.identify.basis import arrhenius, hat_matrix, hysteresis, low_pass
 from hil_rigs.identify.prior import Prior
-from hil_rigs.identify.runs import Run
+from hil_rigs.identify.runs import Run, rows_inside
 
 Floats = NDArray[np.float64]
 
@@ -241,6 +241,5 @@ class Fit:
 
 def _picked(run: Run) -> NDArray[np.int64]:
     """Rows that take part: inside the SoC range, thinned to ROWS_MAX."""
-    inside = np.flatnonzero(np.isfinite(run.soc_frac) & (run.soc_frac > -0.03) & (run.soc_frac < 1.03))
-    inside = inside[inside > 0]
+    inside = rows_inside(run.soc_frac)
     return inside[:: max(1, -(-len(inside) // ROWS_MAX))]

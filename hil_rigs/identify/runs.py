@@ -18,6 +18,9 @@ FLOWING_PER_H = 0.005
 DEFAULT_DEGC = 25.0
 GAP_S = 120.0
 """A longer pause of the logger says nothing about the current in it."""
+ROWS_MIN = 10
+SOC_RANGE = -0.03, 1.03
+"""Rows outside say nothing of the cell."""
 ANCHOR_V = 0.03
 BOTH_WAYS = 0.2
 """A run charges and discharges when the smaller of both is at least this share of the larger."""
@@ -84,19 +87,32 @@ def capacity_of(logs: Sequence[Log], nominal_ah: float) -> Capacity:
 
 
 def run_of(log: Log, capacity_ah: float, chemistry: Chemistry) -> Run:
-    """IdentifyError when the log has no SoC and reaches neither full nor empty."""
+    """IdentifyError when the log has no SoC and reaches neither full nor empty, and for too few usable rows."""
     keep = np.isfinite(log.current_a) & np.isfinite(log.voltage_v)
-    if keep.sum() < 10:
-        raise IdentifyError(f"{log.path}: only {keep.sum()} usable rows, expected at least 10")
+    if keep.sum() < ROWS_MIN:
+        raise IdentifyError(f"{log.path}: only {keep.sum()} usable rows, expected at least {ROWS_MIN}")
     time_s, current_a, voltage_v = log.time_s[keep], log.current_a[keep], log.voltage_v[keep]
     degc = np.where(np.isfinite(log.temperature_degc[keep]), log.temperature_degc[keep], DEFAULT_DEGC)
     soc = None if log.soc_frac is None else log.soc_frac[keep]
     if soc is None or not np.isfinite(soc).any():
         soc = _anchored(log, time_s, current_a, voltage_v, capacity_ah, chemistry)
+    inside = len(rows_inside(soc))
+    if inside < ROWS_MIN:
+        low, high = SOC_RANGE
+        raise IdentifyError(
+            f"{log.path}: only {inside} rows with a soc between {low} and {high}, expected at least {ROWS_MIN}"
+        )
     name = log.path.stem + (f" run {log.run}" if log.run else "")
     return Run(
         name, time_s, current_a, voltage_v, degc, soc, _sweeps(current_a, soc, capacity_ah), _start_hysteresis(soc)
     )
+
+
+def rows_inside(soc_frac: Floats) -> NDArray[np.int64]:
+    """Rows after the first whose SoC is known and within SOC_RANGE."""
+    low, high = SOC_RANGE
+    inside = np.flatnonzero(np.isfinite(soc_frac) & (soc_frac > low) & (soc_frac < high))
+    return inside[inside > 0]
 
 
 def charge_ah(time_s: Floats, current_a: Floats) -> Floats:
@@ -113,7 +129,7 @@ def _by_reference(log: Log) -> tuple[float, float, float] | None:
     if log.soc_frac is None:
         return None
     known = np.isfinite(log.soc_frac) & np.isfinite(log.current_a)
-    if known.sum() < 10 or np.ptp(log.soc_frac[known]) < 0.3:
+    if known.sum() < ROWS_MIN or np.ptp(log.soc_frac[known]) < 0.3:
         return None
     time_s, current_a, soc = log.time_s[known], log.current_a[known], log.soc_frac[known]
     out, back = charge_ah(time_s, np.maximum(current_a, 0)), charge_ah(time_s, np.maximum(-current_a, 0))
@@ -122,6 +138,8 @@ def _by_reference(log: Log) -> tuple[float, float, float] | None:
     if not both:
         net = back - out if log.ah is None else -log.ah[known]
         good = np.isfinite(net)
+        if good.sum() < ROWS_MIN:
+            return None
         slope = float(np.polyfit(net[good], soc[good], 1)[0])
         return (1 / slope, degc, np.nan if out[-1] > back[-1] else 0.0) if slope > 0 else None
     (per_out, per_back, _), *_ = np.linalg.lstsq(np.column_stack([-out, back, np.ones(len(out))]), soc, rcond=None)

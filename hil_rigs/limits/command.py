@@ -36,8 +36,7 @@ have held from the very same state is found by bisection; it may take no cell be
   bound by cells. At most 10 %. The second figure is the mean over those that were bound by cells alone.
 
 A limit that no cell binds is the string's bound of current. "Continuous" is half an hour, which the SoC mostly binds:
-an error of 3 % SoC is a third of what lies between 90 % and full. A held power is reckoned at the lowest voltage of the
-hold, which leaves some of it in half an hour, too.
+an error of 3 % SoC is a third of what lies between 90 % and full, or between 10 % and empty.
 """
 
 

@@ -18,6 +18,7 @@ from kernels.bank_model import (
     LOAD_PER_H,
     LOG_FACTOR_MAX,
     OCV_ERROR,
+    OCV_MOVED_V_PER_K,
     RESISTANCE,
     SOC,
     SOC_MAX,
@@ -40,6 +41,7 @@ class Warmth:
         low_degc, high_degc = model.cell.temperature_measured_degc
         self.outside_k = max(low_degc - degc, model.tuning.warm_share * (degc - high_degc), 0.0)
         self.worse = min(1 + model.tuning.error_per_k * self.outside_k, WORSE_MAX)
+        self.ocv_moved_v = OCV_MOVED_V_PER_K * max(low_degc - degc, degc - high_degc, 0.0)
         self.axis_sigma = model.tuning.axis_sigma * (1 + AXIS_WORSE_SHARE * (self.worse - 1))
         inverse_k = model.inverse_k
         self.low, self.high, self.log_share = 0, 0, 0.0
@@ -59,6 +61,10 @@ class Warmth:
 
     def between(self, rows: Floats) -> float:
         return float(rows[self.low] * (1 - self.share) + rows[self.high] * self.share)
+
+    def ocv_sigma_v(self, table_v: Floats) -> Floats:
+        """From what the table says."""
+        return np.minimum(table_v * self.worse, table_v + self.ocv_moved_v)
 
     def row(self, table: Floats) -> Floats:
         """One table's row at this temperature, [221]."""
@@ -192,7 +198,8 @@ class SocBank:
         ocv_sigma_v = self._interpolated(at.row(self.model.cell.ocv_sigma_v))
         self._p[:, RESISTANCE, RESISTANCE] += (self.model.tuning.resistance_per_k * at.outside_k) ** 2
         self._p[:, ERROR, ERROR] *= at.worse**2
-        self._p[:, OCV_ERROR, OCV_ERROR] = (self._p[:, OCV_ERROR, OCV_ERROR] + ocv_sigma_v**2) * at.worse**2
+        self._p[:, OCV_ERROR, OCV_ERROR] *= at.worse**2
+        self._p[:, OCV_ERROR, OCV_ERROR] += at.ocv_sigma_v(ocv_sigma_v) ** 2
 
     def _predict(self, charge_ah: float, dt_s: float, at: Warmth) -> None:
         tuning, x, p, nominal = self.model.tuning, self._x, self._p, self._nominal_ah
@@ -226,7 +233,7 @@ class SocBank:
         error_v2 = (tuning.model_error_v**2 + model_v**2) * at.worse**2
         p[:, ERROR, ERROR] += error_v2 * (1 - factor[:, ERROR] ** 2)
         drop_v = tuning.drop_per_k * at.outside_k * self._drop_v
-        ocv_v2 = (tuning.ocv_error_v**2 + ocv_sigma_v**2) * at.worse**2 + drop_v**2 + beside_v**2
+        ocv_v2 = (tuning.ocv_error_v * at.worse) ** 2 + at.ocv_sigma_v(ocv_sigma_v) ** 2 + drop_v**2 + beside_v**2
         p[:, OCV_ERROR, OCV_ERROR] += ocv_v2 * (1 - factor[:, OCV_ERROR] ** 2)
         p[:, RESISTANCE, RESISTANCE] += tuning.resistance_walk**2 * dt_s
         p[:, HYSTERESIS, HYSTERESIS] += tuning.hysteresis_walk**2 * ((1 - keep) ** 2 + (1 - keep**2))

@@ -7,6 +7,7 @@ from kernels.cell_tables import GRID_FIRST, SOC_GRID, CellTables
 from kernels.checks import Floats
 from kernels.limits_model import (
     COLUMNS,
+    HELD_PARTS,
     HORIZONS_S,
     SHOWN_SOC_FRAC,
     SHOWN_V_MAX,
@@ -22,6 +23,7 @@ from kernels.limits_model import (
 Bools = NDArray[np.bool_]
 
 BISECTIONS = 40
+LEAST_V = 1e-6
 SMALLEST = float(np.finfo(np.float64).smallest_subnormal)
 
 
@@ -58,6 +60,7 @@ class LimitSolver:
         current_a: float = 0.0,
         series_factor: Floats | None = None,
         series_sigma_frac: Floats | None = None,
+        powers: bool = True,
     ) -> tuple[Limit, Limit]:
         model = self.model
         _check("rc_current_a", rc_current_a, model.rc_tau_s.size)
@@ -93,7 +96,7 @@ class LimitSolver:
         self._capacity_sigma_frac = capacity_sigma_frac
         self._rc_current_a, self._hysteresis = rc_current_a, hysteresis
         self._anchor(measured_v, current_a)
-        return self._limit(1.0), self._limit(-1.0)
+        return self._limit(1.0, powers), self._limit(-1.0, powers)
 
     def _nothing(self, cell: int) -> Limit:
         n = self.model.horizon_s.size
@@ -122,61 +125,87 @@ class LimitSolver:
     def _now_a(self) -> Floats:
         return np.tile(self._rc_current_a, (self.model.cells_n, 1))
 
-    def _limit(self, sign: float) -> Limit:
+    def _limit(self, sign: float, powers: bool) -> Limit:
         """`sign` is 1 for discharge, -1 for charge; arrays over [times, cells], then the least over cells and times."""
         window, time_s = self.model.window, self.model.time_s
         most_a = window.discharge_current_a_max if sign > 0 else window.charge_current_a_max
         left = self._soc_frac - window.soc_frac_min if sign > 0 else window.soc_frac_max - self._soc_frac
-        left = left - self.model.soc_sigmas * self._soc_sigma_frac
+        left_as = np.maximum((left - self.model.soc_sigmas * self._soc_sigma_frac) * self._capacity_as, 0)
         with np.errstate(divide="ignore", invalid="ignore"):
-            by_soc = np.maximum(left * self._capacity_as, 0) / time_s[:, None]
+            by_soc = left_as / time_s[:, None]
         by_soc[0] = np.inf
         most = np.minimum(by_soc.min(axis=1), most_a)
         by_voltage = np.array([self._by_voltage(sign, time, most[time]) for time in range(len(time_s))])
         by_cell = np.minimum(by_soc, by_voltage)
         cell, lowest = by_cell.argmin(axis=1), by_cell.min(axis=1)
         bound = np.where(by_voltage.min(axis=1) < by_soc.min(axis=1), int(Bound.VOLTAGE), int(Bound.SOC))
-        return self._so_far(sign, most_a, lowest, bound, cell)
+        limit = self._so_far(most_a, lowest, bound, cell)
+        if powers:
+            so_far = np.minimum(np.minimum.accumulate(lowest), most_a).tolist()
+            held_w = [self._power(sign, each, float(left_as.min()), most_a, time) for time, each in enumerate(so_far)]
+            limit.power_w[:] = np.minimum.accumulate(held_w)[1::2]
+        return limit
 
-    def _so_far(self, sign: float, most_a: float, lowest: Floats, bound: Integers, cell: Integers) -> Limit:
+    def _so_far(self, most_a: float, lowest: Floats, bound: Integers, cell: Integers) -> Limit:
         """The first time that allows least up to each horizon."""
         n = self.model.horizon_s.size
-        limit = Limit(np.empty(n), np.empty(n), np.empty(n, np.intp), np.empty(n, np.intp))
+        limit = Limit(np.empty(n), np.full(n, np.nan), np.empty(n, np.intp), np.empty(n, np.intp))
         for k in range(n):
             first = int(lowest[: 2 * k + 2].argmin())
             free = lowest[first] >= most_a
             limit.current_a[k] = min(lowest[first], most_a)
             limit.bound[k], limit.cell[k] = (Bound.CURRENT, -1) if free else (bound[first], cell[first])
-            limit.power_w[k] = limit.current_a[k] * max(self._lowest_v(sign * limit.current_a[k], 2 * k + 1).sum(), 0)
-        np.minimum.accumulate(limit.power_w, out=limit.power_w)
         return limit
 
-    def _by_voltage(self, sign: float, time: int, most_a: float) -> Floats:
+    def _power(self, sign: float, current_a: float, left_as: float, most_a: float, time: int) -> float:
+        share = self._total_v(sign * current_a, time, 1.0) / self._mean_v(sign * current_a, time)
+        end_a = min(most_a, left_as / (share * self.model.time_s[time])) if time else most_a
+        end_a = min(end_a, float(self._by_voltage(sign, time, end_a, share).min()))
+        at_end_w = end_a * self._total_v(sign * end_a, time, share)
+        power_w = min(at_end_w, share * end_a * self._mean_v(sign * share * end_a, time))
+        return min(power_w, most_a * self._total_v(-most_a, 0, 1.0)) if sign < 0 else power_w
+
+    def _mean_v(self, current_a: float, time: int) -> float:
+        """Of the string over a hold of the current, by trapezoids."""
+        voltage_v = []
+        for part in range(HELD_PARTS + 1):
+            kept, charge_as = self.model.held_decay[time, part], current_a * self.model.time_s[time] * part / HELD_PARTS
+            rc_a = current_a + (self._rc_current_a - current_a) * kept
+            voltage_v.append(self._at_end_v(current_a, charge_as, rc_a))
+        return (sum(voltage_v) - (voltage_v[0] + voltage_v[-1]) / 2) / HELD_PARTS
+
+    def _total_v(self, current_a: float, time: int, share: float) -> float:
+        past_a = current_a * max(share, 1.0)
+        rc_a = past_a + (self._rc_current_a - past_a) * self.model.rc_decay[time]
+        return self._at_end_v(current_a, share * current_a * self.model.time_s[time], rc_a)
+
+    def _at_end_v(self, current_a: float, charge_as: float, rc_a: Floats) -> float:
+        """Of the string at the end of a pulse, at least; above 0."""
+        cells = np.ones(self.model.cells_n)
+        voltage_v = self._from(current_a * cells, charge_as * cells, np.tile(rc_a, (self.model.cells_n, 1)), -1.0)
+        return max(float(voltage_v.sum()), LEAST_V)
+
+    def _by_voltage(self, sign: float, time: int, most_a: float, share: float = 1.0) -> Floats:
         """What each cell's voltage allows at one time, infinite where that is more than `most_a`."""
         low, high = np.zeros(self.model.cells_n), np.full(self.model.cells_n, most_a)
-        free = self._within(sign, high, time)
+        free = self._within(sign, high, time, share)
         for _ in range(BISECTIONS):
             middle = (low + high) / 2
-            within = self._within(sign, middle, time)
+            within = self._within(sign, middle, time, share)
             low, high = np.where(within, middle, low), np.where(within, high, middle)
         return np.where(free, np.inf, low)
 
-    def _within(self, sign: float, magnitude_a: Floats, time: int) -> Bools:
-        voltage_v = self._voltage_v(sign * magnitude_a, time, -sign)
+    def _within(self, sign: float, magnitude_a: Floats, time: int, share: float) -> Bools:
+        voltage_v = self._voltage_v(sign * magnitude_a, time, -sign, share)
         window = self.model.window
         return np.asarray(voltage_v >= window.voltage_v_min if sign > 0 else voltage_v <= window.voltage_v_max)
 
-    def _voltage_v(self, current_a: Floats, time: int, side: float) -> Floats:
-        """Each cell's at the end of a pulse, as low (side -1) or high (1) as the errors leave it."""
-        rc_a = current_a[:, None] + (self._rc_current_a - current_a[:, None]) * self.model.rc_decay[time]
-        return self._from(current_a, current_a * self.model.time_s[time], rc_a, side)
-
-    def _lowest_v(self, current_a: float, time: int) -> Floats:
-        """Below each cell's of any moment of a hold: everything at its start or end, whichever is lower."""
-        rc_a = current_a + (self._rc_current_a - current_a) * self.model.rc_decay[time]
-        rc_a = np.tile(np.maximum(rc_a, self._rc_current_a), (self.model.cells_n, 1))
-        current = np.full(self.model.cells_n, current_a)
-        return self._from(current, np.maximum(current * self.model.time_s[time], 0), rc_a, -1.0)
+    def _voltage_v(self, current_a: Floats, time: int, side: float, share: float) -> Floats:
+        """Each cell's at the end of a pulse, as low (side -1) or high (1) as the errors leave it; the current was
+        `share` of that in the mean."""
+        past_a = current_a[:, None] * max(share, 1.0)
+        rc_a = past_a + (self._rc_current_a - past_a) * self.model.rc_decay[time]
+        return self._from(current_a, share * current_a * self.model.time_s[time], rc_a, side)
 
     def _from(self, current_a: Floats, charge_as: Floats, rc_a: Floats, side: float) -> Floats:
         moved = charge_as / self._capacity_as

@@ -230,7 +230,7 @@ class SeriesCells:
         return np.asarray(~(near & (np.abs(mean["soc_sigma_frac"] - self._seen_sigma) <= bound)))
 
     def _look(self, due: NDArray[np.bool_], own: Floats32, own_ocv_v: Floats32, mean: NDArray[np.void]) -> None:
-        """Slope of the chord over one sigma to both sides, and the variance of what bends between."""
+        """Slope of the chord over one sigma to both sides, and the variance of what the curve does beside it."""
         if not due.any():
             return
         rule, ss, own, curve_v = self._rule, self._state["ss"][due], own[due], self._curve_v[due, :, 0]
@@ -242,9 +242,22 @@ class SeriesCells:
         low_v = np.take_along_axis(curve_v, low, axis=1)
         per_point = (np.take_along_axis(curve_v, high, axis=1) - low_v) / (high - low).astype(F)
         bend = (low_v + per_point * (place - low.astype(F)) - own_ocv_v[due]) / both2
+        astray, own_reach = np.sqrt(F(3) * mean2) * rule.grid_per_frac, np.sqrt(ss) * rule.grid_per_frac
+        above = self._slope_at(curve_v, place + astray, own_reach) - per_point
+        below = self._slope_at(curve_v, place - astray, own_reach) - per_point
+        slope2 = (above * above + below * below) * F(1 / 6)
         self._slope_v[due] = per_point * rule.grid_per_frac
-        self._bend_v2[due] = bend * bend * (ss * ss + F(4) * mean2 * (own * own))
+        slope_v2 = slope2 * (rule.place_share * (rule.grid_per_frac * rule.grid_per_frac))
+        bend2 = bend * bend * (ss * ss + F(4) * mean2 * (own * own))
+        self._bend_v2[due] = bend2 + slope_v2 * (ss + own * own)
         self._seen_soc[due], self._seen_sigma[due] = mean["soc_frac"][due], mean["soc_sigma_frac"][due]
+
+    def _slope_at(self, curve_v: Floats32, place: Floats32, reach: Floats32) -> Floats32:
+        low = np.maximum(place - reach, F(0)).astype(np.int32)
+        high = np.maximum(np.minimum(place + reach, self._rule.grid_end), F(0)).astype(np.int32) + np.int32(1)
+        low = np.minimum(low, high - np.int32(1))
+        rise_v = np.take_along_axis(curve_v, high, axis=1) - np.take_along_axis(curve_v, low, axis=1)
+        return np.asarray(rise_v / (high - low).astype(F))
 
     def _sum(self, values: Floats32) -> Floats32:
         """Over the real cells, lane by lane: the order of the compiled sums."""

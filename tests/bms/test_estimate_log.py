@@ -82,6 +82,19 @@ def test_several_runs_need_a_choice(tmp_path: Path) -> None:
     assert refusal(path, run="9") == "no run 9 (it has: 7, 8, 7.2)"
 
 
+def test_noise_about_the_ends_of_what_a_cell_can_show_is_read(tmp_path: Path) -> None:
+    log = read_log(csv(tmp_path, HEADER + "0,1,-0.02,-40,-0.03,0\n1,1,5.1,85,1.04,0\n"))
+    assert log.voltage_v.tolist() == [-0.02, 5.1]
+    assert log.temperature_degc.tolist() == [-40, 85]
+    assert log.soc_frac is not None
+    assert log.soc_frac.tolist() == [-0.03, 1.04]
+
+
+def test_value_in_another_unit_is_named_by_its_row_of_the_file(tmp_path: Path) -> None:
+    path = csv(tmp_path, "time_s,current_a,voltage_v,run\n0,1,3.3,1\n1,1,3.3,1\n0,2,3.3,2\n1,2,3300,2\n")
+    assert refusal(path, run="2").startswith("row 4: voltage_v is 3300.0")
+
+
 def test_row_of_a_run_is_named_as_in_the_file(tmp_path: Path) -> None:
     path = csv(tmp_path, "time_s,current_a,voltage_v,run\n0,1,3.3,1\n1,1,3.3,1\n5,2,3.3,2\n4,2,3.3,2\n")
     assert refusal(path, run="2") == "row 4: time_s goes back (4 after 5)"
@@ -133,6 +146,19 @@ def test_temperature_never_measured_is_said(tmp_path: Path) -> None:
         (HEADER + "0,1,3.3,25,0.9,0\n,1,3.3,25,0.9,0\n", "row 2: time_s is nan, expected a finite number"),
         (HEADER + "0,1,inf,25,0.9,0\n", "row 1: voltage_v is inf, expected a finite number"),
         ("time_s,current_a,voltage_v\n0,,3.3\n1,,3.3\n", "current_a has no value in any row"),
+        (
+            HEADER + THREE + "3,1,3300,25,0.8,0\n",
+            "row 4: voltage_v is 3300.0, expected one cell's V (not mV, not a pack's) from -1 to 10",
+        ),
+        (
+            HEADER + "0,1,-1.01,25,0.9,0\n",
+            "row 1: voltage_v is -1.01, expected one cell's V (not mV, not a pack's) from -1 to 10",
+        ),
+        (HEADER + "0,1,3.3,298.15,0.9,0\n", "row 1: temperature_c is 298.15, expected degC (not K) from -60 to 120"),
+        (
+            HEADER + THREE + "3,1,3.3,25,90,0\n",
+            "row 4: soc is 90.0, expected a fraction (not percent) from -0.1 to 1.1",
+        ),
         ("time_s,time_s,current_a,voltage_v\n0,0,1,3.3\n", "column time_s appears more than once"),
         ("time_s,current_a,voltage_v,run\n0,0,3.3,1\n1,0,3.3,\n", "row 2: run is nan, expected the number of a run"),
     ],

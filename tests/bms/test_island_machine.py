@@ -109,6 +109,15 @@ def test_load_above_what_can_be_given_is_shed_last_block_first_and_comes_back_wh
     assert run.faults == []
 
 
+def test_island_that_went_dark_while_it_shed_is_dark_a_second_later() -> None:
+    run = on_grid().run(0.1, ALONE, capability_w=300e3)
+    assert run.orders.mode is M.SHEDDING
+    went = ALONE._replace(live=False, dead=True, racks_online=False, capability_w=300e3)
+    run.run(0.9, went)
+    run.run(0.2, went, power_w=0.0)
+    assert (run.orders.mode, run.faults) == (M.DARK, ["island_not_formed"])
+
+
 def test_low_soc_sheds_the_block_that_says_so() -> None:
     run = islanded().run(0.1, ALONE, soc_frac=0.29)
     assert run.orders.blocks == 0b011

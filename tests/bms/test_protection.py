@@ -101,6 +101,14 @@ def test_absent_cell_is_stale_data_and_nothing_else(
     assert ids(run(protection, image(first=rack(cells={3: math.nan})), 0.02)) == ["cell_data_stale"]
 
 
+def test_a_command_from_before_the_start_is_not_a_lost_one(
+    site: Site, image: Callable[..., Image], rack: Callable[..., RackReading]
+) -> None:
+    protection, never_heard = Protection(site), image(second=rack(command_age_s=12.7))
+    assert ids(run(protection, never_heard, 0.78)) == []
+    assert ids(run(protection, never_heard, 0.1)) == ["rack_command_lost"]
+
+
 def test_old_current_opens(site: Site, image: Callable[..., Image], rack: Callable[..., RackReading]) -> None:
     protection, reading = Protection(site), rack()
     run(protection, image(), 0.02)

@@ -26,7 +26,7 @@ def estimator() -> RackSoc:
 def at_work(rack: Callable[..., RackReading]) -> RackSoc:
     """Cells apart at the steep end, charged until the estimators of mean and ends agree."""
     soc = estimator()
-    for second in range(300):
+    for second in range(600):
         reading = rack(current_a=-100.0, cells={cell: 3.05 + 0.01 * cell for cell in range(CELLS)})
         soc.step(reading, summarise_rack(reading, NOW_NS), 1.0 if second else 0.0)
     return soc

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+import kernels
 from bms.site import ConfigErrors, load_site
 from bms.site_applications import APPLICATIONS
 
@@ -361,6 +362,43 @@ def test_unknown_cell_is_found_when_the_site_is_loaded(tmp_path: Path) -> None:
         "lfp-314ah-20p, zinc-200ah (got 'lfp-28ah'), "
         "expected name or path of a cell's parameter file"
     ]
+
+
+@pytest.mark.parametrize(
+    ("cell", "limits", "expected"),
+    [
+        ("lfp", "nmc", "a cell of nmc, nca, lmo, or limits.chemistry lfp"),
+        ("nmc", "lfp", "a cell of lfp, or limits.chemistry nmc"),
+        ("nca", "lfp", "a cell of lfp, or limits.chemistry nmc"),
+        ("lmo", "zinc", "a cell of zinc, or limits.chemistry nmc"),
+        ("zinc", "lfp", "a cell of lfp, or limits.chemistry zinc"),
+        ("lead", "lfp", "a cell of lfp"),
+    ],
+)
+def test_cell_of_another_chemistry_than_the_limits_is_refused(
+    tmp_path: Path, cell: str, limits: str, expected: str
+) -> None:
+    text = site_of_chemistries(tmp_path, cell, limits)
+    assert errors_of(tmp_path, text) == [
+        f"site.yaml:6:11: racks.0.cell: its chemistry does not fit the limits for {limits} (got '{cell}'), expected "
+        f"{expected}"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("cell", "limits"), [("lfp", "lfp"), ("nmc", "nmc"), ("nca", "nmc"), ("lmo", "nmc"), ("zinc", "zinc")]
+)
+def test_cell_of_a_chemistry_that_keeps_the_limits_is_taken(tmp_path: Path, cell: str, limits: str) -> None:
+    (tmp_path / "site.yaml").write_text(site_of_chemistries(tmp_path, cell, limits))
+    assert load_site(tmp_path / "site.yaml").limits.chemistry == limits
+
+
+def site_of_chemistries(folder: Path, cell: str, limits: str) -> str:
+    lfp = (Path(kernels.__file__).parent / "cells" / "lfp-280ah.yaml").read_text()
+    (folder / "mine.yaml").write_text(lfp.replace("chemistry: lfp", f"chemistry: {cell}"))
+    text = GOOD.replace("cell: lfp-280ah", "cell: mine.yaml")
+    text = text.replace("inverter:", "balancing: {voltage_v_min: 1.82}\ninverter:")
+    return text.replace("limits: {soc_frac_min: 0.1}", f"limits: {{chemistry: {limits}}}")
 
 
 def test_last_module_has_no_more_cells_than_the_others(tmp_path: Path) -> None:

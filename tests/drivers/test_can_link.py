@@ -117,6 +117,17 @@ def test_pauses_double_up_to_5_s_and_start_anew_once_frames_came() -> None:
     run_virtual(main())
 
 
+def test_why_a_bus_cannot_be_opened_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        async with running(lambda b: setattr(b, "refuses", ConnectionError("hub.example:1: refused"))) as b:
+            await asyncio.sleep(10.0)
+            b.refuses = ConnectionError("hub.example:1: no such channel")
+            await asyncio.sleep(10.0)
+
+    run_virtual(main())
+    assert caplog.messages == ["CAN rack0: hub.example:1: refused", "CAN rack0: hub.example:1: no such channel"]
+
+
 def test_dead_port_is_noticed_before_the_silence_limit() -> None:
     async def main() -> None:
         async with running() as b:

@@ -1,6 +1,7 @@
 """Identification: what is known comes out again, any mix of runs is taken, the file says what was found."""
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,14 +9,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bms.estimate.log import Log
+from bms.estimate.log import Log, read_log
 from hil_rigs.cli import main
 from hil_rigs.identify import IdentifyError, identify_cell
+from hil_rigs.identify.sign import contradiction
 from hil_rigs.identify.tables import write_cell
 from kernels.cell_tables import SOC_GRID, CellTables
 from kernels.parameters import load_cell, load_tables
 
 Floats = NDArray[np.float64]
+DATA = Path(os.environ.get("CELLWARD_DATA") or Path(__file__).parents[3] / "shared/data")
 
 AH = 3.0
 R0, R1, TAU_S = 0.030, 0.020, 40.0
@@ -167,6 +170,13 @@ def test_nothing_usable_is_an_error() -> None:
         identify_cell([empty], nominal_ah=AH, chemistry="nmc")
 
 
+def test_a_reference_that_never_lies_between_empty_and_full_is_an_error() -> None:
+    beyond = replace(DYNAMIC, soc_frac=np.full(len(DYNAMIC.time_s), 1.05))
+    says = "dynamic: only 0 rows with a soc between -0.03 and 1.03, expected at least 10"
+    with pytest.raises(IdentifyError, match=says):
+        identify_cell([beyond], nominal_ah=AH, chemistry="nmc")
+
+
 def test_a_cell_that_only_rests_is_refused() -> None:
     with pytest.raises(IdentifyError, match="still: no current flows in any run"):
         identify_cell([measured("still", np.zeros(500), 1.0, start=0.5)], nominal_ah=AH, chemistry="nmc")
@@ -212,6 +222,71 @@ def test_command_writes_cell_and_report_and_one_json_document(
     page = (tmp_path / "report" / "index.html").read_text()
     assert page.count("<svg") == 4
     assert "http" not in page.replace("http://www.w3.org", "")
+
+
+PULSES = measured("pulses", np.tile(np.repeat([0.0, 1.5], 60), 6), 1.0, start=0.6)
+
+
+@pytest.mark.parametrize(
+    ("log", "shown"),
+    [
+        (PULSES, "in 11 of 11 steps voltage_v rises with the discharge or falls with the charge"),
+        (SLOW, "soc rises in discharge or falls in charge"),
+        (
+            replace(SLOW, soc_frac=np.full(len(SLOW.time_s), np.nan)),
+            "over the run voltage_v rises in discharge or falls in charge",
+        ),
+    ],
+)
+@pytest.mark.parametrize("charge_positive", [True, False])
+def test_a_current_of_the_other_sign_is_refused_where_the_log_shows_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], log: Log, shown: str, charge_positive: bool
+) -> None:
+    path, out = csv(tmp_path, log, charge_positive=charge_positive), tmp_path / "cell.yaml"
+    wrong, told = (
+        ([], "positive on discharge, or --charge-positive")
+        if charge_positive
+        else (["--charge-positive"], "no --charge-positive")
+    )
+    assert main(["identify", str(path), "--nominal-ah", "3", "--chemistry", "nmc", "--out", str(out), *wrong]) == 2
+    assert f"{path}: current_a has the other sign: {shown}, expected {told}\n" in capsys.readouterr().err
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    "log",
+    [PULSES, SLOW, DYNAMIC, COLD, measured("still", np.zeros(500), 1.0, start=0.5), measured("few", np.ones(5), 1.0)],
+    ids=lambda log: log.path.name,
+)
+def test_a_current_of_the_right_sign_is_taken(log: Log) -> None:
+    assert contradiction(log, AH) is None
+    assert contradiction(replace(log, soc_frac=None), AH) is None
+
+
+def test_high_currents_first_are_no_other_sign() -> None:
+    """Smaller and smaller currents from full to empty: the voltage rises from one to the next, by their drop alone."""
+    current_a = np.concatenate([np.full(int(0.24 * AH * 360 / amps), amps) for amps in (9.0, 6.0, 3.0, 0.5)])
+    flat = replace(measured("signature", current_a, 10.0), voltage_v=3.3 - 0.05 * current_a, soc_frac=None)
+    assert contradiction(flat, AH) is None
+
+
+@pytest.mark.parametrize("name", ["aboutenergy_lfp_18650_2ah/char_cc_1c_25c", "panasonic_ncr18650pf/drive_us06_n10c"])
+def test_measured_cells_show_the_sign_of_their_current(name: str) -> None:
+    path = DATA / f"cells/{name}.parquet"
+    if not path.is_file():
+        pytest.skip(f"measurements absent: {path}")
+    assert contradiction(read_log(path, charge_positive=True), 2.5) is None
+    assert contradiction(read_log(path), 2.5) is not None
+
+
+def test_a_log_in_percent_is_refused_by_row_and_column(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert DYNAMIC.soc_frac is not None
+    path = csv(tmp_path, replace(DYNAMIC, soc_frac=100 * DYNAMIC.soc_frac), charge_positive=False)
+    out = tmp_path / "cell.yaml"
+    assert main(["identify", str(path), "--nominal-ah", "3", "--chemistry", "nmc", "--out", str(out)]) == 2
+    expected = "row 1: soc is 100.0, expected a fraction (not percent) from -0.1 to 1.1"
+    assert f"{path}: {expected}\n" in capsys.readouterr().err
+    assert not out.exists()
 
 
 @pytest.mark.parametrize(

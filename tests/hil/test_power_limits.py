@@ -185,9 +185,15 @@ def test_no_cell_leaves_its_soc_window_by_more_than_the_soc_is_wrong(chemistry: 
         assert seen.soc_frac_max <= window.soc_frac_max + 3 * SOC_SIGMA_FRAC
 
 
-def test_held_power_does_not_ask_for_more_than_the_limit_of_current(holds: list[Held]) -> None:
-    """1 % for a string voltage that the tables have too high."""
-    assert max(h.at_power.current_a_max / h.limit_a for h in holds if h.limit_a > 0) <= 1.01
+def test_held_power_never_asks_for_more_than_the_strings_bound_of_current(
+    chemistry: Chemistry, holds: list[Held]
+) -> None:
+    """1 % for a string voltage that the tables have too high. It may pass the limit of a held current a while: before
+    or after it is below."""
+    window = chemistry.window
+    for h in holds:
+        most_a = window.charge_current_a_max if h.charge else window.discharge_current_a_max
+        assert h.at_power.current_a_max <= 1.01 * most_a
 
 
 def test_little_of_what_the_plant_can_do_is_left_unused(holds: list[Held]) -> None:

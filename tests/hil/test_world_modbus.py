@@ -1,6 +1,7 @@
 """pymodbus's own client and server, unmodified, in virtual time."""
 
 import asyncio
+import contextlib
 import logging
 
 import pytest
@@ -9,6 +10,8 @@ from pymodbus.exceptions import ModbusException
 from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
+from drivers.links.modbus import ModbusLink
+from drivers.session import Sessions
 from hil_rigs.world import Network, current_network, run_virtual
 
 HOST, PORT = "10.0.0.5", 502
@@ -118,3 +121,20 @@ def test_pymodbus_server_serves_its_own_client():
         return answer.registers
 
     assert run_virtual(main()) == [0, 258, 772, 0]
+
+
+def test_why_a_device_cannot_be_reached_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> str | None:
+        async def session() -> None:
+            raise AssertionError("nobody is there")
+
+        sessions = Sessions("meter", ModbusLink(HOST, PORT, 1), session)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(20.0):
+                await sessions.run()
+        return sessions.fault
+
+    fault = run_virtual(main())
+    assert fault is not None
+    assert fault.startswith("10.0.0.5:502: ")
+    assert caplog.messages == [f"meter: {fault}"]

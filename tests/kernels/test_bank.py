@@ -186,6 +186,19 @@ def test_outside_the_measured_temperatures_it_is_less_sure(kernel: Any) -> None:
 
 
 @BOTH
+def test_outside_the_measured_temperatures_a_knee_stays_a_knee(kernel: Any) -> None:
+    """20 K too cold, charged at C/20 from 60 % to full: 0.1 V above the plateau can be the knee alone."""
+    tables = load_tables("lfp-280ah")
+    one = kernel.SocBank(tables)
+    one.start(0.5, 0.3)
+    for soc_frac in np.linspace(0.6, 1.0, 240):
+        voltage_v = np.interp(soc_frac, SOC_GRID, tables.ocv_v[1]) + 0.008 + 0.007
+        one.step(voltage_v, -14.0, -14.0 * 120 / 3600, 0.0, 120.0)
+    assert one.soc_frac > 0.8
+    assert 1.0 - one.soc_frac < 3 * one.soc_sigma_frac
+
+
+@BOTH
 def test_a_large_drop_outside_the_measured_temperatures_makes_it_less_sure(kernel: Any) -> None:
     """40 K too cold, 20 % discharged at C/2 with a voltage that fits: what is not known of the resistances counts."""
     shape, sigmas = (2, len(SOC_GRID)), []

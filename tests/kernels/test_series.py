@@ -173,6 +173,20 @@ def test_the_slope_follows_the_mean_cell_at_once(
 
 
 @KERNELS
+def test_a_mean_cell_lost_on_the_plateau_makes_no_cell_differ_by_more_than_cells_do(kernel: Any) -> None:
+    """The string is full and its cells' voltages lie 0.16 V apart, while the mean cell is thought to be on its way from
+    85 to 93 %."""
+    cells = kernel.SeriesCells(LFP, 1, 16)
+    own = np.linspace(-0.02, 0.02, 16)
+    volts = np.interp(1.0 + own, SOC_GRID, LFP.ocv_v[2])
+    for soc_frac in np.linspace(0.85, 0.93, 100):
+        run(cells, volts, 6, 1.0, means(soc_frac=soc_frac, soc_sigma_frac=0.09))
+    off = np.abs(deviations(cells) - own)
+    assert off.max() < 0.02
+    assert (off < 2 * np.sqrt(cells.soc_sigma_frac[0].astype(float) ** 2 - 0.09**2)).all()
+
+
+@KERNELS
 def test_resistance_is_found_by_changing_current_and_leaves_the_soc_alone(kernel: Any) -> None:
     factor = 1 + np.repeat([0.1, -0.1, 0.0, 0.0], 4)
     cells = kernel.SeriesCells(LINEAR, 1, 16, Spread(resistance_frac=0.1))
