@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from bms.install import require_siblings
+from bms.install import add_version, require_siblings
 from bms.protect.faults import FAULTS
 
 
@@ -30,6 +30,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Battery management controller for a site's edge gateway.",
         epilog="Exit status: 0 fine, 1 something tripped, 2 bad input. Simulated rigs: see `hil --help`.",
     )
+    add_version(parser)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     run = commands.add_parser("run", help="run the controller of a site", description=_run.__doc__)
     run.add_argument(
@@ -277,6 +278,8 @@ def _reset(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps({"ok": not done.again, **done._asdict()}, default=asdict))
         return 1 if done.again else 0
+    if not done.reset:
+        print("no fault is latched")
     for fault in done.reset:
         print(f"reset: {fault}{'' if done.running else '; the controller does not run, its next start finds it so'}")
     if not done.running and any(fault.id == "inverter_fault" for fault in done.reset):

@@ -1,8 +1,11 @@
-"""Start-up check of the installation: our four packages must come from one place, with compiled kernels."""
+"""The installation: which version it is, and its check at the start: our four packages from one place, with compiled
+kernels."""
 
+import argparse
 import importlib.util
 import sys
 from pathlib import Path
+from typing import Any
 
 
 def require_siblings() -> None:
@@ -20,6 +23,21 @@ def require_siblings() -> None:
         require_compiled()
     except ImportError as error:
         sys.exit(_refuse(str(error)))
+
+
+def add_version(parser: argparse.ArgumentParser) -> None:
+    """`--version`: the distribution's name and version, as its metadata says."""
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
+
+
+class _Version(argparse.Action):
+    """Looks only when asked: the metadata takes longer than the rest of the command line."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        from importlib.metadata import version
+
+        print(f"cellward {version('cellward')}")
+        parser.exit()
 
 
 def _refuse(what: str) -> int:

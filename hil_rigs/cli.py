@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bms.install import require_siblings
+from bms.install import add_version, require_siblings
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -56,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Start with `hil demo`. RIG, SCENARIO and STUDY are a path or a shipped name. Exit status: 0 fine, "
         "1 judged failed or something tripped, 2 bad input.",
     )
+    add_version(parser)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_demo(commands)
     _add_serve(commands)

@@ -33,9 +33,11 @@ class ResetDone(NamedTuple):
 
 def reset(files: StateFiles, fault_id: str, target: str | None, wall_clock: WallClock) -> ResetDone:
     """Reset the latched faults of this id (`all` = each), at this target (None = each). Takes up to ANSWER_S, and
-    TRIPS_AGAIN_S more. ResetError when nothing such is latched, or nobody answers."""
+    TRIPS_AGAIN_S more. `all` of none is done at once. ResetError when a named one is not latched, or nobody answers."""
     state, _ = saved_state(files)
     chosen = [fault for fault in state.latched if fault_id in (fault.id, "all") and target in (fault.target, None)]
+    if fault_id == "all" and target is None and not chosen:
+        return ResetDone((), (), running=False)
     if not chosen:
         latched = ", ".join(f"{fault.id} ({fault.target})" for fault in state.latched) or "nothing"
         raise ResetError(f"no such fault is latched (got {_wanted(fault_id, target)}), latched: {latched}")

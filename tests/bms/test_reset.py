@@ -91,6 +91,13 @@ def test_site_that_never_ran_has_no_state(files: StateFiles, capsys: pytest.Capt
     assert capsys.readouterr().err == f"{files.current}: there is no saved state; start the controller first\n"
 
 
+def test_all_of_none_is_fine(files: StateFiles, capsys: pytest.CaptureFixture[str]) -> None:
+    assert reset(files, "all") == 0
+    capsys.readouterr()
+    assert reset(files, "all") == 0
+    assert capsys.readouterr() == ("no fault is latched\n", "")
+
+
 def test_json_names_what_was_reset(files: StateFiles, capsys: pytest.CaptureFixture[str]) -> None:
     assert reset(files, "guard_stop", "--json") == 0
     assert json.loads(capsys.readouterr().out) == {
