@@ -520,8 +520,8 @@ class Held:
 
 
 def hold(cells: Held, horizon_s: float, current_a: float, power_w: float | None) -> Any:
-    """Lowest and highest voltage of any cell and the largest current while a current, or a power, is held."""
-    seen = []
+    """Lowest and highest voltage of any cell, the largest and the mean current while a current, or a power, is held."""
+    seen, moved_a = [], 0.0
     for _ in range(150):
         emf_v, ohm = cells.emf_and_ohm()
         if power_w is not None:
@@ -530,8 +530,9 @@ def hold(cells: Held, horizon_s: float, current_a: float, power_w: float | None)
         voltage_v = emf_v - ohm * current_a
         seen.append((voltage_v.min(), -voltage_v.max(), -abs(current_a)))
         cells.step(current_a, horizon_s / 150)
+        moved_a += abs(current_a) / 150
     low, high, most = np.min(seen, axis=0)
-    return low, -high, -most
+    return low, -high, -most, moved_a
 
 
 @settings(deadline=None, max_examples=20)
@@ -553,7 +554,9 @@ def test_no_moment_of_a_hold_leaves_the_window(
         for horizon_s, current_a, power_w in zip((1, 10, 60, 1800), limit.current_a, limit.power_w, strict=True):
             for power in (None, sign * part * power_w):
                 cells = Held(TABLES[which], soc_frac, **string)
-                low, high, most = hold(cells, horizon_s, sign * part * current_a, power)
+                low, high, most, mean_a = hold(cells, horizon_s, sign * part * current_a, power)
                 if current_a > 0:
                     assert (low >= 2.698) if sign > 0 else (high <= 3.502)
                 assert most <= (current_a if power is None else 1000.0) * (1 + 1e-6) + 1e-9
+                if sign > 0:  # a discharge ends with its largest current, and what came before was less
+                    assert mean_a <= current_a * (1 + 1e-3) + 1e-9
