@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from can.interfaces import VALID_INTERFACES
 from pydantic import AfterValidator, Field, ValidationInfo
 from pydantic_core import PydanticCustomError
 
@@ -33,6 +32,7 @@ from drivers.config.settings import RELATION, Broken, Loc, Settings, about, besi
 from drivers.config.shipped import known_name
 from drivers.insulation.iso165c import INFO_PERIOD_S
 from drivers.links.can import CanConfig
+from drivers.links.can_library import VALID_INTERFACES
 from drivers.links.modbus_tls import TlsError
 from drivers.low_voltage.codec import KEEP_ALIVE_PERIOD_S
 from drivers.profiles import Profile, find_profile
