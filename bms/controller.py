@@ -453,22 +453,16 @@ class Controller:
         return self._writers.hand_over(decision, order, image.at_ns)
 
     def _rack_states(self, image: Image, summary: Summary, battery: BatteryState) -> list[RackState]:
+        lowest, highest = self._soc_summary.rack_frac_min, self._soc_summary.rack_frac_max
+        # In the order of the fields: to match as many names costs more than the rest of this.
         return [
             RackState(
-                summary=summary.racks[index],
-                soc_frac_min=self._soc_summary.rack_frac_min[index],
-                soc_frac_max=self._soc_summary.rack_frac_max[index],
-                cell_resistance_ohm=self._cells[index].resistance_ohm,
-                voltage_v=rack.rack_voltage_v,
-                online=battery.counts(index),
-                number=index + 1,
-                soh_frac=self._soc[index].soh_frac_min,
-                held=self._held[index].currents,
-                battery=rack.battery,
-                resistance_ohm=self._resistance_ohm[index],
+                summary.racks[index], lowest[index], highest[index], self._cells[index].resistance_ohm,
+                rack.rack_voltage_v, battery.counts(index), index + 1, self._soc[index].soh_frac_min,
+                self._held[index].currents, rack.battery, self._resistance_ohm[index],
             )
             for index, rack in enumerate(image.racks)
-        ]
+        ]  # fmt: skip
 
     def _report_faults(self, battery: BatteryState, at_ns: int, protected: Protected) -> None:
         for fault_id, rack, detail in battery.faults:
