@@ -5,6 +5,7 @@ import contextlib
 import gc
 import json
 import logging
+import os
 import signal
 import sys
 import time
@@ -21,6 +22,7 @@ from bms.north.gateway import Gateway
 from bms.north.screen import plain_line
 from bms.protect.protection import ActiveFault
 from bms.record import ProcessRecorder
+from bms.service_manager import ServiceManager
 from bms.site import Site, site_settings
 from bms.state.memory import SiteMemory
 from bms.state.process import ProcessStore
@@ -40,10 +42,13 @@ def run_site(site: Site, *, duration_s: float | None, record: Path | None, state
     # The live screen shows what drivers have to say as faults; lines in between would tear it apart.
     logging.basicConfig(format="%(message)s", handlers=None if show == "plain" else [logging.NullHandler()])
     sys.setswitchinterval(0.0005)  # the CAN reader threads must not hold up a tick for 5 ms
-    return asyncio.run(_run(site, duration_s, record, state, show))
+    with ServiceManager(os.environ, time.monotonic) as systemd:
+        return asyncio.run(_run(site, duration_s, record, state, show, systemd))
 
 
-async def _run(site: Site, duration_s: float | None, record: Path | None, state: Path, show: str) -> int:
+async def _run(
+    site: Site, duration_s: float | None, record: Path | None, state: Path, show: str, systemd: ServiceManager
+) -> int:
     trips: list[ActiveFault] = []
     async with ProcessStore(state, site.name) as store, _recorder(record, site) as recorder:
         memory = SiteMemory(site, store, find_state(store.files), time.time)
@@ -64,11 +69,15 @@ async def _run(site: Site, duration_s: float | None, record: Path | None, state:
             memory=memory,
             wall_clock=time.time,
             background=BackgroundThread(),
+            beat=systemd.beat,
         )
-        _stop_on_signals(controller)
+        systemd.says = lambda: _in_short(controller)
+        stop = _stop_on_signals(controller, systemd)
         async with _shown(show) as draw, Gateway(site, controller.requests, controller.report.status) as gateway:
             controller.report.north_faults.append(lambda: gateway.fault)
-            await _drive(controller, duration_s, draw, SCREEN_PERIOD_S if show == "screen" else PLAIN_PERIOD_S)
+            if duration_s is not None:
+                asyncio.get_running_loop().call_later(duration_s, stop)
+            await _drive(controller, draw, SCREEN_PERIOD_S if show == "screen" else PLAIN_PERIOD_S)
     if show == "json":
         _say(_document(controller, trips))
     else:
@@ -76,12 +85,7 @@ async def _run(site: Site, duration_s: float | None, record: Path | None, state:
     return 1 if trips or memory.latched else 0
 
 
-async def _drive(
-    controller: Controller, duration_s: float | None, show: Callable[[Controller], None], period_s: float
-) -> None:
-    loop = asyncio.get_running_loop()
-    if duration_s is not None:
-        loop.call_later(duration_s, controller.stop)
+async def _drive(controller: Controller, show: Callable[[Controller], None], period_s: float) -> None:
     gc.collect()
     gc.freeze()  # start-up objects live for ever: a full collection would walk them in the middle of a tick
     async with asyncio.TaskGroup() as tasks:
@@ -129,12 +133,31 @@ def _draw(controller: Controller, screen: ChildSink) -> None:
         screen.put(json.dumps(asdict(status)).encode() + b"\n")
 
 
-def _stop_on_signals(controller: Controller) -> None:
+def _stop_on_signals(controller: Controller, systemd: ServiceManager) -> Callable[[], None]:
     """Any of them asks for the orderly end, which is bounded; asking again changes nothing, so that an impatient
-    Ctrl-C or a closed terminal (which sends several) never leaves contactors closed under load."""
+    Ctrl-C or a closed terminal (which sends several) never leaves contactors closed under load. Returned is what they
+    do."""
+
+    def stop() -> None:
+        systemd.ending()
+        controller.stop()
+
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, controller.stop)
+        loop.add_signal_handler(number, stop)
+    return stop
+
+
+def _in_short(controller: Controller) -> str:
+    """For `systemctl status`."""
+    tick = controller.report.newest
+    if tick is None:
+        return ""
+    power_w = tick.powers.battery_w
+    power = "" if power_w is None else f", battery {power_w / 1e3:.1f} kW"
+    return (
+        f"{tick.battery.mode}{power}; faults: {', '.join(sorted({fault.kind.id for fault in tick.faults})) or 'none'}"
+    )
 
 
 def _say_end(

@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import math
+import os
 import signal
 import sys
 import time
@@ -14,6 +15,7 @@ from pathlib import Path
 from bms.fleet.controller import FleetController, UnitFault
 from bms.fleet.settings import Fleet
 from bms.record import ProcessRecorder, TickRow
+from bms.service_manager import ServiceManager
 from drivers.clock import now_ns
 from drivers.config.config_yaml import load_strict
 
@@ -37,10 +39,13 @@ def run_fleet(fleet: Fleet, *, duration_s: float | None, record: Path | None, as
     """Run until Ctrl-C, SIGTERM or `duration_s`, a line a second or one JSON document at the end; exit status 1 when a
     unit had a fault. RecordError before anything runs."""
     logging.basicConfig(format="%(message)s", handlers=[logging.NullHandler()] if as_json else None)
-    return asyncio.run(_run(fleet, duration_s, record, as_json=as_json))
+    with ServiceManager(os.environ, time.monotonic) as systemd:
+        return asyncio.run(_run(fleet, duration_s, record, systemd, as_json=as_json))
 
 
-async def _run(fleet: Fleet, duration_s: float | None, record: Path | None, *, as_json: bool) -> int:
+async def _run(
+    fleet: Fleet, duration_s: float | None, record: Path | None, systemd: ServiceManager, *, as_json: bool
+) -> int:
     trips: list[UnitFault] = []
 
     def on_trip(fault: UnitFault) -> None:
@@ -50,22 +55,38 @@ async def _run(fleet: Fleet, duration_s: float | None, record: Path | None, *, a
 
     async with _recorder(record, fleet) as recorder:
         controller = FleetController(
-            fleet, recorder=recorder, perf_clock=time.perf_counter, on_trip=on_trip, wall_clock=time.time
+            fleet,
+            recorder=recorder,
+            perf_clock=time.perf_counter,
+            on_trip=on_trip,
+            wall_clock=time.time,
+            beat=systemd.beat,
         )
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(number, controller.stop)
-        if duration_s is not None:
-            loop.call_later(duration_s, controller.stop)
-        async with asyncio.TaskGroup() as tasks:
-            shown = None if as_json else tasks.create_task(_show_for_ever(controller))
-            await controller.run()
-            if shown is not None:
-                shown.cancel()
+        systemd.says = lambda: "" if controller.row is None else _line(controller.row, controller)
+        await _drive(controller, systemd, duration_s, as_json=as_json)
     _say_end(controller, trips, as_json=as_json)
     if recorder is not None and recorder.fault is not None:
         print(f"record: {recorder.fault} ({recorder.dropped} rows lost)", file=sys.stderr)
     return 1 if trips else 0
+
+
+async def _drive(
+    controller: FleetController, systemd: ServiceManager, duration_s: float | None, *, as_json: bool
+) -> None:
+    def stop() -> None:
+        systemd.ending()
+        controller.stop()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, stop)
+    if duration_s is not None:
+        loop.call_later(duration_s, stop)
+    async with asyncio.TaskGroup() as tasks:
+        shown = None if as_json else tasks.create_task(_show_for_ever(controller))
+        await controller.run()
+        if shown is not None:
+            shown.cancel()
 
 
 @asynccontextmanager
