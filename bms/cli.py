@@ -58,6 +58,12 @@ def _parser() -> argparse.ArgumentParser:
     reset.add_argument("--json", action="store_true", help="print one JSON document")
     reset.set_defaults(does=_reset)
 
+    status = commands.add_parser("status", help="what the running controller does now", description=_status.__doc__)
+    status.add_argument("site", metavar="SITE", type=Path, nargs="?", default=Path("site.yaml"),
+                        help="site file, as the controller was given it (default: site.yaml)")  # fmt: skip
+    status.add_argument("--state", metavar="DIR", type=Path, help="as the controller was given it")
+    status.add_argument("--json", action="store_true", help="print one JSON document")
+    status.set_defaults(does=_status)
     maintain = commands.add_parser("maintain", help="take a rack out of service", description=_maintain.__doc__)
     maintain.add_argument("site", metavar="SITE", type=Path, help="site file, as the controller was given it")
     maintain.add_argument("rack", metavar="RACK", help="its name in the site file")
@@ -287,6 +293,36 @@ def _reset(arguments: argparse.Namespace) -> int:
     for fault in done.again:
         print(f"tripped again: {fault}")
     return 1 if done.again else 0
+
+
+def _status(arguments: argparse.Namespace) -> int:
+    """What the running controller of a site does now: mode, powers, limits and what binds them, SoC, faults and what to
+    do about them, times of its ticks. It only reads. Exit status 0: it runs, and nothing is wrong; 1: a fault is active
+    or latched, its state is not saved, or it does not answer; 3: it does not run."""
+    from bms.fleet.run import is_fleet
+    from bms.north.status_page import show_status
+    from bms.site import load_site
+    from bms.state.files import StateFiles
+    from drivers.config.config_yaml import ConfigErrors
+
+    if is_fleet(arguments.site):
+        why = ValueError(f"{arguments.site}: a fleet is not asked; ask its units, each on its own gateway")
+        return _refused(why, as_json=arguments.json)
+    try:
+        site = load_site(arguments.site)
+        files = StateFiles(arguments.state or arguments.site.parent, site.name)
+        return show_status(files, _resets(arguments), as_json=arguments.json)
+    except ConfigErrors as error:
+        return _refused(error, as_json=arguments.json)
+    except PermissionError as error:
+        denied = PermissionError(f"{files.status}: {error.strerror}: ask as the user that runs the controller")
+        return _refused(denied, as_json=arguments.json)
+
+
+def _resets(arguments: argparse.Namespace) -> list[str]:
+    """How a reset of this site begins, for people to copy."""
+    state = [] if arguments.state is None else ["--state", str(arguments.state)]
+    return ["bms", "reset", str(arguments.site), *state]
 
 
 def _maintain(arguments: argparse.Namespace) -> int:

@@ -20,6 +20,7 @@ from bms.controller import Controller
 from bms.north.child import ChildSink
 from bms.north.gateway import Gateway
 from bms.north.screen import plain_line
+from bms.north.status_socket import StatusSocket
 from bms.protect.protection import ActiveFault
 from bms.record import ProcessRecorder
 from bms.service_manager import ServiceManager
@@ -73,8 +74,12 @@ async def _run(
         )
         systemd.says = lambda: _in_short(controller)
         stop = _stop_on_signals(controller, systemd)
-        async with _shown(show) as draw, Gateway(site, controller.requests, controller.report.status) as gateway:
-            controller.report.north_faults.append(lambda: gateway.fault)
+        async with (
+            _shown(show) as draw,
+            Gateway(site, controller.requests, controller.report.status) as gateway,
+            StatusSocket(store.files, controller.report) as asked,
+        ):
+            controller.report.north_faults += [lambda: gateway.fault, lambda: asked.fault]
             if duration_s is not None:
                 asyncio.get_running_loop().call_later(duration_s, stop)
             await _drive(controller, draw, SCREEN_PERIOD_S if show == "screen" else PLAIN_PERIOD_S)

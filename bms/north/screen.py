@@ -27,7 +27,7 @@ def main() -> None:
     console = Console()
     with _without_control_echo(), Live(console=console, auto_refresh=False, transient=False) as live:
         for line in sys.stdin:
-            live.update(picture(json.loads(line), console.width), refresh=True)
+            live.update(picture(json.loads(line), console.width, "Ctrl-C stops safely"), refresh=True)
 
 
 @contextmanager
@@ -47,11 +47,17 @@ def _without_control_echo() -> Iterator[None]:
         termios.tcsetattr(terminal, termios.TCSADRAIN, before)
 
 
-def picture(status: dict[str, Any], width: int) -> Group:
-    """One frame of the screen; below WIDE_COLUMNS the two halves stand one above the other."""
+def picture(status: dict[str, Any], width: int, hint: str = "") -> Group:
+    """One frame of the screen, with a hint at its end; below WIDE_COLUMNS the two halves stand one above the other."""
     title = f"cellward  {status['site']}   {status['time_s']:.1f} s"
     mode = Text(f" {status['mode'].upper()} ", style=MODE_STYLES.get(status["mode"], "bold"))
-    parts = [mode, _beside(_powers(status), _cells(status), width), _faults(status), *_state(status), _footer(status)]
+    parts = [
+        mode,
+        _beside(_powers(status), _cells(status), width),
+        _faults(status),
+        *_state(status),
+        _footer(status, hint),
+    ]
     return Group(Panel(Group(*parts), title=title))
 
 
@@ -107,11 +113,11 @@ def _state(status: dict[str, Any]) -> list[Text]:
     return [*lines, Text(status["north_fault"], style="bold yellow")] if status.get("north_fault") else lines
 
 
-def _footer(status: dict[str, Any]) -> Text:
+def _footer(status: dict[str, Any], hint: str) -> Text:
     return Text(
         f"tick p50 {status['tick_ms_p50']:.2f} ms  p99 {status['tick_ms_p99']:.2f} ms  overruns {status['overruns']}   "
         f"CAN frames {status['frames']} (lost {status['frames_lost']})   "
-        f"Modbus {status['transactions']} (lost {status['transactions_lost']})   Ctrl-C stops safely",
+        f"Modbus {status['transactions']} (lost {status['transactions_lost']})   {hint}".rstrip(),
         style="dim",
     )
 

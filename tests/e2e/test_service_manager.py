@@ -1,12 +1,14 @@
-"""The deployed controller under a service manager: ready, watched, stopped in order."""
+"""The deployed controller under a service manager: ready, watched, stopped in order; and as `bms status` shows it."""
 
+import json
 import signal
 import socket
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.processes import BMS, Process
+from tests.e2e.processes import BMS, Process, wait_until
 
 SITE = """
 name: test
@@ -51,3 +53,25 @@ def test_service_is_ready_watched_and_told_of_its_end(
             pass
     assert controller.status() in (0, 1)
     assert "stopped: converter never heard; rack-1 unknown" in controller.lines
+
+
+def status(tmp_path: Path) -> "subprocess.CompletedProcess[str]":
+    command = [*BMS, "status", str(tmp_path / "site.yaml"), "--json"]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_status_tells_who_runs_from_who_hangs_and_who_is_gone(tmp_path: Path, started: list[Process]) -> None:
+    folder = tmp_path / ("a-folder-whose-name-is-longer-than-a-socket-address-may-be" * 2)
+    folder.mkdir()
+    (folder / "site.yaml").write_text(SITE)
+    controller = Process(*BMS, "run", str(folder / "site.yaml"), "--plain")
+    started.append(controller)
+    controller.until(r" SoC ")
+    said = json.loads(status(folder).stdout)
+    assert (said["running"], said["status"]["site"]) == (True, "test")
+    controller.child.send_signal(signal.SIGSTOP)
+    hung = status(folder)
+    assert hung.returncode == 1
+    assert json.loads(hung.stdout)["error"].endswith("test.status.sock: the controller does not answer")
+    controller.child.kill()
+    wait_until(lambda: status(folder).returncode == 3)
