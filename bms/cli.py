@@ -44,6 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--state", metavar="DIR", type=Path,
                      help="folder of what survives a restart (default: that of SITE); see docs/state.md")  # fmt: skip
     run.add_argument("--plain", action="store_true", help="a line a second instead of the live screen")
+    run.add_argument("--quiet", action="store_true", help="a line when something happens, none a second: for a service")
     run.add_argument("--json", action="store_true", help="nothing on stdout but one JSON document at the end")
     run.set_defaults(does=_run)
     check = commands.add_parser("check", help="check a site file", description=_check.__doc__)
@@ -184,7 +185,7 @@ def _run(arguments: argparse.Namespace) -> int:
     try:
         if is_fleet(arguments.site):
             fleet = load_fleet(arguments.site)
-            return run_fleet(fleet, duration_s=arguments.duration, record=arguments.record, as_json=arguments.json)
+            return run_fleet(fleet, duration_s=arguments.duration, record=arguments.record, show=_show(arguments))
         site = load_site(arguments.site)
         return run_site(
             site,
@@ -209,6 +210,8 @@ def _refused(error: Exception, *, as_json: bool) -> int:
 def _show(arguments: argparse.Namespace) -> str:
     if arguments.json:
         return "json"
+    if arguments.quiet:
+        return "quiet"
     return "plain" if arguments.plain or not sys.stdout.isatty() else "screen"
 
 

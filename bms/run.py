@@ -38,10 +38,10 @@ PLAIN_PERIOD_S = 1.0
 
 def run_site(site: Site, *, duration_s: float | None, record: Path | None, state: Path, show: str) -> int:
     """Run until Ctrl-C, SIGTERM or `duration_s`; exit status 1 when a fault tripped or was still latched, else 0.
-    `state` is the folder of what survives a restart; `show` is `screen`, `plain` (a line a second) or `json` (one
-    document at the end). RecordError and StateError before anything runs."""
+    `state` is the folder of what survives a restart; `show` is `screen`, `plain` (a line a second), `quiet` (a line for
+    what happens) or `json` (one document at the end). RecordError and StateError before anything runs."""
     # The live screen shows what drivers have to say as faults; lines in between would tear it apart.
-    logging.basicConfig(format="%(message)s", handlers=None if show == "plain" else [logging.NullHandler()])
+    logging.basicConfig(format="%(message)s", handlers=None if show in ("plain", "quiet") else [logging.NullHandler()])
     sys.setswitchinterval(0.0005)  # the CAN reader threads must not hold up a tick for 5 ms
     with ServiceManager(os.environ, time.monotonic) as systemd:
         return asyncio.run(_run(site, duration_s, record, state, show, systemd))
@@ -58,7 +58,7 @@ async def _run(
 
         def on_trip(fault: ActiveFault) -> None:
             trips.append(fault)
-            if show == "plain":
+            if show in ("plain", "quiet"):
                 _say(f"TRIP {fault}")
 
         controller = Controller(

@@ -35,22 +35,20 @@ def load_fleet(path: Path) -> Fleet:
     return load_strict(path, Fleet)
 
 
-def run_fleet(fleet: Fleet, *, duration_s: float | None, record: Path | None, as_json: bool) -> int:
-    """Run until Ctrl-C, SIGTERM or `duration_s`, a line a second or one JSON document at the end; exit status 1 when a
-    unit had a fault. RecordError before anything runs."""
-    logging.basicConfig(format="%(message)s", handlers=[logging.NullHandler()] if as_json else None)
+def run_fleet(fleet: Fleet, *, duration_s: float | None, record: Path | None, show: str) -> int:
+    """Run until Ctrl-C, SIGTERM or `duration_s`; exit status 1 when a unit had a fault. `show` is `json` (one document
+    at the end), `quiet` (a line when something happens) or else a line a second. RecordError before anything runs."""
+    logging.basicConfig(format="%(message)s", handlers=[logging.NullHandler()] if show == "json" else None)
     with ServiceManager(os.environ, time.monotonic) as systemd:
-        return asyncio.run(_run(fleet, duration_s, record, systemd, as_json=as_json))
+        return asyncio.run(_run(fleet, duration_s, record, systemd, show))
 
 
-async def _run(
-    fleet: Fleet, duration_s: float | None, record: Path | None, systemd: ServiceManager, *, as_json: bool
-) -> int:
+async def _run(fleet: Fleet, duration_s: float | None, record: Path | None, systemd: ServiceManager, show: str) -> int:
     trips: list[UnitFault] = []
 
     def on_trip(fault: UnitFault) -> None:
         trips.append(fault)
-        if not as_json:
+        if show != "json":
             print(f"TRIP {fault}", flush=True)
 
     async with _recorder(record, fleet) as recorder:
@@ -63,15 +61,15 @@ async def _run(
             beat=systemd.beat,
         )
         systemd.says = lambda: "" if controller.row is None else _line(controller.row, controller)
-        await _drive(controller, systemd, duration_s, as_json=as_json)
-    _say_end(controller, trips, as_json=as_json)
+        await _drive(controller, systemd, duration_s, lines=show not in ("json", "quiet"))
+    _say_end(controller, trips, as_json=show == "json")
     if recorder is not None and recorder.fault is not None:
         print(f"record: {recorder.fault} ({recorder.dropped} rows lost)", file=sys.stderr)
     return 1 if trips else 0
 
 
 async def _drive(
-    controller: FleetController, systemd: ServiceManager, duration_s: float | None, *, as_json: bool
+    controller: FleetController, systemd: ServiceManager, duration_s: float | None, *, lines: bool
 ) -> None:
     def stop() -> None:
         systemd.ending()
@@ -83,7 +81,7 @@ async def _drive(
     if duration_s is not None:
         loop.call_later(duration_s, stop)
     async with asyncio.TaskGroup() as tasks:
-        shown = None if as_json else tasks.create_task(_show_for_ever(controller))
+        shown = tasks.create_task(_show_for_ever(controller)) if lines else None
         await controller.run()
         if shown is not None:
             shown.cancel()

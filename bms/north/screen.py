@@ -15,6 +15,8 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from bms.priority import step_back
+
 WIDE_COLUMNS = 110
 
 MODE_STYLES = {"running": "bold green", "fault": "bold white on red", "stopping": "bold yellow"}
@@ -23,6 +25,7 @@ MODE_STYLES = {"running": "bold green", "fault": "bold white on red", "stopping"
 def main() -> None:
     """Draw until standard input ends. Signals from the terminal are the controller's business."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    step_back()
     signal.signal(signal.SIGTTOU, signal.SIG_IGN)  # it draws from a background process group: the shell's is in front
     console = Console()
     with _without_control_echo(), Live(console=console, auto_refresh=False, transient=False) as live:
