@@ -344,15 +344,23 @@ def _maintain(arguments: argparse.Namespace) -> int:
         names = [rack.name for rack in site.racks]
         if arguments.rack not in names:
             raise ResetError(f"no rack {arguments.rack!r}, expected one of {', '.join(names)}")
-        running = maintain(StateFiles(arguments.state or arguments.site.parent, site.name), arguments.rack, time.time)
+        done = maintain(StateFiles(arguments.state or arguments.site.parent, site.name), arguments.rack, time.time)
     except (ConfigErrors, ResetError) as error:
         return _refused(error, as_json=arguments.json)
     if arguments.json:
-        print(json.dumps({"ok": True, "running": running}))
+        print(json.dumps({"ok": True, "running": done.running, "since": done.since or None}))
+    elif done.running and not done.since:
+        print(f"{arguments.rack} is leaving")
     else:
-        now = "is leaving" if running else "is out of service; the controller does not run, or it was so before"
-        print(f"{arguments.rack} {now}")
+        print(f"{arguments.rack} is out of service{_lock_words(done.since, running=done.running)}")
     return 0
+
+
+def _lock_words(since: str, *, running: bool) -> str:
+    """What came of asking for a lock; `since` it was set before, empty = it was not."""
+    if since:
+        return f" already, since {since}: nothing changed"
+    return "" if running else "; the controller does not run, its next start finds it so"
 
 
 def _local(arguments: argparse.Namespace) -> int:
@@ -368,14 +376,13 @@ def _local(arguments: argparse.Namespace) -> int:
 
     try:
         site = load_site(arguments.site)
-        running = take_local(StateFiles(arguments.state or arguments.site.parent, site.name), time.time)
+        done = take_local(StateFiles(arguments.state or arguments.site.parent, site.name), time.time)
     except (ConfigErrors, ResetError) as error:
         return _refused(error, as_json=arguments.json)
     if arguments.json:
-        print(json.dumps({"ok": True, "running": running}))
+        print(json.dumps({"ok": True, "running": done.running, "since": done.since or None}))
     else:
-        now = "" if running else "; the controller does not run, or it was so before"
-        print(f"{site.name} is under local control{now}")
+        print(f"{site.name} is under local control{_lock_words(done.since, running=done.running)}")
     return 0
 
 
