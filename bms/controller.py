@@ -72,7 +72,8 @@ class Controller:
 
     `perf_clock` measures how long ticks take (a constant in virtual time); `on_trip` hears of every fault once;
     without `memory` every start is the first; `background` runs what applications have to do beside the ticks.
-    `openers` make the drivers; `seen`, if given, is asked for the image of each tick instead of them.
+    `openers` make the drivers; `seen`, if given, is asked for the image of each tick instead of them. `beat` is called
+    at the end of each tick, and by nothing else.
     """
 
     def __init__(
@@ -88,8 +89,10 @@ class Controller:
         background: Background = AT_ONCE,
         openers: Openers = OPENERS,
         seen: Callable[[int], Image] | None = None,
+        beat: Callable[[], None] = lambda: None,
     ) -> None:
         self.site = site
+        self._beat = beat
         self.inputs = Inputs()
         self._perf_clock = perf_clock
         self._background = background
@@ -211,6 +214,7 @@ class Controller:
             dt_s = min((at_ns - last_ns) / 1e9, COUNTED_PERIODS_MAX * period_s)
             self._tick(at_ns, dt_s, pace.overruns, control=number // every > controlled)
             self.report.ticked((self._perf_clock() - began) * 1e3, pace.overruns)
+            self._beat()
             stopping_s += 0.0 if self._battery.wanted else period_s
             controlled, last_ns = number // every, at_ns
             number += 1 + await self._next(pace)
