@@ -9,7 +9,6 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, ValidationError, ValidationInfo
 
 from bms.site import (
-    NAME,
     AuxiliaryDevice,
     CanBus,
     ContactorBlock,
@@ -26,6 +25,7 @@ from bms.site import (
     existing_cell,
     known_profile,
 )
+from bms.site_devices import NAME
 from drivers.config.config_yaml import in_words
 from drivers.config.settings import Broken, Settings, about, beside_the_file
 from drivers.config.shipped import Shipped, find, shipped

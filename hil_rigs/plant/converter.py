@@ -313,6 +313,8 @@ class ConverterPlant:
     def _limit_reactive(self, reactive_var: float) -> float:
         """Reactive power within the rating and the room that the present active power leaves, of a current that a sag
         does not raise."""
+        if reactive_var == 0.0:
+            return reactive_var
         voltage_pu = self._ac.voltage_pu
         carries = voltage_pu >= self.parameters.ride_through.cease_pu
         apparent_va = min(voltage_pu, 1.0) * self.apparent_power_va if carries else 0.0
