@@ -152,13 +152,14 @@ static void VARIANT(carry)(const Task *task, const Rule *rule)
 }
 
 /* Each cell's own deviation and open-circuit voltage, and how far its voltage is from what they and the string's drop
- * let expect (NaN where absent). */
-static void VARIANT(expect)(const Task *task, const Rule *rule, Ahead ahead)
+ * let expect (NaN where absent). Gives the mean of that and how many cells have a voltage. */
+static float VARIANT(expect)(const Task *task, const Rule *rule, float *count, Ahead ahead)
 {
+    Lanes lanes = {0}, counts = {0};
     const uint64_t *restrict curve = task->curve;
     float moved = (float)task->pending->moved_frac, centre = (float)task->pending->centre_frac;
     float mean = (float)task->mean->soc_frac, drop_v = (float)task->mean->drop_v;
-    float first = rule->grid_first, per_frac = rule->grid_per_frac, end = rule->grid_end;
+    float first = rule->grid_first, per_frac = rule->grid_per_frac, end = rule->grid_end, absent_v = rule->absent_v;
     for (ptrdiff_t i = 0; i < task->groups; i++) {
         const Group *restrict g = task->group + i;
         Scratch *restrict scratch = task->scratch + i;
@@ -173,9 +174,16 @@ static void VARIANT(expect)(const Task *task, const Rule *rule, Ahead ahead)
             float v = value.number + (x - (float)j) * rise.number;
             scratch->own[l] = d;
             scratch->ocv_v[l] = v;
-            scratch->off_v[l] = scratch->voltage_v[l] - (v - drop_v * (1.0f + g->resistance[l]));
+            float off_v = scratch->voltage_v[l] - (v - drop_v * (1.0f + g->resistance[l]));
+            scratch->off_v[l] = off_v;
+            scratch->chosen_v[l] = fabsf(off_v) < absent_v ? off_v : 0.0f;
+            scratch->chosen[l] = fabsf(off_v) < absent_v ? 1.0f : 0.0f;
         }
+        lanes += *(const Lanes *)scratch->chosen_v;
+        counts += *(const Lanes *)scratch->chosen;
     }
+    *count = VARIANT(total)(&counts);
+    return *count > 0.0f ? VARIANT(total)(&lanes) / *count : 0.0f;
 }
 
 /* Slope of the curve's chord around `x`, per point. */
@@ -331,10 +339,9 @@ static void VARIANT(string_step)(const Task *task, const Rule *rule)
     Ahead ahead = {(const char *)(task->group + task->ahead * task->groups), sizeof(Lanes)};
     if (VARIANT(carry_is_due)(pending, rule))
         VARIANT(carry_ahead)(task, rule, VARIANT(lines_of)(task, &ahead, CARRY_LINES));
-    VARIANT(expect)(task, rule, VARIANT(lines_of)(task, &ahead, EXPECT_LINES));
+    float count, few, rough_v = VARIANT(expect)(task, rule, &count, VARIANT(lines_of)(task, &ahead, EXPECT_LINES));
     if (VARIANT(look_is_due)(task, rule))
         VARIANT(look)(task, rule, VARIANT(lines_of)(task, &ahead, LOOK_LINES));
-    float count, few, rough_v = VARIANT(mean_within)(task->scratch, task->groups, 0.0f, rule->absent_v, &count);
     float common_v = VARIANT(mean_within)(task->scratch, task->groups, rough_v, rule->outlier_v, &few);
     if (2.0f * few < count)
         common_v = rough_v;
