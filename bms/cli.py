@@ -44,6 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--state", metavar="DIR", type=Path,
                      help="folder of what survives a restart (default: that of SITE); see docs/state.md")  # fmt: skip
     run.add_argument("--plain", action="store_true", help="a line a second instead of the live screen")
+    run.add_argument("--quiet", action="store_true", help="a line when something happens, none a second: for a service")
     run.add_argument("--json", action="store_true", help="nothing on stdout but one JSON document at the end")
     run.set_defaults(does=_run)
     check = commands.add_parser("check", help="check a site file", description=_check.__doc__)
@@ -58,6 +59,12 @@ def _parser() -> argparse.ArgumentParser:
     reset.add_argument("--json", action="store_true", help="print one JSON document")
     reset.set_defaults(does=_reset)
 
+    status = commands.add_parser("status", help="what the running controller does now", description=_status.__doc__)
+    status.add_argument("site", metavar="SITE", type=Path, nargs="?", default=Path("site.yaml"),
+                        help="site file, as the controller was given it (default: site.yaml)")  # fmt: skip
+    status.add_argument("--state", metavar="DIR", type=Path, help="as the controller was given it")
+    status.add_argument("--json", action="store_true", help="print one JSON document")
+    status.set_defaults(does=_status)
     maintain = commands.add_parser("maintain", help="take a rack out of service", description=_maintain.__doc__)
     maintain.add_argument("site", metavar="SITE", type=Path, help="site file, as the controller was given it")
     maintain.add_argument("rack", metavar="RACK", help="its name in the site file")
@@ -178,7 +185,7 @@ def _run(arguments: argparse.Namespace) -> int:
     try:
         if is_fleet(arguments.site):
             fleet = load_fleet(arguments.site)
-            return run_fleet(fleet, duration_s=arguments.duration, record=arguments.record, as_json=arguments.json)
+            return run_fleet(fleet, duration_s=arguments.duration, record=arguments.record, show=_show(arguments))
         site = load_site(arguments.site)
         return run_site(
             site,
@@ -203,6 +210,8 @@ def _refused(error: Exception, *, as_json: bool) -> int:
 def _show(arguments: argparse.Namespace) -> str:
     if arguments.json:
         return "json"
+    if arguments.quiet:
+        return "quiet"
     return "plain" if arguments.plain or not sys.stdout.isatty() else "screen"
 
 
@@ -289,6 +298,36 @@ def _reset(arguments: argparse.Namespace) -> int:
     return 1 if done.again else 0
 
 
+def _status(arguments: argparse.Namespace) -> int:
+    """What the running controller of a site does now: mode, powers, limits and what binds them, SoC, faults and what to
+    do about them, times of its ticks. It only reads. Exit status 0: it runs, and nothing is wrong; 1: a fault is active
+    or latched, its state is not saved, or it does not answer; 3: it does not run."""
+    from bms.fleet.run import is_fleet
+    from bms.north.status_page import show_status
+    from bms.site import load_site
+    from bms.state.files import StateFiles
+    from drivers.config.config_yaml import ConfigErrors
+
+    if is_fleet(arguments.site):
+        why = ValueError(f"{arguments.site}: a fleet is not asked; ask its units, each on its own gateway")
+        return _refused(why, as_json=arguments.json)
+    try:
+        site = load_site(arguments.site)
+        files = StateFiles(arguments.state or arguments.site.parent, site.name)
+        return show_status(files, _resets(arguments), as_json=arguments.json)
+    except ConfigErrors as error:
+        return _refused(error, as_json=arguments.json)
+    except PermissionError as error:
+        denied = PermissionError(f"{files.status}: {error.strerror}: ask as the user that runs the controller")
+        return _refused(denied, as_json=arguments.json)
+
+
+def _resets(arguments: argparse.Namespace) -> list[str]:
+    """How a reset of this site begins, for people to copy."""
+    state = [] if arguments.state is None else ["--state", str(arguments.state)]
+    return ["bms", "reset", str(arguments.site), *state]
+
+
 def _maintain(arguments: argparse.Namespace) -> int:
     """Take a rack out of service: it opens in the safe order and stays open over restarts; the others go on. `bms reset
     SITE rack_maintenance --target RACK` gives it back."""
@@ -305,15 +344,23 @@ def _maintain(arguments: argparse.Namespace) -> int:
         names = [rack.name for rack in site.racks]
         if arguments.rack not in names:
             raise ResetError(f"no rack {arguments.rack!r}, expected one of {', '.join(names)}")
-        running = maintain(StateFiles(arguments.state or arguments.site.parent, site.name), arguments.rack, time.time)
+        done = maintain(StateFiles(arguments.state or arguments.site.parent, site.name), arguments.rack, time.time)
     except (ConfigErrors, ResetError) as error:
         return _refused(error, as_json=arguments.json)
     if arguments.json:
-        print(json.dumps({"ok": True, "running": running}))
+        print(json.dumps({"ok": True, "running": done.running, "since": done.since or None}))
+    elif done.running and not done.since:
+        print(f"{arguments.rack} is leaving")
     else:
-        now = "is leaving" if running else "is out of service; the controller does not run, or it was so before"
-        print(f"{arguments.rack} {now}")
+        print(f"{arguments.rack} is out of service{_lock_words(done.since, running=done.running)}")
     return 0
+
+
+def _lock_words(since: str, *, running: bool) -> str:
+    """What came of asking for a lock; `since` it was set before, empty = it was not."""
+    if since:
+        return f" already, since {since}: nothing changed"
+    return "" if running else "; the controller does not run, its next start finds it so"
 
 
 def _local(arguments: argparse.Namespace) -> int:
@@ -329,14 +376,13 @@ def _local(arguments: argparse.Namespace) -> int:
 
     try:
         site = load_site(arguments.site)
-        running = take_local(StateFiles(arguments.state or arguments.site.parent, site.name), time.time)
+        done = take_local(StateFiles(arguments.state or arguments.site.parent, site.name), time.time)
     except (ConfigErrors, ResetError) as error:
         return _refused(error, as_json=arguments.json)
     if arguments.json:
-        print(json.dumps({"ok": True, "running": running}))
+        print(json.dumps({"ok": True, "running": done.running, "since": done.since or None}))
     else:
-        now = "" if running else "; the controller does not run, or it was so before"
-        print(f"{site.name} is under local control{now}")
+        print(f"{site.name} is under local control{_lock_words(done.since, running=done.running)}")
     return 0
 
 

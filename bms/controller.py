@@ -72,7 +72,8 @@ class Controller:
 
     `perf_clock` measures how long ticks take (a constant in virtual time); `on_trip` hears of every fault once;
     without `memory` every start is the first; `background` runs what applications have to do beside the ticks.
-    `openers` make the drivers; `seen`, if given, is asked for the image of each tick instead of them.
+    `openers` make the drivers; `seen`, if given, is asked for the image of each tick instead of them. `beat` is called
+    at the end of each tick, and by nothing else.
     """
 
     def __init__(
@@ -88,8 +89,10 @@ class Controller:
         background: Background = AT_ONCE,
         openers: Openers = OPENERS,
         seen: Callable[[int], Image] | None = None,
+        beat: Callable[[], None] = lambda: None,
     ) -> None:
         self.site = site
+        self._beat = beat
         self.inputs = Inputs()
         self._perf_clock = perf_clock
         self._background = background
@@ -211,6 +214,7 @@ class Controller:
             dt_s = min((at_ns - last_ns) / 1e9, COUNTED_PERIODS_MAX * period_s)
             self._tick(at_ns, dt_s, pace.overruns, control=number // every > controlled)
             self.report.ticked((self._perf_clock() - began) * 1e3, pace.overruns)
+            self._beat()
             stopping_s += 0.0 if self._battery.wanted else period_s
             controlled, last_ns = number // every, at_ns
             number += 1 + await self._next(pace)
@@ -453,22 +457,16 @@ class Controller:
         return self._writers.hand_over(decision, order, image.at_ns)
 
     def _rack_states(self, image: Image, summary: Summary, battery: BatteryState) -> list[RackState]:
+        lowest, highest = self._soc_summary.rack_frac_min, self._soc_summary.rack_frac_max
+        # In the order of the fields: to match as many names costs more than the rest of this.
         return [
             RackState(
-                summary=summary.racks[index],
-                soc_frac_min=self._soc_summary.rack_frac_min[index],
-                soc_frac_max=self._soc_summary.rack_frac_max[index],
-                cell_resistance_ohm=self._cells[index].resistance_ohm,
-                voltage_v=rack.rack_voltage_v,
-                online=battery.counts(index),
-                number=index + 1,
-                soh_frac=self._soc[index].soh_frac_min,
-                held=self._held[index].currents,
-                battery=rack.battery,
-                resistance_ohm=self._resistance_ohm[index],
+                summary.racks[index], lowest[index], highest[index], self._cells[index].resistance_ohm,
+                rack.rack_voltage_v, battery.counts(index), index + 1, self._soc[index].soh_frac_min,
+                self._held[index].currents, rack.battery, self._resistance_ohm[index],
             )
             for index, rack in enumerate(image.racks)
-        ]
+        ]  # fmt: skip
 
     def _report_faults(self, battery: BatteryState, at_ns: int, protected: Protected) -> None:
         for fault_id, rack, detail in battery.faults:

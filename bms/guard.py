@@ -9,8 +9,12 @@ from bms.image import Image
 from drivers.readings import Floats, InverterState, RackReading, Times
 
 STOP_AFTER_S = 4.0
-"""A hard limit crossed for so long while the battery is still wanted connected stops the converter and opens: longer
-than protection and its bounded wait for opening need."""
+"""A hard limit crossed for so long while the battery is still wanted connected stops the converter: longer than
+protection and its bounded wait for opening need."""
+
+OPEN_AFTER_S = 3.0
+"""From its stop on protection opens the contactors in order, which takes its bounded wait of 2 s where the converter
+does not say that it stands; what is still wanted closed after so long opens anyway."""
 
 FLOWING_FRAC = 0.02
 """Share of a rack's maximum current from which it counts as charging or discharging."""
@@ -80,27 +84,35 @@ class Guard:
 
     def __init__(self, limits: HardLimits) -> None:
         self._limits = limits
-        self._crossed_s = 0.0
+        self._crossed_s = self._stopped_s = 0.0
+        self._passed: tuple[Contactors | None, ...] = ()
         self.stopped = ""
 
     def reset(self) -> None:
         """Somebody judged the battery after a stop; a limit that is still crossed stops it again."""
-        self._crossed_s = 0.0
+        self._crossed_s = self._stopped_s = 0.0
         self.stopped = ""
 
     def step(self, image: Image, wish: Decision, dt_s: float) -> Decision:
         """The decision that may be sent, narrowed where the raw image demands it."""
+        decision = self._step(image, wish, dt_s)
+        self._passed = decision.contactors
+        return decision
+
+    def _step(self, image: Image, wish: Decision, dt_s: float) -> Decision:
         forming = _forming(image) or self._serves_unheard(image)
         racks = [] if forming else [_Rack(number, rack, _extremes(rack)) for number, rack in _connected(image, wish)]
         reason = self._crossed_forming(image, wish) if forming else self._crossed(racks, image.at_ns)
         active = wish.run or any(wanted is not None and wanted.main_closed for wanted in wish.contactors)
         self._crossed_s = self._crossed_s + dt_s if reason and active else 0.0
-        if self._crossed_s > STOP_AFTER_S and not self.stopped:
+        if self.stopped:
+            self._stopped_s += dt_s
+        elif self._crossed_s > STOP_AFTER_S:
             self.stopped = reason
         if self.stopped:
-            opened: tuple[Contactors | None, ...] = tuple(Contactors(False, False) for _ in wish.contactors)
+            contactors = _opened(wish) if self._stopped_s > OPEN_AFTER_S else _no_more_than(self._passed, wish)
             return wish._replace(
-                power_w=0.0, run=False, contactors=opened, clipped_by="guard", clip_reason=self.stopped
+                power_w=0.0, run=False, contactors=contactors, clipped_by="guard", clip_reason=self.stopped
             )
         return wish if forming else self._narrow(image, racks, wish, reason)
 
@@ -246,6 +258,22 @@ class Guard:
         if current_a > FLOWING_FRAC * limits.discharge_current_a_max and not may_discharge:
             return "discharged beyond a cell's limits"
         return ""
+
+
+def _opened(wish: Decision) -> tuple[Contactors | None, ...]:
+    return tuple(Contactors(False, False) for _ in wish.contactors)
+
+
+def _no_more_than(passed: tuple[Contactors | None, ...], wish: Decision) -> tuple[Contactors | None, ...]:
+    """What is wanted closed, less what was not commanded closed before."""
+    before = passed or _opened(wish)
+    return tuple(
+        wanted if wanted is None else Contactors(
+            wanted.main_closed and held is not None and held.main_closed,
+            wanted.precharge_closed and held is not None and held.precharge_closed,
+        )
+        for wanted, held in zip(wish.contactors, before, strict=True)
+    )  # fmt: skip
 
 
 def _forming(image: Image) -> bool:

@@ -30,13 +30,18 @@ def add_version(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
 
 
+def program() -> str:
+    """The distribution's name and version, as its metadata says."""
+    from importlib.metadata import version
+
+    return f"cellward {version('cellward')}"
+
+
 class _Version(argparse.Action):
     """Looks only when asked: the metadata takes longer than the rest of the command line."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
-        from importlib.metadata import version
-
-        print(f"cellward {version('cellward')}")
+        print(program())
         parser.exit()
 
 

@@ -5,6 +5,7 @@ import contextlib
 import gc
 import json
 import logging
+import os
 import signal
 import sys
 import time
@@ -19,8 +20,10 @@ from bms.controller import Controller
 from bms.north.child import ChildSink
 from bms.north.gateway import Gateway
 from bms.north.screen import plain_line
+from bms.north.status_socket import StatusSocket
 from bms.protect.protection import ActiveFault
 from bms.record import ProcessRecorder
+from bms.service_manager import ServiceManager
 from bms.site import Site, site_settings
 from bms.state.memory import SiteMemory
 from bms.state.process import ProcessStore
@@ -35,15 +38,18 @@ PLAIN_PERIOD_S = 1.0
 
 def run_site(site: Site, *, duration_s: float | None, record: Path | None, state: Path, show: str) -> int:
     """Run until Ctrl-C, SIGTERM or `duration_s`; exit status 1 when a fault tripped or was still latched, else 0.
-    `state` is the folder of what survives a restart; `show` is `screen`, `plain` (a line a second) or `json` (one
-    document at the end). RecordError and StateError before anything runs."""
+    `state` is the folder of what survives a restart; `show` is `screen`, `plain` (a line a second), `quiet` (a line for
+    what happens) or `json` (one document at the end). RecordError and StateError before anything runs."""
     # The live screen shows what drivers have to say as faults; lines in between would tear it apart.
-    logging.basicConfig(format="%(message)s", handlers=None if show == "plain" else [logging.NullHandler()])
+    logging.basicConfig(format="%(message)s", handlers=None if show in ("plain", "quiet") else [logging.NullHandler()])
     sys.setswitchinterval(0.0005)  # the CAN reader threads must not hold up a tick for 5 ms
-    return asyncio.run(_run(site, duration_s, record, state, show))
+    with ServiceManager(os.environ, time.monotonic) as systemd:
+        return asyncio.run(_run(site, duration_s, record, state, show, systemd))
 
 
-async def _run(site: Site, duration_s: float | None, record: Path | None, state: Path, show: str) -> int:
+async def _run(
+    site: Site, duration_s: float | None, record: Path | None, state: Path, show: str, systemd: ServiceManager
+) -> int:
     trips: list[ActiveFault] = []
     async with ProcessStore(state, site.name) as store, _recorder(record, site) as recorder:
         memory = SiteMemory(site, store, find_state(store.files), time.time)
@@ -52,7 +58,7 @@ async def _run(site: Site, duration_s: float | None, record: Path | None, state:
 
         def on_trip(fault: ActiveFault) -> None:
             trips.append(fault)
-            if show == "plain":
+            if show in ("plain", "quiet"):
                 _say(f"TRIP {fault}")
 
         controller = Controller(
@@ -64,11 +70,19 @@ async def _run(site: Site, duration_s: float | None, record: Path | None, state:
             memory=memory,
             wall_clock=time.time,
             background=BackgroundThread(),
+            beat=systemd.beat,
         )
-        _stop_on_signals(controller)
-        async with _shown(show) as draw, Gateway(site, controller.requests, controller.report.status) as gateway:
-            controller.report.north_faults.append(lambda: gateway.fault)
-            await _drive(controller, duration_s, draw, SCREEN_PERIOD_S if show == "screen" else PLAIN_PERIOD_S)
+        systemd.says = lambda: _in_short(controller)
+        stop = _stop_on_signals(controller, systemd)
+        async with (
+            _shown(show) as draw,
+            Gateway(site, controller.requests, controller.report.status) as gateway,
+            StatusSocket(store.files, controller.report) as asked,
+        ):
+            controller.report.north_faults += [lambda: gateway.fault, lambda: asked.fault]
+            if duration_s is not None:
+                asyncio.get_running_loop().call_later(duration_s, stop)
+            await _drive(controller, draw, SCREEN_PERIOD_S if show == "screen" else PLAIN_PERIOD_S)
     if show == "json":
         _say(_document(controller, trips))
     else:
@@ -76,12 +90,7 @@ async def _run(site: Site, duration_s: float | None, record: Path | None, state:
     return 1 if trips or memory.latched else 0
 
 
-async def _drive(
-    controller: Controller, duration_s: float | None, show: Callable[[Controller], None], period_s: float
-) -> None:
-    loop = asyncio.get_running_loop()
-    if duration_s is not None:
-        loop.call_later(duration_s, controller.stop)
+async def _drive(controller: Controller, show: Callable[[Controller], None], period_s: float) -> None:
     gc.collect()
     gc.freeze()  # start-up objects live for ever: a full collection would walk them in the middle of a tick
     async with asyncio.TaskGroup() as tasks:
@@ -129,12 +138,31 @@ def _draw(controller: Controller, screen: ChildSink) -> None:
         screen.put(json.dumps(asdict(status)).encode() + b"\n")
 
 
-def _stop_on_signals(controller: Controller) -> None:
+def _stop_on_signals(controller: Controller, systemd: ServiceManager) -> Callable[[], None]:
     """Any of them asks for the orderly end, which is bounded; asking again changes nothing, so that an impatient
-    Ctrl-C or a closed terminal (which sends several) never leaves contactors closed under load."""
+    Ctrl-C or a closed terminal (which sends several) never leaves contactors closed under load. Returned is what they
+    do."""
+
+    def stop() -> None:
+        systemd.ending()
+        controller.stop()
+
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, controller.stop)
+        loop.add_signal_handler(number, stop)
+    return stop
+
+
+def _in_short(controller: Controller) -> str:
+    """For `systemctl status`."""
+    tick = controller.report.newest
+    if tick is None:
+        return ""
+    power_w = tick.powers.battery_w
+    power = "" if power_w is None else f", battery {power_w / 1e3:.1f} kW"
+    return (
+        f"{tick.battery.mode}{power}; faults: {', '.join(sorted({fault.kind.id for fault in tick.faults})) or 'none'}"
+    )
 
 
 def _say_end(

@@ -1,43 +1,44 @@
 """The site file: every device, limit and application of one site, checked as a whole before anything starts."""
 
 from collections.abc import Iterator
-from dataclasses import replace
-from itertools import product
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from can.interfaces import VALID_INTERFACES
-from pydantic import AfterValidator, Field, ValidationInfo
+from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
 from bms.site_applications import APPLICATIONS, Application
 from bms.site_cells import broken_cells
 from bms.site_contactors import broken_contactor_blocks
 from bms.site_converter_loop import ConverterLoop
+from bms.site_devices import (
+    NAME,
+    AuxiliaryDevice,
+    BatteryBus,
+    CanBus,
+    ContactorBlock,
+    GridMeterDevice,
+    IntertieDevice,
+    InverterDevice,
+    PvInverterDevice,
+    PvMeterDevice,
+    broken_auxiliaries,
+    known_profile,
+)
 from bms.site_fast_lane import FastLane
 from bms.site_faults import FaultSetting
 from bms.site_island import Island, LoadBlock
 from bms.site_limits import Balancing, Limits, Precharge
-from bms.site_links import HOST, READ_ONLY, ModbusDevice, SerialPort, Tls, broken_lines
-from bms.site_low_voltage import LowVoltage
-from bms.site_mapping import load_mapping
+from bms.site_links import ModbusDevice, SerialPort, Tls, broken_lines
 from bms.site_monitors import CurrentSensor, FoxBms, InsulationMonitor
 from bms.site_north import North
-from bms.site_own_function import OwnFunction
-from bms.site_safety import NATIVE, Safety, SafetyInput
+from bms.site_rack import Rack, existing_cell, word_periods
+from bms.site_safety import Safety
 from bms.site_strip import broken_strip
-from drivers.cell_monitors.foxbms.layout import SENSORS_MAX, STATE_PERIOD_S, foxbms_layout
 from drivers.config.config_yaml import ConfigErrors, dump_yaml, load_strict
-from drivers.config.settings import RELATION, Broken, Loc, Settings, about, beside_the_file, name_or_beside
-from drivers.config.shipped import known_name
+from drivers.config.settings import RELATION, Broken, Loc, Settings, about, taken
 from drivers.insulation.iso165c import INFO_PERIOD_S
-from drivers.links.can import CanConfig
-from drivers.links.modbus_tls import TlsError
-from drivers.low_voltage.codec import KEEP_ALIVE_PERIOD_S
-from drivers.profiles import Profile, find_profile
-from drivers.profiles.roles import SAFETY
-from kernels.parameters import load_cell
 
 __all__ = [
     "Application",
@@ -77,51 +78,8 @@ __all__ = [
     "site_settings",
 ]
 
-CONTACTOR_WATCHDOG_S = 4
-"""A rack's own I/O opens its contactors this long after the last command (native rack monitor; a block is told so)."""
-
 BATTERY_BUS_VOLTAGE_V_MAX = 327.67
 """Most that 0x356 can carry."""
-
-NAME = {"pattern": r"^[a-z][a-z0-9-]{0,31}$", "shape": "a name of at most 32 lower-case letters, digits and -"}
-CHOICE = "engineering choice"
-WORD = {"pattern": r"^\S{1,64}$", "shape": "a word without spaces"}
-
-
-def existing_cell(name: str, info: ValidationInfo) -> str:
-    """Validator: the parameter file of a cell, found and read when a settings file is loaded."""
-    name = name_or_beside(name, info)
-    if info.context is None:
-        return name
-    try:
-        load_cell(name)
-    except (ValueError, OSError) as error:
-        expected = "name or path of a cell's parameter file"
-        raise PydanticCustomError(RELATION, "{wrong}", {"wrong": str(error), "expected": expected}) from None
-    return name
-
-
-def known_profile(name: str, info: ValidationInfo) -> str:
-    """Validator: a device's profile, found and read when a settings file is loaded."""
-    return known_name(name, info, find_profile, "profile", "a right profile, see bms profile check")
-
-
-ProfileName = Annotated[str, AfterValidator(known_profile)]
-
-
-def existing_mapping(path: str | None, info: ValidationInfo) -> str | None:
-    """Validator: a mapping file, read with its DBC file when a settings file is loaded; its mistakes are in it."""
-    if path is None or info.context is None:
-        return path
-    path = beside_the_file(path, info)
-    try:
-        load_mapping(path)
-    except ConfigErrors as error:
-        lines = str(error).splitlines()
-        more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
-        expected = "a mapping file without mistakes"
-        raise PydanticCustomError(RELATION, "{wrong}", {"wrong": lines[0] + more, "expected": expected}) from None
-    return path
 
 
 class Controller(Settings):
@@ -141,363 +99,6 @@ class Controller(Settings):
             wrong = "not a whole multiple of protect_period_s"
             expected = f"a multiple of {self.protect_period_s:g}"
             yield Broken(("control_period_s",), self.control_period_s, wrong, expected, (("protect_period_s",),))
-
-
-class CanBus(Settings):
-    """One CAN bus, as python-can names it."""
-
-    interface: Annotated[str, about("", "python-can's name of the interface", **WORD)]
-    channel: Annotated[str, about("", "bus behind the interface", **WORD)]
-    host: Annotated[str | None, about("", "host of a network interface such as socketcand", **HOST)] = None
-    port: Annotated[int | None, about("", "TCP port of a network interface", ge=1, le=65_535)] = None
-    bitrate: Annotated[int | None, about("bit/s", "bit rate, where the interface sets it", ge=10_000, le=1_000_000)] = (
-        None
-    )
-
-    def broken_relations(self) -> Iterator[Broken]:
-        if self.interface not in VALID_INTERFACES:
-            known = "one of " + ", ".join(sorted(VALID_INTERFACES))
-            yield Broken(("interface",), self.interface, "python-can has no such interface", known)
-        for name in ("host", "port"):
-            if self.interface == "socketcand" and getattr(self, name) is None:
-                yield Broken((name,), None, "missing for socketcand", f"the {name} of the socketcand server")
-
-    @property
-    def config(self) -> CanConfig:
-        """The same as the CAN link takes it."""
-        return CanConfig(self.interface, self.channel, self.host, self.port, self.bitrate)
-
-
-class DescribedDevice(ModbusDevice):
-    """A device of which only a profile knows how it speaks; `KIND` is the kind that this must be of."""
-
-    KIND: ClassVar[str]
-
-    profile: Annotated[
-        ProfileName, about("", "name or path of its profile, see profiles.md", min_length=1, max_length=500)
-    ]
-
-    @property
-    def description(self) -> Profile:
-        """The profile that describes it."""
-        return find_profile(self.profile)
-
-    def broken_relations(self) -> Iterator[Broken]:
-        yield from super().broken_relations()
-        yield from broken_profile("profile", self.profile, self.KIND)
-
-
-class ContactorBlock(DescribedDevice):
-    """The I/O block on which the contactors of one rack hang."""
-
-    KIND = "contactors"
-
-    poll_period_s: Annotated[
-        float, about("s", "it is read and written this often", "half a control tick", gt=0, le=0.1)
-    ] = 0.05
-
-
-class Rack(Settings):
-    """Cells in series behind one pair of contactors, with their monitor on a CAN bus of their own."""
-
-    name: Annotated[str, about("", "name in faults, records and pages", **NAME)]
-    modules: Annotated[int, about("", "cell-monitor modules in series", ge=1, le=32)]
-    cells_per_module: Annotated[int, about("", "cells in series in each module", ge=1, le=16)]
-    last_module_cells: Annotated[
-        int | None, about("", "cells in series in the last module, where it has fewer", "as the others", ge=1, le=16)
-    ] = None
-    cell: Annotated[
-        str,
-        about("", "name or path of the cell's parameter file", min_length=1, max_length=500),
-        AfterValidator(existing_cell),
-    ]
-    monitor: Annotated[
-        Literal["native", "foxbms", "dbc", "low-voltage"], about("", "driver of the cell monitor", "ours")
-    ] = "native"
-    low_voltage: Annotated[
-        LowVoltage | None,
-        about("", "which maker's battery with a management of its own (`monitor: low-voltage`)"),
-    ] = None
-    mapping: Annotated[
-        str | None,
-        about("", "mapping file of a monitor that has a DBC file (`monitor: dbc`)", min_length=1, max_length=500),
-        AfterValidator(existing_mapping),
-    ] = None
-    foxbms: Annotated[FoxBms, about("", "how a foxBMS 2 sends its cells")] = FoxBms()
-    can: Annotated[CanBus, about("", "bus of the cell monitor")]
-    current_sensor: Annotated[CurrentSensor | None, about("", "second current sensor on the same bus")] = None
-    insulation_monitor: Annotated[
-        InsulationMonitor | None,
-        about("", "insulation monitor on the same bus, in the place of the cell monitor's own"),
-    ] = None
-    contactor_break_current_a: Annotated[
-        float, about("A", "contactors open below this current, or after a bounded wait", gt=0, le=10_000)
-    ]
-    contactor_current_a_max: Annotated[
-        float | None,
-        about("A", "most that its contactors can break: above it the fuse is waited for", "no limit", gt=0, le=100_000),
-    ] = None
-    fuse_trip_s: Annotated[
-        float, about("s", "its fuse melts within this time at that current; then they open anyway", CHOICE, ge=0, le=60)
-    ] = 5.0
-    contactors: Annotated[
-        Literal["gateway", "rack"],
-        about("", "who moves its contactors: the gateway's commands, or the rack's own BMS on request", CHOICE),
-    ] = "gateway"
-    contactor_block: Annotated[
-        ContactorBlock | None,
-        about("", "Modbus I/O block on which its contactors hang, in the place of the cell monitor's own outputs"),
-    ] = None
-    connect_s_max: Annotated[
-        float,
-        about("s", "a rack that moves its contactors itself connects within this time", CHOICE, gt=0, le=60),
-    ] = 10.0
-    disconnect_s_max: Annotated[
-        float,
-        about("s", "a rack that moves its contactors itself disconnects within this time", CHOICE, gt=0, le=3),
-    ] = 1.0
-    safety_inputs: Annotated[
-        tuple[SafetyInput, ...],
-        Field(strict=False),
-        about("", "inputs beside the cells that are wired; the others are not judged", "all", max_length=14),
-    ] = NATIVE
-
-    def broken_relations(self) -> Iterator[Broken]:
-        yield from self._broken_last_module()
-        yield from self._broken_mapping()
-        yield from self._broken_low_voltage()
-        sensors = self.modules * self.foxbms.sensors_per_module
-        if self.monitor == "foxbms" and sensors > SENSORS_MAX:
-            wrong, expected = f"{sensors} temperature sensors in the rack", f"at most {SENSORS_MAX} together"
-            yield Broken(("foxbms", "sensors_per_module"), self.foxbms.sensors_per_module, wrong, expected,
-                         (("modules",),))  # fmt: skip
-        first: dict[str, int] = {}
-        for i, name in enumerate(self.safety_inputs):
-            if (twin := first.setdefault(name, i)) != i:
-                wrong = f"same input as safety_inputs.{twin}"
-                yield _twin(("safety_inputs", i), name, wrong, ("safety_inputs", twin))
-
-    def _broken_last_module(self) -> Iterator[Broken]:
-        last = self.last_module_cells
-        if last is not None and last > self.cells_per_module:
-            wrong, others = "more than the others have", (("cells_per_module",),)
-            yield Broken(("last_module_cells",), last, wrong, f"at most {self.cells_per_module}", others)
-        if last is not None and self.monitor == "foxbms":
-            wrong = "not for a foxbms monitor, whose modules are all alike"
-            yield Broken(("last_module_cells",), last, wrong, "nothing", (("monitor",),))
-
-    def _broken_low_voltage(self) -> Iterator[Broken]:
-        if (self.monitor == "low-voltage") != (self.low_voltage is not None):
-            missing = self.low_voltage is None
-            wrong = "missing for this monitor" if missing else f"not for a {self.monitor} monitor"
-            expected = "the variant of its maker" if missing else "nothing, or monitor: low-voltage"
-            yield Broken(("low_voltage",), None if missing else "a mapping", wrong, expected, (("monitor",),))
-        if self.monitor == "low-voltage" and self.safety_inputs:
-            wrong, others = "such a battery has none", (("monitor",),)
-            yield Broken(("safety_inputs",), f"{len(self.safety_inputs)} inputs", wrong, "an empty list", others)
-
-    def _broken_mapping(self) -> Iterator[Broken]:
-        if (self.monitor == "dbc") != (self.mapping is not None):
-            wrong = "missing for this monitor" if self.mapping is None else f"not for a {self.monitor} monitor"
-            expected = "a mapping file" if self.mapping is None else "nothing, or monitor: dbc"
-            yield Broken(("mapping",), self.mapping, wrong, expected, (("monitor",),))
-        elif self.mapping is not None and (mapped := len(load_mapping(self.mapping).voltages.names)) != self.cells:
-            wrong, expected = f"maps {mapped} cells, the rack has {self.cells}", f"{self.cells} voltages"
-            yield Broken(("mapping",), self.mapping, wrong, expected, (("modules",), ("cells_per_module",)))
-        elif self.mapping is not None and load_mapping(self.mapping).command is None and self.contactor_block is None:
-            wrong = "commands no contactors, and they hang on no block"
-            yield Broken(("mapping",), self.mapping, wrong, "a command, or contactor_block", (("contactor_block",),))
-
-    @property
-    def cells(self) -> int:
-        """Cells in series."""
-        last = self.cells_per_module if self.last_module_cells is None else self.last_module_cells
-        return (self.modules - 1) * self.cells_per_module + last
-
-
-class InverterDevice(ModbusDevice):
-    """The converter on the common DC bus."""
-
-    driver: Annotated[
-        Literal["sunspec", "profile"], about("", "how it speaks: SunSpec, or as a profile describes", "SunSpec")
-    ] = "sunspec"
-    profile: Annotated[
-        ProfileName | None, about("", "name or path of its profile, see profiles.md", min_length=1, max_length=500)
-    ] = None
-    poll_period_s: Annotated[float, about("s", "it is read and written this often", "control tick", gt=0, le=10)] = 0.1
-    function: Annotated[
-        OwnFunction | None,
-        about("", "curve of reactive power that the converter follows of its own, also when the gateway is dead"),
-    ] = None
-    reversion_s: Annotated[
-        int, about("s", "it goes to 0 W by itself this long after the last command", "shortest in SunSpec", ge=1, le=60)
-    ] = 1
-    supply: Annotated[
-        Literal["aux", "link"],
-        about("", "what feeds its electronics; fed by the DC link it is silent until a rack has joined", CHOICE),
-    ] = "aux"
-    boot_s_max: Annotated[
-        float, about("s", "fed by the DC link it answers so long after a rack has joined", CHOICE, gt=0, le=600)
-    ] = 60.0
-    response_time_s: Annotated[
-        float, about("s", "lag with which its power follows a set-point", "usual for grid-following PCS", gt=0, le=10)
-    ] = 0.03
-
-    @property
-    def description(self) -> Profile | None:
-        """The profile that describes it; None for a SunSpec device."""
-        return None if self.profile is None else find_profile(self.profile)
-
-    @property
-    def reverts(self) -> bool:
-        """It goes to 0 W by itself when nobody speaks to it any more."""
-        return self.description is None or self.description.reverts
-
-    def broken_relations(self) -> Iterator[Broken]:
-        yield from super().broken_relations()
-        yield from broken_profile(self.driver, self.profile, "inverter")
-        yield from self._broken_role()
-        yield from self._broken_function()
-        description = self.description
-        wrong_time = None if description is None else description.wrong_reversion(self.reversion_s)
-        if wrong_time is not None:
-            yield replace(wrong_time, others=(("profile",),))
-        if self.reversion_s >= CONTACTOR_WATCHDOG_S:
-            wrong = "not below the contactors' own watchdog: a dead gateway would open them under load"
-            yield Broken(("reversion_s",), self.reversion_s, wrong, f"less than {CONTACTOR_WATCHDOG_S}")
-        if self.poll_period_s > self.reversion_s / 2:
-            wrong, expected = "too slow to refresh reversion_s", f"at most {self.reversion_s / 2:g}"
-            yield Broken(("poll_period_s",), self.poll_period_s, wrong, expected, (("reversion_s",),))
-
-    def _broken_function(self) -> Iterator[Broken]:
-        if self.function is not None and self.driver != "sunspec":
-            wrong = "a converter of a profile takes no curve"
-            yield Broken(("function",), "a mapping", wrong, "driver sunspec, or nothing", (("driver",),))
-        if self.function is not None and self.serial is not None:
-            wrong = "it needs a second connection"
-            yield Broken(("function",), "a mapping", wrong, "a host, or nothing", (("serial",),))
-
-    def _broken_role(self) -> Iterator[Broken]:
-        try:
-            reads_only = self.tls is not None and self.tls.files.role == READ_ONLY
-        except TlsError:
-            return  # said where the files are
-        if reads_only:
-            wrong = f"its role {READ_ONLY} may not send set-points"
-            yield Broken(("tls", "certificate"), READ_ONLY, wrong, "a certificate whose role may write")
-
-
-def broken_profile(driver: str, profile: str | None, kind: str) -> Iterator[Broken]:
-    """A device has a profile exactly if its driver needs one, and one of its kind."""
-    if driver == "profile" and profile is None:
-        yield Broken(("profile",), None, "missing for driver profile", "name or path of a profile", (("driver",),))
-    if profile is None:
-        return
-    if driver != "profile":
-        yield Broken(("profile",), profile, f"not for driver {driver}", "driver: profile", (("driver",),))
-    if (other := find_profile(profile).kind) != kind:
-        yield Broken(("profile",), profile, f"describes a device of kind {other}", f"a profile of kind {kind}")
-
-
-class GridMeterDevice(ModbusDevice):
-    """The meter at the connection to the grid."""
-
-    driver: Annotated[
-        Literal["sunspec", "profile"], about("", "how it speaks: SunSpec, or as a profile describes", "SunSpec")
-    ] = "sunspec"
-    profile: Annotated[
-        ProfileName | None, about("", "name or path of its profile, see profiles.md", min_length=1, max_length=500)
-    ] = None
-    poll_period_s: Annotated[float, about("s", "it is read this often", "half a control tick", gt=0, le=10)] = 0.05
-    frequency_hz_nominal: Annotated[
-        Literal[50, 60] | None, about("Hz", "the grid's frequency", "the nearer of 50 and 60 Hz")
-    ] = None
-    frequency_hz_off_max: Annotated[
-        float, about("Hz", "further off the nominal there is a warning", "EN 50160: 1 % of 50 Hz", gt=0, le=5)
-    ] = 0.5
-    voltage_v_nominal: Annotated[
-        float | None, about("V", "nominal mean phase voltage at the meter", "not judged", gt=0, le=1e6)
-    ] = None
-    voltage_off_frac_max: Annotated[
-        float, about("frac", "further off the nominal there is a warning", "EN 50160: 10 %", gt=0, le=0.5)
-    ] = 0.1
-
-    @property
-    def description(self) -> Profile | None:
-        """The profile that describes it; None for a SunSpec device."""
-        return None if self.profile is None else find_profile(self.profile)
-
-    def broken_relations(self) -> Iterator[Broken]:
-        yield from super().broken_relations()
-        yield from broken_profile(self.driver, self.profile, "meter")
-
-
-class BatteryBus(LowVoltage):
-    """A CAN bus on which a third-party inverter takes this site as its battery."""
-
-    can: Annotated[CanBus, about("", "bus of the inverter")]
-    name: Annotated[
-        str,
-        about("", "name that the inverter is told", "ours", pattern=r"^[ -~]{1,8}$", shape="1 to 8 plain characters"),
-    ] = "CELLWARD"
-
-
-class PvMeterDevice(GridMeterDevice):
-    """The meter of the site's PV: like every meter it counts what flows towards its device as positive, so generation
-    is negative on the wire."""
-
-
-class IntertieDevice(DescribedDevice):
-    """The switchgear between site and grid: static switch or breaker with sync-check, and load contactors."""
-
-    KIND = "switchgear"
-
-    poll_period_s: Annotated[
-        float, about("s", "it is read and written this often", "half a control tick", gt=0, le=1)
-    ] = 0.05
-
-
-class AuxiliaryDevice(DescribedDevice):
-    """A device around the racks: I/O block, auxiliary supply, cooling, fire panel."""
-
-    KIND = "auxiliary"
-
-    name: Annotated[str, about("", "name in messages", **NAME)]
-    racks: Annotated[
-        tuple[str, ...],
-        Field(strict=False),
-        about("", "names of the racks that it concerns", "all", max_length=64),
-    ] = ()
-    poll_period_s: Annotated[float, about("s", "it is read and written this often", CHOICE, gt=0, le=10)] = 0.2
-    age_s_max: Annotated[
-        float, about("s", "what it said counts for so long; then its inputs are missing", "5 missed polls", gt=0, le=60)
-    ] = 1.0
-
-    def concerns(self, rack: str) -> bool:
-        return not self.racks or rack in self.racks
-
-    def broken_relations(self) -> Iterator[Broken]:
-        yield from super().broken_relations()
-        yield from self.below("poll_period_s", "age_s_max")
-
-
-class PvInverterDevice(ModbusDevice):
-    """The inverter of the site's PV, which can be told to give less (SunSpec models 704 or 123)."""
-
-    write_period_s: Annotated[float, about("s", "its limit is written this often", CHOICE, gt=0, le=10)] = 0.2
-    reversion_s: Annotated[
-        int, about("s", "a limit that nobody renews ends by itself after this", "several lost writes", ge=1, le=300)
-    ] = 10
-    revert_frac: Annotated[
-        float,
-        about("frac", "what it may give then, in shares of rated; the older models give all", "safe", ge=0, le=1),
-    ] = 0.0
-
-    def broken_relations(self) -> Iterator[Broken]:
-        yield from super().broken_relations()
-        if self.write_period_s > self.reversion_s / 2:
-            wrong, expected = "too slow to refresh reversion_s", f"at most {self.reversion_s / 2:g}"
-            yield Broken(("write_period_s",), self.write_period_s, wrong, expected, (("reversion_s",),))
 
 
 def known_zone(name: str) -> str:
@@ -567,7 +168,7 @@ class SiteSettings(Settings):
         first: dict[str, int] = {}
         for i, fault in enumerate(self.faults):
             if (twin := first.setdefault(fault.id, i)) != i:
-                yield _twin(("faults", i, "id"), fault.id, f"same fault as faults.{twin}", ("faults", twin, "id"))
+                yield taken(("faults", i, "id"), fault.id, f"same fault as faults.{twin}", ("faults", twin, "id"))
 
     def _broken_applications(self) -> Iterator[Broken]:
         first: dict[str, int] = {}
@@ -575,7 +176,7 @@ class SiteSettings(Settings):
             path = f"applications.{i}"
             if (twin := first.setdefault(application.kind, i)) != i and not application.several:
                 loc = ("applications", i, "kind")
-                yield _twin(loc, application.kind, f"same kind as applications.{twin}", ("applications", twin))
+                yield taken(loc, application.kind, f"same kind as applications.{twin}", ("applications", twin))
             for name in ("soc_frac_min", "soc_frac_max"):
                 if name in type(application).model_fields:
                     low, high = f"limits.{name}", f"{path}.{name}"
@@ -690,10 +291,10 @@ class Site(SiteSettings):
         buses: dict[CanBus, int] = {}
         for i, rack in enumerate(self.racks):
             if (twin := names.setdefault(rack.name, i)) != i:
-                yield _twin(("racks", i, "name"), rack.name, f"same name as racks.{twin}", ("racks", twin, "name"))
+                yield taken(("racks", i, "name"), rack.name, f"same name as racks.{twin}", ("racks", twin, "name"))
             if (twin := buses.setdefault(rack.can.model_copy(update={"bitrate": None}), i)) != i:
                 loc: Loc = ("racks", i, "can", "channel")
-                yield _twin(loc, rack.can.channel, f"same bus as racks.{twin}", ("racks", twin, "can"))
+                yield taken(loc, rack.can.channel, f"same bus as racks.{twin}", ("racks", twin, "can"))
             if rack.monitor == "low-voltage" and len(self.racks) > 1:
                 wrong = f"beside {len(self.racks) - 1} more: nobody joins it to a link"
                 yield Broken(("racks", i, "monitor"), rack.monitor, wrong, "such a battery alone", (("racks",),))
@@ -712,7 +313,7 @@ class Site(SiteSettings):
     def _too_slow(self) -> Iterator[Broken]:
         """Monitors whose values are older than the limits allow: a site must say that it wants them all the same."""
         for i, rack in enumerate(self.racks):
-            for name, age_s in _word_periods(rack).items():
+            for name, age_s in word_periods(rack).items():
                 if getattr(self.limits, name) <= age_s:
                     wrong = f"racks.{i} sends its values only every {age_s:g} s, too slow for protection"
                     whose = "foxBMS 2" if rack.monitor == "foxbms" else "the battery"
@@ -741,46 +342,7 @@ class Site(SiteSettings):
                 update={"bitrate": None}
             ):
                 loc: Loc = ("battery_bus", "can", "channel")
-                yield _twin(loc, rack.can.channel, f"same bus as racks.{i}", ("racks", i, "can"))
-
-
-def broken_auxiliaries(devices: tuple[AuxiliaryDevice, ...], racks: list[str]) -> Iterator[Broken]:
-    """Names of their own, racks that there are, and one source for each of a rack's inputs."""
-    names: dict[str, int] = {}
-    sources: dict[tuple[str, str], int] = {}
-    for i, device in enumerate(devices):
-        place: Loc = ("auxiliaries", i)
-        if (twin := names.setdefault(device.name, i)) != i:
-            wrong, other = f"same name as auxiliaries.{twin}", ("auxiliaries", twin, "name")
-            yield _twin((*place, "name"), device.name, wrong, other)
-        for k, rack in enumerate(device.racks):
-            if rack not in racks:
-                yield Broken((*place, "racks", k), rack, "no such rack", f"one of {', '.join(racks)}", (("racks",),))
-        said = [register.role for register in device.description.registers if register.role in SAFETY]
-        for rack, role in product([rack for rack in racks if device.concerns(rack)], said):
-            if (twin := sources.setdefault((rack, role), i)) != i:
-                wrong = f"{role} of {rack}, which auxiliaries.{twin} says as well"
-                yield Broken((*place, "profile"), device.profile, wrong, "one source", (("auxiliaries", twin),))
-                break
-
-
-def _word_periods(rack: Rack) -> dict[str, float]:
-    """How often a slow monitor says what these limits of age are about; nothing for one that is fast enough."""
-    if rack.monitor == "low-voltage":
-        names = ("cell_data_age_s_max", "temperature_age_s_max", "current_age_s_max")
-        return dict.fromkeys(names, KEEP_ALIVE_PERIOD_S)
-    if rack.monitor != "foxbms":
-        return {}
-    layout = foxbms_layout(rack.cells, rack.modules * rack.foxbms.sensors_per_module, rack.foxbms.cells_from)
-    return {
-        "cell_data_age_s_max": layout.sweep_s,
-        "temperature_age_s_max": layout.temperature_sweep_s,
-        "current_age_s_max": STATE_PERIOD_S,
-    }
-
-
-def _twin(loc: Loc, got: object, wrong: str, other: Loc) -> Broken:
-    return Broken(loc, got, wrong, "one of its own", (other,))
+                yield taken(loc, rack.can.channel, f"same bus as racks.{i}", ("racks", i, "can"))
 
 
 def load_site(path: str | Path) -> Site:

@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
-from cantools.database.errors import Error as DbcError
 from pydantic import AfterValidator, Field
 
 from drivers.cell_monitors.dbc.mapping import Command, DbcMapping, Feedback, Values
 from drivers.config.config_yaml import load_strict
 from drivers.config.settings import Broken, Loc, Settings, about, beside_the_file
 from drivers.dbc import SignalKey, build_plan, load_dbc
+from drivers.links.can_library import DbcError
 
 SIGNAL = {"pattern": r"^\w+\.[\w]+$", "shape": "MESSAGE.SIGNAL"}
 RANGED = r"^\w+\.\w+$|^[\w.]*\{\d{1,3}\.\.\d{1,3}\}[\w.]*$"

@@ -11,11 +11,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import cantools
 import numpy as np
-from cantools.database.can import Database, Message, Signal
 
 from drivers.frames import EXTENDED_ID_FLAG
+from drivers.links.can_library import Database, Message, Signal, cantools
 from drivers.readings import Times
 from kernels.canbits import FramePlan
 

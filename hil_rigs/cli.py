@@ -11,6 +11,22 @@ from typing import Any
 
 from bms.install import add_version, require_siblings
 
+BAD_INPUT = {
+    "bms.estimate.log_table": "LogError",
+    "bms.record.schema": "RecordError",
+    "drivers.config.shipped": "UnknownNameError",
+    "drivers.config.yaml_nodes": "ConfigErrors",
+    "hil_rigs.comply.command": "ComplyError",
+    "hil_rigs.evaluate.cases": "EvaluateError",
+    "hil_rigs.fault_spec": "FaultSyntaxError",
+    "hil_rigs.faults": "UnknownTargetError",
+    "hil_rigs.identify.runs": "IdentifyError",
+    "hil_rigs.plant.load_file": "LoadFileError",
+    "hil_rigs.run_command": "RunError",
+    "hil_rigs.validate.solve": "MissingExtraError",
+}
+"""The error of each module whose text is one clear line about what was given."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit status 0 = fine, 1 = judged failed or something tripped, 2 = bad input, one clear line on stderr."""
@@ -31,22 +47,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _bad_input() -> tuple[type[Exception], ...]:
-    """Asked for once something went wrong: these come with packages, SciPy among them, that most commands never use."""
-    from bms.estimate.log import LogError
-    from bms.record import RecordError
-    from drivers.config.config_yaml import ConfigErrors
-    from drivers.config.shipped import UnknownNameError
-    from hil_rigs.comply.command import ComplyError
-    from hil_rigs.evaluate.cases import EvaluateError
-    from hil_rigs.fault_spec import FaultSyntaxError
-    from hil_rigs.faults import UnknownTargetError
-    from hil_rigs.identify.runs import IdentifyError
-    from hil_rigs.plant.load_file import LoadFileError
-    from hil_rigs.run_command import RunError
-    from hil_rigs.validate.solve import MissingExtraError
-
-    return (ConfigErrors, RecordError, FaultSyntaxError, UnknownTargetError, LoadFileError, UnknownNameError, RunError,
-            EvaluateError, IdentifyError, LogError, ComplyError, MissingExtraError)  # fmt: skip
+    """Those of the modules that this command has loaded, from which whatever was raised comes: to import the others
+    for their names, SciPy among them, takes a second."""
+    return tuple(getattr(sys.modules[module], name) for module, name in BAD_INPUT.items() if module in sys.modules)
 
 
 def _parser() -> argparse.ArgumentParser:

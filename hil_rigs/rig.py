@@ -9,7 +9,6 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, ValidationError, ValidationInfo
 
 from bms.site import (
-    NAME,
     AuxiliaryDevice,
     CanBus,
     ContactorBlock,
@@ -26,8 +25,9 @@ from bms.site import (
     existing_cell,
     known_profile,
 )
+from bms.site_devices import NAME
 from drivers.config.config_yaml import in_words
-from drivers.config.settings import Broken, Settings, about
+from drivers.config.settings import Broken, Settings, about, beside_the_file
 from drivers.config.shipped import Shipped, find, shipped
 from drivers.profiles import find_profile
 from hil_rigs.grid_spec import GridSpec, SteadyGrid
@@ -65,6 +65,16 @@ class AgeingSpec(Settings):
         float, about("", "so many times faster than in life: a day of 1000 is almost three years", "as in life",
                      gt=0, le=1e6)
     ] = 1.0  # fmt: skip
+
+
+class PartFmu(Settings):
+    """A part of the plant that another tool models: an FMU for co-simulation (FMI 2.0), stepped with the plant. Needs
+    FMPy: pip install 'cellward[fmu]'."""
+
+    kind: Annotated[Literal["fmu"], about("", "how the part is modelled")]
+    path: Annotated[
+        str, about("", "the FMU, relative to this file", min_length=1, max_length=500), AfterValidator(beside_the_file)
+    ]
 
 
 class PlantSpec(Settings):
@@ -151,6 +161,10 @@ class PlantSpec(Settings):
     inverter_standby_w: Annotated[
         float, about("W", "what it takes from the DC side while it runs", "large converters", ge=0, le=1e6)
     ] = 1500.0
+    inverter_stage: Annotated[
+        PartFmu | None, about("", "what its power stage makes of its set-points", "lag and efficiency as above")
+    ] = None
+    coolant: Annotated[PartFmu | None, about("", "what each rack's cells are cooled by", "as under Heat")] = None
     step_s: Annotated[
         float, about("s", "step of the plant, and of the truth: 10 ms or a whole part of it", ge=0.001, le=0.01)
     ] = 0.01
@@ -204,6 +218,9 @@ class PlantSpec(Settings):
         if self.one_string_resolved and (self.cells_in_parallel == 1 or not lossless):
             wrong, expected = "one string alone, or one that loses charge", "false, or several strings without loss"
             yield Broken(("one_string_resolved",), True, wrong, expected, (("cells_in_parallel",),))
+        if self.inverter_stage is not None and self.converter == "forming":
+            wrong, others = "an island's load decides what its power stage does", (("converter",),)
+            yield Broken(("inverter_stage",), self.inverter_stage.path, wrong, "a following converter", others)
         if self.low_voltage is not None and self.racks > 1:
             yield Broken(("racks",), self.racks, "batteries with a management of their own", "1", (("low_voltage",),))
         if self.converter == "forming" and self.inverter_profile != SUNSPEC:
@@ -272,6 +289,9 @@ class RigFile(Shipped):
 
     def broken_relations(self) -> Iterator[Broken]:
         yield from super().broken_relations()
+        if self.microgrid is not None and self.plant.inverter_stage is not None:
+            wrong = "an island's load decides what its power stage does"
+            yield Broken(("plant", "inverter_stage"), "given", wrong, "none", (("microgrid",),))
         if self.microgrid is not None and self.plant.converter == "forming":
             wrong = "a static switch tells the converter its mode"
             yield Broken(("plant", "converter"), self.plant.converter, wrong, "following", (("microgrid",),))

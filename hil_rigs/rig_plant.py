@@ -44,6 +44,8 @@ def plant_config(rig: RigFile, seed: int, load: LoadSpec | None = None) -> Plant
         seed=seed,
         lag_s=plant.inverter_lag_s,
         standby_loss_w=plant.inverter_standby_w,
+        coolant_fmu=None if plant.coolant is None else Path(plant.coolant.path),
+        stage_fmu=None if plant.inverter_stage is None else Path(plant.inverter_stage.path),
     )
 
 

@@ -6,6 +6,7 @@ import logging
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -135,7 +136,7 @@ def _write_report(results: Sequence[Result], folder: Path) -> None:
     from hil_rigs.report.junit import write_junit
     from hil_rigs.report.run_page import write_page
 
-    write_page(results, folder / "index.html")
+    write_page(results, folder / "index.html", datetime.now(UTC))
     write_junit(results, folder / "junit.xml")
 
 

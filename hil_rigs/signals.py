@@ -145,8 +145,9 @@ EXTREMES = {"cell_voltage_v", "cell_temperature_degc", "soc_frac"}
 """Quantities of many cells."""
 
 CHARTS = (
-    ("Power", "kW", 1e-3, ("grid_power_w", "load_power_w", "power_command_w")),
+    ("Power", "kW", 1e-3, ("grid_power_w", "load_power_w", "battery_power_w", "power_command_w")),
     ("Cells", "V", 1.0, ("cell_voltage_v_max", "cell_voltage_v_min")),
+    ("SoC", "%", 100.0, ("soc_frac_max", "soc_frac_min")),
     ("Temperature", "°C", 1.0, ("cell_temperature_degc_max", "cell_temperature_degc_min")),
     ("Racks", "", 1.0, ("contactors_closed", "converter_running")),
     ("Current", "A", 1.0, ("rack_current_a",)),

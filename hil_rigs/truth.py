@@ -35,15 +35,17 @@ class Truth:
         self._plant = plant
         self._time_s, self._load_w, self._grid_w, self._pv_w = array("d"), array("d"), array("d"), array("d")
         self._signals = [(signal, array("d")) for signal in sampled(set(signals) - set(POWERS))]
-        self._closed: set[int] = set()
+        self._closed = self._ever_closed = [False] * len(plant.racks)
         self.opened_again = False
 
     def see(self) -> None:
         """Take the plant's present state."""
         plant = self._plant
-        closed = {number for number, rack in enumerate(plant.racks) if rack.main_closed}
-        self.opened_again |= not self._closed <= closed
-        self._closed |= closed
+        closed = [rack.main.closed for rack in plant.racks]
+        if closed != self._closed:
+            self.opened_again |= any(was and not now for was, now in zip(self._ever_closed, closed, strict=True))
+            self._ever_closed = [was or now for was, now in zip(self._ever_closed, closed, strict=True)]
+            self._closed = closed
         if len(self._time_s) < SAMPLES_MAX:
             self._time_s.append(plant.time_s)
             self._load_w.append(plant.load_power_w)

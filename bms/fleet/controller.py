@@ -140,7 +140,7 @@ class _Unit:
 
 class FleetController:
     """Runs a fleet until cancelled or `stop` is called; owns the drivers' tasks. `on_trip` hears of every fault of a
-    unit once, `perf_clock` measures ticks (a constant in virtual time)."""
+    unit once, `perf_clock` measures ticks (a constant in virtual time), `beat` is called at the end of each tick."""
 
     def __init__(
         self,
@@ -150,8 +150,10 @@ class FleetController:
         perf_clock: Callable[[], float],
         on_trip: Callable[[UnitFault], None],
         wall_clock: WallClock | None = None,
+        beat: Callable[[], None] = lambda: None,
     ) -> None:
         self.fleet = fleet
+        self._beat = beat
         self.wanted = True
         self.inputs = Inputs()
         self.faults: dict[str, UnitFault] = {}
@@ -206,6 +208,7 @@ class FleetController:
             began = self._perf_clock()
             self._tick(now_ns(), self.fleet.control_period_s)
             self._tick_ms = (self._perf_clock() - began) * 1e3
+            self._beat()
             stopping_s += 0.0 if self.wanted else self.fleet.control_period_s
             for unit in [] if self.wanted else self._units:
                 unit.note_rest(self.fleet.control_period_s)

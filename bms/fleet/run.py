@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import math
+import os
 import signal
 import sys
 import time
@@ -14,6 +15,7 @@ from pathlib import Path
 from bms.fleet.controller import FleetController, UnitFault
 from bms.fleet.settings import Fleet
 from bms.record import ProcessRecorder, TickRow
+from bms.service_manager import ServiceManager
 from drivers.clock import now_ns
 from drivers.config.config_yaml import load_strict
 
@@ -33,39 +35,56 @@ def load_fleet(path: Path) -> Fleet:
     return load_strict(path, Fleet)
 
 
-def run_fleet(fleet: Fleet, *, duration_s: float | None, record: Path | None, as_json: bool) -> int:
-    """Run until Ctrl-C, SIGTERM or `duration_s`, a line a second or one JSON document at the end; exit status 1 when a
-    unit had a fault. RecordError before anything runs."""
-    logging.basicConfig(format="%(message)s", handlers=[logging.NullHandler()] if as_json else None)
-    return asyncio.run(_run(fleet, duration_s, record, as_json=as_json))
+def run_fleet(fleet: Fleet, *, duration_s: float | None, record: Path | None, show: str) -> int:
+    """Run until Ctrl-C, SIGTERM or `duration_s`; exit status 1 when a unit had a fault. `show` is `json` (one document
+    at the end), `quiet` (a line when something happens) or else a line a second. RecordError before anything runs."""
+    logging.basicConfig(format="%(message)s", handlers=[logging.NullHandler()] if show == "json" else None)
+    with ServiceManager(os.environ, time.monotonic) as systemd:
+        return asyncio.run(_run(fleet, duration_s, record, systemd, show))
 
 
-async def _run(fleet: Fleet, duration_s: float | None, record: Path | None, *, as_json: bool) -> int:
+async def _run(fleet: Fleet, duration_s: float | None, record: Path | None, systemd: ServiceManager, show: str) -> int:
     trips: list[UnitFault] = []
 
     def on_trip(fault: UnitFault) -> None:
         trips.append(fault)
-        if not as_json:
+        if show != "json":
             print(f"TRIP {fault}", flush=True)
 
     async with _recorder(record, fleet) as recorder:
         controller = FleetController(
-            fleet, recorder=recorder, perf_clock=time.perf_counter, on_trip=on_trip, wall_clock=time.time
+            fleet,
+            recorder=recorder,
+            perf_clock=time.perf_counter,
+            on_trip=on_trip,
+            wall_clock=time.time,
+            beat=systemd.beat,
         )
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(number, controller.stop)
-        if duration_s is not None:
-            loop.call_later(duration_s, controller.stop)
-        async with asyncio.TaskGroup() as tasks:
-            shown = None if as_json else tasks.create_task(_show_for_ever(controller))
-            await controller.run()
-            if shown is not None:
-                shown.cancel()
-    _say_end(controller, trips, as_json=as_json)
+        systemd.says = lambda: "" if controller.row is None else _line(controller.row, controller)
+        await _drive(controller, systemd, duration_s, lines=show not in ("json", "quiet"))
+    _say_end(controller, trips, as_json=show == "json")
     if recorder is not None and recorder.fault is not None:
         print(f"record: {recorder.fault} ({recorder.dropped} rows lost)", file=sys.stderr)
     return 1 if trips else 0
+
+
+async def _drive(
+    controller: FleetController, systemd: ServiceManager, duration_s: float | None, *, lines: bool
+) -> None:
+    def stop() -> None:
+        systemd.ending()
+        controller.stop()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, stop)
+    if duration_s is not None:
+        loop.call_later(duration_s, stop)
+    async with asyncio.TaskGroup() as tasks:
+        shown = tasks.create_task(_show_for_ever(controller)) if lines else None
+        await controller.run()
+        if shown is not None:
+            shown.cancel()
 
 
 @asynccontextmanager

@@ -5,8 +5,9 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from bms.site import NAME, GridMeterDevice, known_zone
+from bms.site import GridMeterDevice, known_zone
 from bms.site_applications import Application
+from bms.site_devices import NAME
 from bms.site_links import ModbusDevice
 from drivers.config.settings import Broken, Settings, about
 

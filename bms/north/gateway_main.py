@@ -8,7 +8,6 @@ Standard output: lines of JSON, `{"id": n, "at_s": …, "source": …, "name": �
 import asyncio
 import contextlib
 import json
-import os
 import signal
 import sys
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 from bms.north.desk import Desk
 from bms.north.http import serve_http
 from bms.north.mqtt import serve_mqtt
+from bms.priority import step_back
 from bms.site_north import North
 
 LINE_BYTES_MAX = 1 << 20
@@ -31,7 +31,7 @@ async def main() -> None:
     first = json.loads(await reader.readline())
     north, desk = North.model_validate(first["north"]), Desk(_say)
     _say({"fault": ""})
-    os.nice(LESS_URGENT)  # the controller's ticks go first
+    step_back(LESS_URGENT)
     serving = []
     if north.mqtt is not None:
         serving.append(asyncio.create_task(serve_mqtt(north.mqtt, first["site"], desk)))

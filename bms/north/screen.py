@@ -15,6 +15,8 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from bms.priority import step_back
+
 WIDE_COLUMNS = 110
 
 MODE_STYLES = {"running": "bold green", "fault": "bold white on red", "stopping": "bold yellow"}
@@ -23,11 +25,12 @@ MODE_STYLES = {"running": "bold green", "fault": "bold white on red", "stopping"
 def main() -> None:
     """Draw until standard input ends. Signals from the terminal are the controller's business."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    step_back()
     signal.signal(signal.SIGTTOU, signal.SIG_IGN)  # it draws from a background process group: the shell's is in front
     console = Console()
     with _without_control_echo(), Live(console=console, auto_refresh=False, transient=False) as live:
         for line in sys.stdin:
-            live.update(picture(json.loads(line), console.width), refresh=True)
+            live.update(picture(json.loads(line), console.width, "Ctrl-C stops safely"), refresh=True)
 
 
 @contextmanager
@@ -47,11 +50,17 @@ def _without_control_echo() -> Iterator[None]:
         termios.tcsetattr(terminal, termios.TCSADRAIN, before)
 
 
-def picture(status: dict[str, Any], width: int) -> Group:
-    """One frame of the screen; below WIDE_COLUMNS the two halves stand one above the other."""
+def picture(status: dict[str, Any], width: int, hint: str = "") -> Group:
+    """One frame of the screen, with a hint at its end; below WIDE_COLUMNS the two halves stand one above the other."""
     title = f"cellward  {status['site']}   {status['time_s']:.1f} s"
     mode = Text(f" {status['mode'].upper()} ", style=MODE_STYLES.get(status["mode"], "bold"))
-    parts = [mode, _beside(_powers(status), _cells(status), width), _faults(status), *_state(status), _footer(status)]
+    parts = [
+        mode,
+        _beside(_powers(status), _cells(status), width),
+        _faults(status),
+        *_state(status),
+        _footer(status, hint),
+    ]
     return Group(Panel(Group(*parts), title=title))
 
 
@@ -107,11 +116,11 @@ def _state(status: dict[str, Any]) -> list[Text]:
     return [*lines, Text(status["north_fault"], style="bold yellow")] if status.get("north_fault") else lines
 
 
-def _footer(status: dict[str, Any]) -> Text:
+def _footer(status: dict[str, Any], hint: str) -> Text:
     return Text(
         f"tick p50 {status['tick_ms_p50']:.2f} ms  p99 {status['tick_ms_p99']:.2f} ms  overruns {status['overruns']}   "
         f"CAN frames {status['frames']} (lost {status['frames_lost']})   "
-        f"Modbus {status['transactions']} (lost {status['transactions_lost']})   Ctrl-C stops safely",
+        f"Modbus {status['transactions']} (lost {status['transactions_lost']})   {hint}".rstrip(),
         style="dim",
     )
 

@@ -5,12 +5,11 @@ import re
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlsplit
 
-from can.interfaces import VALID_INTERFACES
-
 from bms.probe.answers import Answer, NothingAnswers, UrlError
 from bms.probe.can_protocols import PROTOCOLS
 from bms.probe.heard import Heard
 from drivers.links.can import CanConfig, CanOpener, open_python_can
+from drivers.links.can_library import VALID_INTERFACES
 
 LISTEN_S = 6.0
 """Long enough for the slowest sweep that is known: 5.4 s for 216 cells of a foxBMS 2."""

@@ -170,6 +170,7 @@ class Protection:
         self._boot_s = site.inverter.boot_s_max if site.inverter.supply == "link" else 0.0
         self._tripped: list[ActiveFault] = []
         self._retries = Retries()
+        self._quiet = NOTHING_FORBIDDEN
 
     def step(
         self,
@@ -297,7 +298,7 @@ class Protection:
         forming = unheard or forms_grid(image.inverter)
         outputs = self._outputs.step(image, [(fault.kind.id, fault.target) for fault in faults])
         if not faults:
-            return NOTHING_FORBIDDEN._replace(tripped=tripped, outputs=outputs, forming=forming)
+            return self._nothing_forbidden(tripped, outputs, forming)
         acts = [(fault.target, fault.kind.action_forming if forming else fault.kind.action) for fault in faults]
         connected = {action for target, action in acts if target not in apart}
         shared = {action for target, action in acts if target not in self._racks}
@@ -318,6 +319,15 @@ class Protection:
             outputs=outputs,
             forming=forming,
         )
+
+    def _nothing_forbidden(
+        self, tripped: tuple[ActiveFault, ...], outputs: tuple[RackOutputs, ...], forming: bool
+    ) -> Protected:
+        """The same object from tick to tick, as nearly always."""
+        quiet = self._quiet
+        if quiet.outputs is not outputs or quiet.forming is not forming or quiet.tripped != tripped:
+            self._quiet = quiet = NOTHING_FORBIDDEN._replace(tripped=tripped, outputs=outputs, forming=forming)
+        return quiet
 
     def _at_racks(self, acts: Iterable[tuple[str, Action]], actions: set[Action]) -> frozenset[str]:
         return frozenset(target for target, action in acts if action in actions) & self._racks

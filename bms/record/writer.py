@@ -21,6 +21,7 @@ from typing import Any, BinaryIO
 
 import pyarrow as pa
 
+from bms.priority import step_back
 from bms.record.files import arrow_schema, keep_earlier, part_of, read_part, record_batch, write_record
 from bms.record.readings import ReadingLines, Readings
 from bms.record.schema import RecordError, record_path
@@ -35,6 +36,7 @@ READ_BYTES = 1 << 20
 def main(argv: list[str]) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+    step_back()
     if len(argv) != 2:
         return _fail(2, "usage: python -m bms.record.writer FILE")
     try:

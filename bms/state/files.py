@@ -41,6 +41,7 @@ class StateFiles:
         self.earlier_events = folder / f"{site}.events.1.jsonl"
         self.request = folder / f"{site}.request.json"
         self.locked = folder / f"{site}.lock"
+        self.status = folder / f"{site}.status.sock"
 
     def lock(self) -> BinaryIO:
         """Held until closed or the process ends. BlockingIOError while another has it; OSError."""

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from typing import NamedTuple
 
 from bms.protect.faults import LOCAL_CONTROL, MAINTENANCE
 from bms.state import files as state_files
@@ -30,33 +31,44 @@ class _Lock:
     request: Mapping[str, object]
 
 
-def maintain(files: StateFiles, rack: str, wall_clock: WallClock) -> bool:
-    """True: a running controller took it out; False: the next start finds it so. Nothing changes for a rack that is
-    out already. ResetError when nobody answers or nothing can be saved."""
+class LockSet(NamedTuple):
+    """`since` is the wall-clock time of a lock that was there before, so that nothing changed; empty = it was set now,
+    which a running controller has done or the next start finds."""
+
+    running: bool
+    since: str
+
+
+def maintain(files: StateFiles, rack: str, wall_clock: WallClock) -> LockSet:
+    """Take a rack out of service. ResetError when nobody answers or nothing can be saved."""
     return _set(files, _Lock(MAINTENANCE, rack, ASKED, {"maintain": [rack]}), wall_clock)
 
 
-def take_local(files: StateFiles, wall_clock: WallClock) -> bool:
+def take_local(files: StateFiles, wall_clock: WallClock) -> LockSet:
     """Likewise for the site: remote requests are refused from now on."""
     return _set(files, _Lock(LOCAL_CONTROL, SITE, ASKED_LOCAL, {"local": True}), wall_clock)
 
 
-def _set(files: StateFiles, wanted: _Lock, wall_clock: WallClock) -> bool:
-    if _is_set(saved_state(files)[0], wanted):
-        return False
+def _set(files: StateFiles, wanted: _Lock, wall_clock: WallClock) -> LockSet:
+    since = _since(saved_state(files)[0], wanted)
     try:
         lock = files.lock()
     except BlockingIOError:
-        return _ask(files, wanted)
+        if not since:
+            _ask(files, wanted)
+        return LockSet(True, since)
     except OSError as error:
         raise ResetError(f"{files.locked}: {error.strerror}") from None
     with lock:
-        _change(files, wanted, wall_clock)
-        return False
+        if not since:
+            _change(files, wanted, wall_clock)
+        return LockSet(False, since)
 
 
-def _is_set(state: SavedState, wanted: _Lock) -> bool:
-    return any((fault.id, fault.target) == (wanted.fault_id, wanted.target) for fault in state.latched)
+def _since(state: SavedState, wanted: _Lock) -> str:
+    """When it was set; empty = it is not."""
+    places = {(fault.id, fault.target): fault.since for fault in state.latched}
+    return places.get((wanted.fault_id, wanted.target), "")
 
 
 def _change(files: StateFiles, wanted: _Lock, wall_clock: WallClock) -> None:
@@ -73,13 +85,12 @@ def _change(files: StateFiles, wanted: _Lock, wall_clock: WallClock) -> None:
         raise ResetError(f"{files.current}: cannot be saved: {error.strerror}") from None
 
 
-def _ask(files: StateFiles, wanted: _Lock) -> bool:
+def _ask(files: StateFiles, wanted: _Lock) -> None:
     """The state itself is the answer."""
     write_request(files, wanted.request)
     end_s = time.monotonic() + ANSWER_S
-    while not _is_set(saved_state(files)[0], wanted):
+    while not _since(saved_state(files)[0], wanted):
         if time.monotonic() > end_s:
             files.request.unlink(missing_ok=True)
             raise ResetError("the running controller did not answer")
         time.sleep(LOOK_S)
-    return True

@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from bms.priority import step_back
 from bms.state.files import StateFiles, append_events, encode, read, replace
 from bms.state.store import FOR_S_MAX
 
@@ -36,6 +37,7 @@ READ_BYTES = 1 << 20
 def main(argv: list[str]) -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
+    step_back()
     writer = Writer(StateFiles(Path(argv[1]), argv[2]))
     try:
         writer.claim(LOCK_WAIT_S)

@@ -52,6 +52,11 @@ class Broken:
         return InitErrorDetails(type=PydanticCustomError(RELATION, "{wrong}", context), loc=self.at, input=self.got)
 
 
+def taken(at: Loc, got: object, wrong: str, other: Loc) -> Broken:
+    """What must be one's own is that of another place as well."""
+    return Broken(at, got, wrong, "one of its own", (other,))
+
+
 class Settings(BaseModel):
     """Frozen, no unknown keys, no conversions between types, no NaN or infinity; relations hold once it exists."""
 

@@ -8,9 +8,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import can
-
 from drivers.frames import FrameBatch
+from drivers.links.can_library import can
 from drivers.links.cancel import heeding_cancellation
 from drivers.links.python_can import PythonCanPort
 from drivers.readings import LinkHealth

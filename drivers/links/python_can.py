@@ -11,10 +11,9 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-import can
-
 from drivers.clock import now_ns
 from drivers.frames import EXTENDED_ID_FLAG, FRAME_BYTES, FrameBatch
+from drivers.links.can_library import can
 
 BATCH_FRAMES_MAX = 256
 INBOX_BATCHES_MAX = 4096

@@ -1,11 +1,13 @@
 """A service's judgement as one HTML page: the table, and charts whose code is in the page."""
 
 import json
+from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
 
 from hil_rigs.comply.service import Chart, Judged, Order, Service
-from hil_rigs.report.run_page import DRAW, STYLE
+from hil_rigs.report.head import head, made_by
+from hil_rigs.report.run_page import DRAW
 from hil_rigs.thin import thinned
 
 
@@ -15,12 +17,11 @@ def write_page(service: Service, order: Order, judged: Judged, path: Path) -> No
     word = "pass" if judged.passed else "fail"
     met = sum(row.passed for row in judged.rows)
     lines = [
-        f"<!doctype html><html lang=en><meta charset=utf-8><title>hil comply {escape(service.name)}</title>"
-        "<meta name=viewport content='width=device-width'>",
-        f"<style>{STYLE}</style>",
+        head(f"hil comply {service.name}"),
         f"<h1>{escape(service.name)}: <span class={word}>{met} of {len(judged.rows)} criteria met</span></h1>",
         f"<p class=says>{escape(service.says)}; rig {escape(order.rig.name)}, seed {order.seed}"
         f"{', short form' if order.short else ''}</p>",
+        made_by(datetime.now(UTC)),
         "<table><tr><th>criterion<th>required<th>measured<th></tr>",
         *(
             f"<tr><td>{escape(row.criterion)}<td>{escape(row.required)}<td>{escape(row.measured)}"

@@ -13,8 +13,10 @@ from hil_rigs.plant.ai_load import AiJitter, AiTrainingLoad, GpuSmoothing
 from hil_rigs.plant.converter import ConverterPlant, parameters_for_link
 from hil_rigs.plant.day import DayLoad
 from hil_rigs.plant.day_loads import factory, home, industry, inference
+from hil_rigs.plant.fmu_coolant import FmuCoolant
 from hil_rigs.plant.fmu_grid import FmuGrid
 from hil_rigs.plant.fmu_load import FmuLoad
+from hil_rigs.plant.fmu_stage import FmuStage
 from hil_rigs.plant.grid import (
     Generator,
     Grid,
@@ -106,7 +108,7 @@ class PlantConfig:
     them conduct heat from one to the next, None = none do. The cell file's cell
     is a block of `cells_in_parallel`; with `one_string_resolved` that many strings are in parallel instead, and the
     rack's cells are those of one. Of what charges it `coulombic_efficiency_frac` stays. `plating_frac_per_charge` is of
-    zinc only."""
+    zinc only. `coolant_fmu` models what cools each rack, `stage_fmu` the converter's power stage."""
 
     racks: int = 2
     cells_in_series: int = 416
@@ -132,6 +134,8 @@ class PlantConfig:
     seed: int = 1
     lag_s: float = 0.03
     standby_loss_w: float = 1500.0
+    coolant_fmu: Path | None = None
+    stage_fmu: Path | None = None
 
     def __post_init__(self) -> None:
         if self.racks < 1 or self.cells_in_series < 1:
@@ -151,7 +155,10 @@ def build_plant(config: PlantConfig) -> Plant:
     link = replace(link, standby_loss_w=config.standby_loss_w)
     load = build_load(config.load, np.random.default_rng(load_seed))
     pv = None if config.pv is None else build_pv(config.pv, grid.nominal_hz, np.random.default_rng(pv_seed))
-    return Plant(racks, ConverterPlant(link, grid.nominal_hz), load, config.ambient_degc, grid=grid, pv=pv)
+    converter = ConverterPlant(link, grid.nominal_hz)
+    if config.stage_fmu is not None:
+        converter.stage = FmuStage(config.stage_fmu, config.rated_power_w)
+    return Plant(racks, converter, load, config.ambient_degc, grid=grid, pv=pv)
 
 
 def _aged(cell: CellParameters, config: PlantConfig) -> CellParameters:
@@ -178,6 +185,7 @@ def _rack(config: PlantConfig, cell: CellParameters, rng: np.random.Generator) -
         loss=ChargeLoss(config.coulombic_efficiency_frac, config.self_discharge_frac_per_h * cell.capacity_ah),
         plating=Plating(config.plating_frac_per_charge, cell.capacity_ah) if cell.chemistry == "zinc" else None,
         ageing=None if config.ageing is None else Ageing(config.ageing, config.cells_in_series, cell.capacity_ah),
+        coolant=None if config.coolant_fmu is None else FmuCoolant(config.coolant_fmu, count),
     )
 
 

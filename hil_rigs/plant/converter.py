@@ -6,6 +6,7 @@ from enum import StrEnum
 from math import copysign, exp, sqrt
 
 from hil_rigs.plant.converter_alarm import ConverterAlarm as ConverterAlarm
+from hil_rigs.plant.fmu_stage import FmuStage, StageInputs
 from hil_rigs.plant.grid_support import GridSupport
 from hil_rigs.plant.ride_through import AcTerminals, RideThrough, RideThroughSettings
 from hil_rigs.plant.smoothing_loop import SmoothingLoop
@@ -100,7 +101,8 @@ class ConverterPlant:
     `runaway_w` is a fault hook: that power instead of the set-point, until stopped; only DC limits bind it; with
     `stuck_reactive_var` its reactive power stays there, whatever it is told. With an `island` it makes that one's grid:
     the load decides its power. With `precharge` it feeds the link while STARTING, with `feed_a`, and RUNs only once a
-    rack is connected. `told_s` is the age of the set-point."""
+    rack is connected. `told_s` is the age of the set-point. A `stage` computes what the power stage
+    makes of its set-points; start, trips, limits and the functions for the grid stay here."""
 
     def __init__(self, parameters: ConverterParameters, frequency_hz: float = 60.0) -> None:
         self.parameters = parameters
@@ -121,6 +123,7 @@ class ConverterPlant:
         self.precharge: LinkPrecharge | None = None
         self.island: Island | None = None
         self.loop = SmoothingLoop()
+        self.stage: FmuStage | None = None
         self._grid_w = 0.0
         self.held_power_w: float | None = None
         self._starting_s = 0.0
@@ -212,13 +215,33 @@ class ConverterPlant:
             self._advance_start(dt_s)
         if self.state is ConverterState.RUNNING:
             target_w = self._supporting_w(dt_s) if self.runaway_w is None else self.runaway_w
+            if self.stage is not None:
+                self._follow_stage(self.stage, target_w, dt_s)
+                return
             at_once = self.island is not None and self.island.power_w_max is not None
             follow = 1.0 if at_once else 1.0 - exp(-dt_s / self.parameters.lag_s)
             self._deliver(self._limit(self.ac_power_w + follow * (target_w - self.ac_power_w)))
-            own_var = self.support.reactive_var(self.ac_voltage_pu, self.ac_power_w, dt_s)
-            told_var = own_var if self.target_reactive_var is None else self.target_reactive_var
-            target_var = told_var if self.stuck_reactive_var is None else self.stuck_reactive_var
+            target_var = self._wanted_var(dt_s)
             self.reactive_var = self._limit_reactive(self.reactive_var + follow * (target_var - self.reactive_var))
+        elif self.stage is not None:
+            self.stage.step(dt_s, self._terminals(running=False))
+
+    def _follow_stage(self, stage: FmuStage, target_w: float, dt_s: float) -> None:
+        told = self._terminals(running=True)._replace(power_set_w=target_w, reactive_set_var=self._wanted_var(dt_s))
+        made = stage.step(dt_s, told)
+        self._deliver(self._limit(made.power_w))
+        if made.loss_w is not None:
+            self.dc_power_w = self.ac_power_w + made.loss_w
+        self.reactive_var = self._limit_reactive(made.reactive_var)
+
+    def _terminals(self, *, running: bool) -> StageInputs:
+        return StageInputs(0.0, 0.0, float(running), self.dc_voltage_v, self.ac_voltage_pu, self.frequency_hz)
+
+    def _wanted_var(self, dt_s: float) -> float:
+        """The reactive set-point, or the wish of the functions for the grid without one."""
+        own_var = self.support.reactive_var(self.ac_voltage_pu, self.ac_power_w, dt_s)
+        told_var = own_var if self.target_reactive_var is None else self.target_reactive_var
+        return told_var if self.stuck_reactive_var is None else self.stuck_reactive_var
 
     def _bear_grid(self, dt_s: float) -> None:
         alarm = self._rides.step(self._ac, dt_s) if self.island is None else None
@@ -290,6 +313,8 @@ class ConverterPlant:
     def _limit_reactive(self, reactive_var: float) -> float:
         """Reactive power within the rating and the room that the present active power leaves, of a current that a sag
         does not raise."""
+        if reactive_var == 0.0:
+            return reactive_var
         voltage_pu = self._ac.voltage_pu
         carries = voltage_pu >= self.parameters.ride_through.cease_pu
         apparent_va = min(voltage_pu, 1.0) * self.apparent_power_va if carries else 0.0

@@ -1,6 +1,7 @@
 """What a rack's cells give their heat to: coolant that the cooling holds at its supply's temperature while it works."""
 
 from math import exp
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,16 @@ LOST_W_PER_K = 0.05
 RECOVERY_S = 30.0
 """Time constant with which the cooling that works again takes the coolant back."""
 CALM_K = 1e-3
+
+
+class HeatSink(Protocol):
+    """What a rack's cells are cooled by; `works`: its cooling does, `rise_k`: above the supply's temperature."""
+
+    works: bool
+    rise_k: float
+
+    def step(self, cells_degc: NDArray[np.float64], supply_degc: float, dt_s: float) -> float:
+        """Its temperature at the end of `dt_s`."""
 
 
 class Coolant:

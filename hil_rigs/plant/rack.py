@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hil_rigs.plant.ageing import Ageing
-from hil_rigs.plant.coolant import Coolant
+from hil_rigs.plant.coolant import Coolant, HeatSink
 from hil_rigs.plant.fuse import Fuse
 from hil_rigs.plant.plating import Plating
 from hil_rigs.plant.strings import ParallelStrings
@@ -105,6 +105,7 @@ class RackPlant:
         loss: ChargeLoss | None = None,
         plating: Plating | None = None,
         ageing: Ageing | None = None,
+        coolant: HeatSink | None = None,
     ) -> None:
         self.cells = cells
         self._ageing = ageing
@@ -126,7 +127,7 @@ class RackPlant:
         self.voltage_bias_v: Floats = np.zeros(self.cell_count)
         self.temperature_bias_degc: Floats = np.zeros(self.cell_count)
         self.current_bias_a = 0.0
-        self.coolant = Coolant()
+        self.coolant: HeatSink = coolant or Coolant()
         self.leak_a: Floats | None = None
         self._no_bleed_a: Floats = np.zeros(self.cell_count)
         self.bleed_s = 1.0 / bleed_ohm

@@ -3,24 +3,15 @@ fetched: the charts' code is in the page."""
 
 import json
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from html import escape
 from pathlib import Path
 
 from hil_rigs.campaign import Result
 from hil_rigs.fault_spec import FaultSpec
+from hil_rigs.report.head import head, made_by
 from hil_rigs.signals import CHARTS, SIGNALS
 from hil_rigs.thin import Curve
-
-STYLE = """
-body{font:15px/1.45 system-ui,sans-serif;max-width:1100px;margin:2em auto;padding:0 1em;color:#24292f;background:#fff}
-table{border-collapse:collapse;width:100%;margin-bottom:.8em}
-td,th{padding:4px 10px;text-align:left;border-bottom:1px solid #d0d7de}
-th{font-weight:600}th.n,td.n{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
-.pass{color:#1a7f37;font-weight:600}.fail{color:#cf222e;font-weight:600}
-details{border:1px solid #d0d7de;border-radius:6px;margin:.6em 0;padding:.4em .9em}summary{cursor:pointer}
-details[open] summary{margin-bottom:.5em}code,pre{font:13px ui-monospace,monospace}pre{white-space:pre-wrap}
-.chart{height:260px}.says{color:#57606a}
-"""
 
 DRAW = """
 const layout = (title, unit, marks) => ({title: {text: title, font: {size: 13}, x: 0.01}, height: 260,
@@ -53,22 +44,21 @@ showTarget();
 """
 
 
-def write_page(results: Sequence[Result], path: Path) -> None:
+def write_page(results: Sequence[Result], path: Path, made_at: datetime) -> None:
     """Records are linked as files beside the page, named like their scenarios."""
     from plotly.offline import get_plotlyjs
 
-    path.write_text(_page(results, get_plotlyjs()), encoding="utf-8")
+    path.write_text(_page(results, made_at, get_plotlyjs()), encoding="utf-8")
 
 
-def _page(results: Sequence[Result], charts_code: str) -> str:
+def _page(results: Sequence[Result], made_at: datetime, charts_code: str) -> str:
     passed = sum(result.passed for result in results)
     verdict = "pass" if passed == len(results) else "fail"
     return "\n".join(
         [
-            "<!doctype html><html lang=en><meta charset=utf-8><title>hil run</title>"
-            "<meta name=viewport content='width=device-width'>",
-            f"<style>{STYLE}</style>",
+            head("hil run"),
             f"<h1>hil run: <span class={verdict}>{passed} of {len(results)} passed</span></h1>",
+            made_by(made_at),
             "<table><tr><th>scenario<th>rig<th>verdict<th>what failed"
             "<th class=n>seed<th class=n>simulated<th class=n>took</tr>",
             *(_row(result) for result in results),

@@ -13,7 +13,7 @@ import bms.decision
 import bms.guard
 import bms.image
 from bms.decision import Contactors, Decision
-from bms.guard import FLOWING_FRAC, STOP_AFTER_S, Guard, HardLimits
+from bms.guard import FLOWING_FRAC, OPEN_AFTER_S, STOP_AFTER_S, Guard, HardLimits
 from bms.image import Image
 from drivers.battery import BatterySays
 from drivers.readings import InverterRating, InverterState, RackReading, SwitchgearReading
@@ -37,6 +37,7 @@ LIMITS = HardLimits(
     current_age_s_max=0.1,
 )
 DT_S = 0.02
+OPENED = (Contactors(False, False),) * 2
 
 
 def wish(power_w: float, run: bool = True) -> Decision:
@@ -254,17 +255,59 @@ def test_window_of_a_guard_that_stopped_or_of_a_converter_that_shall_not_run_is_
     assert guard.window_w(image(), wish(1e5)) == (0.0, 0.0)
 
 
-def test_crossing_that_lasts_stops_and_opens_for_good(
+def test_crossing_that_lasts_stops_then_opens_for_good(
     image: Callable[..., Image], rack: Callable[..., RackReading]
 ) -> None:
     guard = Guard(LIMITS)
     hot = image(first=rack(degc={0: 61.0}))
     for _ in range(int(STOP_AFTER_S / DT_S) + 2):
         decision = guard.step(hot, wish(1e5), DT_S)
-    assert (decision.run, decision.contactors) == (False, (Contactors(False, False),) * 2)
-    assert guard.step(image(), wish(1e5), DT_S).run is False
+    assert (decision.power_w, decision.run, decision.contactors) == (0.0, False, wish(1e5).contactors)
+    for _ in range(int(OPEN_AFTER_S / DT_S) + 2):
+        decision = guard.step(hot, wish(1e5), DT_S)
+    assert (decision.run, decision.contactors) == (False, OPENED)
+    assert guard.step(image(), wish(1e5), DT_S) == decision
     guard.reset()
     assert guard.step(image(), wish(1e5), DT_S) == wish(1e5)
+
+
+def test_contactors_open_after_their_wait_and_not_with_it(
+    image: Callable[..., Image], rack: Callable[..., RackReading]
+) -> None:
+    guard = Guard(LIMITS)
+    for _ in range(9):
+        guard.step(image(first=rack(degc={0: 61.0})), wish(1e5), STOP_AFTER_S / 8)
+    waiting = [guard.step(image(), wish(1e5), OPEN_AFTER_S / 8).contactors for _ in range(8)]
+    assert waiting == [wish(1e5).contactors] * 8
+    assert guard.step(image(), wish(1e5), OPEN_AFTER_S / 8).contactors == OPENED
+
+
+def test_a_stopped_battery_waits_as_long_again_after_a_reset(
+    image: Callable[..., Image], rack: Callable[..., RackReading]
+) -> None:
+    guard, hot = Guard(LIMITS), image(first=rack(degc={0: 61.0}))
+    for _ in range(2):
+        opens = [guard.step(hot, wish(1e5), 0.5).contactors == OPENED for _ in range(16)]
+        assert opens == [False] * 15 + [True]
+        guard.reset()
+
+
+def test_protection_may_open_before_and_nothing_closes_any_more(
+    image: Callable[..., Image], rack: Callable[..., RackReading]
+) -> None:
+    guard, hot = Guard(LIMITS), image(first=rack(degc={0: 61.0}))
+    closed, opened = Contactors(True, False), Contactors(False, False)
+    for _ in range(8):
+        guard.step(hot, wish(1e5)._replace(contactors=(closed, opened)), 0.5)
+    joining = wish(1e5)._replace(contactors=(closed, Contactors(True, True)))
+    assert guard.step(hot, joining, 0.5).contactors == (closed, opened)
+    assert guard.step(hot, wish(0.0)._replace(contactors=(opened, None)), 0.5).contactors == (opened, None)
+    assert guard.step(hot, wish(1e5), 0.5).contactors == OPENED
+
+
+def test_a_stop_in_the_first_tick_closes_nothing(image: Callable[..., Image], rack: Callable[..., RackReading]) -> None:
+    decision = Guard(LIMITS).step(image(first=rack(degc={0: 61.0})), wish(1e5), 2 * STOP_AFTER_S)
+    assert (decision.run, decision.contactors) == (False, OPENED)
 
 
 def test_stop_is_said_by_the_guard_with_its_reason(
@@ -274,8 +317,8 @@ def test_stop_is_said_by_the_guard_with_its_reason(
     hot = image(first=rack(degc={0: 61.0}))
     for _ in range(9):
         decision = guard.step(hot, wish(1e5), 0.5)
-    opened = (Contactors(False, False),) * 2
-    assert decision == Decision(0.0, False, opened, (None, None), "guard", "rack 1: temperature above maximum")
+    still = wish(1e5).contactors
+    assert decision == Decision(0.0, False, still, (None, None), "guard", "rack 1: temperature above maximum")
     assert guard.step(image(), wish(1e5), 0.5) == decision
 
 
@@ -422,7 +465,10 @@ def test_measured_danger_ends_an_island_after_its_time(
         assert guard.step(picture, wish(0.0), DT_S).run
     guard.step(picture, wish(0.0), DT_S)
     decision = guard.step(picture, wish(0.0), DT_S)
-    assert (decision.run, decision.contactors, guard.stopped) == (False, (Contactors(False, False),) * 2, reason)
+    assert (decision.run, decision.contactors, guard.stopped) == (False, wish(0.0).contactors, reason)
+    for _ in range(round(OPEN_AFTER_S / DT_S) + 1):
+        decision = guard.step(picture, wish(0.0), DT_S)
+    assert (decision.run, decision.contactors) == (False, OPENED)
 
 
 def test_value_that_no_cell_can_have_ends_no_island(

@@ -47,6 +47,27 @@ def test_rack_is_out_of_service_once_until_it_is_given_back(files: StateFiles) -
     ]
 
 
+@pytest.mark.parametrize(
+    ("command", "what"),
+    [(["maintain", "rack2"], "rack2 is out of service"), (["local"], "test is under local control")],
+)
+def test_second_time_says_that_it_was_so_before_and_since_when(
+    files: StateFiles, capsys: pytest.CaptureFixture[str], command: list[str], what: str
+) -> None:
+    assert bms(files, *command) == 0
+    assert capsys.readouterr().out == f"{what}; the controller does not run, its next start finds it so\n"
+    state = find_state(files).document
+    assert state is not None
+    since = state.latched[0].since
+    before = files.current.read_bytes()
+    assert bms(files, *command) == 0
+    assert capsys.readouterr().out == f"{what} already, since {since}: nothing changed\n"
+    with files.lock():  # as a running controller has it
+        assert bms(files, *command, "--json") == 0
+    assert json.loads(capsys.readouterr().out) == {"ok": True, "running": True, "since": since}
+    assert files.current.read_bytes() == before
+
+
 def test_unknown_rack_is_named_with_those_there_are(files: StateFiles, capsys: pytest.CaptureFixture[str]) -> None:
     assert bms(files, "maintain", "rack9") == 2
     assert capsys.readouterr().err == "no rack 'rack9', expected one of rack1, rack2\n"

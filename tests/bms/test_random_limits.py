@@ -5,7 +5,7 @@ RANDOM_EVENTS=1000000 in the environment runs a million of them in some minutes.
 import math
 import os
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ import pytest
 from bms.controller import hard_limits
 from bms.decision import Contactors, Decision
 from bms.estimate.held_current import HeldCurrents, HeldLimit
-from bms.guard import STOP_AFTER_S, Guard
+from bms.guard import OPEN_AFTER_S, STOP_AFTER_S, Guard
 from bms.image import Image
 from bms.protect.limits import RISE_PER_S, PowerLimiter, RackState
 from bms.protect.protection import Protected
@@ -120,8 +120,8 @@ class World:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_random_events(seed: int, rack: Callable[..., RackReading], image: Callable[..., Image]) -> None:
     world, limiter = World(seed, rack, image), PowerLimiter(LIMITS)
-    guard, crossed_s, stopped, passed, stops = Guard(hard_limits(LIMITS, 2)), 0.0, False, 0, 0
-    before_w = (0.0, 0.0)
+    guard, crossed_s, stopped_s, passed, stops = Guard(hard_limits(LIMITS, 2)), 0.0, None, 0, 0
+    before_w, before = (0.0, 0.0), set[tuple[int, str]]()
     for number in range(EVENTS):
         world.event()
         limits = limiter.step(world.states(), world.protected, world.now.rating, world.dt_s)
@@ -132,11 +132,16 @@ def test_random_events(seed: int, rack: Callable[..., RackReading], image: Calla
         sent = guard.step(world.image(), wish, world.dt_s)
         beyond, active = _beyond(world), wish.run or any(each and each.main_closed for each in wish.contactors)
         crossed_s = crossed_s + world.dt_s if beyond and active else 0.0
-        stopped |= crossed_s > STOP_AFTER_S
-        assert _guard_is_sound(world, sent, beyond, stopped), (seed, number, sent)
+        if stopped_s is not None:
+            stopped_s += world.dt_s
+        elif crossed_s > STOP_AFTER_S:
+            stopped_s = 0.0
+        assert _guard_is_sound(world, sent, beyond, stopped_s, before), (seed, number, sent)
+        before = _closed(sent.contactors)
         passed += sent.power_w != 0.0
-        if stopped and world.rng.random() < 0.01:
-            guard, crossed_s, stopped, stops = Guard(hard_limits(LIMITS, 2)), 0.0, False, stops + 1
+        if stopped_s is not None and world.rng.random() < 0.01:
+            guard, crossed_s, stopped_s, stops = Guard(hard_limits(LIMITS, 2)), 0.0, None, stops + 1
+            before = set()
     assert passed > EVENTS / 200
     assert stops > EVENTS / 2000
 
@@ -179,9 +184,21 @@ def _beyond(world: World) -> bool:
     return not abs(sum(rack.current_a for rack in racks)) <= 450.0
 
 
-def _guard_is_sound(world: World, sent: Decision, beyond: bool, stopped: bool) -> bool:
-    if stopped:
-        return not sent.run and sent.power_w == 0.0 and set(sent.contactors) == {Contactors(False, False)}
+def _closed(contactors: Sequence[Contactors | None]) -> set[tuple[int, str]]:
+    each = [(index, wanted) for index, wanted in enumerate(contactors) if wanted is not None]
+    main = {(index, "main") for index, wanted in each if wanted.main_closed}
+    return main | {(index, "precharge") for index, wanted in each if wanted.precharge_closed}
+
+
+def _guard_is_sound(
+    world: World, sent: Decision, beyond: bool, stopped_s: float | None, before: set[tuple[int, str]]
+) -> bool:
+    if stopped_s is not None:
+        nothing = not sent.run and sent.power_w == 0.0
+        if stopped_s > OPEN_AFTER_S:
+            return nothing and set(sent.contactors) == {Contactors(False, False)}
+        told = [each is not None for each in sent.contactors] == [each is not None for each in world.contactors]
+        return nothing and told and _closed(sent.contactors) == _closed(world.contactors) & before
     rating = world.now.rating
     rated_w = rating.charge_power_w_max if rating is not None and rating.known else 0.0
     forbids = [_forbids(rack) for rack in _connected(world)]

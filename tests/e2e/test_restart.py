@@ -45,6 +45,11 @@ def reset(tmp_path: Path, *words: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
+def status(tmp_path: Path, *words: str) -> "subprocess.CompletedProcess[str]":
+    command = [*BMS, "status", str(tmp_path / "site.yaml"), *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
 def test_kills_at_random_moments_lose_nothing(rig: Callable[..., Rig], run: Callable[..., Process],
                                               files: StateFiles) -> None:  # fmt: skip
     chance, plant = random.Random(SEED), rig()
@@ -81,6 +86,18 @@ def test_latched_fault_survives_kills_until_reset(
     controller = run()
     controller.until("^state: latched until `bms reset`: cell_voltage_high ")
     controller.until(r"  running .* cell_voltage_high \(rack-1: ")
+
+    said = status(tmp_path, "--json")
+    document = json.loads(said.stdout)
+    assert (said.returncode, document["running"], document["ok"]) == (1, True, False)
+    assert document["tick_age_s"] < 1.0
+    assert document["status"]["mode"] == "running"
+    (fault,) = [each for each in document["faults"] if each["latched"]]
+    assert fault["reset"] == f"bms reset {tmp_path}/site.yaml cell_voltage_high --target rack-1"
+    assert fault["do"]
+    picture = status(tmp_path).stdout
+    for words in ("RUNNING", "rack-2 online", "may charge", "tick p50", fault["reset"]):
+        assert words in picture
 
     assert reset(tmp_path, "cell_voltage_low").returncode == 2
     again = reset(tmp_path, "all", "--json")

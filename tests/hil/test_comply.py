@@ -37,7 +37,9 @@ def test_command_prints_rows_as_json_and_writes_a_page(tmp_path: Path, capsys: p
     assert {"criterion", "required", "measured", "pass"} == set(document["rows"][0])
     page = (tmp_path / "index.html").read_text(encoding="utf-8")
     assert document["rows"][0]["criterion"] in page
-    assert "http" not in page.split("<script>")[0]
+    own = page.split("<script>")[0]
+    assert "//" not in own
+    assert "default-src 'none'" in own
 
 
 def test_list_names_every_service_and_its_rigs(capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,6 +5,7 @@ import platform
 import shutil
 import subprocess
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -53,17 +54,48 @@ UNUSED = (
 )
 """The standard wants every function to be there."""
 DESCRIPTION = """<?xml version="1.0" encoding="UTF-8"?>
-<fmiModelDescription fmiVersion="2.0" modelName="ramp" guid="{{1}}">
-  <{kind} modelIdentifier="ramp"/>
+<fmiModelDescription fmiVersion="2.0" modelName="{name}" guid="{{1}}">
+  <{kind} modelIdentifier="{name}"/>
   <ModelVariables>
-    <ScalarVariable name="{output}" valueReference="7" causality="output"><Real/></ScalarVariable>
-    <ScalarVariable name="{frequency}" valueReference="8" causality="output"><Real/></ScalarVariable>
-    <ScalarVariable name="voltage_pu" valueReference="9" causality="output"><Real/></ScalarVariable>
-    <ScalarVariable name="import_w" valueReference="10" causality="input"><Real start="0"/></ScalarVariable>
+    {variables}
   </ModelVariables>
-  <ModelStructure><Outputs><Unknown index="1"/></Outputs></ModelStructure>
+  <ModelStructure/>
 </fmiModelDescription>
 """
+
+
+def built_of(
+    folder: Path,
+    name: str,
+    source: str,
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    kind: str = "CoSimulation",
+    first: int = 0,
+) -> Path:
+    """An FMU of this C source: value references count from `first` on, through the inputs and then the outputs."""
+    assert FMPY is not None
+    assert FMPY.origin is not None
+    (folder / f"{name}.c").write_text(source)
+    (folder / "unused.c").write_text("".join(f"int fmi2{name}(void) {{ return 3; }}\n" for name in UNUSED.split()))
+    headers = Path(FMPY.origin).parent / "c-code"
+    library = folder / f"{name}.so"
+    subprocess.run(
+        ["gcc", "-shared", "-fPIC", f"-I{headers}", "-o", library, folder / f"{name}.c", folder / "unused.c"],
+        check=True,
+    )
+    variables = [
+        f'<ScalarVariable name="{variable}" valueReference="{first + n}" causality="{way}"><Real{start}/>'
+        "</ScalarVariable>"
+        for n, (variable, way, start) in enumerate(
+            [*((each, "input", ' start="0"') for each in inputs), *((each, "output", "") for each in outputs)]
+        )
+    ]
+    with zipfile.ZipFile(folder / f"{name}.fmu", "w") as archive:
+        description = DESCRIPTION.format(name=name, kind=kind, variables="\n    ".join(variables))
+        archive.writestr("modelDescription.xml", description)
+        archive.write(library, f"binaries/linux64/{name}.so")
+    return folder / f"{name}.fmu"
 
 
 def built(
@@ -75,19 +107,8 @@ def built(
 ) -> Path:
     """An FMU whose power is 1 MW, and 100 kW more each second; its grid has 60 Hz, and 0.1 Hz less for each MW that is
     drawn, at 0.97 of its voltage."""
-    assert FMPY is not None
-    assert FMPY.origin is not None
-    (folder / "ramp.c").write_text(SOURCE.replace("INIT", init))
-    (folder / "unused.c").write_text("".join(f"int fmi2{name}(void) {{ return 3; }}\n" for name in UNUSED.split()))
-    headers = Path(FMPY.origin).parent / "c-code"
-    library = folder / "ramp.so"
-    subprocess.run(
-        ["gcc", "-shared", "-fPIC", f"-I{headers}", "-o", library, folder / "ramp.c", folder / "unused.c"], check=True
-    )
-    with zipfile.ZipFile(folder / "ramp.fmu", "w") as archive:
-        archive.writestr("modelDescription.xml", DESCRIPTION.format(output=output, kind=kind, frequency=frequency))
-        archive.write(library, "binaries/linux64/ramp.so")
-    return folder / "ramp.fmu"
+    outputs = (output, frequency, "voltage_pu")
+    return built_of(folder, "ramp", SOURCE.replace("INIT", init), ("import_w",), outputs, kind, first=6)
 
 
 FMU_RIG = """

@@ -30,7 +30,7 @@ from hil_rigs.load_spec import (
     LoadFmu,
 )
 from hil_rigs.pv_spec import ClearSkyPv, CloudsSpec, PvFile, PvFmu
-from hil_rigs.rig import AgeingSpec, AuxiliarySpec, PlantSpec, RigFile, list_rigs
+from hil_rigs.rig import AgeingSpec, AuxiliarySpec, PartFmu, PlantSpec, RigFile, list_rigs
 from tests.bms.test_site_docs import row
 
 PAGE = (Path(__file__).parents[2] / "docs" / "rig-file.md").read_text(encoding="utf-8")
@@ -38,7 +38,7 @@ MODELS: list[type[BaseModel]] = [
     AgeingSpec, AuxiliarySpec,
     RigFile, PlantSpec, SteadyGrid, GridPoints, GridPoint, Generator, GridFile, SmallNetwork, LoadStep, NoiseSpec,
     AiTraining, GpuSmoothingSpec, ConstantPower, AiInference, Industry, Factory, Home, LoadFile, ClearSkyPv,
-    CloudsSpec, PvFile, LoadFmu, GridFmu, PvFmu,
+    CloudsSpec, PvFile, LoadFmu, GridFmu, PvFmu, PartFmu,
 ]  # fmt: skip
 FIELDS = [(model, name, field) for model in MODELS for name, field in model.model_fields.items()]
 

@@ -1,7 +1,10 @@
 """Several scenarios at once: verdicts, exit status, JUnit XML and the page."""
 
 import json
+import re
 import xml.etree.ElementTree as ET
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -70,8 +73,26 @@ def test_page_has_verdicts_and_curves_and_fetches_nothing(report: tuple[int, Pat
     assert "<link" not in page
     data = page[page.index("application/json'>") + len("application/json'>") :]
     charts = json.loads(data[: data.index("</script>")])["charts"]
-    assert [chart["title"] for chart in charts] == ["Power", "Cells", "Temperature", "Racks", "Current"]
-    assert max(charts[3]["lines"][0]["y"]) == 2
+    assert [chart["title"] for chart in charts] == ["Power", "Cells", "SoC", "Temperature", "Racks", "Current"]
+    assert max(charts[4]["lines"][0]["y"]) == 2
+    assert [line["name"] for line in charts[2]["lines"]] == ["highest SoC of a cell", "lowest SoC of a cell"]
+    assert 0 < min(charts[2]["lines"][1]["y"]) < max(charts[2]["lines"][0]["y"]) <= 100
+
+
+def test_page_forbids_its_browser_to_fetch(report: tuple[int, Path]) -> None:
+    page = (report[1] / "index.html").read_text()
+    policy = "<meta http-equiv=Content-Security-Policy content=\"default-src 'none'; script-src 'unsafe-inline'; "
+    assert policy in page[: page.index("<title>")]
+    assert "<script" not in page[: page.index(policy)]
+
+
+def test_page_says_which_program_made_it_and_when(report: tuple[int, Path]) -> None:
+    page = (report[1] / "index.html").read_text()
+    own = page[: page.index("<table>")]
+    made = re.search(r">cellward (\d+\.\d+\S*), (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) UTC<", own)
+    assert made is not None
+    assert made[1] == version("cellward")
+    assert abs(datetime.fromisoformat(made[2] + "+00:00") - datetime.now(UTC)) < timedelta(hours=1)
 
 
 def test_every_run_leaves_its_record(report: tuple[int, Path]) -> None:

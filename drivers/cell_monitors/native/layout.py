@@ -112,6 +112,8 @@ class NativeLayout:
 
     def masks(self, flags: Flags) -> Floats:
         """One number a module, a bit for each of its cells, from one flag a cell."""
+        if 1 not in flags.tobytes():
+            return np.zeros(self.modules)
         padded = np.zeros(self.modules * self.cells_per_module)
         padded[: self.cells] = flags
         return padded.reshape(self.modules, -1) @ (1 << np.arange(self.cells_per_module)).astype(np.float64)
