@@ -198,10 +198,10 @@ def _run(arguments: argparse.Namespace) -> int:
         return _refused(error, as_json=arguments.json)
 
 
-def _refused(error: Exception, *, as_json: bool) -> int:
-    """Bad input, said in its own words; exit status 2."""
+def _refused(error: Exception, *, as_json: bool, **more: object) -> int:
+    """Bad input, said in its own words; exit status 2. `more` is for the JSON document."""
     if as_json:
-        print(json.dumps({"ok": False, "errors": str(error).splitlines()}))
+        print(json.dumps({"ok": False, "errors": str(error).splitlines(), **more}))
     else:
         print(error, file=sys.stderr)
     return 2
@@ -216,10 +216,11 @@ def _show(arguments: argparse.Namespace) -> str:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    """Check a site or fleet file and print all errors at once, each with file, line and column."""
+    """Check a site or fleet file and print all errors at once, each with file, line and column; of a right one what is
+    worth a second look."""
     from bms.fleet.run import is_fleet
-    from bms.profile_check import KEEPS_ON
     from bms.site import load_site
+    from bms.site_warnings import site_warnings
     from drivers.config.config_yaml import ConfigErrors
 
     if is_fleet(arguments.site):
@@ -227,9 +228,9 @@ def _check(arguments: argparse.Namespace) -> int:
     try:
         site = load_site(arguments.site)
     except ConfigErrors as errors:
-        return _refused(errors, as_json=arguments.json)
+        return _refused(errors, as_json=arguments.json, warnings=[])
     cells = sum(rack.cells for rack in site.racks)
-    warnings = [] if site.inverter.reverts else [f"inverter {site.inverter.profile}: {KEEPS_ON}"]
+    warnings = site_warnings(site)
     if arguments.json:
         print(json.dumps({"ok": True, "errors": [], "warnings": warnings}))
     else:
@@ -244,7 +245,7 @@ def _check_fleet(arguments: argparse.Namespace) -> int:
     try:
         fleet = load_fleet(arguments.site)
     except ConfigErrors as errors:
-        return _refused(errors, as_json=arguments.json)
+        return _refused(errors, as_json=arguments.json, warnings=[])
     if arguments.json:
         print(json.dumps({"ok": True, "errors": [], "warnings": []}))
     else:
