@@ -24,8 +24,10 @@ OPEN_PROVEN_WAIT_S = 10.0
 CURRENT_PROOF_AGE_S = 0.05
 """An older current of a rack's own sensor, which speaks every 10 ms, proves nothing: the converter's counts then."""
 
-CURRENT_LATE_S = 0.01
-"""A current that is not so much younger than the converter's word that it stands may be what flowed before."""
+CURRENT_LATE_S = 0.02
+"""A current that is not so much younger than the converter's word that it stands may be what flowed before, or while
+the DC link settled (three time constants of 20 mF behind 0.3 ohm), when racks that are unequal begin to feed each
+other."""
 
 WAIT_FOR_OTHERS_S = 30.0
 """The converter starts without racks that neither join nor have a fault for so long."""

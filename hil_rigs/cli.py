@@ -23,6 +23,7 @@ BAD_INPUT = {
     "hil_rigs.identify.runs": "IdentifyError",
     "hil_rigs.plant.load_file": "LoadFileError",
     "hil_rigs.run_command": "RunError",
+    "hil_rigs.site_file": "EditedSiteError",
     "hil_rigs.validate.solve": "MissingExtraError",
 }
 """The error of each module whose text is one clear line about what was given."""
@@ -106,6 +107,7 @@ def _add_serve(commands: Any) -> None:
                                 description=_serve.__doc__)  # fmt: skip
     serve.add_argument("rig", metavar="RIG")
     serve.add_argument("--write-site", metavar="FILE", type=Path, help="write the site file for `bms run`")
+    serve.add_argument("--force", action="store_true", help="write it over a file that somebody has edited, too")
     serve.add_argument("--rtu", metavar="NAME", action="append", default=[],
                        help="this Modbus device at a pseudo-terminal (RTU) too; may be repeated")  # fmt: skip
     serve.add_argument("--truth", metavar="FILE", type=Path, help="at the end, write the plant's own powers (.parquet)")
@@ -131,7 +133,7 @@ def _add_run(commands: Any) -> None:
                      help="write index.html with curves, junit.xml and all records there")  # fmt: skip
     run.add_argument("--record-as", choices=("parquet", "mf4"), default="parquet",
                      help="what the report's records are (default: parquet)")  # fmt: skip
-    run.add_argument("--plain", action="store_true", help="no progress bar")
+    run.add_argument("--plain", action="store_true", help="lines alone, without a progress bar")
     _add_json(run)
     run.set_defaults(does=_run)
 
@@ -145,7 +147,7 @@ def _add_swarm(commands: Any) -> None:
                        help="processes (default: one for each processor)")  # fmt: skip
     swarm.add_argument("--minutes", metavar="M", type=_half_minute_or_more, default=0.75,
                        help="simulated length of each run, from 0.5 (default: 0.75)")  # fmt: skip
-    swarm.add_argument("--plain", action="store_true", help="no progress bar")
+    swarm.add_argument("--plain", action="store_true", help="a line for each finished seed instead of a progress bar")
     _add_json(swarm)
     swarm.set_defaults(does=_swarm)
 

@@ -7,24 +7,24 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from rich.console import Console
 from rich.table import Table
 
 from bms.record.files import read_record
+from hil_rigs.console import console
 from hil_rigs.report.summary import Comparison, GridSummary, compare
 
 
 def print_summary(truth: Path, record: Path) -> None:
     """Print the figures; says so where the truth is missing or too short."""
-    console = Console()
+    out = console()
     rows = read_record(record)
     if truth.exists() and (found := compared(pq.read_table(truth), rows)) is not None:
         comparison, since_s = found
-        console.print(_powers(comparison, since_s))
+        out.print(_powers(comparison, since_s))
     else:
-        console.print("too short to compare the grid with and without battery: the limits rise for the first 20 s")
-    console.print(controller_line(rows))
-    console.print(f"record: {record} ({rows.num_rows} rows)")
+        out.print("too short to compare the grid with and without battery: the limits rise for the first 20 s")
+    out.print(controller_line(rows))
+    out.print(f"record: {record} ({rows.num_rows} rows)")
 
 
 def summary_document(truth: Path, record: Path, status: int) -> dict[str, Any]:

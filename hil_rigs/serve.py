@@ -2,9 +2,7 @@
 
 import argparse
 import asyncio
-import contextlib
 import json
-import os
 import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -14,7 +12,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bms.record.schema import require_writable
-from bms.site import dump_site
 from drivers.cell_monitors.native.layout import DBC_PATH as NATIVE_DBC
 from drivers.clock import now_ns
 from drivers.low_voltage.codec import DBC_PATH as LOW_VOLTAGE_DBC
@@ -26,6 +23,7 @@ from hil_rigs.faults import UnknownTargetError, inject, locate
 from hil_rigs.load_spec import LoadFile, LoadSpec
 from hil_rigs.plant.load_file import LoadFileError
 from hil_rigs.rig import SUNSPEC, CanEndpoint, Endpoints, RigFile, block_names, find_rig, make_site, profile_name
+from hil_rigs.site_file import require_own, write_site
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +46,8 @@ def serve(arguments: argparse.Namespace) -> int:
     rig = find_rig(arguments.rig)
     if arguments.truth is not None:
         require_writable(arguments.truth)
+    if arguments.write_site is not None and not arguments.force:
+        require_own(arguments.write_site)
     faults = [parse_fault(text) for text in arguments.fault]
     _require_modbus(rig, arguments.rtu)
     return asyncio.run(_serve(rig, faults, given_load(arguments), arguments))
@@ -75,7 +75,7 @@ async def _serve(rig: RigFile, faults: list[FaultSpec], load: LoadSpec | None, a
         endpoints, racks=tuple(CanEndpoint("socketcand", channel, HOST, hub.port) for channel in bench.buses)
     )
     if arguments.write_site is not None:
-        _write_whole(arguments.write_site, dump_site(make_site(rig, endpoints)))
+        write_site(make_site(rig, endpoints), arguments.write_site)
     devices = served_devices(rig, endpoints)
     ports = {name: RtuPort(bench.modbus_servers[name]) for name in arguments.rtu}
     _say([*devices, *_at_lines(devices, ports)], as_json=arguments.json)
@@ -170,17 +170,6 @@ async def _until_told(bench: Bench) -> None:
         running = tasks.create_task(bench.run())
         await told.wait()
         running.cancel()
-
-
-def _write_whole(path: Path, text: str) -> None:
-    """The file appears complete or not at all."""
-    part = path.with_name(path.name + ".part")
-    try:
-        part.write_text(text)
-        os.replace(part, path)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            part.unlink()
 
 
 def _write_truth(path: Path, bench: Bench, start_ns: int) -> None:

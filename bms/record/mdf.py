@@ -14,12 +14,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from asammdf import MDF, Signal
-from asammdf.blocks.utils import MdfException
 from asammdf.blocks.v4_blocks import FileHistory
 from asammdf.blocks.v4_constants import CompressionAlgorithm
 
 VERSION = "4.10"
 """The oldest with compressed data, for the sake of old tools."""
+MAGIC, HEAD_BYTES = b"MDF     ", 64
+"""How every finished MDF file begins (ASAM MDF 4.1, identification block)."""
 MASTER, TIME_SYNC = "time_s", 1
 STARTED = "started_unix_ns"
 """Metadata that says when the run began, wall time; the file's start is the epoch without it."""
@@ -45,11 +46,17 @@ def write_mdf(groups: Callable[[], Iterable[Any]], path: Path, schema: Any) -> N
 def read_mdf(path: Path, fields: Iterable[Any]) -> Any:
     """pyarrow.Table of those of the `fields` (pyarrow.Field) that the file has, and its metadata. ValueError when it is
     no MDF file, OSError."""
-    try:
-        mdf = MDF(path)
-    except MdfException as error:
-        raise ValueError(str(error)) from error
-    with mdf:
+    with path.open("rb") as file:
+        if len(head := file.read(HEAD_BYTES)) < HEAD_BYTES or not head.startswith(MAGIC):
+            raise ValueError("not an MDF file")
+        try:
+            return _table(file, fields)
+        except Exception as error:  # of a damaged file asammdf raises whatever it stumbles over
+            raise ValueError(f"an MDF file that cannot be read: {error}") from error
+
+
+def _table(file: Any, fields: Iterable[Any]) -> Any:
+    with MDF(file) as mdf:
         if str(mdf.version) < VERSION or not mdf.groups:
             raise ValueError(f"no MDF file of version {VERSION} with values")
         found = [field for field in fields if field.name in mdf]

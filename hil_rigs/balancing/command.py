@@ -6,11 +6,11 @@ import math
 from collections.abc import Iterable
 from dataclasses import asdict
 
-from rich.console import Console
 from rich.table import Table
 
 from hil_rigs.balancing.compare import SAVING_FRAC_MIN, SPREAD_FRAC, Balanced, balanced, least, saving_frac
 from hil_rigs.balancing.schemes import SCHEMES
+from hil_rigs.console import console
 
 OURS = "ours"
 
@@ -23,7 +23,7 @@ def balance(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps({"seeds": [_document(row) for row in runs], "saving_frac": savings}, indent=2))
     else:
-        Console().print(_table(runs))
+        console().print(_table(runs))
         print("; ".join(f"{saving:.0%} less than {scheme}" for scheme, saving in savings.items()))
     return 0 if all(saving >= SAVING_FRAC_MIN for saving in savings.values()) else 1
 

@@ -17,6 +17,7 @@ from rich.table import Table
 from hil_rigs.benchmarks import balancing, buses, cells, frames, links, virtual_time
 from hil_rigs.benchmarks.cells import Sizes
 from hil_rigs.benchmarks.measure import Row
+from hil_rigs.console import console
 from kernels.series import variants
 
 QUICK = Sizes(budget_s=0.6)
@@ -54,7 +55,7 @@ def bench(arguments: argparse.Namespace) -> int:
     _require_folders(arguments.json, arguments.markdown)
     sizes = QUICK if arguments.quick else Sizes()
     rows = _shown(all_rows(sizes), sys.stderr.isatty())
-    Console().print(_table(rows))
+    console().print(_table(rows))
     if arguments.json:
         arguments.json.write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n", encoding="utf-8")
     if arguments.markdown:

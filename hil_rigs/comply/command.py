@@ -7,13 +7,13 @@ import logging
 from dataclasses import asdict
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from bms.record.schema import require_writable
 from hil_rigs.comply.page import write_page
 from hil_rigs.comply.service import Judged, Order, Service
 from hil_rigs.comply.services import services
+from hil_rigs.console import console
 from hil_rigs.load_spec import LoadFile, LoadSpec
 from hil_rigs.plant.build import build_load
 from hil_rigs.rig import find_rig
@@ -92,4 +92,4 @@ def _print(service: Service, order: Order, judged: Judged) -> None:
     for row in judged.rows:
         mark = "[green]pass[/]" if row.passed else "[bold red]FAIL[/]"
         table.add_row(mark, *map(str, list(asdict(row).values())[:3]))
-    Console().print(table)
+    console().print(table)

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from hil_rigs.console import console
 from hil_rigs.latency.causes import CAUSES
 from hil_rigs.latency.figures import Figures, figures_of
 from hil_rigs.latency.page import page
@@ -95,7 +96,7 @@ def _report(figures: Sequence[Figures], arguments: argparse.Namespace) -> None:
         for each in figures:
             print("\n".join(_plain_lines(each)))
     else:
-        Console().print(_table(figures))
+        console().print(_table(figures))
     if not arguments.json:
         print(_note(figures))
     for each in figures:

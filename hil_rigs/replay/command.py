@@ -18,8 +18,10 @@ from rich.table import Table
 
 from bms.record import RecordError
 from bms.record.files import read_batches
+from bms.record.schema import MDF, record_path
 from bms.site import Site, load_site
 from drivers.config.config_yaml import in_words
+from hil_rigs.console import console
 from hil_rigs.replay.compare import POWERS, SHORT_S, Comparison, Difference
 from hil_rigs.replay.play import play
 
@@ -27,6 +29,8 @@ from hil_rigs.replay.play import play
 def replay(arguments: argparse.Namespace) -> int:
     """Exit status 1 when something is decided otherwise."""
     schema, batches = read_batches(arguments.record)
+    if record_path(arguments.record).suffix == MDF:
+        raise RecordError(f"{arguments.record}: holds no readings to replay: MDF has none, expected a Parquet record")
     metadata = {name.decode(): value.decode() for name, value in (schema.metadata or {}).items()}
     site = load_site(arguments.site) if arguments.site is not None else _site_of(metadata, arguments.record)
     comparison = Comparison(arguments.tolerance / 100.0, arguments.from_s)
@@ -81,9 +85,9 @@ def _length_s(record: Path) -> float | None:
 
 
 def _print(comparison: Comparison) -> None:
-    console = Console()
+    out = console()
     if comparison.same:
-        console.print(f"the same decisions in {comparison.ticks} ticks ({_tolerance(comparison)})")
+        out.print(f"the same decisions in {comparison.ticks} ticks ({_tolerance(comparison)})")
         return
     table = Table(title=f"{comparison.ticks} ticks, {_tolerance(comparison)}", title_justify="left")
     table.add_column("decision", no_wrap=True)
@@ -91,7 +95,7 @@ def _print(comparison: Comparison) -> None:
         table.add_column(name, overflow="fold")
     for difference in comparison.differences.values():
         table.add_row(*_cells(difference))
-    console.print(table)
+    out.print(table)
 
 
 def _tolerance(comparison: Comparison) -> str:

@@ -52,6 +52,8 @@ def swarm(arguments: argparse.Namespace) -> int:
             for result in _results(seeds, duration_s, arguments.jobs):
                 done += 1
                 progress.advance(task)
+                if not (live or arguments.json):
+                    print(_line(result), flush=True)
                 if result.violation is not None:
                     violations.append(result.violation)
                     if not arguments.json:
@@ -59,12 +61,17 @@ def swarm(arguments: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         print(f"interrupted; {done} of {len(seeds)} seeds were finished", file=sys.stderr)
         interrupted = True
-    hours, took_s = done * duration_s / 3600.0, time.perf_counter() - started_s
+    simulated_s, took_s = done * duration_s, time.perf_counter() - started_s
     if arguments.json:
         rows = [{"seed": each.seed, "broken": each.broken, "replay": each.replay} for each in violations]
-        print(json.dumps({"seeds": done, "simulated_h": hours, "took_s": took_s, "violations": rows}, indent=2))
+        print(
+            json.dumps(
+                {"seeds": done, "simulated_h": simulated_s / 3600.0, "took_s": took_s, "violations": rows}, indent=2
+            )
+        )
     else:
-        print(f"{done} seeds, {hours:.1f} h simulated in {took_s / 60.0:.1f} min: {len(violations)} violations")
+        spans = f"{_span(simulated_s)} simulated in {_span(took_s)}"
+        print(f"{done} seeds, {spans}: {len(violations)} violations")
     return 1 if violations or interrupted else 0
 
 
@@ -120,6 +127,18 @@ def _told(result: Result) -> tuple[str, ...]:
         return (result.error.splitlines()[-1],)
     failed = [verdict for verdict in result.verdicts if not verdict.passed]
     return tuple(f"{each.criterion}: required {each.required}, measured {each.measured}" for each in failed)
+
+
+def _line(result: SeedResult) -> str:
+    drawn, word = result.drawn, "clean" if result.violation is None else "BROKEN"
+    return f"{word:6} seed {drawn.seed} ({drawn.base}: {' '.join(drawn.faults)})"
+
+
+def _span(seconds: float) -> str:
+    """In the largest unit of which there is one."""
+    if seconds >= 3600.0:
+        return f"{seconds / 3600.0:.1f} h"
+    return f"{seconds / 60.0:.1f} min" if seconds >= 60.0 else f"{seconds:.0f} s"
 
 
 def _words(violation: Violation) -> str:

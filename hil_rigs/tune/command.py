@@ -17,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from bms.site_applications import Application
+from hil_rigs.console import console
 from hil_rigs.tune.study import Study, find_study
 from hil_rigs.tune.trial import Measured, entry, measure
 from hil_rigs.worker_processes import WorkerProcesses
@@ -111,7 +112,7 @@ def _report(
         }
         print(json.dumps(document, indent=2))
     elif best:
-        Console().print(_table(study, now, before, best))
+        console().print(_table(study, now, before, best))
         print(f"fragment for the site file (trial {best[0].number}):\n\n{fragment(study, best[0])}", end="")
     return 0 if best and best[0].mean.faults == 0 else 1
 

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
+from hil_rigs.console import console
 from hil_rigs.validate.circuit import STEP_S, circuit_of, profiles
 from hil_rigs.validate.electrochemistry import FIT_TAU_S, PARAMETERS, PorousCell, fitted
 from hil_rigs.validate.solve import Solved, by_plant, by_pybamm, pybamm_version
@@ -111,7 +111,7 @@ def _print(title: str, heads: Sequence[str], rows: Iterable[tuple[str, ...]]) ->
         table.add_column(head)
     for row in rows:
         table.add_row(*row)
-    Console().print(table)
+    console().print(table)
 
 
 PAGE = """\

@@ -16,6 +16,8 @@ from bms.site import Site
 from bms.summary import Summary, summarise
 from drivers.readings import InverterState, RackReading
 
+from .conftest import NOW_NS
+
 DT_S = 0.02
 NO_FAULT = Protected((), (), False, False, False, False, False)
 OPENS = NO_FAULT._replace(zero_power=True, opens=True)
@@ -341,6 +343,14 @@ def test_contactors_never_open_in_the_tick_of_the_fault(bench: Bench) -> None:
     assert bench.step(OPENS).contactors == ((True, False), (True, False))
     assert bench.step(OPENS).contactors == ((True, False), (True, False)), "what flows may be from before it stood"
     assert bench.step(OPENS).contactors == ((False, False), (False, False))
+
+
+def test_a_current_from_while_the_link_settled_proves_nothing(bench: Bench) -> None:
+    """15 ms after the converter said that it stands, what circulates between unequal racks may still grow."""
+    bench.run(1.0)
+    bench.changes = {"current_at_ns": NOW_NS - 5_000_000}
+    opened = [bench.step(OPENS).contactors == ((False, False), (False, False)) for _ in range(4)]
+    assert opened == [False, False, False, True]
 
 
 @pytest.mark.parametrize(("current_a", "commanded"), [(0.0, None), (4.9, None), (60.0, (True, False))])

@@ -81,6 +81,24 @@ def test_without_a_start_there_is_no_wall_time_in_the_file(tmp_path: Path) -> No
         assert [history.time_stamp for history in mdf.file_history] == [datetime(1970, 1, 1, tzinfo=UTC)]
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(b"", "not an MDF file"), (b"hello" * 20, "not an MDF file"), (b"MDF     4.10    ", "not an MDF file")],
+)
+def test_what_is_no_mdf_file_is_no_record(content: bytes, said: str, tmp_path: Path) -> None:
+    (tmp_path / "run.mf4").write_bytes(content)
+    with pytest.raises(RecordError, match=rf"run\.mf4: no record file \({said}\)"):
+        read_record(tmp_path / "run.mf4")
+
+
+def test_a_damaged_mdf_file_is_no_record(record: Path, tmp_path: Path) -> None:
+    data = record.read_bytes()
+    place = data.index(b"##DZ") + 60
+    (tmp_path / "run.mf4").write_bytes(data[:place] + b"\xff" * 8 + data[place + 8 :])
+    with pytest.raises(RecordError, match=r"run\.mf4: no record file \(an MDF file that cannot be read: "):
+        read_record(tmp_path / "run.mf4")
+
+
 def test_an_mdf_file_of_something_else_is_no_record(tmp_path: Path) -> None:
     with MDF(version="4.10") as mdf:
         mdf.append(Signal(np.arange(3.0), np.arange(3.0), name="speed", unit="km/h"))

@@ -143,6 +143,9 @@ def test_a_record_without_readings_or_settings_is_refused(
     settings = table.schema.metadata
     pq.write_table(table.select(flat), tmp_path / "flat.parquet")
     assert refusal(capsys, str(tmp_path / "flat.parquet")).endswith("at 0.00 s there are no readings to replay")
+    MemoryRecorder().write(tmp_path / "flat.mf4")
+    said = f"{tmp_path}/flat.mf4: holds no readings to replay: MDF has none, expected a Parquet record"
+    assert refusal(capsys, str(tmp_path / "flat.mf4")) == said
     known = {name: value for name, value in settings.items() if name != b"site_settings"}
     pq.write_table(table.replace_schema_metadata(known), tmp_path / "foreign.parquet")
     assert refusal(capsys, str(tmp_path / "foreign.parquet")).endswith(

@@ -12,6 +12,7 @@ import bms.controller
 import bms.guard
 import bms.protect.protection
 import hil_rigs.run
+import hil_rigs.swarm.command
 from bms.decision import Decision
 from bms.site import Site
 from hil_rigs.cli import main
@@ -20,7 +21,7 @@ from hil_rigs.faults import locate
 from hil_rigs.plant.converter import ConverterPlant
 from hil_rigs.rig import Endpoints, RigFile
 from hil_rigs.scenario import find_scenario
-from hil_rigs.swarm.command import SeedResult, run_drawn
+from hil_rigs.swarm.command import SeedResult, Violation, run_drawn
 from hil_rigs.swarm.draw import BASES, Draw, draw, possible
 from hil_rigs.swarm.shrink import shrunk
 
@@ -196,3 +197,18 @@ def test_clean_seeds_are_said_to_be_clean(capsys: pytest.CaptureFixture[str]) ->
     assert main(["swarm", "--seeds", "2", "--first", "3", "--minutes", "0.5", "--jobs", "1", "--json"]) == 0
     document: dict[str, Any] = json.loads(capsys.readouterr().out)
     assert (document["seeds"], document["violations"]) == (2, [])
+
+
+def test_without_a_screen_every_seed_is_a_line_and_a_short_campaign_is_counted_in_minutes(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = [draw(seed, 30.0) for seed in (3, 4)]
+    finished = iter([SeedResult(drawn[0], None), SeedResult(drawn[1], Violation(4, ("x: broken",), "hil run x"))])
+    monkeypatch.setattr(hil_rigs.swarm.command, "_results", lambda *_: finished)
+    assert main(["swarm", "--seeds", "2", "--first", "3", "--minutes", "0.5", "--plain"]) == 1
+    said = capsys.readouterr()
+    first, second, last = said.out.splitlines()
+    assert first == f"clean  seed 3 ({drawn[0].base}: {' '.join(drawn[0].faults)})"
+    assert second == f"BROKEN seed 4 ({drawn[1].base}: {' '.join(drawn[1].faults)})"
+    assert last == "2 seeds, 1.0 min simulated in 0 s: 1 violations"
+    assert said.err == "violation: x: broken\nreplay: hil run x\n"
