@@ -176,6 +176,7 @@ def _run(arguments: argparse.Namespace) -> int:
     stopped, contactors open. SoC, counters and latched faults are those of the run before; exit status 1 when a fault
     tripped or is still latched."""
     from bms.fleet.run import is_fleet, load_fleet, run_fleet
+    from bms.north.reset_words import ResetWords
     from bms.record import RecordError
     from bms.run import run_site
     from bms.site import load_site
@@ -192,16 +193,17 @@ def _run(arguments: argparse.Namespace) -> int:
             duration_s=arguments.duration,
             record=arguments.record,
             state=arguments.state or arguments.site.parent,
+            resets=ResetWords(arguments.site, arguments.state),
             show=_show(arguments),
         )
     except (ConfigErrors, RecordError, StateError) as error:
         return _refused(error, as_json=arguments.json)
 
 
-def _refused(error: Exception, *, as_json: bool) -> int:
-    """Bad input, said in its own words; exit status 2."""
+def _refused(error: Exception, *, as_json: bool, **more: object) -> int:
+    """Bad input, said in its own words; exit status 2. `more` is for the JSON document."""
     if as_json:
-        print(json.dumps({"ok": False, "errors": str(error).splitlines()}))
+        print(json.dumps({"ok": False, "errors": str(error).splitlines(), **more}))
     else:
         print(error, file=sys.stderr)
     return 2
@@ -216,10 +218,11 @@ def _show(arguments: argparse.Namespace) -> str:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    """Check a site or fleet file and print all errors at once, each with file, line and column."""
+    """Check a site or fleet file and print all errors at once, each with file, line and column; of a right one what is
+    worth a second look."""
     from bms.fleet.run import is_fleet
-    from bms.profile_check import KEEPS_ON
     from bms.site import load_site
+    from bms.site_warnings import site_warnings
     from drivers.config.config_yaml import ConfigErrors
 
     if is_fleet(arguments.site):
@@ -227,9 +230,9 @@ def _check(arguments: argparse.Namespace) -> int:
     try:
         site = load_site(arguments.site)
     except ConfigErrors as errors:
-        return _refused(errors, as_json=arguments.json)
+        return _refused(errors, as_json=arguments.json, warnings=[])
     cells = sum(rack.cells for rack in site.racks)
-    warnings = [] if site.inverter.reverts else [f"inverter {site.inverter.profile}: {KEEPS_ON}"]
+    warnings = site_warnings(site)
     if arguments.json:
         print(json.dumps({"ok": True, "errors": [], "warnings": warnings}))
     else:
@@ -244,7 +247,7 @@ def _check_fleet(arguments: argparse.Namespace) -> int:
     try:
         fleet = load_fleet(arguments.site)
     except ConfigErrors as errors:
-        return _refused(errors, as_json=arguments.json)
+        return _refused(errors, as_json=arguments.json, warnings=[])
     if arguments.json:
         print(json.dumps({"ok": True, "errors": [], "warnings": []}))
     else:
@@ -303,6 +306,7 @@ def _status(arguments: argparse.Namespace) -> int:
     do about them, times of its ticks. It only reads. Exit status 0: it runs, and nothing is wrong; 1: a fault is active
     or latched, its state is not saved, or it does not answer; 3: it does not run."""
     from bms.fleet.run import is_fleet
+    from bms.north.reset_words import ResetWords
     from bms.north.status_page import show_status
     from bms.site import load_site
     from bms.state.files import StateFiles
@@ -314,18 +318,12 @@ def _status(arguments: argparse.Namespace) -> int:
     try:
         site = load_site(arguments.site)
         files = StateFiles(arguments.state or arguments.site.parent, site.name)
-        return show_status(files, _resets(arguments), as_json=arguments.json)
+        return show_status(files, ResetWords(arguments.site, arguments.state), as_json=arguments.json)
     except ConfigErrors as error:
         return _refused(error, as_json=arguments.json)
     except PermissionError as error:
         denied = PermissionError(f"{files.status}: {error.strerror}: ask as the user that runs the controller")
         return _refused(denied, as_json=arguments.json)
-
-
-def _resets(arguments: argparse.Namespace) -> list[str]:
-    """How a reset of this site begins, for people to copy."""
-    state = [] if arguments.state is None else ["--state", str(arguments.state)]
-    return ["bms", "reset", str(arguments.site), *state]
 
 
 def _maintain(arguments: argparse.Namespace) -> int:

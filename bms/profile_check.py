@@ -19,7 +19,7 @@ def check_profile(path: Path, *, as_json: bool) -> int:
         profile = load_strict(path, Profile)
     except ConfigErrors as errors:
         if as_json:
-            print(json.dumps({"ok": False, "errors": str(errors).splitlines()}))
+            print(json.dumps({"ok": False, "errors": str(errors).splitlines(), "warnings": []}))
         else:
             print(errors, file=sys.stderr)
         return 2

@@ -19,6 +19,7 @@ from bms.background import BackgroundThread
 from bms.controller import Controller
 from bms.north.child import ChildSink
 from bms.north.gateway import Gateway
+from bms.north.reset_words import ResetWords
 from bms.north.screen import plain_line
 from bms.north.status_socket import StatusSocket
 from bms.protect.protection import ActiveFault
@@ -36,30 +37,44 @@ SCREEN_PERIOD_S = 0.25
 PLAIN_PERIOD_S = 1.0
 
 
-def run_site(site: Site, *, duration_s: float | None, record: Path | None, state: Path, show: str) -> int:
+def run_site(
+    site: Site, *, duration_s: float | None, record: Path | None, state: Path, resets: ResetWords, show: str
+) -> int:
     """Run until Ctrl-C, SIGTERM or `duration_s`; exit status 1 when a fault tripped or was still latched, else 0.
-    `state` is the folder of what survives a restart; `show` is `screen`, `plain` (a line a second), `quiet` (a line for
-    what happens) or `json` (one document at the end). RecordError and StateError before anything runs."""
+    `state` is the folder of what survives a restart, `resets` how people end a latched fault; `show` is `screen`,
+    `plain` (a line a second), `quiet` (a line for what happens) or `json` (one document at the end). RecordError and
+    StateError before anything runs."""
     # The live screen shows what drivers have to say as faults; lines in between would tear it apart.
     logging.basicConfig(format="%(message)s", handlers=None if show in ("plain", "quiet") else [logging.NullHandler()])
     sys.setswitchinterval(0.0005)  # the CAN reader threads must not hold up a tick for 5 ms
     with ServiceManager(os.environ, time.monotonic) as systemd:
-        return asyncio.run(_run(site, duration_s, record, state, show, systemd))
+        return asyncio.run(_run(site, duration_s, record, state, resets, show, systemd))
 
 
 async def _run(
-    site: Site, duration_s: float | None, record: Path | None, state: Path, show: str, systemd: ServiceManager
+    site: Site,
+    duration_s: float | None,
+    record: Path | None,
+    state: Path,
+    resets: ResetWords,
+    show: str,
+    systemd: ServiceManager,
 ) -> int:
     trips: list[ActiveFault] = []
     async with ProcessStore(state, site.name) as store, _recorder(record, site) as recorder:
-        memory = SiteMemory(site, store, find_state(store.files), time.time)
+        found = find_state(store.files)
+        memory = SiteMemory(site, store, found, time.time)
         for line in memory.said:
             _say(f"state: {line}", sys.stderr)
+        for latched in found.document.latched if found.document is not None else ():
+            _say(f"  reset: {resets.of(latched.id, latched.target)}", sys.stderr)
 
         def on_trip(fault: ActiveFault) -> None:
             trips.append(fault)
             if show in ("plain", "quiet"):
                 _say(f"TRIP {fault}")
+                if fault.kind.latched:
+                    _say(f"  reset: {resets.of(fault.kind.id, fault.target)}")
 
         controller = Controller(
             site,
@@ -75,7 +90,7 @@ async def _run(
         systemd.says = lambda: _in_short(controller)
         stop = _stop_on_signals(controller, systemd)
         async with (
-            _shown(show) as draw,
+            _shown(show, memory, resets) as draw,
             Gateway(site, controller.requests, controller.report.status) as gateway,
             StatusSocket(store.files, controller.report) as asked,
         ):
@@ -86,7 +101,7 @@ async def _run(
     if show == "json":
         _say(_document(controller, trips))
     else:
-        _say_end(controller, trips, memory, recorder)
+        _say_end(controller, trips, memory, resets, recorder)
     return 1 if trips or memory.latched else 0
 
 
@@ -117,13 +132,13 @@ async def _recorder(path: Path | None, site: Site) -> AsyncIterator[ProcessRecor
 
 
 @asynccontextmanager
-async def _shown(show: str) -> AsyncIterator[Callable[[Controller], None]]:
+async def _shown(show: str, memory: SiteMemory, resets: ResetWords) -> AsyncIterator[Callable[[Controller], None]]:
     """How the status is shown: one line a second, nothing, or the live screen in a process of its own."""
     if show != "screen":
         yield _print_line if show == "plain" else lambda _: None
         return
     async with ChildSink("bms.north.screen") as screen:
-        yield lambda controller: _draw(controller, screen)
+        yield lambda controller: _draw(controller, screen, [resets.of(each.id, each.target) for each in memory.latched])
 
 
 def _print_line(controller: Controller) -> None:
@@ -132,10 +147,10 @@ def _print_line(controller: Controller) -> None:
         _say(plain_line(asdict(status)))
 
 
-def _draw(controller: Controller, screen: ChildSink) -> None:
+def _draw(controller: Controller, screen: ChildSink, resets: list[str]) -> None:
     status = controller.report.status()
     if status is not None:
-        screen.put(json.dumps(asdict(status)).encode() + b"\n")
+        screen.put(json.dumps({**asdict(status), "resets": resets}).encode() + b"\n")
 
 
 def _stop_on_signals(controller: Controller, systemd: ServiceManager) -> Callable[[], None]:
@@ -166,13 +181,18 @@ def _in_short(controller: Controller) -> str:
 
 
 def _say_end(
-    controller: Controller, trips: list[ActiveFault], memory: SiteMemory, recorder: ProcessRecorder | None
+    controller: Controller,
+    trips: list[ActiveFault],
+    memory: SiteMemory,
+    resets: ResetWords,
+    recorder: ProcessRecorder | None,
 ) -> None:
     _say(f"stopped: {controller.end_state()}")
     for fault in trips:
         _say(f"tripped: {fault}")
     for latched in memory.latched:
         _say(f"latched until `bms reset`: {latched}")
+        _say(f"  reset: {resets.of(latched.id, latched.target)}")
     if memory.fault:
         _say(f"state: {memory.fault}")
     if recorder is not None and recorder.fault is not None:

@@ -10,7 +10,11 @@ from drivers.links.modbus import ModbusLink
 from drivers.links.modbus_serial import SerialLine, SerialLink
 from drivers.links.modbus_tls import TlsError, TlsFiles, TlsLink
 
-HOST = {"pattern": r"^[A-Za-z0-9.:_-]{1,253}$", "shape": "a host name or address"}
+_BYTE = r"(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+_NAME = r"([A-Za-z0-9_-]{1,63}\.){0,7}[A-Za-z0-9_-]*[A-Za-z_-][A-Za-z0-9_-]*\.?"
+"""Its last label is no number, see RFC 3696, 2: else 127.0.0.300 would be a name."""
+_IPV6 = r"([0-9A-Fa-f]{0,4}:){2,7}[0-9A-Fa-f.]{0,15}"
+HOST = {"pattern": rf"^({_BYTE}(\.{_BYTE}){{3}}|{_NAME}|{_IPV6})$", "shape": "a host name or address"}
 FilePath = Annotated[str, AfterValidator(beside_the_file)]
 PATH = {"min_length": 1, "max_length": 500}
 READ_ONLY = "ReadOnlySunSpec"

@@ -13,6 +13,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from bms.record.schema import new_record_path
+from bms.state.files import StateFiles
+from bms.state.saved import find_state
 from hil_rigs.demo_summary import print_summary, summary_document
 from hil_rigs.rig import find_rig
 
@@ -58,7 +60,15 @@ async def _demo(arguments: argparse.Namespace, folder: Path) -> int:
         print(json.dumps(summary_document(truth, arguments.record, status), indent=2))
     else:
         print_summary(truth, arguments.record)
+        if _left_latched(folder, find_rig(arguments.rig).name):
+            print("every demo has a new battery: nothing of it stays latched")
     return status
+
+
+def _left_latched(folder: Path, name: str) -> bool:
+    """The controller's state, which goes with the demo's folder, holds a latched fault."""
+    state = find_state(StateFiles(folder, name)).document
+    return state is not None and bool(state.latched)
 
 
 def _never_began() -> int:

@@ -12,6 +12,10 @@
 
 enum { NO_KEY = INT32_MIN + 1, KEYS_BEYOND = 16 };
 
+static const int32_t one_less_from_16[2 * KEYS_BEYOND] = {
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
+};
+
 /* kernels.balance_model.BleedLimits, as floats and counts. */
 typedef struct {
     float on_above_frac, off_above_frac, sigma_frac_max, voltage_v_min, temperature_degc_max, duty_max, duty_restart;

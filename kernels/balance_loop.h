@@ -55,16 +55,24 @@ static void VARIANT(rest)(const BleedTask *task, const BleedRule *rule)
     }
 }
 
-/* Of the cells from `start` on, as many as a vector holds. */
+/* Of the cells from `start` on, as many as a vector holds. An equal key comes before that of a later cell. */
 static void VARIANT(cut_lanes)(int32_t *key, ptrdiff_t cells, ptrdiff_t start, int32_t keep)
 {
     typedef int32_t Lanes __attribute__((vector_size(VARIANT_BYTES)));
-    Lanes own, place, before = {0};
-    for (int l = 0; l < VARIANT_BYTES / 4; l++)
+    enum { AT_ONCE = VARIANT_BYTES / 4 };
+    Lanes own, later, place, before = {0};
+    ptrdiff_t j = 0, among = cells < start + AT_ONCE ? cells : start + AT_ONCE;
+    for (int l = 0; l < AT_ONCE; l++)
         place[l] = (int32_t)start + l;
     memcpy(&own, key + start, sizeof own);
-    for (ptrdiff_t j = 0; j < cells; j++)
-        before -= key[j] > own + ((int32_t)j < place);
+    for (; j < start; j++)
+        before -= key[j] >= own;
+    for (; j < among; j++) {
+        memcpy(&later, one_less_from_16 + 15 - (j - start), sizeof later);
+        before -= key[j] > own + later;
+    }
+    for (; j < cells; j++)
+        before -= key[j] > own;
     Lanes stays = (before < keep) | (place >= (int32_t)cells);
     own = (own & stays) | (~stays & NO_KEY);
     memcpy(key + start, &own, sizeof own);
@@ -81,21 +89,27 @@ static void VARIANT(cut_modules)(const BleedTask *task, ptrdiff_t keep)
     }
 }
 
+/* `key` holds NO_KEY behind the string's cells. */
 static ptrdiff_t VARIANT(count_above)(const int32_t *restrict key, ptrdiff_t cells, int32_t cut)
 {
     int32_t count = 0;
-    for (ptrdiff_t k = 0; k < cells; k++)
-        count += key[k] > cut;
+    for (ptrdiff_t k = 0; k < cells; k += KEYS_BEYOND)
+        for (int l = 0; l < KEYS_BEYOND; l++)
+            count += key[k + l] > cut;
     return count;
 }
 
-/* Leaves the string its highest `keep`, the first ones of equals. Halving finds a cut that exactly `keep` exceed, or, if
- * equals prevent that, the lowest one that fewer do. */
+/* Leaves the string its highest `keep`, the first ones of equals. Halving, from lowest to highest, finds a cut that
+ * exactly `keep` exceed, or, if equals prevent that, the lowest one that fewer do. */
 static void VARIANT(cut_string)(const BleedTask *task, ptrdiff_t keep)
 {
-    int32_t *restrict key = task->key;
-    int64_t low = NO_KEY, high = INT32_MAX;
+    int32_t *restrict key = task->key, highest = NO_KEY, lowest = INT32_MAX;
     ptrdiff_t cells = task->cells, above = 0, equal = 0;
+    for (ptrdiff_t k = 0; k < cells; k++) {
+        highest = key[k] > highest ? key[k] : highest;
+        lowest = key[k] > NO_KEY && key[k] < lowest ? key[k] : lowest;
+    }
+    int64_t low = (int64_t)lowest - 1, high = highest;
     while (low < high && above != keep) {
         int64_t middle = low + (high - low) / 2;
         ptrdiff_t count = VARIANT(count_above)(key, cells, (int32_t)middle);
@@ -123,6 +137,8 @@ static void VARIANT(string_bleed)(const BleedTask *task, const BleedRule *rule)
     int32_t *restrict key = task->key;
     uint8_t *restrict chosen = task->chosen;
     ptrdiff_t cells = task->cells, found = VARIANT(mark)(task, rule);
+    for (int l = 0; l < KEYS_BEYOND; l++)
+        key[cells + l] = NO_KEY;
     if (rule->duty_max < 1.0f)
         VARIANT(rest)(task, rule);
     if (found > 0 && rule->module_cells_max < task->cells_per_module)

@@ -21,7 +21,15 @@ typedef struct {
     float slope_v[LANES], bend_v2[LANES];  /* of the curve as the belief sees it; made anew when the string has moved */
 } Group;
 
-enum { ROWS = sizeof(Group) / sizeof(float[LANES]) };
+/* How many lines of the next string each pass brings for a group: about as long as it takes itself. The two that are
+ * always made bring the whole group; when the rare ones come first, nothing is left for the last. */
+enum { CARRY_LINES = 2, EXPECT_LINES = 7, LOOK_LINES = 6, UPDATE_LINES = 8 };
+
+/* The first line that a pass brings, and how far it is to the next; 0 = it brings none. */
+typedef struct {
+    const char *line;
+    ptrdiff_t step;
+} Ahead;
 
 /* Of 16 cells, within one step. */
 typedef struct {
@@ -74,6 +82,7 @@ typedef struct {
     const uint64_t *curve;
     const char *voltage_v, *bleeding;
     ptrdiff_t voltage_stride, bleeding_stride, next_voltages;
+    ptrdiff_t ahead; /* the string that comes next is so many further on */
     const Mean *mean;
     Pending *pending;
     double dt_s;

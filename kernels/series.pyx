@@ -49,6 +49,7 @@ cdef extern from "series.h" nogil:
         Py_ssize_t voltage_stride
         Py_ssize_t bleeding_stride
         Py_ssize_t next_voltages
+        Py_ssize_t ahead
         const Mean *mean
         Pending *pending
         double dt_s
@@ -181,16 +182,26 @@ cdef class SeriesCells:
             self.work(worker)
 
     cdef void work(self, Py_ssize_t worker) noexcept nogil:
-        cdef Py_ssize_t first, string
+        """The next portion is taken before this one's last string, so that its first one is on its way, too."""
+        cdef Py_ssize_t string, following, end = 0
         cdef Task task
         self.prepare(&task, worker)
-        while True:
-            first = taken(&self.turn, PORTION)
-            if first >= self.strings:
-                return
-            for string in range(first, min(first + PORTION, self.strings)):
-                self.place(&task, string)
-                self.string_step(&task, &self.rule)
+        string = self.after(-1, &end)
+        while string < self.strings:
+            following = self.after(string, &end)
+            self.place(&task, string)
+            task.ahead = following - string if following < self.strings else 0
+            self.string_step(&task, &self.rule)
+            string = following
+
+    cdef Py_ssize_t after(self, Py_ssize_t string, Py_ssize_t *end) noexcept nogil:
+        """The string after this one, of the portion that ends at `end` or of the next that nobody has taken yet."""
+        cdef Py_ssize_t first
+        if string + 1 < end[0]:
+            return string + 1
+        first = taken(&self.turn, PORTION)
+        end[0] = first + PORTION
+        return first
 
     cdef void prepare(self, Task *task, Py_ssize_t worker) noexcept nogil:
         task.scratch = self.scratch + worker * self.groups

@@ -27,6 +27,36 @@ static inline float VARIANT(total)(const Lanes *given)
     return lanes[0];
 }
 
+/* Every pass over a string's cells brings some lines of the next string's on their way into the cache, so that the
+ * memory never waits for the arithmetic: 15 lines a group are more streams than the processor's own prefetching follows,
+ * and more than it takes at once (measured at a million cells: three times as fast). */
+static inline __attribute__((always_inline)) void VARIANT(look_ahead)(Ahead ahead, ptrdiff_t i, ptrdiff_t count)
+{
+    for (ptrdiff_t line = 0; line < count; line++)
+        __builtin_prefetch(ahead.line + (i * count + line) * ahead.step, 1, 2);
+}
+
+/* What a pass of `count` lines a group brings; nothing more when all are on their way. */
+static inline Ahead VARIANT(lines_of)(const Task *task, Ahead *ahead, ptrdiff_t count)
+{
+    Ahead own = *ahead;
+    const char *end = (const char *)(task->group + (task->ahead + 1) * task->groups);
+    if (own.line >= end)
+        return (Ahead){(const char *)task->group, 0};
+    ahead->line += task->groups * count * own.step;
+    return own;
+}
+
+static inline __attribute__((always_inline)) void VARIANT(look_ahead_outside)(const Task *task, ptrdiff_t i)
+{
+    ptrdiff_t cells = task->ahead * task->groups * LANES + i * LANES;
+    const char *voltage_v = task->voltage_v + task->ahead * task->next_voltages + i * LANES * task->voltage_stride;
+    __builtin_prefetch(voltage_v, 0, 2);
+    __builtin_prefetch(voltage_v + 64, 0, 2);
+    __builtin_prefetch(task->soc + cells, 1, 2);
+    __builtin_prefetch(task->sigma + cells, 1, 2);
+}
+
 /* Mean of the voltages that are off by `centre` give or take `window` (NaN is not), and how many that are. */
 static float VARIANT(mean_within)(Scratch *scratch, ptrdiff_t groups, float centre, float window, float *count)
 {
@@ -83,7 +113,7 @@ static void VARIANT(bleed)(const Task *task, const Rule *rule, float typical_v)
 
 /* Charge, centring and elapsed time into every cell's state and covariances; rare, so that nothing is too small for a
  * float. The deviation is summed exactly (Knuth's two-sum). */
-static void VARIANT(carry)(const Task *task, const Rule *rule)
+static void VARIANT(carry_ahead)(const Task *task, const Rule *rule, Ahead ahead)
 {
     Pending *pending = task->pending;
     float moved = (float)pending->moved_frac, centre = (float)pending->centre_frac, s = (float)pending->elapsed_s;
@@ -94,6 +124,7 @@ static void VARIANT(carry)(const Task *task, const Rule *rule)
     float resistance_max2 = rule->resistance_max2, inverse_max2 = rule->inverse_max2;
     for (ptrdiff_t i = 0; i < task->groups; i++) {
         Group *restrict g = task->group + i;
+        VARIANT(look_ahead)(ahead, i, CARRY_LINES);
         INDEPENDENT
         for (int l = 0; l < LANES; l++) {
             float old = g->deviation[l], change = g->remainder[l] - (moved * g->inverse[l] + centre);
@@ -115,38 +146,24 @@ static void VARIANT(carry)(const Task *task, const Rule *rule)
     pending->seen_soc_frac = NAN;
 }
 
-/* Some lines of the next string's cells on their way into the cache while this one's are at work: 15 lines a group are
- * more streams than the processor's own prefetching follows, and more than it takes at once (measured at a million cells:
- * three times as fast). */
-static inline __attribute__((always_inline)) void VARIANT(look_ahead)(
-    const Task *task, ptrdiff_t i, size_t first_row, size_t end_row)
+static void VARIANT(carry)(const Task *task, const Rule *rule)
 {
-    const char *group = (const char *)(task->group + task->groups + i);
-    for (size_t row = first_row; row < end_row; row++)
-        __builtin_prefetch(group + row * sizeof(float) * LANES, 1, 2);
-}
-
-static inline __attribute__((always_inline)) void VARIANT(look_ahead_outside)(const Task *task, ptrdiff_t i)
-{
-    const char *voltage_v = task->voltage_v + task->next_voltages + i * LANES * task->voltage_stride;
-    __builtin_prefetch(voltage_v, 0, 2);
-    __builtin_prefetch(voltage_v + 64, 0, 2);
-    __builtin_prefetch(task->soc + (task->groups + i) * LANES, 1, 2);
-    __builtin_prefetch(task->sigma + (task->groups + i) * LANES, 1, 2);
+    VARIANT(carry_ahead)(task, rule, (Ahead){(const char *)task->group, 0});
 }
 
 /* Each cell's own deviation and open-circuit voltage, and how far its voltage is from what they and the string's drop
- * let expect (NaN where absent). */
-static void VARIANT(expect)(const Task *task, const Rule *rule)
+ * let expect (NaN where absent). Gives the mean of that and how many cells have a voltage. */
+static float VARIANT(expect)(const Task *task, const Rule *rule, float *count, Ahead ahead)
 {
+    Lanes lanes = {0}, counts = {0};
     const uint64_t *restrict curve = task->curve;
     float moved = (float)task->pending->moved_frac, centre = (float)task->pending->centre_frac;
     float mean = (float)task->mean->soc_frac, drop_v = (float)task->mean->drop_v;
-    float first = rule->grid_first, per_frac = rule->grid_per_frac, end = rule->grid_end;
+    float first = rule->grid_first, per_frac = rule->grid_per_frac, end = rule->grid_end, absent_v = rule->absent_v;
     for (ptrdiff_t i = 0; i < task->groups; i++) {
         const Group *restrict g = task->group + i;
         Scratch *restrict scratch = task->scratch + i;
-        VARIANT(look_ahead)(task, i, 0, ROWS / 2);
+        VARIANT(look_ahead)(ahead, i, EXPECT_LINES);
         INDEPENDENT
         for (int l = 0; l < LANES; l++) {
             float d = (g->deviation[l] + g->remainder[l]) - (moved * g->inverse[l] + centre);
@@ -157,9 +174,16 @@ static void VARIANT(expect)(const Task *task, const Rule *rule)
             float v = value.number + (x - (float)j) * rise.number;
             scratch->own[l] = d;
             scratch->ocv_v[l] = v;
-            scratch->off_v[l] = scratch->voltage_v[l] - (v - drop_v * (1.0f + g->resistance[l]));
+            float off_v = scratch->voltage_v[l] - (v - drop_v * (1.0f + g->resistance[l]));
+            scratch->off_v[l] = off_v;
+            scratch->chosen_v[l] = fabsf(off_v) < absent_v ? off_v : 0.0f;
+            scratch->chosen[l] = fabsf(off_v) < absent_v ? 1.0f : 0.0f;
         }
+        lanes += *(const Lanes *)scratch->chosen_v;
+        counts += *(const Lanes *)scratch->chosen;
     }
+    *count = VARIANT(total)(&counts);
+    return *count > 0.0f ? VARIANT(total)(&lanes) / *count : 0.0f;
 }
 
 /* Slope of the curve's chord around `x`, per point. */
@@ -175,7 +199,7 @@ static inline float VARIANT(slope_at)(const float *restrict ocv_v, float x, floa
  * between counts as error, of the cell's own sigma and, where it is not the mean cell, of the mean's. Further out the
  * mean cell may lie where the curve is much steeper, and then the cell's whole deviation shows otherwise: by how much the
  * slope differs at the outer two of Gauss and Hermite's three points (the square root of 3 sigma, a sixth each). */
-static void VARIANT(look)(const Task *task, const Rule *rule)
+static void VARIANT(look)(const Task *task, const Rule *rule, Ahead ahead)
 {
     const float *restrict ocv_v = (const float *)task->curve;
     float mean = (float)task->mean->soc_frac;
@@ -185,6 +209,7 @@ static void VARIANT(look)(const Task *task, const Rule *rule)
     for (ptrdiff_t i = 0; i < task->groups; i++) {
         Group *restrict g = task->group + i;
         const Scratch *restrict scratch = task->scratch + i;
+        VARIANT(look_ahead)(ahead, i, LOOK_LINES);
         INDEPENDENT
         for (int l = 0; l < LANES; l++) {
             float d = scratch->own[l], ss = g->ss[l], both2 = ss + mean2, reach = sqrtf(both2) * per_frac;
@@ -212,7 +237,7 @@ static void VARIANT(look)(const Task *task, const Rule *rule)
  * A lasting error of the voltage (sensor offset, a curve of its own) is considered and never estimated (Schmidt):
  * readings that repeat it bring no news. Errors of the model last as long as a load, noise about a minute: within that
  * time samples count as one. What lies outside `gate` sigmas counts the less the wilder. */
-static void VARIANT(update)(const Task *task, const Rule *rule, float common_v, float gain)
+static void VARIANT(update)(const Task *task, const Rule *rule, float common_v, float gain, Ahead ahead)
 {
     float mean = (float)task->mean->soc_frac, drop_v = (float)task->mean->drop_v, dt_s = (float)task->dt_s;
     float mean2 = (float)(task->mean->soc_sigma_frac * task->mean->soc_sigma_frac);
@@ -226,7 +251,7 @@ static void VARIANT(update)(const Task *task, const Rule *rule, float common_v, 
         Group *restrict g = task->group + i;
         Scratch *restrict scratch = task->scratch + i;
         float *restrict soc = task->soc + i * LANES, *restrict sigma = task->sigma + i * LANES;
-        VARIANT(look_ahead)(task, i, ROWS / 2, ROWS);
+        VARIANT(look_ahead)(ahead, i, UPDATE_LINES);
         VARIANT(look_ahead_outside)(task, i);
         INDEPENDENT
         for (int l = 0; l < LANES; l++) {
@@ -311,15 +336,16 @@ static void VARIANT(string_step)(const Task *task, const Rule *rule)
     pending->elapsed_s += task->dt_s;
     if (task->bleeding)
         VARIANT(bleed)(task, rule, mean_ocv_v);
+    Ahead ahead = {(const char *)(task->group + task->ahead * task->groups), sizeof(Lanes)};
     if (VARIANT(carry_is_due)(pending, rule))
-        VARIANT(carry)(task, rule);
-    VARIANT(expect)(task, rule);
+        VARIANT(carry_ahead)(task, rule, VARIANT(lines_of)(task, &ahead, CARRY_LINES));
+    float count, few, rough_v = VARIANT(expect)(task, rule, &count, VARIANT(lines_of)(task, &ahead, EXPECT_LINES));
     if (VARIANT(look_is_due)(task, rule))
-        VARIANT(look)(task, rule);
-    float count, few, rough_v = VARIANT(mean_within)(task->scratch, task->groups, 0.0f, rule->absent_v, &count);
+        VARIANT(look)(task, rule, VARIANT(lines_of)(task, &ahead, LOOK_LINES));
     float common_v = VARIANT(mean_within)(task->scratch, task->groups, rough_v, rule->outlier_v, &few);
     if (2.0f * few < count)
         common_v = rough_v;
-    VARIANT(update)(task, rule, common_v, count > 0.0f ? 1.0f - 1.0f / count : 0.0f);
+    float gain = count > 0.0f ? 1.0f - 1.0f / count : 0.0f;
+    VARIANT(update)(task, rule, common_v, gain, VARIANT(lines_of)(task, &ahead, UPDATE_LINES));
     VARIANT(settle)(task, mean_ocv_v);
 }

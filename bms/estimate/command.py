@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from bms.estimate.accuracy import REFERENCE_SIGMA_FRAC, SETTLE_S, Accuracy, accuracy, rmse_pct
 from bms.estimate.coulomb import CoulombCounter
 from bms.estimate.log import TEMPERATURE_DEGC, Log, read_log
+from bms.estimate.log_charge import capacity_doubt
 from bms.estimate.plain_ekf import PlainEkf
 from bms.estimate.replay import FIGURES, Replay, SensorError, Start, replay
 from bms.estimate.replay_file import ReplayFileError, check_writable, write_replay
@@ -52,6 +53,9 @@ def _estimate(arguments: argparse.Namespace) -> int:
         print(error, file=sys.stderr)
         return 2
     _note_absent(log)
+    doubt = capacity_doubt(log, cell.capacity_ah, f"cell {cell.name}")
+    if doubt is not None:
+        print(f"WARNING: {doubt}", file=sys.stderr)
     with _watch(len(log.time_s)) as watch:
         done = replay(_sensor_error(arguments).on(log), StringEstimator(cell), start, FIGURES, watch)
     judged = judge(done, cell, start)

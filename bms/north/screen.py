@@ -18,6 +18,8 @@ from rich.text import Text
 from bms.priority import step_back
 
 WIDE_COLUMNS = 110
+RESETS_MAX = 3
+"""So many commands are shown; all of them are in `bms status`."""
 
 MODE_STYLES = {"running": "bold green", "fault": "bold white on red", "stopping": "bold yellow"}
 
@@ -61,7 +63,7 @@ def picture(status: dict[str, Any], width: int, hint: str = "") -> Group:
         *_state(status),
         _footer(status, hint),
     ]
-    return Group(Panel(Group(*parts), title=title))
+    return Group(Panel(Group(*parts), title=title), *_resets(status))
 
 
 def _beside(left: Table, right: Table, width: int) -> Group | Table:
@@ -108,6 +110,11 @@ def _faults(status: dict[str, Any]) -> Text:
     if not status["faults"]:
         return Text("faults: none", style="dim")
     return Text("faults: " + "; ".join(status["faults"]), style="bold red")
+
+
+def _resets(status: dict[str, Any]) -> list[Text]:
+    """How latched faults end, once their cause is known and gone; outside of the frame, so that it can be copied."""
+    return [Text(f"reset: {command}", overflow="fold") for command in status.get("resets", [])[:RESETS_MAX]]
 
 
 def _state(status: dict[str, Any]) -> list[Text]:

@@ -2,13 +2,13 @@
 
 import json
 import math
-import shlex
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
 
+from bms.north.reset_words import ResetWords
 from bms.north.screen import picture
 from bms.north.status_socket import FaultSaid, SilentError, ask_status
 from bms.protect.faults import FAULTS
@@ -22,9 +22,9 @@ FINE, FAULTY, NOT_RUNNING = 0, 1, 3
 """Exit status; that of none that runs is systemctl's and the LSB's."""
 
 
-def show_status(files: StateFiles, reset_words: list[str], *, as_json: bool) -> int:
+def show_status(files: StateFiles, resets: ResetWords, *, as_json: bool) -> int:
     """Print it. Exit status FINE, FAULTY (a fault is active, nothing is saved, or it runs and does not answer) or
-    NOT_RUNNING. `reset_words` begin the command that resets a fault there. PermissionError when it may not be asked."""
+    NOT_RUNNING. `resets` is how a fault is reset there. PermissionError when it may not be asked."""
     try:
         said = ask_status(files, ANSWER_S)
     except SilentError as silent:
@@ -32,21 +32,14 @@ def show_status(files: StateFiles, reset_words: list[str], *, as_json: bool) -> 
     if said is None and _held(files):
         return _show_silent(f"{files.folder}: a controller of {files.site} starts or ends there", as_json=as_json)
     if said is None:
-        return _show_none(files, reset_words, as_json=as_json)
+        return _show_none(files, resets, as_json=as_json)
     faults = [FaultSaid(**each) for each in said["faults"]]
     well = _well(said, faults)
     if as_json:
-        print(
-            json.dumps({"running": True, "ok": well, **said, "faults": [_full(each, reset_words) for each in faults]})
-        )
+        print(json.dumps({"running": True, "ok": well, **said, "faults": [_full(each, resets) for each in faults]}))
     else:
-        _print(said, faults, reset_words)
+        _print(said, faults, resets)
     return FINE if well else FAULTY
-
-
-def reset_command(words: list[str], fault_id: str, target: str) -> str:
-    """The command that ends this fault, as a shell takes it."""
-    return shlex.join([*words, fault_id, "--target", target])
 
 
 def _well(said: dict[str, Any], faults: list[FaultSaid]) -> bool:
@@ -74,7 +67,7 @@ def _show_silent(why: str, *, as_json: bool) -> int:
     return FAULTY
 
 
-def _show_none(files: StateFiles, reset_words: list[str], *, as_json: bool) -> int:
+def _show_none(files: StateFiles, resets: ResetWords, *, as_json: bool) -> int:
     """No controller runs; what is latched is in its files."""
     try:
         state = saved_state(files)[0]
@@ -84,22 +77,22 @@ def _show_none(files: StateFiles, reset_words: list[str], *, as_json: bool) -> i
         saved_at = state.saved_at
         latched = [FaultSaid(fault.id, fault.target, fault.detail, latched=True) for fault in state.latched]
     if as_json:
-        faults = [_full(each, reset_words) for each in latched]
+        faults = [_full(each, resets) for each in latched]
         print(json.dumps({"running": False, "ok": False, "saved_at": saved_at, "status": None, "faults": faults}))
     else:
         print(f"{files.site}: not running" + ("" if saved_at is None else f", state of {saved_at}"))
-        print(*_advice(latched, reset_words), sep="\n", end="\n" if latched else "")
+        print(*_advice(latched, resets), sep="\n", end="\n" if latched else "")
     return NOT_RUNNING
 
 
-def _full(fault: FaultSaid, reset_words: list[str]) -> dict[str, Any]:
+def _full(fault: FaultSaid, resets: ResetWords) -> dict[str, Any]:
     """`do` is what to do; `reset` the command, of a latched one."""
     advice = FAULTS[fault.fault].advice if fault.fault in FAULTS else None
-    reset = reset_command(reset_words, fault.fault, fault.target) if fault.latched else None
+    reset = resets.of(fault.fault, fault.target) if fault.latched else None
     return {**asdict(fault), "do": advice, "reset": reset}
 
 
-def _print(said: dict[str, Any], faults: list[FaultSaid], reset_words: list[str]) -> None:
+def _print(said: dict[str, Any], faults: list[FaultSaid], resets: ResetWords) -> None:
     status = said["status"]
     if status is None:
         print("the controller starts")
@@ -109,13 +102,13 @@ def _print(said: dict[str, Any], faults: list[FaultSaid], reset_words: list[str]
     console.print(picture(known, console.width))
     if said["tick_age_s"] > OLD_S:
         print(f"its newest tick is {said['tick_age_s']:.1f} s old")
-    for line in _advice(faults, reset_words):
+    for line in _advice(faults, resets):
         print(line)
 
 
-def _advice(faults: list[FaultSaid], reset_words: list[str]) -> Iterator[str]:
+def _advice(faults: list[FaultSaid], resets: ResetWords) -> Iterator[str]:
     for fault in faults:
-        full = _full(fault, reset_words)
+        full = _full(fault, resets)
         yield f"{fault}" + (", latched" if fault.latched else "")
         if full["do"]:
             yield f"  do:    {full['do']}"

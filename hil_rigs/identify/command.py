@@ -2,12 +2,14 @@
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
 from rich.console import Console
 
 from bms.estimate.log import Log, read_runs
+from bms.estimate.log_charge import capacity_doubt
 from hil_rigs.identify import IdentifiedCell, IdentifyError, identify_cell
 from hil_rigs.identify.fit_report import write_fit_report
 from hil_rigs.identify.sign import contradiction
@@ -21,12 +23,16 @@ def identify_command(arguments: argparse.Namespace) -> int:
     _check_folder(out, arguments.report)
     logs = _read(arguments.files, arguments.charge_positive)
     _check_sign(logs, arguments.nominal_ah, arguments.charge_positive)
+    doubts = [doubt for log in logs if (doubt := capacity_doubt(log, arguments.nominal_ah, "--nominal-ah"))]
+    if doubts:
+        print(f"WARNING: {doubts[0]}", file=sys.stderr)
     with Console(stderr=True).status(f"fitting {len(logs)} runs"):
         found = identify_cell(logs, nominal_ah=arguments.nominal_ah, chemistry=arguments.chemistry, name=out.stem)
     write_cell(found.tables, out)
     report = None if arguments.report is None else write_fit_report(found, arguments.report)
     if arguments.json:
-        print(json.dumps({**summary(found), "cell": str(out), "report": None if report is None else str(report)}))
+        where = {"cell": str(out), "report": None if report is None else str(report)}
+        print(json.dumps({**summary(found), **where, "warnings": doubts}))
     else:
         _show(found, out, report)
     return 0

@@ -191,3 +191,13 @@ def test_log_is_never_overwritten(tmp_path: Path, cell: str, capsys: pytest.Capt
     status, _, err = estimate(capsys, "--cell", cell, "--log", out, "--out", out)
     assert (status, err) == (2, f"{out}: is the log itself\n")
     assert out.read_bytes() == kept
+
+
+def test_log_of_another_cell_is_told_in_one_line(tmp_path: Path, cell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """20 A for an hour out of a cell file's 10 Ah: two in parallel, or the wrong file."""
+    rows = "".join(f"{second},20,{4.0 - second / 3600:.6f},25\n" for second in range(3600))
+    log = tmp_path / "log.csv"
+    log.write_text("time_s,current_a,voltage_v,temperature_c\n" + rows)
+    status, _, err = estimate(capsys, "--cell", cell, "--log", log)
+    assert status == 0
+    assert err == (f"WARNING: {log}: its current moves 20 Ah one way, more than the 10 Ah of cell steep can hold\n")

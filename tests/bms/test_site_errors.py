@@ -54,6 +54,11 @@ def test_right_file_has_no_errors(tmp_path: Path) -> None:
 
 VALUES = [
     (
+        "inverter: {host: 127.0.0.1,",
+        "inverter: {host: 127.0.0.300,",
+        "site.yaml:15:18: inverter.host: not in the right form (got '127.0.0.300'), expected a host name or address",
+    ),
+    (
         "port: 5020",
         "port: 12:30",
         "site.yaml:15:35: inverter.port: not a whole number (got '12:30'), expected a whole number from 1 to 65535",
@@ -660,3 +665,36 @@ def test_wrong_battery_with_a_management_of_its_own_is_named(
     assert load_site(tmp_path / "right.yaml").racks[0].cells == 16
     assert right in HOME
     assert errors_of(tmp_path, HOME.replace(right, wrong)) == lines
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["127.0.0.1", "255.255.255.255", "localhost", "pcs-1", "pcs.site-7.example", "10-0-0-5.example", "3com", "a.b.",
+     "gw_1", "::1", "fe80::1", "2001:db8:0:1:2:3:4:5", "::ffff:10.0.0.1"],
+)  # fmt: skip
+def test_host_names_and_addresses_are_taken(tmp_path: Path, host: str) -> None:
+    (tmp_path / "site.yaml").write_text(swap("inverter: {host: 127.0.0.1", f'inverter: {{host: "{host}"'))
+    assert load_site(tmp_path / "site.yaml").inverter.host == host
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.0.0.256",
+        "10.0.0",
+        "10.0.0.1.1",
+        "010.0.0.1",
+        "1",
+        "site.7",
+        "10.0.0.5:502",
+        "pcs:502",
+        "pcs..site",
+        ".",
+        "a b",
+        "",
+    ],
+)
+def test_what_looks_like_an_address_and_is_none_is_refused(tmp_path: Path, host: str) -> None:
+    (said,) = errors_of(tmp_path, swap("inverter: {host: 127.0.0.1", f'inverter: {{host: "{host}"'))
+    assert said.startswith("site.yaml:15:18: inverter.host: ")
+    assert said.endswith(f"(got {host!r}), expected a host name or address")

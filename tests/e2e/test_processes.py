@@ -123,6 +123,7 @@ def test_demo_runs_and_sums_up(tmp_path: Path, started: list[Process]) -> None:
     assert demo.status(within_s=90.0) == 0, "\n".join(demo.lines)
     text = "\n".join(demo.lines)
     assert "stopped: converter off at 0 W; rack-1 open, rack-2 open" in text
+    assert "stays latched" not in text
     for words in ("without battery", "with battery", "range in any 5 s", "overruns", "lost"):
         assert words in text
     assert read_record(tmp_path / "demo.mf4").num_rows > 1000

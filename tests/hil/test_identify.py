@@ -214,7 +214,9 @@ def test_command_writes_cell_and_report_and_one_json_document(
     out = tmp_path / "cell.yaml"
     options = ["--nominal-ah", "3", "--chemistry", "nmc", "--charge-positive", "--out", str(out)]
     assert main(["identify", *files, *options, "--report", str(tmp_path / "report"), "--json"]) == 0
-    document = json.loads(capsys.readouterr().out)
+    said = capsys.readouterr()
+    document = json.loads(said.out)
+    assert (document["warnings"], said.err) == ([], "")
     assert document["capacity_ah"] == pytest.approx(AH, rel=0.002)
     at_25 = next(row for row in document["temperatures"] if abs(row["temperature_degc"] - 25.0) < 0.1)
     assert at_25["resistance_ohm"] == pytest.approx(R0 + R1, rel=0.05)
@@ -222,6 +224,18 @@ def test_command_writes_cell_and_report_and_one_json_document(
     page = (tmp_path / "report" / "index.html").read_text()
     assert page.count("<svg") == 4
     assert "http" not in page.replace("http://www.w3.org", "")
+
+
+def test_a_slip_of_a_digit_in_the_nominal_capacity_is_told_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, out = csv(tmp_path, DYNAMIC), tmp_path / "cell.yaml"
+    options = ["--nominal-ah", "30", "--chemistry", "nmc", "--charge-positive", "--out", str(out), "--json"]
+    assert main(["identify", str(path), *options]) == 0
+    said = capsys.readouterr()
+    warning = f"{path}: by its soc and current its cell has 3 Ah, far from the 30 Ah of --nominal-ah"
+    assert said.err == f"WARNING: {warning}\n"
+    assert json.loads(said.out)["warnings"] == [warning]
 
 
 PULSES = measured("pulses", np.tile(np.repeat([0.0, 1.5], 60), 6), 1.0, start=0.6)
