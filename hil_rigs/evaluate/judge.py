@@ -18,8 +18,9 @@ class Row:
     """One group of cases, all in %: of each case the worse sign of the sensor's errors counts.
 
     `rmse_pct` are medians over the cases, `worst_rmse_pct` and `error_pct` the largest, `coverage_pct` the least of any
-    case and sign, by estimator; `beyond_s` and `sigma_pct` (the median over cases) are ours. `misses` says in words
-    what ours misses, empty = nothing."""
+    case and sign, by estimator; `beyond_s` and `sigma_pct` (the median over cases) are ours, and so is
+    `first_sign_pct`, the median RMSE with the first sign alone. `misses` says in words what ours misses, empty =
+    nothing."""
 
     group: str
     cases: int
@@ -30,6 +31,7 @@ class Row:
     coverage_pct: dict[str, float]
     beyond_s: float
     sigma_pct: float
+    first_sign_pct: float
     misses: tuple[str, ...]
 
     @property
@@ -57,6 +59,7 @@ def _row(group: str, cases: Sequence[Measured], limits: Limits) -> Row:
         {name: min(figures.coverage_3sigma_pct for figures in every[name]) for name in ESTIMATORS},
         max(figures.beyond_3sigma_s_max for figures in every[OURS]),
         median(figures.median_sigma_pct for figures in worse[OURS]),
+        median(each.figures[OURS][0].rmse_pct for each in cases),
         (),
     )
     return replace(row, misses=tuple(_misses(row)))

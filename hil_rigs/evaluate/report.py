@@ -26,8 +26,9 @@ not made from it. The current sensor is wrong by gain +{100 * GAIN_ERROR:g} % an
 turned; of each log the worse of the two counts. All figures are in % SoC, over the rows from {SETTLE_S / 60:g} min
 after the first one on.
 
-- *RMSE*: the median over the logs of a line, by estimator. *Best known*: the smallest that we know of on these logs;
-  for the simulated run the best in print on a like one (J. Energy Storage 2024, 10.1016/j.est.2024.112042).
+- *RMSE*: the median over the logs of a line, by estimator. *Best known*: the smallest that we know of on these logs,
+  with gain +{100 * GAIN_ERROR:g} % and offset -C/200; *ours, that sign*: ours with the same sensor. For the simulated
+  run the best in print on a like one (J. Energy Storage 2024, 10.1016/j.est.2024.112042).
 - *Within 3 sigma*: the least share of rows of any log. *Beyond*: the longest time without a break. Both with
   {100 * REFERENCE_SIGMA_FRAC:g} % for the reference's own error, added to sigma by squares.
 - Coulomb counting, the plain EKF (SoC and two RC pairs) and the SPKF (sigma points; hysteresis too) get the same
@@ -94,7 +95,7 @@ def _section(each: Evaluated) -> str:
     if plan.absent:
         lines += [f"Not evaluated: {len(plan.absent)} of its files are absent, such as `{plan.absent[0].name}`.", ""]
     if each.rows:
-        head = ["", "logs", *ESTIMATORS, "limit", "best known", "worst log", "largest error"]
+        head = ["", "logs", *ESTIMATORS, "limit", "best known", "ours, that sign", "worst log", "largest error"]
         lines += [*_table(head, [_accuracy_cells(row) for row in each.rows]), ""]
         head = [
             "",
@@ -119,7 +120,8 @@ def _accuracy_cells(row: Row) -> list[str]:
         ours = f"{ours} {SHORT}"
     error = _marked(f"{row.error_pct[OURS]:.1f}", "largest error" in missed)
     limit, goal = (("-" if value is None else f"{value:g}") for value in (limits.rmse_pct, limits.goal_pct))
-    return [row.group, str(row.cases), *rmse, ours, limit, goal, f"{row.worst_rmse_pct[OURS]:.2f}", error]
+    more = f"{row.first_sign_pct:.2f}", f"{row.worst_rmse_pct[OURS]:.2f}"
+    return [row.group, str(row.cases), *rmse, ours, limit, goal, *more, error]
 
 
 def _sigma_cells(row: Row) -> list[str]:

@@ -118,6 +118,7 @@ def test_worse_sign_of_each_log_and_their_median_count() -> None:
     row = row_of(Limits(1.0, 0.5), measured((0.2, 0.8)), measured((0.6, 0.1)), measured((3.0, 2.0)))
     assert row.rmse_pct[OURS] == 0.8
     assert row.worst_rmse_pct[OURS] == 3.0
+    assert row.first_sign_pct == 0.6
     assert row.error_pct[OURS] == 6.0
     assert row.rmse_pct["plain EKF"] == 6.0
     assert row.misses == ()
@@ -146,7 +147,7 @@ def test_document_marks_what_misses() -> None:
     plan = Plan("cell", "left out", "lfp", 1.0, {"g": Limits(1.0, 0.5), "h": Limits(1.0, 0.5)}, ())
     cases = (measured((1.2, 0.4)), measured((0.7, 0.7), group="h"))
     text = markdown([Evaluated(plan, cases, tuple(rows_of(plan, cases)))], note="Only a part.")
-    assert f"| g | 1 | 6.00 | 6.00 | 6.00 | 1.20 {MISSED} | 1 | 0.5 |" in text
+    assert f"| g | 1 | 6.00 | 6.00 | 6.00 | 1.20 {MISSED} | 1 | 0.5 | 1.20 | 1.20 |" in text
     assert f"| h | 1 | 6.00 | 6.00 | 6.00 | 0.70 {SHORT} | 1 | 0.5 |" in text
     assert "- cell, g: RMSE 1.20 %, at most 1 %" in text
     assert "cell, h: RMSE" not in text
