@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from bms.closed_pipe import leave_closed_pipe
 from bms.install import add_version, require_siblings
 from bms.protect.faults import FAULTS
 
@@ -18,9 +19,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     try:
         status: int = arguments.does(arguments)
+        print(end="", flush=True)  # here, not at the interpreter's end
     except KeyboardInterrupt:  # before a run has begun: from there on it ends in order
         print("interrupted", file=sys.stderr)
         return 1
+    except BrokenPipeError:
+        return leave_closed_pipe()
     return status
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from bms.closed_pipe import leave_closed_pipe
 from bms.install import add_version, require_siblings
 
 BAD_INPUT = {
@@ -35,12 +36,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     try:
         status: int = arguments.does(arguments)
+        print(end="", flush=True)  # here, not at the interpreter's end
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 1
     except _bad_input() as error:
         print(error, file=sys.stderr)
         return 2
+    except BrokenPipeError:
+        return leave_closed_pipe()
     except OSError as error:
         print(f"{error.filename or 'output'}: {error.strerror}", file=sys.stderr)
         return 2

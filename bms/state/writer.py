@@ -42,7 +42,7 @@ def main(argv: list[str]) -> int:
     try:
         writer.claim(LOCK_WAIT_S)
     except (BlockingIOError, FileExistsError, NotADirectoryError) as error:
-        _say({"refused": f"{argv[1]}: {_why(error)}"})
+        _say({"refused": f"{Path(argv[1]).absolute()}: {_why(error)}"})
         return 2
     except OSError as error:
         writer.blame(error)

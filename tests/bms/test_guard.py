@@ -305,6 +305,18 @@ def test_protection_may_open_before_and_nothing_closes_any_more(
     assert guard.step(hot, wish(1e5), 0.5).contactors == OPENED
 
 
+def test_a_precharge_under_way_is_held_through_the_wait(
+    image: Callable[..., Image], rack: Callable[..., RackReading]
+) -> None:
+    """The converter may still draw through it: it opens with the main contactors."""
+    guard, hot = Guard(LIMITS), image(first=rack(degc={0: 61.0}))
+    joining = wish(1e5)._replace(contactors=(Contactors(True, False), Contactors(False, True)))
+    held = [guard.step(hot, joining, 0.5).contactors for _ in range(15)]
+    assert guard.stopped
+    assert held == [joining.contactors] * 15
+    assert guard.step(hot, joining, 0.5).contactors == OPENED
+
+
 def test_a_stop_in_the_first_tick_closes_nothing(image: Callable[..., Image], rack: Callable[..., RackReading]) -> None:
     decision = Guard(LIMITS).step(image(first=rack(degc={0: 61.0})), wish(1e5), 2 * STOP_AFTER_S)
     assert (decision.run, decision.contactors) == (False, OPENED)
@@ -528,9 +540,17 @@ SERVED = SwitchgearReading(NOW_NS, False, False, 0.0, 0.0, 398.0, 60.0, math.nan
         pytest.param(SERVED, InverterState.OFF, 0, 0.0, id="its last word was that it stands"),
         pytest.param(replace(SERVED, intertie_closed=True), InverterState.RUNNING, 0, 0.0, id="the grid is there"),
         pytest.param(replace(SERVED, site_voltage_v=340.0), InverterState.RUNNING, 0, 0.0, id="the site is dark"),
+        pytest.param(replace(SERVED, site_voltage_v=352.0), InverterState.RUNNING, 0, 50e3, id="the least voltage"),
         pytest.param(replace(SERVED, at_ns=0), InverterState.RUNNING, 0, 0.0, id="the switchgear is silent too"),
+        pytest.param(replace(SERVED, at_ns=NOW_NS - 500_000_000), InverterState.RUNNING, 0, 50e3,
+                     id="the switchgear's word is as old as it may be"),
+        pytest.param(replace(SERVED, at_ns=NOW_NS - 500_000_001), InverterState.RUNNING, 0, 0.0,
+                     id="the switchgear's word is older"),
+        pytest.param(SERVED, InverterState.RUNNING, NOW_NS - 1_000_000_000, 0.0,
+                     id="the converter's word, that it follows the grid, is as old as it may be"),
+        pytest.param(SERVED, InverterState.RUNNING, NOW_NS - 1_000_000_001, 50e3, id="the converter's word is older"),
     ],
-)
+)  # fmt: skip
 def test_silent_converter_of_a_site_that_lives_without_the_grid_serves_it(
     image: Callable[..., Image], said: SwitchgearReading, state: InverterState, at_ns: int, sent_w: float
 ) -> None:

@@ -211,6 +211,14 @@ def test_record_that_cannot_be_written_is_refused_before_anything_runs(
     assert done.stderr.startswith(f"{record}: {why}")
 
 
+@pytest.mark.parametrize("command", [[*BMS, "faults"], [*HIL, "faults"]])
+def test_output_that_nobody_reads_to_its_end_is_no_error_to_talk_about(command: list[str]) -> None:
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert child.stdout is not None
+    child.stdout.close()
+    assert (child.communicate(timeout=60)[1], child.returncode) == (b"", 1)
+
+
 @pytest.mark.parametrize("what", ["rigs", "scenarios", "faults"])
 def test_lists_are_names_and_what_they_say(what: str) -> None:
     done = subprocess.run([*HIL, what, "--json"], capture_output=True, text=True, timeout=60, check=True)
