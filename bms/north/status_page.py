@@ -12,8 +12,8 @@ from bms.north.reset_words import ResetWords
 from bms.north.screen import picture
 from bms.north.status_socket import FaultSaid, SilentError, ask_status
 from bms.protect.faults import FAULTS
-from bms.state.files import StateFiles
-from bms.state.reset import ResetError, saved_state
+from bms.state.files import Found, StateFiles
+from bms.state.saved import SavedState, find_state
 
 ANSWER_S = 2.0
 OLD_S = 1.0
@@ -69,20 +69,29 @@ def _show_silent(why: str, *, as_json: bool) -> int:
 
 def _show_none(files: StateFiles, resets: ResetWords, *, as_json: bool) -> int:
     """No controller runs; what is latched is in its files."""
-    try:
-        state = saved_state(files)[0]
-    except ResetError:
-        saved_at, latched = None, []
-    else:
-        saved_at = state.saved_at
-        latched = [FaultSaid(fault.id, fault.target, fault.detail, latched=True) for fault in state.latched]
+    found = find_state(files)
+    saved_at, latched = None, []
+    if found.document is not None:
+        saved_at = found.document.saved_at
+        latched = [FaultSaid(fault.id, fault.target, fault.detail, latched=True) for fault in found.document.latched]
+    said = {"saved_at": saved_at, "refused": found.refusals}
     if as_json:
         faults = [_full(each, resets) for each in latched]
-        print(json.dumps({"running": False, "ok": False, "saved_at": saved_at, "status": None, "faults": faults}))
+        print(json.dumps({"running": False, "ok": False, **said, "status": None, "faults": faults}))
     else:
         print(f"{files.site}: not running" + ("" if saved_at is None else f", state of {saved_at}"))
-        print(*_advice(latched, resets), sep="\n", end="\n" if latched else "")
+        for line in (*_refusals(found), *_advice(latched, resets)):
+            print(line)
     return NOT_RUNNING
+
+
+def _refusals(found: Found[SavedState]) -> Iterator[str]:
+    """Why a file of the state is not believed, and what counts in its place."""
+    yield from (f"state: {refusal}" for refusal in found.refusals)
+    if found.lost:
+        yield "state: which faults were latched is not known"
+    elif found.refusals:
+        yield "state: this is the previous copy"
 
 
 def _full(fault: FaultSaid, resets: ResetWords) -> dict[str, Any]:

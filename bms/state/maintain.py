@@ -80,7 +80,7 @@ def _change(files: StateFiles, wanted: _Lock, wall_clock: WallClock) -> None:
     try:
         state_files.append_events(files, [json.dumps(event).encode()])
         document = asdict(replace(state, latched=(*state.latched, fault)))
-        state_files.replace(files, state_files.encode(files.site, document), keep=is_current)
+        state_files.replace_both(files, state_files.encode(files.site, document), keep=is_current)
     except OSError as error:
         raise ResetError(f"{files.current}: cannot be saved: {error.strerror}") from None
 
