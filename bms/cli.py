@@ -205,12 +205,15 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _refused(error: Exception, *, as_json: bool, **more: object) -> int:
-    """Bad input, said in its own words; exit status 2. `more` is for the JSON document."""
+    """Bad input, said in its own words: exit status 2; of a controller that does not answer 1. `more` is for the JSON
+    document."""
+    from bms.state.reset import NoAnswerError
+
     if as_json:
         print(json.dumps({"ok": False, "errors": str(error).splitlines(), **more}))
     else:
         print(error, file=sys.stderr)
-    return 2
+    return 1 if isinstance(error, NoAnswerError) else 2
 
 
 def _show(arguments: argparse.Namespace) -> str:
@@ -277,7 +280,8 @@ def _check_profile(arguments: argparse.Namespace) -> int:
 
 def _reset(arguments: argparse.Namespace) -> int:
     """End latched faults, once their cause is known and gone. A running controller does it at once, and its contactors
-    may close; else it counts from the next start on. A fault whose cause is still there trips again: exit status 1."""
+    may close; else it counts from the next start on. Exit status 1: a fault trips again, because its cause is still
+    there, or the running controller does not answer."""
     import time
 
     from bms.site import load_site
@@ -390,7 +394,8 @@ def _local(arguments: argparse.Namespace) -> int:
 
 def _set(arguments: argparse.Namespace) -> int:
     """Tell the running controller of a site an input (a remote power request, a signal, a job that is announced), which
-    ends by itself. It is logged; protection and the application's own bounds hold."""
+    ends by itself. It is logged; protection and the application's own bounds hold. Exit status 1: the controller does
+    not answer, and will not take it later."""
     from bms.site import load_site
     from bms.state.files import StateFiles
     from bms.state.reset import ResetError

@@ -79,6 +79,9 @@ def test_service_is_ready_watched_asked_and_told_of_its_end(
         hung = status(folder)
         assert hung.returncode == 1
         assert json.loads(hung.stdout)["error"].endswith("test.status.sock: the controller does not answer")
+        asked = subprocess.run([*BMS, "reset", str(folder / "site.yaml"), "all"], capture_output=True, text=True,
+                               timeout=60, check=False)  # fmt: skip
+        assert (asked.returncode, asked.stdout, asked.stderr) == (1, "", "the running controller does not answer\n")
         manager.settimeout(0.5)
         with pytest.raises(TimeoutError):
             hear_many(manager)
