@@ -24,7 +24,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("interrupted", file=sys.stderr)
         return 1
     except BrokenPipeError:
-        return leave_closed_pipe()
+        return leave_closed_pipe(arguments.unread)
+    except OSError as error:
+        print(f"{error.filename or 'output'}: {error.strerror}", file=sys.stderr)
+        return 2
     return status
 
 
@@ -35,6 +38,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Exit status: 0 fine, 1 something tripped, 2 bad input. Simulated rigs: see `hil --help`.",
     )
     add_version(parser)
+    parser.set_defaults(unread=1)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     run = commands.add_parser("run", help="run the controller of a site", description=_run.__doc__)
     run.add_argument(
@@ -90,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     told.set_defaults(does=_set)
     faults = commands.add_parser("faults", help="list every fault", description=_faults.__doc__)
     faults.add_argument("--json", action="store_true", help="print one JSON document")
-    faults.set_defaults(does=_faults)
+    faults.set_defaults(does=_faults, unread=0)
     _add_estimate(commands)
     _add_profile(commands)
     probe = commands.add_parser("probe", help="find out what answers on a link", description=_probe.__doc__)
@@ -312,7 +316,8 @@ def _reset(arguments: argparse.Namespace) -> int:
 def _status(arguments: argparse.Namespace) -> int:
     """What the running controller of a site does now: mode, powers, limits and what binds them, SoC, faults and what to
     do about them, times of its ticks. It only reads. Exit status 0: it runs, and nothing is wrong; 1: a fault is active
-    or latched, its state is not saved, or it does not answer; 3: it does not run."""
+    or latched, its state is not saved, or it does not answer; 2: bad input, or not allowed to ask; 3: it does not
+    run."""
     from bms.fleet.run import is_fleet
     from bms.north.reset_words import ResetWords
     from bms.north.status_page import show_status
@@ -326,6 +331,9 @@ def _status(arguments: argparse.Namespace) -> int:
     try:
         site = load_site(arguments.site)
         files = StateFiles(arguments.state or arguments.site.parent, site.name)
+        if not files.folder.is_dir():
+            why = ValueError(f"{files.folder}: {'not a folder' if files.folder.exists() else 'no such folder'}")
+            return _refused(why, as_json=arguments.json)
         return show_status(files, ResetWords(arguments.site, arguments.state), as_json=arguments.json)
     except ConfigErrors as error:
         return _refused(error, as_json=arguments.json)

@@ -110,3 +110,10 @@ def test_torn_state_is_said_beside_what_the_previous_copy_knows(
         f"state: {torn}",
         "state: which faults were latched is not known",
     ]
+
+
+def test_folder_that_is_none_is_bad_input(files: StateFiles, capsys: pytest.CaptureFixture[str]) -> None:
+    assert status(files, "--state", str(files.folder / "nope")) == 2
+    assert capsys.readouterr() == ("", f"{files.folder}/nope: no such folder\n")
+    assert status(files, "--state", str(files.folder / "site.yaml"), "--json") == 2
+    assert json.loads(capsys.readouterr().out)["errors"] == [f"{files.folder}/site.yaml: not a folder"]
