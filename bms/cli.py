@@ -316,8 +316,8 @@ def _reset(arguments: argparse.Namespace) -> int:
 def _status(arguments: argparse.Namespace) -> int:
     """What the running controller of a site does now: mode, powers, limits and what binds them, SoC, faults and what to
     do about them, times of its ticks. It only reads. Exit status 0: it runs, and nothing is wrong; 1: a fault is active
-    or latched, its state is not saved, or it does not answer; 2: bad input, or not allowed to ask; 3: it does not
-    run."""
+    or latched, its state or record is not saved, or it does not answer; 2: bad input, or not allowed to ask; 3: it does
+    not run."""
     from bms.fleet.run import is_fleet
     from bms.north.reset_words import ResetWords
     from bms.north.status_page import show_status

@@ -95,6 +95,8 @@ async def _run(
             StatusSocket(store.files, controller.report) as asked,
         ):
             controller.report.north_faults += [lambda: gateway.fault, lambda: asked.fault]
+            if recorder is not None:
+                controller.report.record_fault = lambda: recorder.fault or ""
             if duration_s is not None:
                 asyncio.get_running_loop().call_later(duration_s, stop)
             await _drive(controller, draw, SCREEN_PERIOD_S if show == "screen" else PLAIN_PERIOD_S)

@@ -23,8 +23,8 @@ FINE, FAULTY, NOT_RUNNING = 0, 1, 3
 
 
 def show_status(files: StateFiles, resets: ResetWords, *, as_json: bool) -> int:
-    """Print it. Exit status FINE, FAULTY (a fault is active, nothing is saved, or it runs and does not answer) or
-    NOT_RUNNING. `resets` is how a fault is reset there. PermissionError when it may not be asked."""
+    """Print it. Exit status FINE, FAULTY (a fault is active, state or record is not saved, or it runs and does not
+    answer) or NOT_RUNNING. `resets` is how a fault is reset there. PermissionError when it may not be asked."""
     try:
         said = ask_status(files, ANSWER_S)
     except SilentError as silent:
@@ -44,7 +44,9 @@ def show_status(files: StateFiles, resets: ResetWords, *, as_json: bool) -> int:
 
 def _well(said: dict[str, Any], faults: list[FaultSaid]) -> bool:
     status = said["status"]
-    return status is not None and not faults and not status["state_fault"] and said["tick_age_s"] <= OLD_S
+    if status is None or faults or said["tick_age_s"] > OLD_S:
+        return False
+    return not status["state_fault"] and not status.get("record_fault")
 
 
 def _held(files: StateFiles) -> bool:
