@@ -63,7 +63,12 @@ async def _run(
     trips: list[ActiveFault] = []
     async with ProcessStore(state, site.name) as store, _recorder(record, site) as recorder:
         found = find_state(store.files)
-        memory = SiteMemory(site, store, found, time.time)
+
+        def on_end(how: str, fault: ActiveFault) -> None:
+            if show in ("plain", "quiet"):
+                _say(f"{how.upper()} {fault.kind.id} ({fault.target})")
+
+        memory = SiteMemory(site, store, found, time.time, on_end)
         for line in memory.said:
             _say(f"state: {line}", sys.stderr)
         for latched in found.document.latched if found.document is not None else ():

@@ -142,6 +142,7 @@ def test_reset_of_a_running_controller_lets_it_join(
         assert " fault " in controller.until(r" SoC \d")
     done = reset(tmp_path, "state_lost")
     assert (done.returncode, done.stderr) == (0, "")
+    controller.until(r"^RESET state_lost \(state\)$")
     controller.until(r"  running ")
     assert controller.end(signal.SIGINT) == 1
     assert saved(files).latched == ()
