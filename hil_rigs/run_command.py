@@ -118,11 +118,14 @@ def _run_many(jobs: Sequence[Job], arguments: argparse.Namespace) -> int:
         interrupted = True
     results.sort(key=lambda result: jobs.index(result.job))
     failed = [result for result in results if not result.passed]
+    finished = [result.job for result in results]
+    unfinished = [job for job in jobs if job not in finished]
     if arguments.report is not None:
-        _write_report(results, arguments.report)
+        _write_report(results, unfinished, arguments.report)
     if arguments.json:
-        passed = not failed and not interrupted
-        print(json.dumps({"passed": passed, "runs": [_document(result) for result in results]}, indent=2))
+        names = [job.scenario.name for job in unfinished]
+        document = {"passed": not failed and not interrupted, "runs": [_document(result) for result in results]}
+        print(json.dumps(document | ({"unfinished": names} if names else {}), indent=2))
     else:
         for result in failed:
             _print(result)
@@ -132,12 +135,12 @@ def _run_many(jobs: Sequence[Job], arguments: argparse.Namespace) -> int:
     return 1 if failed or interrupted else 0
 
 
-def _write_report(results: Sequence[Result], folder: Path) -> None:
+def _write_report(results: Sequence[Result], unfinished: Sequence[Job], folder: Path) -> None:
     from hil_rigs.report.junit import write_junit
     from hil_rigs.report.run_page import write_page
 
-    write_page(results, folder / "index.html", datetime.now(UTC))
-    write_junit(results, folder / "junit.xml")
+    write_page(results, unfinished, folder / "index.html", datetime.now(UTC))
+    write_junit(results, unfinished, folder / "junit.xml")
 
 
 def _document(result: Result) -> dict[str, object]:
