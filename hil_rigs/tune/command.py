@@ -101,20 +101,36 @@ def _report(
     study: Study, now: Application, before: Measured | None, trials: list[Trial], arguments: argparse.Namespace
 ) -> int:
     best = sorted(trials, key=lambda trial: (trial.mean.cost, trial.number))[:BEST_SHOWN]
+    deployed = _better(best, before)
     if arguments.out is not None and best:
-        _write(study, trials, best[0], arguments.out)
+        _write(study, trials, deployed, arguments.out)
     if arguments.json:
         document = {
             "study": study.name,
             "trials": len(trials),
             "now": before and asdict(before),
             "best": [asdict(trial) for trial in best],
+            "deploy": deployed and deployed.number,
         }
         print(json.dumps(document, indent=2))
     elif best:
         console().print(_table(study, now, before, best))
-        print(f"fragment for the site file (trial {best[0].number}):\n\n{fragment(study, best[0])}", end="")
+        print(_advice(study, deployed, arguments.trials), end="")
     return 0 if best and best[0].mean.faults == 0 else 1
+
+
+def _better(best: list[Trial], before: Measured | None) -> Trial | None:
+    """The best trial if it costs less than the settings as they are, else None: there is nothing to deploy."""
+    return best[0] if best and before is not None and best[0].mean.cost < before.cost else None
+
+
+def _advice(study: Study, deployed: Trial | None, trials: int) -> str:
+    if deployed is None:
+        return (
+            "no trial is better than what the rig has now: nothing to deploy; "
+            f"search longer with --trials {10 * trials}, or other ranges in the study\n"
+        )
+    return f"fragment for the site file (trial {deployed.number}):\n\n{fragment(study, deployed)}"
 
 
 def fragment(study: Study, best: Trial) -> str:
@@ -156,11 +172,16 @@ def _settings(trial: Trial) -> str:
     return " ".join(f"{name}={value:.4g}" for name, value in trial.settings.items())
 
 
-def _write(study: Study, trials: list[Trial], best: Trial, folder: Path) -> None:
+def _write(study: Study, trials: list[Trial], deployed: Trial | None, folder: Path) -> None:
+    """Replaces what an earlier search left; without anything to deploy its fragment goes, lest it look like ours."""
     with (folder / "trials.csv").open("w", newline="") as file:
         names = [searched.setting for searched in study.searched]
         writer = csv.writer(file)
         writer.writerow(["trial", *names, *Measured.__dataclass_fields__])
         for trial in trials:
             writer.writerow([trial.number, *(trial.settings[name] for name in names), *asdict(trial.mean).values()])
-    (folder / "site-fragment.yaml").write_text(fragment(study, best))
+    path = folder / "site-fragment.yaml"
+    if deployed is None:
+        path.unlink(missing_ok=True)
+    else:
+        path.write_text(fragment(study, deployed))
