@@ -190,8 +190,7 @@ def _add_tune(commands: Any) -> None:
     tune.add_argument("study", metavar="STUDY")
     tune.add_argument("--trials", metavar="N", type=_count, default=40, help="trials to add (default: 40)")
     tune.add_argument("--jobs", metavar="N", type=_count, default=1, help="processes (default: 1)")
-    tune.add_argument("--out", metavar="DIR", type=Path,
-                      help="write trials.csv and, of a better trial, site-fragment.yaml there")  # fmt: skip
+    tune.add_argument("--out", metavar="DIR", type=Path, help="write trials.csv and site-fragment.yaml there")
     tune.add_argument("--plain", action="store_true", help="no progress bar")
     _add_json(tune)
     tune.set_defaults(does=_tune)
@@ -400,8 +399,8 @@ def _replay(arguments: argparse.Namespace) -> int:
 
 def _tune(arguments: argparse.Namespace) -> int:
     """Search the best settings of an application (Optuna) in virtual time, over a few seeds a trial; print the best
-    trials and, when one is better than what the rig has now, the fragment of a site file to deploy. Ctrl-C keeps what
-    is done."""
+    trials and the fragment of a site file to deploy: of the best trial, or of what the rig has now if none is better.
+    Ctrl-C keeps what is done."""
     from hil_rigs.tune.command import tune
 
     return tune(arguments)

@@ -70,7 +70,7 @@ def test_study_ends_with_the_best_and_a_fragment_that_a_site_takes(tmp_path: Pat
     assert (tuned.grid_power_w_max, tuned.ramp_w_per_s_max) == (1_250_000.0, 12_000.0)
 
 
-def test_trials_worse_than_what_the_rig_has_leave_nothing_to_deploy(
+def test_trials_worse_than_what_the_rig_has_leave_its_settings_as_they_are(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     study, older = tmp_path / "worse.yaml", tmp_path / "site-fragment.yaml"
@@ -80,13 +80,18 @@ def test_trials_worse_than_what_the_rig_has_leave_nothing_to_deploy(
     document = json.loads(capsys.readouterr().out)
     assert document["deploy"] is None
     assert document["best"][0]["mean"]["cost"] > document["now"]["cost"]
-    assert not older.exists()
+    kept = older.read_text()
+    assert "No trial was better than the settings as they were: smoothing_time_s" in kept
+    (tmp_path / "site.yaml").write_text(site_with(kept))
+    (application,) = load_site(tmp_path / "site.yaml").applications
+    assert isinstance(application, GridSmoothing)
+    assert application.smoothing_time_s == 90.0
     assert (tmp_path / "trials.csv").exists()
     assert main(["tune", str(study), "--trials", "1", "--plain"]) == 0
-    assert capsys.readouterr().out.splitlines()[-1] == (
-        "no trial is better than what the rig has now: nothing to deploy; "
-        "search longer with --trials 10, or other ranges in the study"
-    )
+    assert (
+        "no trial is better than what the rig has now, which is the fragment below; "
+        f"search longer with --trials 10, or other ranges in the study:\n\n{kept}"
+    ) in capsys.readouterr().out
 
 
 def test_study_with_an_unknown_setting_is_refused_with_its_place(tmp_path: Path) -> None:
