@@ -6,32 +6,67 @@ import numpy as np
 
 from bms.profile_check import KEEPS_ON
 from bms.site import Limits, Site
+from bms.site_rack import word_periods
 from kernels.parameters import CellParameters, load_cell
+
+OPENING = (
+    ("cell_voltage_v_max", "V", True),
+    ("cell_voltage_v_min", "V", False),
+    ("charge_temperature_degc_max", "degC", True),
+    ("charge_temperature_degc_min", "degC", False),
+    ("discharge_temperature_degc_max", "degC", True),
+    ("discharge_temperature_degc_min", "degC", False),
+)
+"""Limits of the maximum level: whether beyond is above."""
+
+SLOWING = (
+    "cell_data_age_s_max", "temperature_age_s_max", "current_age_s_max",
+    "voltage_debounce_s", "current_debounce_s", "temperature_debounce_s",
+)  # fmt: skip
+SLOW = 4.0
+"""So many times as long as usual is told; not where a rack's monitor speaks so seldom."""
+
+STRONG_PER_H = 4.0
+"""A rack's current by its cells' capacity from which it is told."""
 
 
 def site_warnings(site: Site) -> list[str]:
     """A line each. They refuse nothing: a data sheet may know better, and a gateway must start with the file it has."""
     found = [] if site.inverter.reverts else [f"inverter {site.inverter.profile}: {KEEPS_ON}"]
-    found += _unusual(site.limits)
+    found += [*_unusual(site), *_strong(site)]
     for name in dict.fromkeys(rack.cell for rack in site.racks):
         found += _trips_at_rest(site.limits, load_cell(name))
     return found
 
 
-def _unusual(limits: Limits) -> Iterator[str]:
-    """Opening limits beyond those of the chemistry, which are of data-sheet class."""
-    usual = Limits.model_validate({"chemistry": limits.chemistry})
-    expected = f"usual for {limits.chemistry} cells; the contactors open later than that: compare the data sheet"
-    if limits.cell_voltage_v_max > usual.cell_voltage_v_max:
-        yield (
-            f"limits.cell_voltage_v_max: WARNING: {limits.cell_voltage_v_max:g} V is above the "
-            f"{usual.cell_voltage_v_max:g} V {expected}"
-        )
-    if limits.cell_voltage_v_min < usual.cell_voltage_v_min:
-        yield (
-            f"limits.cell_voltage_v_min: WARNING: {limits.cell_voltage_v_min:g} V is below the "
-            f"{usual.cell_voltage_v_min:g} V {expected}"
-        )
+def _unusual(site: Site) -> Iterator[str]:
+    """Opening limits beyond those of the chemistry, which are of data-sheet class, and what makes protection slow."""
+    limits, usual = site.limits, Limits.model_validate({"chemistry": site.limits.chemistry})
+    opens_later = f"usual for {limits.chemistry} cells; the contactors open later than that: compare the data sheet"
+    for name, unit, above in OPENING:
+        is_v, usual_v = getattr(limits, name), getattr(usual, name)
+        if is_v > usual_v if above else is_v < usual_v:
+            side = "above" if above else "below"
+            yield f"limits.{name}: WARNING: {is_v:g} {unit} is {side} the {usual_v:g} {unit} {opens_later}"
+    spoken = {name for rack in site.racks for name in word_periods(rack)}
+    for name in SLOWING:
+        is_s, usual_s = getattr(limits, name), getattr(usual, name)
+        if is_s > SLOW * usual_s and name not in spoken:
+            slower = f"{is_s / usual_s:.0f} times the usual {usual_s:g} s: what is wrong is found so much later"
+            yield f"limits.{name}: WARNING: {is_s:g} s is {slower}"
+
+
+def _strong(site: Site) -> Iterator[str]:
+    """Currents that no cell for storage is built for."""
+    for use in ("charge", "discharge"):
+        name, most_a = f"rack_{use}_current_a_max", site.limits.rack_current_a(use, "maximum")
+        for cell in dict.fromkeys(rack.cell for rack in site.racks):
+            capacity_ah = load_cell(cell).capacity_ah
+            if most_a > STRONG_PER_H * capacity_ah:
+                yield (
+                    f"limits.{name}: WARNING: {most_a:g} A is {most_a / capacity_ah:.1f} times the {capacity_ah:g} Ah "
+                    f"of {cell} in an hour: compare the data sheet"
+                )
 
 
 def _trips_at_rest(limits: Limits, cell: CellParameters) -> Iterator[str]:

@@ -48,9 +48,34 @@ def test_limits_of_the_chemistry_need_no_second_look(
             "limits.cell_voltage_v_min: WARNING: 3.25 V, and lfp-280ah rests below it, at 3.203 V, at the 10 % of "
             "limits.soc_frac_min: the contactors open there",
         ),
+        (
+            "discharge_temperature_degc_max: 100.0",
+            "limits.discharge_temperature_degc_max: WARNING: 100 degC is above the 60 degC usual for lfp cells; the "
+            "contactors open later than that: compare the data sheet",
+        ),
+        (
+            "charge_temperature_degc_min: -20.0",
+            "limits.charge_temperature_degc_min: WARNING: -20 degC is below the -5 degC usual for lfp cells; the "
+            "contactors open later than that: compare the data sheet",
+        ),
+        (
+            "cell_data_age_s_max: 60",
+            "limits.cell_data_age_s_max: WARNING: 60 s is 240 times the usual 0.25 s: what is wrong is found so much "
+            "later",
+        ),
+        (
+            "voltage_debounce_s: 5",
+            "limits.voltage_debounce_s: WARNING: 5 s is 83 times the usual 0.06 s: what is wrong is found so much "
+            "later",
+        ),
+        (
+            "rack_charge_current_a_max: 9999",
+            "limits.rack_charge_current_a_max: WARNING: 9999 A is 35.7 times the 280 Ah of lfp-280ah in an hour: "
+            "compare the data sheet",
+        ),
     ],
 )
-def test_voltage_limit_that_does_not_fit_the_cell_is_told(
+def test_limit_that_deserves_a_second_look_is_told(
     tmp_path: Path, site: Site, capsys: pytest.CaptureFixture[str], limits: str, said: str
 ) -> None:
     assert checked(tmp_path, site, capsys, f"limits: {{{limits}}}\n") == [said]
@@ -72,3 +97,20 @@ def test_document_of_a_wrong_profile_has_every_key(tmp_path: Path, capsys: pytes
     assert main(["profile", "check", str(tmp_path / "pcs.yaml"), "--json"]) == 2
     document = json.loads(capsys.readouterr().out)
     assert (document["ok"], document["warnings"]) == (False, [])
+
+
+def test_age_that_a_slow_monitor_needs_is_not_told(
+    tmp_path: Path, site: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slow = site.model_copy(
+        update={"racks": tuple(rack.model_copy(update={"monitor": "foxbms"}) for rack in site.racks)}
+    )
+    assert (
+        checked(
+            tmp_path,
+            slow,
+            capsys,
+            "limits: {cell_data_age_s_max: 5, temperature_age_s_max: 5, current_age_s_max: 0.5}\n",
+        )
+        == []
+    )
