@@ -32,9 +32,9 @@ BAD_INPUT = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit status 0 = fine, 1 = judged failed or something tripped, 2 = bad input, one clear line on stderr."""
-    require_siblings()
-    arguments = _parser().parse_args(argv)
     try:
+        require_siblings()
+        arguments = _parser().parse_args(argv)
         status: int = arguments.does(arguments)
         print(end="", flush=True)  # here, not at the interpreter's end
     except KeyboardInterrupt:
