@@ -24,7 +24,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("interrupted", file=sys.stderr)
         return 1
     except BrokenPipeError:
-        return leave_closed_pipe()
+        return leave_closed_pipe(arguments.unread)
+    except OSError as error:
+        print(f"{error.filename or 'output'}: {error.strerror}", file=sys.stderr)
+        return 2
     return status
 
 
@@ -35,6 +38,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Exit status: 0 fine, 1 something tripped, 2 bad input. Simulated rigs: see `hil --help`.",
     )
     add_version(parser)
+    parser.set_defaults(unread=1)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     run = commands.add_parser("run", help="run the controller of a site", description=_run.__doc__)
     run.add_argument(
@@ -90,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     told.set_defaults(does=_set)
     faults = commands.add_parser("faults", help="list every fault", description=_faults.__doc__)
     faults.add_argument("--json", action="store_true", help="print one JSON document")
-    faults.set_defaults(does=_faults)
+    faults.set_defaults(does=_faults, unread=0)
     _add_estimate(commands)
     _add_profile(commands)
     probe = commands.add_parser("probe", help="find out what answers on a link", description=_probe.__doc__)
@@ -205,12 +209,15 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _refused(error: Exception, *, as_json: bool, **more: object) -> int:
-    """Bad input, said in its own words; exit status 2. `more` is for the JSON document."""
+    """Bad input, said in its own words: exit status 2; of a controller that does not answer 1. `more` is for the JSON
+    document."""
+    from bms.state.reset import NoAnswerError
+
     if as_json:
         print(json.dumps({"ok": False, "errors": str(error).splitlines(), **more}))
     else:
         print(error, file=sys.stderr)
-    return 2
+    return 1 if isinstance(error, NoAnswerError) else 2
 
 
 def _show(arguments: argparse.Namespace) -> str:
@@ -277,7 +284,8 @@ def _check_profile(arguments: argparse.Namespace) -> int:
 
 def _reset(arguments: argparse.Namespace) -> int:
     """End latched faults, once their cause is known and gone. A running controller does it at once, and its contactors
-    may close; else it counts from the next start on. A fault whose cause is still there trips again: exit status 1."""
+    may close; else it counts from the next start on. Exit status 1: a fault trips again, because its cause is still
+    there, or the running controller does not answer."""
     import time
 
     from bms.site import load_site
@@ -308,7 +316,8 @@ def _reset(arguments: argparse.Namespace) -> int:
 def _status(arguments: argparse.Namespace) -> int:
     """What the running controller of a site does now: mode, powers, limits and what binds them, SoC, faults and what to
     do about them, times of its ticks. It only reads. Exit status 0: it runs, and nothing is wrong; 1: a fault is active
-    or latched, its state is not saved, or it does not answer; 3: it does not run."""
+    or latched, its state or record is not saved, or it does not answer; 2: bad input, or not allowed to ask; 3: it does
+    not run."""
     from bms.fleet.run import is_fleet
     from bms.north.reset_words import ResetWords
     from bms.north.status_page import show_status
@@ -322,6 +331,9 @@ def _status(arguments: argparse.Namespace) -> int:
     try:
         site = load_site(arguments.site)
         files = StateFiles(arguments.state or arguments.site.parent, site.name)
+        if not files.folder.is_dir():
+            why = ValueError(f"{files.folder}: {'not a folder' if files.folder.exists() else 'no such folder'}")
+            return _refused(why, as_json=arguments.json)
         return show_status(files, ResetWords(arguments.site, arguments.state), as_json=arguments.json)
     except ConfigErrors as error:
         return _refused(error, as_json=arguments.json)
@@ -390,7 +402,8 @@ def _local(arguments: argparse.Namespace) -> int:
 
 def _set(arguments: argparse.Namespace) -> int:
     """Tell the running controller of a site an input (a remote power request, a signal, a job that is announced), which
-    ends by itself. It is logged; protection and the application's own bounds hold."""
+    ends by itself. It is logged; protection and the application's own bounds hold. Exit status 1: the controller does
+    not answer, and will not take it later."""
     from bms.site import load_site
     from bms.state.files import StateFiles
     from bms.state.reset import ResetError

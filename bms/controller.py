@@ -173,15 +173,20 @@ class Controller:
                 task.cancel()
 
     def end_state(self) -> str:
-        """Where the devices stand by their own word, in one line."""
-        image = self._freeze(now_ns())
-        contactors = ", ".join(
-            f"{rack.name} {_contactor_word(reading.main_closed)}"
-            for rack, reading in zip(self.site.racks, image.racks, strict=True)
+        """Where the devices stand by their own word, in one line, which tells the age of a word that was too old to be
+        believed when the run ended."""
+        newest = self.report.newest
+        ended_ns = now_ns() if newest is None else newest.image.at_ns
+        image, limits = self._freeze(now_ns()), self.site.limits
+        words = (
+            _heard(_contactor_word(said.main_closed), ended_ns - said.io_at_ns, limits.cell_data_age_s_max)
+            for said in image.racks
         )
+        contactors = ", ".join(f"{rack.name} {word}" for rack, word in zip(self.site.racks, words, strict=True))
         if image.inverter is None:
             return f"converter never heard; {contactors}"
-        return f"converter {image.inverter.state} at {image.inverter.ac_power_w:.0f} W; {contactors}"
+        says = f"{image.inverter.state} at {image.inverter.ac_power_w:.0f} W"
+        return f"converter {_heard(says, ended_ns - image.inverter.at_ns, limits.inverter_age_s_max)}; {contactors}"
 
     def stop(self) -> None:
         """Ask for the orderly end: 0 W, converter stopped, contactors open, then `run` returns."""
@@ -494,6 +499,14 @@ def rack_resistances_ohm(site: Site, cells: Sequence[CellParameters]) -> list[fl
 
 def _contactor_word(closed: bool | None) -> str:
     return {True: "CLOSED", False: "open", None: "unknown"}[closed]
+
+
+def _heard(word: str, age_ns: int, age_s_max: float) -> str:
+    """The word of a device, with its age where it is old."""
+    age_s = age_ns / 1e9
+    if age_s <= age_s_max or word == "unknown":
+        return word
+    return f"last heard {age_s:.{0 if age_s > 10.0 else 1}f} s ago: {word}"
 
 
 def hard_limits(limits: Limits, racks: int, island: Island | None = None) -> HardLimits:

@@ -63,7 +63,12 @@ async def _run(
     trips: list[ActiveFault] = []
     async with ProcessStore(state, site.name) as store, _recorder(record, site) as recorder:
         found = find_state(store.files)
-        memory = SiteMemory(site, store, found, time.time)
+
+        def on_end(how: str, fault: ActiveFault) -> None:
+            if show in ("plain", "quiet"):
+                _say(f"{how.upper()} {fault.kind.id} ({fault.target})")
+
+        memory = SiteMemory(site, store, found, time.time, on_end)
         for line in memory.said:
             _say(f"state: {line}", sys.stderr)
         for latched in found.document.latched if found.document is not None else ():
@@ -95,6 +100,8 @@ async def _run(
             StatusSocket(store.files, controller.report) as asked,
         ):
             controller.report.north_faults += [lambda: gateway.fault, lambda: asked.fault]
+            if recorder is not None:
+                controller.report.record_fault = lambda: recorder.fault or ""
             if duration_s is not None:
                 asyncio.get_running_loop().call_later(duration_s, stop)
             await _drive(controller, draw, SCREEN_PERIOD_S if show == "screen" else PLAIN_PERIOD_S)

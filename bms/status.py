@@ -56,6 +56,8 @@ class Status:
     """Inputs that hold and who told them, as `power_w=50000:modbus`, joined by commas."""
     north_fault: str = ""
     """What is wrong with the broker or port that others reach the site by; empty = nothing."""
+    record_fault: str = ""
+    """Why rows of the record are lost; empty = none is, or nobody records."""
 
 
 def status_document(status: Status) -> dict[str, Any]:

@@ -59,7 +59,7 @@ class TickOutcome(NamedTuple):
 
 class TickReporter:
     """Keeps the newest tick, for whom it is put into a row or a status when somebody wants one. `north_faults` says
-    what is wrong with the way in from outside."""
+    what is wrong with the way in from outside, `record_fault` why the record loses rows."""
 
     def __init__(self, site: Site, recorder: Recorder | None, modbus: Sequence[Device], memory: SiteMemory) -> None:
         self._site = site
@@ -72,6 +72,7 @@ class TickReporter:
         self._tick: TickOutcome | None = None
         self.overruns = 0
         self.north_faults: list[Callable[[], str]] = []
+        self.record_fault: Callable[[], str] = str
 
     @property
     def newest(self) -> TickOutcome | None:
@@ -191,6 +192,7 @@ class TickReporter:
             strip=tick.strip,
             told=row.told or "",
             north_fault="; ".join(filter(None, [fault() for fault in self.north_faults])),
+            record_fault=self.record_fault(),
         )
 
 

@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     except BrokenPipeError:
-        return leave_closed_pipe()
+        return leave_closed_pipe(arguments.unread)
     except OSError as error:
         print(f"{error.filename or 'output'}: {error.strerror}", file=sys.stderr)
         return 2
@@ -65,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
         "1 judged failed or something tripped, 2 bad input.",
     )
     add_version(parser)
+    parser.set_defaults(unread=1)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_demo(commands)
     _add_serve(commands)
@@ -87,7 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     ):
         listing = commands.add_parser(name, help=says, description=says)
         _add_json(listing)
-        listing.set_defaults(does=does)
+        listing.set_defaults(does=does, unread=0)
     return parser
 
 

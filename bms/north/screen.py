@@ -118,9 +118,9 @@ def _resets(status: dict[str, Any]) -> list[Text]:
 
 
 def _state(status: dict[str, Any]) -> list[Text]:
-    """Only when nothing is saved, or nobody outside can be reached."""
-    lines = [Text(f"state: {status['state_fault']}", style="bold yellow")] if status["state_fault"] else []
-    return [*lines, Text(status["north_fault"], style="bold yellow")] if status.get("north_fault") else lines
+    """Only when nothing is saved, rows of the record are lost, or nobody outside can be reached."""
+    said = (("state: ", "state_fault"), ("record: ", "record_fault"), ("", "north_fault"))
+    return [Text(f"{what}{status[key]}", style="bold yellow") for what, key in said if status.get(key)]
 
 
 def _footer(status: dict[str, Any], hint: str) -> Text:
@@ -148,6 +148,7 @@ def plain_line(status: dict[str, Any]) -> str:
         *([f"inputs {status['told']}"] if status.get("told") else []),
         f"faults {'; '.join(status['faults']) or '-'}",
         *([f"state {status['state_fault']}"] if status["state_fault"] else []),
+        *([f"record {status['record_fault']}"] if status.get("record_fault") else []),
         *([status["north_fault"]] if status.get("north_fault") else []),
         f"tick p99 {status['tick_ms_p99']:.2f} ms",
         f"overruns {status['overruns']}",

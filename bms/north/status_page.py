@@ -12,8 +12,8 @@ from bms.north.reset_words import ResetWords
 from bms.north.screen import picture
 from bms.north.status_socket import FaultSaid, SilentError, ask_status
 from bms.protect.faults import FAULTS
-from bms.state.files import StateFiles
-from bms.state.reset import ResetError, saved_state
+from bms.state.files import Found, StateFiles
+from bms.state.saved import SavedState, find_state
 
 ANSWER_S = 2.0
 OLD_S = 1.0
@@ -23,8 +23,8 @@ FINE, FAULTY, NOT_RUNNING = 0, 1, 3
 
 
 def show_status(files: StateFiles, resets: ResetWords, *, as_json: bool) -> int:
-    """Print it. Exit status FINE, FAULTY (a fault is active, nothing is saved, or it runs and does not answer) or
-    NOT_RUNNING. `resets` is how a fault is reset there. PermissionError when it may not be asked."""
+    """Print it. Exit status FINE, FAULTY (a fault is active, state or record is not saved, or it runs and does not
+    answer) or NOT_RUNNING. `resets` is how a fault is reset there. PermissionError when it may not be asked."""
     try:
         said = ask_status(files, ANSWER_S)
     except SilentError as silent:
@@ -44,7 +44,9 @@ def show_status(files: StateFiles, resets: ResetWords, *, as_json: bool) -> int:
 
 def _well(said: dict[str, Any], faults: list[FaultSaid]) -> bool:
     status = said["status"]
-    return status is not None and not faults and not status["state_fault"] and said["tick_age_s"] <= OLD_S
+    if status is None or faults or said["tick_age_s"] > OLD_S:
+        return False
+    return not status["state_fault"] and not status.get("record_fault")
 
 
 def _held(files: StateFiles) -> bool:
@@ -69,20 +71,29 @@ def _show_silent(why: str, *, as_json: bool) -> int:
 
 def _show_none(files: StateFiles, resets: ResetWords, *, as_json: bool) -> int:
     """No controller runs; what is latched is in its files."""
-    try:
-        state = saved_state(files)[0]
-    except ResetError:
-        saved_at, latched = None, []
-    else:
-        saved_at = state.saved_at
-        latched = [FaultSaid(fault.id, fault.target, fault.detail, latched=True) for fault in state.latched]
+    found = find_state(files)
+    saved_at, latched = None, []
+    if found.document is not None:
+        saved_at = found.document.saved_at
+        latched = [FaultSaid(fault.id, fault.target, fault.detail, latched=True) for fault in found.document.latched]
+    said = {"saved_at": saved_at, "refused": found.refusals}
     if as_json:
         faults = [_full(each, resets) for each in latched]
-        print(json.dumps({"running": False, "ok": False, "saved_at": saved_at, "status": None, "faults": faults}))
+        print(json.dumps({"running": False, "ok": False, **said, "status": None, "faults": faults}))
     else:
         print(f"{files.site}: not running" + ("" if saved_at is None else f", state of {saved_at}"))
-        print(*_advice(latched, resets), sep="\n", end="\n" if latched else "")
+        for line in (*_refusals(found), *_advice(latched, resets)):
+            print(line)
     return NOT_RUNNING
+
+
+def _refusals(found: Found[SavedState]) -> Iterator[str]:
+    """Why a file of the state is not believed, and what counts in its place."""
+    yield from (f"state: {refusal}" for refusal in found.refusals)
+    if found.lost:
+        yield "state: which faults were latched is not known"
+    elif found.refusals:
+        yield "state: this is the previous copy"
 
 
 def _full(fault: FaultSaid, resets: ResetWords) -> dict[str, Any]:

@@ -108,12 +108,23 @@ def read(files: StateFiles, parse: Callable[[dict[str, Any]], T]) -> Found[T]:
 def replace(files: StateFiles, data: bytes, *, keep: bool) -> None:
     """Puts `data` in the place of the current document, which becomes the previous one (`keep`) or else, being no
     believable one, is set aside. At every moment there is a whole current document if there was one before. OSError."""
-    with files.unfinished.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+    _write_unfinished(files, data)
     if files.current.exists():
         _link_over(files.current, files.previous if keep else files.refused)
+    files.unfinished.replace(files.current)
+    _sync_folder(files.folder)
+
+
+def replace_both(files: StateFiles, data: bytes, *, keep: bool) -> None:
+    """Puts `data` in the place of both copies, each at once, the previous one first: it may have to replace the current
+    one and must never know fewer latched faults. A current document that is not believed (`keep` False) is set aside.
+    OSError."""
+    _write_unfinished(files, data)
+    files.unfinished.replace(files.previous)
+    _sync_folder(files.folder)
+    _write_unfinished(files, data)
+    if not keep and files.current.exists():
+        _link_over(files.current, files.refused)
     files.unfinished.replace(files.current)
     _sync_folder(files.folder)
 
@@ -132,6 +143,13 @@ def append_events(files: StateFiles, lines: Iterable[bytes]) -> None:
             with contextlib.suppress(OSError):
                 log.truncate(size)
             raise
+
+
+def _write_unfinished(files: StateFiles, data: bytes) -> None:
+    with files.unfinished.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _bytes(path: Path) -> bytes:

@@ -11,8 +11,18 @@ from typing import NamedTuple
 from bms.protect.faults import LOCAL_CONTROL, MAINTENANCE
 from bms.state import files as state_files
 from bms.state.files import StateFiles
-from bms.state.reset import ANSWER_S, LOOK_S, ResetError, saved_state, write_request
+from bms.state.reset import (
+    HEARD_S,
+    LOOK_S,
+    SILENT,
+    NoAnswerError,
+    ResetError,
+    require_answer,
+    saved_state,
+    write_request,
+)
 from bms.state.saved import LatchedFault, SavedState
+from bms.state.store import ANSWER_S
 from bms.state.wall_time import WallClock, utc_text
 
 ASKED = "asked for by `bms maintain`"
@@ -80,17 +90,18 @@ def _change(files: StateFiles, wanted: _Lock, wall_clock: WallClock) -> None:
     try:
         state_files.append_events(files, [json.dumps(event).encode()])
         document = asdict(replace(state, latched=(*state.latched, fault)))
-        state_files.replace(files, state_files.encode(files.site, document), keep=is_current)
+        state_files.replace_both(files, state_files.encode(files.site, document), keep=is_current)
     except OSError as error:
         raise ResetError(f"{files.current}: cannot be saved: {error.strerror}") from None
 
 
 def _ask(files: StateFiles, wanted: _Lock) -> None:
     """The state itself is the answer."""
+    require_answer(files, HEARD_S)
     write_request(files, wanted.request)
     end_s = time.monotonic() + ANSWER_S
     while not _since(saved_state(files)[0], wanted):
         if time.monotonic() > end_s:
             files.request.unlink(missing_ok=True)
-            raise ResetError("the running controller did not answer")
+            raise NoAnswerError(SILENT)
         time.sleep(LOOK_S)

@@ -3,7 +3,7 @@
 import logging
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 
 from bms.dispatch.dispatch import Dispatch
@@ -31,9 +31,18 @@ def forgetful(site: Site) -> "SiteMemory":
 
 class SiteMemory:
     """Call `recall` before the first tick, `count` in every control tick, `see` in every tick and `save` at an orderly
-    end. `said` is what people should know of what was found, a line each."""
+    end. `said` is what people should know of what was found, a line each; `on_end` is told of each fault that has
+    ended, and how: `reset` or `cleared`."""
 
-    def __init__(self, site: Site, store: StateStore, found: Found[SavedState], wall_clock: WallClock) -> None:
+    def __init__(
+        self,
+        site: Site,
+        store: StateStore,
+        found: Found[SavedState],
+        wall_clock: WallClock,
+        on_end: Callable[[str, ActiveFault], None] = lambda _how, _fault: None,
+    ) -> None:
+        self._on_end = on_end
         self._found = found
         self._store = store
         self._wall_clock = wall_clock
@@ -164,7 +173,9 @@ class SiteMemory:
         now = set(protected.faults)
         for fault in self._faults:
             if fault not in now:
-                self._log_fault("reset" if fault in self._resets else "cleared", fault)
+                how = "reset" if fault in self._resets else "cleared"
+                self._log_fault(how, fault)
+                self._on_end(how, fault)
         for fault in protected.tripped:
             self._trips[fault.kind.id] += 1
             self._log_fault("tripped", fault)

@@ -4,8 +4,10 @@ import asyncio
 import contextlib
 import json
 import logging
+import math
 import os
 import sys
+import time
 from asyncio.subprocess import PIPE, Process
 from collections import deque
 from collections.abc import Mapping
@@ -14,7 +16,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from bms.state.files import StateFiles
-from bms.state.store import Reset, Told
+from bms.state.store import ANSWER_S, Reset, Told
 
 READY_S, FINISH_S = 30.0, 10.0
 STALLED_S = 10.0
@@ -162,6 +164,10 @@ class ProcessStore:
         if "fault" in said:
             self._unanswered_s = None
             self._blame(said["fault"])
+        late_s = time.monotonic() - said.get("asked_s", math.inf)
+        if late_s > ANSWER_S:  # whoever asked was told that nobody answers
+            log.warning("asked for %.0f s ago, too late to be done: %s", late_s, json.dumps(said))
+            return
         self._asked += [Reset(*pair) for pair in said.get("reset", [])]
         self._maintain += said.get("maintain", [])
         self._told += [Told(*each) for each in said.get("set", [])]

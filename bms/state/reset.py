@@ -1,19 +1,23 @@
 """`bms reset`: ends latched faults. A running controller is asked through the folder of its state; where none runs, the
 saved state is changed, and the next start finds it so."""
 
+import contextlib
 import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import NamedTuple
 
+from bms.north.status_socket import SilentError, ask_status
 from bms.state import files as state_files
 from bms.state.files import StateFiles
 from bms.state.saved import LatchedFault, SavedState, find_state
+from bms.state.store import ANSWER_S
 from bms.state.wall_time import WallClock, utc_text
 
-ANSWER_S = 10.0
-"""The controller is asked within 0.25 s and saves at once; a slow disk may take its time."""
+HEARD_S = 2.0
+"""A controller that says nothing for so long hangs."""
+SILENT = "the running controller does not answer"
 TRIPS_AGAIN_S = 1.5
 """A cause that is still there trips within its debounce, or when a converter has not forgotten its fault in time."""
 LOOK_S = 0.05
@@ -21,6 +25,10 @@ LOOK_S = 0.05
 
 class ResetError(Exception):
     """Nothing was reset; the text is one line."""
+
+
+class NoAnswerError(ResetError):
+    """A controller runs and does not answer: nothing was done, and it will not do it later."""
 
 
 class ResetDone(NamedTuple):
@@ -37,6 +45,7 @@ def reset(files: StateFiles, fault_id: str, target: str | None, wall_clock: Wall
     state, _ = saved_state(files)
     chosen = [fault for fault in state.latched if fault_id in (fault.id, "all") and target in (fault.target, None)]
     if fault_id == "all" and target is None and not chosen:
+        require_answer(files, HEARD_S)
         return ResetDone((), (), running=False)
     if not chosen:
         latched = ", ".join(f"{fault.id} ({fault.target})" for fault in state.latched) or "nothing"
@@ -84,12 +93,13 @@ def _change(files: StateFiles, chosen: Sequence[LatchedFault], wall_clock: WallC
 
 def _ask(files: StateFiles, chosen: Sequence[LatchedFault]) -> ResetDone:
     """The state itself is the answer: a fault that was reset is gone from it, or has tripped since."""
+    require_answer(files, HEARD_S)
     write_request(files, {"reset": [[fault.id, fault.target] for fault in chosen]})
     end_s = time.monotonic() + ANSWER_S
     while set(chosen) & set(saved_state(files)[0].latched):
         if time.monotonic() > end_s:
             files.request.unlink(missing_ok=True)
-            raise ResetError("the running controller did not answer")
+            raise NoAnswerError(SILENT)
         time.sleep(LOOK_S)
     time.sleep(TRIPS_AGAIN_S)
     places = {(fault.id, fault.target) for fault in chosen}
@@ -97,11 +107,22 @@ def _ask(files: StateFiles, chosen: Sequence[LatchedFault]) -> ResetDone:
     return ResetDone(tuple(chosen), tuple(again), running=True)
 
 
+def require_answer(files: StateFiles, within_s: float) -> None:
+    """NoAnswerError when a controller is there and hangs. One whose socket cannot be asked may still do what is asked
+    through the folder."""
+    try:
+        with contextlib.suppress(PermissionError):
+            ask_status(files, within_s)
+    except SilentError:
+        raise NoAnswerError(SILENT) from None
+
+
 def write_request(files: StateFiles, request: Mapping[str, object]) -> None:
-    """Ask the running controller; whole or not at all. ResetError when the folder takes nothing."""
+    """Ask the running controller, which does nothing of it later than ANSWER_S from now; whole or not at all.
+    ResetError when the folder takes nothing."""
     unfinished = files.request.with_suffix(".tmp")
     try:
-        unfinished.write_text(json.dumps(request))
+        unfinished.write_text(json.dumps({**request, "asked_s": time.monotonic()}))
         unfinished.replace(files.request)
     except OSError as error:
         raise ResetError(f"{files.request}: cannot be written: {error.strerror}") from None

@@ -15,6 +15,9 @@ class Reset(NamedTuple):
     target: str
 
 
+ANSWER_S = 10.0
+"""What is asked for through the folder is answered in this time, or not done: a controller looks within 0.25 s and
+saves at once; a slow disk may take its time."""
 FOR_S_MAX = 86_400.0
 """Nothing that is told holds longer."""
 

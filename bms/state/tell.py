@@ -7,7 +7,8 @@ import time
 from bms.requests import input_names
 from bms.site import Site
 from bms.state.files import StateFiles
-from bms.state.reset import ANSWER_S, LOOK_S, ResetError, write_request
+from bms.state.reset import HEARD_S, LOOK_S, SILENT, NoAnswerError, ResetError, require_answer, write_request
+from bms.state.store import ANSWER_S
 
 ASKED = re.compile(r"inputs\.([a-z][a-z0-9_-]*)=(\S+)")
 
@@ -33,7 +34,8 @@ def parse_input(site: Site, words: str) -> tuple[str, float]:
 
 
 def tell(files: StateFiles, name: str, value: float, for_s: float) -> None:
-    """Takes up to ANSWER_S. ResetError when no controller of this site runs, or it does not take it."""
+    """Takes up to ANSWER_S. ResetError when no controller of this site runs; NoAnswerError when one does and hangs,
+    which then never takes it."""
     try:
         files.lock().close()
     except BlockingIOError:
@@ -42,10 +44,13 @@ def tell(files: StateFiles, name: str, value: float, for_s: float) -> None:
         raise ResetError(f"{files.locked}: {error.strerror}") from None
     else:
         raise ResetError(f"{files.folder}: no controller of site {files.site} runs there, and an input is not saved")
-    write_request(files, {"set": [[name, value, for_s]]})
+    require_answer(files, HEARD_S)
     end_s = time.monotonic() + ANSWER_S
+    write_request(files, {"set": [[name, value, for_s]]})
     while files.request.exists():
-        if time.monotonic() > end_s:
+        if time.monotonic() > end_s - HEARD_S:
             files.request.unlink(missing_ok=True)
-            raise ResetError("the running controller did not answer")
+            raise NoAnswerError(SILENT)
         time.sleep(LOOK_S)
+    # A process of its own takes it out of the folder: the controller itself must live until it is too late to be done.
+    require_answer(files, end_s - time.monotonic())

@@ -4,7 +4,8 @@ Standard input: lines of JSON, `{"event": …}` for the log and `{"state": …}`
 newest that waits is written; a state without `soc` keeps the one before. Standard output: lines of JSON, first
 `{"ready": true}` or `{"refused": why}` (status 2), then `{"fault": why}` after each document and whenever it changes
 (empty = all is saved) and `{"reset": [[fault id, target], …], "maintain": [rack, …], "set": [[name, value, s], …],
-"local": true}` when somebody put a request into the folder. Ends at the end of input only.
+"local": true, "asked_s": s}` when somebody put a request into the folder, with the time of the monotonic clock at which
+it was put there. Ends at the end of input only.
 """
 
 import contextlib
@@ -60,6 +61,13 @@ def _input(name: object, value: float, for_s: float) -> list[object]:
     if not (math.isfinite(value) and 0.0 < for_s <= FOR_S_MAX):
         raise ValueError(f"{name}: {value} for {for_s} s")
     return [str(name), value, for_s]
+
+
+def _finite(value: float) -> float:
+    """ValueError or TypeError for anything else."""
+    if not math.isfinite(float(value)):
+        raise ValueError(f"{value}")
+    return float(value)
 
 
 class Writer:
@@ -135,7 +143,9 @@ class Writer:
             inputs = [_input(*told) for told in asked.get("set", [])]
             local = asked.get("local") is True
             requests = ("reset", resets), ("maintain", racks), ("set", inputs), ("local", local)
-            said = {key: value for key, value in requests if value}
+            said: dict[str, Any] = {key: value for key, value in requests if value}
+            if said and "asked_s" in asked:
+                said["asked_s"] = _finite(asked["asked_s"])
             if said:
                 _say(said)
 

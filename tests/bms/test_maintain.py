@@ -88,3 +88,36 @@ def test_site_is_under_local_control_once_until_it_is_given_back(files: StateFil
     assert latched(files) == [("local_control", "site")]
     assert bms(files, "reset", "local_control") == 0
     assert latched(files) == []
+
+
+@pytest.mark.parametrize(
+    ("command", "lock"),
+    [(["maintain", "rack2"], ("rack_maintenance", "rack2")), (["local"], ("local_control", "site"))],
+)
+def test_lock_holds_whichever_copy_of_the_state_is_lost(
+    files: StateFiles, command: list[str], lock: tuple[str, str]
+) -> None:
+    assert bms(files, *command) == 0
+    for torn in (files.current, files.previous):
+        whole = torn.read_bytes()
+        torn.write_bytes(whole[:100])
+        assert latched(files) == [lock]
+        torn.write_bytes(whole)
+
+
+def test_lock_is_set_beside_a_torn_state_which_is_kept_for_whoever_wants_it(files: StateFiles) -> None:
+    replace(files, encode("test", EMPTY), keep=True)
+    files.current.write_bytes(b"torn")
+    assert bms(files, "maintain", "rack1") == 0
+    assert files.refused.read_bytes() == b"torn"
+    assert files.current.read_bytes() == files.previous.read_bytes()
+    assert latched(files) == [("rack_maintenance", "rack1")]
+
+
+def test_lock_that_cannot_be_saved_whole_is_in_the_copy_before_first(files: StateFiles) -> None:
+    """The current one cannot be replaced: nothing says that the lock is set, and no copy knows less than before."""
+    files.current.unlink()
+    files.current.mkdir()
+    files.previous.write_bytes(encode("test", EMPTY))
+    assert bms(files, "maintain", "rack1") == 2
+    assert latched(files) == [("rack_maintenance", "rack1")]

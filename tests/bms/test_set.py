@@ -1,6 +1,10 @@
 """`bms set`: what is no input of the site is refused in one line, and nothing is told without a running controller."""
 
 import json
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -8,7 +12,7 @@ import pytest
 from bms.cli import main
 from bms.dispatch.applications.remote_power import RemotePower
 from bms.site import Site, dump_site
-from bms.state.files import StateFiles
+from bms.state.files import StateFiles, encode, replace
 
 REMOTE = RemotePower(kind="remote-power", charge_power_w_max=40e3, discharge_power_w_max=60e3)
 
@@ -44,3 +48,43 @@ def test_what_cannot_be_told_is_one_line(
 def test_errors_as_json(site_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["set", "inputs.power_w=x", "--for", "1", "--site", str(site_file), "--json"]) == 2
     assert json.loads(capsys.readouterr().out)["ok"] is False
+
+
+@contextmanager
+def silent_controller(files: StateFiles) -> Iterator[None]:
+    """It has the lock and the socket, and hangs up on whoever asks, once."""
+    with files.lock(), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listening:
+        listening.bind(str(files.status))
+        listening.listen()
+        answers = threading.Thread(target=lambda: listening.accept()[0].close())
+        answers.start()
+        yield
+        answers.join()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["set", "inputs.power_w=5", "--for", "5", "--site", "site.yaml"],
+        ["reset", "site.yaml", "all"],
+        ["reset", "site.yaml", "rack_maintenance"],
+        ["maintain", "site.yaml", "rack1"],
+        ["local", "site.yaml"],
+    ],
+)
+def test_controller_that_does_not_answer_is_status_1_and_asked_nothing(
+    site_file: Path, words: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(site_file.parent)
+    files = StateFiles(Path(), "test")
+    locks = (
+        [{"id": "rack_maintenance", "target": "rack2", "detail": "", "since": ""}]
+        if "rack_maintenance" in words
+        else []
+    )
+    state = {"saved_at": "", "starts": 1, "trips": {}, "latched": locks, "soc": {}, "racks": {}}
+    replace(files, encode("test", state), keep=True)
+    with silent_controller(files):
+        assert main(words) == 1
+    assert capsys.readouterr() == ("", "the running controller does not answer\n")
+    assert not files.request.exists()

@@ -116,13 +116,19 @@ def test_input_is_passed_on_with_its_time(
     files.request.write_text('{"set": [["power_w", -50000, 60]]}')
     writer.look_for_request()
     assert capsys.readouterr().out == '{"set": [["power_w", -50000.0, 60.0]]}\n'
+    files.request.write_text('{"set": [["power_w", -50000, 60]], "asked_s": 1200.5}')
+    writer.look_for_request()
+    assert capsys.readouterr().out == '{"set": [["power_w", -50000.0, 60.0]], "asked_s": 1200.5}\n'
 
 
 TOLD = ('"much", 60', "NaN, 60", "5, Infinity", "5, 86401", "5, 0", "5")
 NO_INPUTS = [f'{{"set": [["power_w", {told}]]}}' for told in TOLD]
+NO_TIMES = [f'{{"local": true, "asked_s": {asked}}}' for asked in ("NaN", '"now"', "[]")]
 
 
-@pytest.mark.parametrize("text", ["", "all", "[1]", "{}", '{"a": 1}', '[["guard_stop"]]', "[" * 9000, *NO_INPUTS])
+@pytest.mark.parametrize(
+    "text", ["", "all", "[1]", "{}", '{"a": 1}', '[["guard_stop"]]', "[" * 9000, *NO_INPUTS, *NO_TIMES]
+)
 def test_request_that_cannot_be_read_resets_nothing(
     files: StateFiles, writer: Writer, capsys: pytest.CaptureFixture[str], text: str
 ) -> None:

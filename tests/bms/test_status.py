@@ -83,3 +83,37 @@ def test_command_that_is_said_is_one_that_bms_takes(files: StateFiles, capsys: p
     assert main(shlex.split(command)[1:]) == 0
     status(files, "--json")
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["faults"] == []
+
+
+def test_torn_state_is_said_beside_what_the_previous_copy_knows(
+    files: StateFiles, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for _ in range(2):
+        replace(
+            files, encode("test", asdict(SavedState("2026-07-01T12:00:03.000Z", 3, {}, (HIGH,), {}, {}))), keep=True
+        )
+    files.current.write_bytes(files.current.read_bytes()[:100])
+    torn = f"{files.current}: refused: no JSON, or cut short"
+    assert status(files) == 3
+    assert capsys.readouterr().out.splitlines()[:4] == [
+        "test: not running, state of 2026-07-01T12:00:03.000Z",
+        f"state: {torn}",
+        "state: this is the previous copy",
+        "cell_voltage_high (rack1: cell 1 3.700, limit 3.650), latched",
+    ]
+    assert status(files, "--json") == 3
+    assert json.loads(capsys.readouterr().out)["refused"] == [torn]
+    files.previous.unlink()
+    assert status(files) == 3
+    assert capsys.readouterr().out.splitlines() == [
+        "test: not running",
+        f"state: {torn}",
+        "state: which faults were latched is not known",
+    ]
+
+
+def test_folder_that_is_none_is_bad_input(files: StateFiles, capsys: pytest.CaptureFixture[str]) -> None:
+    assert status(files, "--state", str(files.folder / "nope")) == 2
+    assert capsys.readouterr() == ("", f"{files.folder}/nope: no such folder\n")
+    assert status(files, "--state", str(files.folder / "site.yaml"), "--json") == 2
+    assert json.loads(capsys.readouterr().out)["errors"] == [f"{files.folder}/site.yaml: not a folder"]

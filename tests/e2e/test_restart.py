@@ -24,6 +24,9 @@ def test_input_that_is_told_moves_the_battery_until_it_ends(
     site.write_text(re.sub(r"applications:\n(?:[ -].*\n)+", told + "\n", site.read_text()))
     controller = run()
     controller.until("running")
+    late = {"set": [["power_w", 40e3, 60.0]], "asked_s": time.monotonic() - 10.5}
+    files.request.write_text(json.dumps(late))
+    controller.until(r"asked for 1\d s ago, too late to be done: .*power_w")
     subprocess.run([*BMS, "set", "inputs.power_w=-80e3", "--for", "4", "--site", str(site)], check=True)
     wait_until(lambda: served.battery_w() < -79e3)
     wait_until(lambda: abs(served.battery_w()) < 1e3)
@@ -139,6 +142,7 @@ def test_reset_of_a_running_controller_lets_it_join(
         assert " fault " in controller.until(r" SoC \d")
     done = reset(tmp_path, "state_lost")
     assert (done.returncode, done.stderr) == (0, "")
+    controller.until(r"^RESET state_lost \(state\)$")
     controller.until(r"  running ")
     assert controller.end(signal.SIGINT) == 1
     assert saved(files).latched == ()

@@ -42,6 +42,12 @@ def beside(controller: Process) -> dict[str, int]:
     return {said[said.index("-m") + 1]: os.sched_getscheduler(int(child)) for child, said in words.items()}
 
 
+def kill_recorder(controller: Process) -> None:
+    children = Path(f"/proc/{controller.child.pid}/task/{controller.child.pid}/children").read_text().split()
+    (recorder,) = [pid for pid in children if b"bms.record.writer" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    os.kill(int(recorder), signal.SIGKILL)
+
+
 def hear_many(manager: socket.socket) -> None:
     """More signs of life than can be under way: the kernel keeps `net.unix.max_dgram_qlen` of them."""
     for _ in range(2000):
@@ -79,12 +85,18 @@ def test_service_is_ready_watched_asked_and_told_of_its_end(
         hung = status(folder)
         assert hung.returncode == 1
         assert json.loads(hung.stdout)["error"].endswith("test.status.sock: the controller does not answer")
+        asked = subprocess.run([*BMS, "reset", str(folder / "site.yaml"), "all"], capture_output=True, text=True,
+                               timeout=60, check=False)  # fmt: skip
+        assert (asked.returncode, asked.stdout, asked.stderr) == (1, "", "the running controller does not answer\n")
         manager.settimeout(0.5)
         with pytest.raises(TimeoutError):
             hear_many(manager)
         manager.settimeout(20.0)
         controller.child.send_signal(signal.SIGCONT)
         assert manager.recv(4096).startswith(b"WATCHDOG=1\n")
+        kill_recorder(controller)
+        said = json.loads(status(folder).stdout)["status"]
+        assert said["record_fault"].endswith("run.parquet: the recording process ended early")
         controller.child.send_signal(signal.SIGTERM)
         while manager.recv(4096) != b"STOPPING=1":
             pass

@@ -11,6 +11,7 @@ import pytest
 from bms.controller import Controller
 from bms.dispatch.applications.demand_cap import DemandCap
 from bms.dispatch.settings import ApplicationSettings
+from bms.protect.protection import ActiveFault
 from bms.state.memory import SiteMemory
 from bms.state.store import MemoryStore, Reset
 from bms.state.wall_time import WallClock
@@ -32,6 +33,7 @@ class Restarts:
         self.bench = Bench(find_rig("demo"), 1)
         self.store = MemoryStore("demo")
         self.trips: list[str] = []
+        self.ends: list[str] = []
         self.said: list[str] = []
         self.clock_error_s = 0.0
 
@@ -49,7 +51,7 @@ class Restarts:
         """A controller from its start to its death after `seconds`; `meanwhile` happens at half time."""
         loop = asyncio.get_running_loop()
         clock: WallClock = lambda: NOON_S + loop.time() + self.clock_error_s  # noqa: E731
-        memory = SiteMemory(self.site, self.store, self.store.found(), clock)
+        memory = SiteMemory(self.site, self.store, self.store.found(), clock, self.ended)
         self.said = memory.said
         self.controller = Controller(
             self.site,
@@ -67,6 +69,9 @@ class Restarts:
         controlled.cancel()
         await asyncio.gather(controlled, return_exceptions=True)
         return self.controller
+
+    def ended(self, how: str, fault: ActiveFault) -> None:
+        self.ends.append(f"{how} {fault.kind.id} ({fault.target})")
 
     def faults(self) -> list[str]:
         status = self.controller.report.status()
@@ -197,6 +202,7 @@ def test_lost_state_starts_latched_until_it_is_reset_and_says_so_in_the_log() ->
 
     restarts = play(script)
     assert restarts.trips == ["state_lost"]
+    assert restarts.ends == ["reset state_lost (state)"]
     assert ("tripped", "state_lost") in restarts.events()
 
 

@@ -1,0 +1,33 @@
+"""What the plain line and the live screen say of a state or a record that is not saved."""
+
+from dataclasses import asdict
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from bms.north.screen import picture, plain_line
+from bms.status import Status
+
+HEALTHY: dict[str, Any] = asdict(
+    Status(
+        time_s=12.0, site="test", mode="running", rack_modes={"rack1": "closed"},
+        grid_power_w=0.0, load_power_w=0.0, battery_power_w=0.0, requested_power_w=0.0, sent_power_w=0.0,
+        clipped_by="", clip_reason="", soc_frac_min=0.5, soc_frac_mean=0.5, soc_frac_max=0.5, soc_sigma_frac_max=0.01,
+        cell_voltage_v_min=3.3, cell_voltage_v_max=3.3, cell_temperature_degc_min=25.0, cell_temperature_degc_max=25.0,
+        cells_bleeding=0, balance_reason="", charge_power_w_limit=1e3, discharge_power_w_limit=1e3,
+        charge_reason="", discharge_reason="", faults=[], state_fault="",
+        tick_ms_p50=1.0, tick_ms_p99=2.0, overruns=0, frames=0, frames_lost=0, transactions=0, transactions_lost=0,
+    )
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("what", ["state", "record"])
+def test_what_is_not_saved_is_in_the_line_and_on_the_screen(what: str) -> None:
+    broken = {**HEALTHY, f"{what}_fault": "disk: cannot be saved"}
+    assert f"  faults -  {what} disk: cannot be saved  tick" in plain_line(broken)
+    assert "cannot be saved" not in plain_line(HEALTHY)
+    console = Console(width=100)
+    with console.capture() as shown:
+        console.print(picture(broken, 100))
+    assert f"{what}: disk: cannot be saved" in shown.get()
