@@ -15,9 +15,9 @@ from bms.protect.faults import FAULTS
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit status 0 = fine, 1 = something tripped, 2 = bad input."""
-    require_siblings()
-    arguments = _parser().parse_args(argv)
     try:
+        require_siblings()
+        arguments = _parser().parse_args(argv)
         status: int = arguments.does(arguments)
         print(end="", flush=True)  # here, not at the interpreter's end
     except KeyboardInterrupt:  # before a run has begun: from there on it ends in order

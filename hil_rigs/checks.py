@@ -170,6 +170,8 @@ class Never:
 
     def judge(self, signals: Signals) -> Finding:
         judged = signals.time_s >= self.after_s
+        if not judged.any():
+            return Finding("the run ended before", False)
         time_s, holds = signals.time_s[judged], self.condition.holds(signals)[judged]
         start, length_s = longest_run(time_s, holds)
         if start is None:

@@ -32,9 +32,9 @@ BAD_INPUT = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit status 0 = fine, 1 = judged failed or something tripped, 2 = bad input, one clear line on stderr."""
-    require_siblings()
-    arguments = _parser().parse_args(argv)
     try:
+        require_siblings()
+        arguments = _parser().parse_args(argv)
         status: int = arguments.does(arguments)
         print(end="", flush=True)  # here, not at the interpreter's end
     except KeyboardInterrupt:
@@ -400,7 +400,8 @@ def _replay(arguments: argparse.Namespace) -> int:
 
 def _tune(arguments: argparse.Namespace) -> int:
     """Search the best settings of an application (Optuna) in virtual time, over a few seeds a trial; print the best
-    trials and the fragment of a site file to deploy. Ctrl-C keeps what is done."""
+    trials and the fragment of a site file to deploy: of the best trial, or of what the rig has now if none is better.
+    Ctrl-C keeps what is done."""
     from hil_rigs.tune.command import tune
 
     return tune(arguments)

@@ -13,33 +13,42 @@ from bms.record.files import read_record
 from hil_rigs.console import console
 from hil_rigs.report.summary import Comparison, GridSummary, compare
 
+TOO_SHORT = "too short to compare the grid with and without battery: the limits rise for the first 20 s"
+RIG_DIED = "no comparison of the grid with and without battery: the rig's process died and left no powers of the plant"
+
 
 def print_summary(truth: Path, record: Path) -> None:
-    """Print the figures; says so where the truth is missing or too short."""
+    """Print the figures; says so where there is nothing to compare."""
     out = console()
     rows = read_record(record)
-    if truth.exists() and (found := compared(pq.read_table(truth), rows)) is not None:
-        comparison, since_s = found
-        out.print(_powers(comparison, since_s))
-    else:
-        out.print("too short to compare the grid with and without battery: the limits rise for the first 20 s")
+    found = _found(truth, rows)
+    out.print(found if isinstance(found, str) else _powers(*found))
     out.print(controller_line(rows))
     out.print(f"record: {record} ({rows.num_rows} rows)")
 
 
 def summary_document(truth: Path, record: Path, status: int) -> dict[str, Any]:
-    """The same as one JSON document; `grid` is null where the run was too short to compare."""
+    """The same as one JSON document; `grid` is null where there is nothing to compare, and
+    `grid_reason` then says why."""
     rows = read_record(record)
-    found = compared(pq.read_table(truth), rows) if truth.exists() else None
-    grid = None
-    if found is not None:
-        comparison, since_s = found
-        grid = {
-            "from_s": since_s,
-            "without_battery": asdict(comparison.without_battery),
-            "with_battery": asdict(comparison.with_battery),
-        }
-    return {"exit_status": status, "grid": grid, "controller": controller_line(rows), "record": str(record)}
+    found = _found(truth, rows)
+    grid = {"grid": None, "grid_reason": found} if isinstance(found, str) else {"grid": _grid(*found)}
+    return {"exit_status": status, **grid, "controller": controller_line(rows), "record": str(record)}
+
+
+def _found(truth: Path, rows: pa.Table) -> tuple[Comparison, float] | str:
+    """As `compared`, or why there is nothing: the rig writes its truth when it ends, unless it dies."""
+    if not truth.exists():
+        return RIG_DIED
+    return compared(pq.read_table(truth), rows) or TOO_SHORT
+
+
+def _grid(comparison: Comparison, since_s: float) -> dict[str, Any]:
+    return {
+        "from_s": since_s,
+        "without_battery": asdict(comparison.without_battery),
+        "with_battery": asdict(comparison.with_battery),
+    }
 
 
 def compared(truth: pa.Table, rows: pa.Table) -> tuple[Comparison, float] | None:

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from bms.record.schema import new_record_path, require_writable
 from hil_rigs.campaign import Job, Result, play, play_all, scenarios_of
-from hil_rigs.fault_spec import parse_fault
+from hil_rigs.fault_spec import FaultSpec, parse_fault
 from hil_rigs.faults import locate
 from hil_rigs.plant.build import build_load
 from hil_rigs.rig import make_site, somewhere
@@ -67,7 +67,8 @@ def _job(named: str, scenario: Scenario, arguments: argparse.Namespace) -> Job:
     settle_s = scenario.expect.settle_time_s
     if duration_s <= settle_s:
         raise RunError(f"--duration {duration_s:g}: {scenario.name} is judged from {settle_s:g} s on, give more")
-    given = tuple(parse_fault(text) for text in arguments.fault)
+    _require_long_enough(scenario, duration_s)
+    given = tuple(_given(text, duration_s) for text in arguments.fault)
     rig = scenario.find_rig()
     try:
         make_site(rig, somewhere(rig))
@@ -89,6 +90,24 @@ def _job(named: str, scenario: Scenario, arguments: argparse.Namespace) -> Job:
         record=record,
         drawn=arguments.report is not None,
     )
+
+
+def _require_long_enough(scenario: Scenario, duration_s: float) -> None:
+    """What the scenario itself brings comes before a shortened run ends; else its verdict would speak of nothing."""
+    coming = [(fault.at_s, f"fault {fault.kind}") for fault in scenario.faults]
+    coming += [(told.at_s, f"tell {told.name}") for told in scenario.tell]
+    at_s, what = max(coming, default=(0.0, ""))
+    if duration_s <= at_s:
+        raise RunError(
+            f"--duration {duration_s:g}: {what} of {scenario.name} comes at {at_s:g} s, give more than {at_s:g} s"
+        )
+
+
+def _given(text: str, duration_s: float) -> FaultSpec:
+    fault = parse_fault(text)
+    if fault.at_s >= duration_s:
+        raise RunError(f"fault {text!r}: not before the run's end, expected less than {duration_s:g} s")
+    return fault
 
 
 def _run_one(job: Job, arguments: argparse.Namespace) -> int:
@@ -118,11 +137,14 @@ def _run_many(jobs: Sequence[Job], arguments: argparse.Namespace) -> int:
         interrupted = True
     results.sort(key=lambda result: jobs.index(result.job))
     failed = [result for result in results if not result.passed]
+    finished = [result.job for result in results]
+    unfinished = [job for job in jobs if job not in finished]
     if arguments.report is not None:
-        _write_report(results, arguments.report)
+        _write_report(results, unfinished, arguments.report)
     if arguments.json:
-        passed = not failed and not interrupted
-        print(json.dumps({"passed": passed, "runs": [_document(result) for result in results]}, indent=2))
+        names = [job.scenario.name for job in unfinished]
+        document = {"passed": not failed and not interrupted, "runs": [_document(result) for result in results]}
+        print(json.dumps(document | ({"unfinished": names} if names else {}), indent=2))
     else:
         for result in failed:
             _print(result)
@@ -132,12 +154,12 @@ def _run_many(jobs: Sequence[Job], arguments: argparse.Namespace) -> int:
     return 1 if failed or interrupted else 0
 
 
-def _write_report(results: Sequence[Result], folder: Path) -> None:
+def _write_report(results: Sequence[Result], unfinished: Sequence[Job], folder: Path) -> None:
     from hil_rigs.report.junit import write_junit
     from hil_rigs.report.run_page import write_page
 
-    write_page(results, folder / "index.html", datetime.now(UTC))
-    write_junit(results, folder / "junit.xml")
+    write_page(results, unfinished, folder / "index.html", datetime.now(UTC))
+    write_junit(results, unfinished, folder / "junit.xml")
 
 
 def _document(result: Result) -> dict[str, object]:

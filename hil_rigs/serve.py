@@ -24,6 +24,7 @@ from hil_rigs.load_spec import LoadFile, LoadSpec
 from hil_rigs.plant.load_file import LoadFileError
 from hil_rigs.rig import SUNSPEC, CanEndpoint, Endpoints, RigFile, block_names, find_rig, make_site, profile_name
 from hil_rigs.site_file import require_own, write_site
+from hil_rigs.truth import TrueCurves
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ async def _serve(rig: RigFile, faults: list[FaultSpec], load: LoadSpec | None, a
         port.close()
     bench.close()
     if arguments.truth is not None:
-        _write_truth(arguments.truth, bench, start_ns)
+        write_truth(arguments.truth, bench.truth.curves(), start_ns)
     _say_end(bench, as_json=arguments.json)
     return 0
 
@@ -172,7 +173,7 @@ async def _until_told(bench: Bench) -> None:
         running.cancel()
 
 
-def _write_truth(path: Path, bench: Bench, start_ns: int) -> None:
-    curves = bench.truth.curves()
+def write_truth(path: Path, curves: TrueCurves, start_ns: int) -> None:
+    """A Parquet file of the plant's own powers, with the clock of its time 0."""
     table = pa.table({name: getattr(curves, name) for name in curves.__dataclass_fields__})
     pq.write_table(table.replace_schema_metadata({"clock_start_ns": str(start_ns)}), path)

@@ -11,6 +11,7 @@ from bms.estimate.accuracy import REFERENCE_SIGMA_FRAC, SETTLE_S, Accuracy, accu
 from bms.estimate.coulomb import CoulombCounter
 from bms.estimate.log import TEMPERATURE_DEGC, Log, read_log
 from bms.estimate.log_charge import capacity_doubt
+from bms.estimate.log_sign import contradiction
 from bms.estimate.plain_ekf import PlainEkf
 from bms.estimate.replay import FIGURES, Replay, SensorError, Start, replay
 from bms.estimate.replay_file import ReplayFileError, check_writable, write_replay
@@ -21,6 +22,8 @@ from kernels.parameters import load_tables
 START_SIGMA_FRAC = 0.1
 """Of a --start-soc without --start-sigma: a value remembered from before a stop of unknown length."""
 PROGRESS_ROWS = 100_000
+SOH_MAX = 1.5
+"""Of the capacity in the cell file: no cell is so much better than its own file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +56,13 @@ def _estimate(arguments: argparse.Namespace) -> int:
         print(error, file=sys.stderr)
         return 2
     _note_absent(log)
-    doubt = capacity_doubt(log, cell.capacity_ah, f"cell {cell.name}")
-    if doubt is not None:
+    doubts = list(_doubts(log, cell, arguments.charge_positive))
+    for doubt in doubts:
         print(f"WARNING: {doubt}", file=sys.stderr)
     with _watch(len(log.time_s)) as watch:
         done = replay(_sensor_error(arguments).on(log), StringEstimator(cell), start, FIGURES, watch)
+    if not doubts and (beyond := _soh_doubt(done, cell)) is not None:
+        print(f"WARNING: {beyond}", file=sys.stderr)
     judged = judge(done, cell, start)
     if arguments.out is not None:
         try:
@@ -96,7 +101,7 @@ def table(done: Replay, judged: Judged) -> str:
     log, final = done.log, {name: float(values[-1]) for name, values in done.figures.items()}
     hours = (log.time_s[-1] - log.time_s[0]) / 3600.0
     lines = [
-        f"{log.path}{'' if log.run is None else f' run {log.run}'}: {len(log.time_s)} rows, {hours:.2f} h",
+        f"{_of(log)}: {len(log.time_s)} rows, {hours:.2f} h",
         f"at the end: SoC {100 * final['soc_frac']:.1f} % (sigma {100 * final['soc_sigma_frac']:.1f} %), current bias "
         f"{final['current_bias_a']:+.4g} A, capacity {final['capacity_ah']:.4g} Ah (sigma "
         f"{final['capacity_ah_sigma']:.2g} Ah), SoH {100 * final['soh_frac']:.1f} %",
@@ -141,6 +146,32 @@ def _sensor_error(arguments: argparse.Namespace) -> SensorError:
     sign = -1.0 if arguments.charge_positive else 1.0
     offset_a = sign * arguments.current_offset_a
     return SensorError(arguments.current_gain, offset_a, arguments.noise_v, arguments.seed)
+
+
+def _doubts(log: Log, cell: CellTables, charge_positive: bool) -> Iterator[str]:
+    """A line each about what the log itself says against its sign or the cell."""
+    what = contradiction(log, cell.capacity_ah)
+    if what is not None:
+        told = "no --charge-positive" if charge_positive else "positive on discharge, or --charge-positive"
+        yield f"{_of(log)}: current_a has the other sign: {what}, expected {told}"
+    doubt = capacity_doubt(log, cell.capacity_ah, f"cell {cell.name}")
+    if doubt is not None:
+        yield doubt
+
+
+def _soh_doubt(done: Replay, cell: CellTables) -> str | None:
+    """For a log that does not tell by itself."""
+    soh_frac = float(done.figures["soh_frac"][-1])
+    if not soh_frac > SOH_MAX:
+        return None
+    return (
+        f"{_of(done.log)}: SoH {100 * soh_frac:.0f} % is none that a cell can have: the log is not of cell "
+        f"{cell.name}, or its current has the other sign"
+    )
+
+
+def _of(log: Log) -> str:
+    return f"{log.path}{'' if log.run is None else f' run {log.run}'}"
 
 
 def _note_absent(log: Log) -> None:

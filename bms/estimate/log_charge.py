@@ -21,7 +21,7 @@ def capacity_doubt(log: Log, capacity_ah: float, of: str) -> str | None:
     good = np.isfinite(log.current_a)
     if good.sum() < 2:
         return None
-    charge_ah = _charge_ah(log.time_s[good], log.current_a[good])
+    charge_ah = charge_taken_ah(log.time_s[good], log.current_a[good], GAP_S)
     run = f"{log.path}{f' run {log.run}' if log.run else ''}"
     shown_ah = None if log.soc_frac is None else _by_soc(charge_ah, log.soc_frac[good])
     least_ah = 0.0 if np.diff(log.time_s[good]).max() > GAP_S else LESS * capacity_ah
@@ -33,10 +33,10 @@ def capacity_doubt(log: Log, capacity_ah: float, of: str) -> str | None:
     return None
 
 
-def _charge_ah(time_s: Floats, current_a: Floats) -> Floats:
-    """Taken out since the first row."""
+def charge_taken_ah(time_s: Floats, current_a: Floats, gap_s: float) -> Floats:
+    """Taken out since the first row, trapezoid; nothing over a longer gap of the logger than `gap_s`."""
     dt_s = np.diff(time_s)
-    step = np.where(dt_s > GAP_S, 0.0, dt_s) * (current_a[1:] + current_a[:-1]) / 7200
+    step = np.where(dt_s > gap_s, 0.0, dt_s) * (current_a[1:] + current_a[:-1]) / 7200
     return np.concatenate([[0.0], np.cumsum(step)])
 
 

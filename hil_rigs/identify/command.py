@@ -10,9 +10,9 @@ from rich.console import Console
 
 from bms.estimate.log import Log, read_runs
 from bms.estimate.log_charge import capacity_doubt
+from bms.estimate.log_sign import contradiction
 from hil_rigs.identify import IdentifiedCell, IdentifyError, identify_cell
 from hil_rigs.identify.fit_report import write_fit_report
-from hil_rigs.identify.sign import contradiction
 from hil_rigs.identify.tables import write_cell
 from kernels.cell_tables import CellTables
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bms.estimate import log_charge
 from bms.estimate.log import Log
 from hil_rigs.identify.chemistry import Chemistry
 
@@ -117,9 +118,7 @@ def rows_inside(soc_frac: Floats) -> NDArray[np.int64]:
 
 def charge_ah(time_s: Floats, current_a: Floats) -> Floats:
     """Charge taken since the first row, trapezoid; nothing over a gap of the logger."""
-    dt_s = np.diff(time_s)
-    step = np.where(dt_s > GAP_S, 0.0, dt_s) * (current_a[1:] + current_a[:-1]) / 7200
-    return np.concatenate([[0.0], np.cumsum(step)])
+    return log_charge.charge_taken_ah(time_s, current_a, GAP_S)
 
 
 def _by_reference(log: Log) -> tuple[float, float, float] | None:

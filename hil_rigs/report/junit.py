@@ -1,24 +1,28 @@
-"""JUnit XML, as CI servers read it: one test case a scenario, one failure each with its criteria."""
+"""JUnit XML, as CI servers read it: one test case a scenario, one failure each with its criteria, one error each that
+broke or was not finished."""
 
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from pathlib import Path
 
-from hil_rigs.campaign import Result
+from hil_rigs.campaign import Job, Result
 
 
-def write_junit(results: Sequence[Result], path: Path) -> None:
-    """Write the document over a file that may be there."""
+def write_junit(results: Sequence[Result], unfinished: Sequence[Job], path: Path) -> None:
+    """Write the document over a file that may be there. `unfinished` is what an interruption left out: an error each,
+    so that nobody takes the rest for the whole."""
     suite = ET.Element(
         "testsuite",
         name="hil run",
-        tests=str(len(results)),
+        tests=str(len(results) + len(unfinished)),
         failures=str(sum(not result.passed and not result.error for result in results)),
-        errors=str(sum(bool(result.error) for result in results)),
+        errors=str(sum(bool(result.error) for result in results) + len(unfinished)),
         time=f"{sum(result.took_s for result in results):.3f}",
     )
     for result in results:
         suite.append(_case(result))
+    for job in unfinished:
+        suite.append(_unfinished(job))
     root = ET.Element("testsuites")
     root.append(suite)
     ET.indent(root)
@@ -37,4 +41,10 @@ def _case(result: Result) -> ET.Element:
     ET.SubElement(case, "system-out").text = "\n".join(
         [f"{trip.at_s:.3f} s {trip.fault_id} ({trip.target}: {trip.detail})" for trip in result.trips]
     )
+    return case
+
+
+def _unfinished(job: Job) -> ET.Element:
+    case = ET.Element("testcase", classname=job.scenario.rig, name=job.scenario.name, time="0.000")
+    ET.SubElement(case, "error", message="interrupted: not finished").text = f"replay: {job.replay}"
     return case

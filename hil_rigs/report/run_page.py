@@ -7,7 +7,7 @@ from datetime import datetime
 from html import escape
 from pathlib import Path
 
-from hil_rigs.campaign import Result
+from hil_rigs.campaign import Job, Result
 from hil_rigs.fault_spec import FaultSpec
 from hil_rigs.report.head import head, made_by
 from hil_rigs.signals import CHARTS, SIGNALS
@@ -44,24 +44,28 @@ showTarget();
 """
 
 
-def write_page(results: Sequence[Result], path: Path, made_at: datetime) -> None:
-    """Records are linked as files beside the page, named like their scenarios."""
+def write_page(results: Sequence[Result], unfinished: Sequence[Job], path: Path, made_at: datetime) -> None:
+    """Records are linked as files beside the page, named like their scenarios. `unfinished` is what an interruption
+    left out."""
     from plotly.offline import get_plotlyjs
 
-    path.write_text(_page(results, made_at, get_plotlyjs()), encoding="utf-8")
+    path.write_text(_page(results, unfinished, made_at, get_plotlyjs()), encoding="utf-8")
 
 
-def _page(results: Sequence[Result], made_at: datetime, charts_code: str) -> str:
+def _page(results: Sequence[Result], unfinished: Sequence[Job], made_at: datetime, charts_code: str) -> str:
     passed = sum(result.passed for result in results)
-    verdict = "pass" if passed == len(results) else "fail"
+    total = len(results) + len(unfinished)
+    verdict = "pass" if passed == total else "fail"
+    words = f"interrupted, {passed} of {total} passed" if unfinished else f"{passed} of {total} passed"
     return "\n".join(
         [
             head("hil run"),
-            f"<h1>hil run: <span class={verdict}>{passed} of {len(results)} passed</span></h1>",
+            f"<h1>hil run: <span class={verdict}>{words}</span></h1>",
             made_by(made_at),
             "<table><tr><th>scenario<th>rig<th>verdict<th>what failed"
             "<th class=n>seed<th class=n>simulated<th class=n>took</tr>",
             *(_row(result) for result in results),
+            *(_unfinished_row(job) for job in unfinished),
             "</table>",
             *(part for result in results for part in _section(result)),
             f"<script>{charts_code}</script><script>{DRAW}</script></html>",
@@ -77,6 +81,13 @@ def _row(result: Result) -> str:
         f"<tr><td><a href='#{job.scenario.name}'>{escape(job.scenario.name)}</a><td>{escape(job.scenario.rig)}"
         f"<td>{_word(result.passed)}<td>{escape(why)}<td class=n>{job.seed}"
         f"<td class=n>{job.duration_s:g} s<td class=n>{result.took_s:.1f} s</tr>"
+    )
+
+
+def _unfinished_row(job: Job) -> str:
+    return (
+        f"<tr><td>{escape(job.scenario.name)}<td>{escape(job.scenario.rig)}<td><span class=fail>not finished</span>"
+        f"<td>interrupted<td class=n>{job.seed}<td class=n>{job.duration_s:g} s<td class=n></tr>"
     )
 
 

@@ -71,8 +71,12 @@ def swarm(arguments: argparse.Namespace) -> int:
         )
     else:
         spans = f"{_span(simulated_s)} simulated in {_span(took_s)}"
-        print(f"{done} seeds, {spans}: {len(violations)} violations")
+        print(f"{_counted(done, 'seed')}, {spans}: {_counted(len(violations), 'violation')}")
     return 1 if violations or interrupted else 0
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def _results(seeds: range, duration_s: float, processes: int) -> Iterator[SeedResult]:

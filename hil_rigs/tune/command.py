@@ -101,30 +101,50 @@ def _report(
     study: Study, now: Application, before: Measured | None, trials: list[Trial], arguments: argparse.Namespace
 ) -> int:
     best = sorted(trials, key=lambda trial: (trial.mean.cost, trial.number))[:BEST_SHOWN]
+    deployed = _better(best, before)
+    settings = {each.setting: getattr(now, each.setting) for each in study.searched}
+    shown = fragment(study, settings if deployed is None else deployed.settings, tuned=deployed is not None)
     if arguments.out is not None and best:
-        _write(study, trials, best[0], arguments.out)
+        _write(study, trials, shown, arguments.out)
     if arguments.json:
         document = {
             "study": study.name,
             "trials": len(trials),
             "now": before and asdict(before),
             "best": [asdict(trial) for trial in best],
+            "deploy": deployed and deployed.number,
         }
         print(json.dumps(document, indent=2))
     elif best:
         console().print(_table(study, now, before, best))
-        print(f"fragment for the site file (trial {best[0].number}):\n\n{fragment(study, best[0])}", end="")
+        print(_advice(deployed, arguments.trials), shown, sep="\n\n", end="")
     return 0 if best and best[0].mean.faults == 0 else 1
 
 
-def fragment(study: Study, best: Trial) -> str:
-    """YAML of a whole entry of `applications:`, to be put in place of a site's entry of the same kind."""
-    rounded = {name: float(f"{value:.4g}") for name, value in best.settings.items()}
+def _better(best: list[Trial], before: Measured | None) -> Trial | None:
+    """The best trial if it costs less than the settings as they are, else None: these stay."""
+    return best[0] if best and before is not None and best[0].mean.cost < before.cost else None
+
+
+def _advice(deployed: Trial | None, trials: int) -> str:
+    if deployed is None:
+        return (
+            "no trial is better than what the rig has now, which is the fragment below; "
+            f"search longer with --trials {10 * trials}, or other ranges in the study:"
+        )
+    return f"fragment for the site file (trial {deployed.number}):"
+
+
+def fragment(study: Study, settings: Mapping[str, float], *, tuned: bool) -> str:
+    """YAML of a whole entry of `applications:`, to be put in place of a site's entry of the same kind. Unless `tuned`
+    it says that these are the settings as they were."""
+    rounded = {name: float(f"{value:.4g}") for name, value in settings.items()}
     values = entry(study, rounded).model_dump(mode="json", exclude_unset=True, exclude_none=True)
     searched = ", ".join(rounded)
+    found = "Tuned" if tuned else "No trial was better than the settings as they were"
     says = (
         f"# In place of the site's {study.application} under `applications:`; its other applications stay.\n"
-        f"# Tuned: {searched}. The other settings are those of rig {study.rig}: put in the site's own.\n"
+        f"# {found}: {searched}. The other settings are those of rig {study.rig}: put in the site's own.\n"
     )
     return says + yaml.safe_dump({"applications": [values]}, sort_keys=False)
 
@@ -156,11 +176,12 @@ def _settings(trial: Trial) -> str:
     return " ".join(f"{name}={value:.4g}" for name, value in trial.settings.items())
 
 
-def _write(study: Study, trials: list[Trial], best: Trial, folder: Path) -> None:
+def _write(study: Study, trials: list[Trial], shown: str, folder: Path) -> None:
+    """Replaces what an earlier search left."""
     with (folder / "trials.csv").open("w", newline="") as file:
         names = [searched.setting for searched in study.searched]
         writer = csv.writer(file)
         writer.writerow(["trial", *names, *Measured.__dataclass_fields__])
         for trial in trials:
             writer.writerow([trial.number, *(trial.settings[name] for name in names), *asdict(trial.mean).values()])
-    (folder / "site-fragment.yaml").write_text(fragment(study, best))
+    (folder / "site-fragment.yaml").write_text(shown)

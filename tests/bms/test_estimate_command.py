@@ -201,3 +201,46 @@ def test_log_of_another_cell_is_told_in_one_line(tmp_path: Path, cell: str, caps
     status, _, err = estimate(capsys, "--cell", cell, "--log", log)
     assert status == 0
     assert err == (f"WARNING: {log}: its current moves 20 Ah one way, more than the 10 Ah of cell steep can hold\n")
+
+
+@pytest.mark.parametrize(
+    ("amps", "words", "told"),
+    [
+        (-7, [], "positive on discharge, or --charge-positive"),
+        (7, ["--charge-positive"], "no --charge-positive"),
+    ],
+)
+def test_current_of_the_other_sign_is_told_in_one_line(
+    tmp_path: Path, cell: str, capsys: pytest.CaptureFixture[str], amps: int, words: list[str], told: str
+) -> None:
+    rows = "".join(
+        f"{second},{amps},{4.0 - 0.7 * second / 3600:.6f},25,{1 - 0.7 * second / 3600:.6f}\n" for second in range(3600)
+    )
+    log = tmp_path / "log.csv"
+    log.write_text("time_s,current_a,voltage_v,temperature_c,soc\n" + rows)
+    status, _, err = estimate(capsys, "--cell", cell, "--log", log, *words)
+    assert status == 0
+    assert err == (
+        f"WARNING: {log}: current_a has the other sign: soc rises in discharge or falls in charge, expected {told}\n"
+    )
+
+
+def test_soh_that_no_cell_has_is_told_in_one_line(
+    tmp_path: Path, cell: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A cell of 25 Ah beside a file of 10 Ah, between full and 56 %: neither sign nor charge contradicts."""
+    rows, soc = [], 1.0
+    for row in range(2160):
+        amps = 11 if row // 360 % 2 == 0 else -11
+        soc -= amps * 10 / 3600 / 25
+        rows.append(f"{10 * row},{amps},{3 + soc - 0.003 * amps:.6f},25\n")
+    log = tmp_path / "log.csv"
+    log.write_text("time_s,current_a,voltage_v,temperature_c\n" + "".join(rows))
+    status, out, err = estimate(capsys, "--cell", cell, "--log", log, "--json")
+    soh_frac = json.loads(out)["final"]["soh_frac"]
+    assert status == 0
+    assert soh_frac > 1.5
+    assert err == (
+        f"WARNING: {log}: SoH {100 * soh_frac:.0f} % is none that a cell can have: the log is not of cell steep, or "
+        "its current has the other sign\n"
+    )

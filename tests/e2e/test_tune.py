@@ -8,10 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import yaml
 
 from bms.dispatch.applications.grid_smoothing import GridSmoothing
 from bms.site import dump_site, load_site
+from hil_rigs.cli import main
 from hil_rigs.rig import CanEndpoint, Endpoints, ModbusEndpoint, find_rig, make_site
 
 STUDY = """
@@ -24,6 +26,17 @@ seeds: [1]
 searched:
   - {setting: smoothing_time_s, low: 30, high: 120, log: true}
   - {setting: lead_time_s, low: 0, high: 0.05}
+"""
+WORSE = """
+name: worse
+says: a follower so quick that it works the battery for nothing
+application: grid-smoothing
+duration_s: 10
+settle_time_s: 7
+seeds: [1]
+searched:
+  - {setting: smoothing_time_s, low: 0.05, high: 0.06}
+cost: {grid_range_5s_per_kw: 0, throughput_per_kwh: 1}
 """
 
 
@@ -47,13 +60,38 @@ def test_study_ends_with_the_best_and_a_fragment_that_a_site_takes(tmp_path: Pat
     assert costs == sorted(costs)
     with (tmp_path / "trials.csv").open() as file:
         assert sorted(float(row["cost"]) for row in csv.DictReader(file)) == costs
-    assert document["now"]["cost"] > 0.0
+    assert document["now"]["cost"] > costs[0]
+    assert document["deploy"] == document["best"][0]["number"]
     (tmp_path / "site.yaml").write_text(site_with((tmp_path / "site-fragment.yaml").read_text()))
     (tuned,) = load_site(tmp_path / "site.yaml").applications
     assert isinstance(tuned, GridSmoothing)
     assert 30.0 <= tuned.smoothing_time_s <= 120.0
     assert tuned.lead_time_s == float(f"{document['best'][0]['settings']['lead_time_s']:.4g}")
     assert (tuned.grid_power_w_max, tuned.ramp_w_per_s_max) == (1_250_000.0, 12_000.0)
+
+
+def test_trials_worse_than_what_the_rig_has_leave_its_settings_as_they_are(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study, older = tmp_path / "worse.yaml", tmp_path / "site-fragment.yaml"
+    study.write_text(WORSE)
+    older.write_text("applications: []")
+    assert main(["tune", str(study), "--trials", "1", "--json", "--out", str(tmp_path)]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["deploy"] is None
+    assert document["best"][0]["mean"]["cost"] > document["now"]["cost"]
+    kept = older.read_text()
+    assert "No trial was better than the settings as they were: smoothing_time_s" in kept
+    (tmp_path / "site.yaml").write_text(site_with(kept))
+    (application,) = load_site(tmp_path / "site.yaml").applications
+    assert isinstance(application, GridSmoothing)
+    assert application.smoothing_time_s == 90.0
+    assert (tmp_path / "trials.csv").exists()
+    assert main(["tune", str(study), "--trials", "1", "--plain"]) == 0
+    assert (
+        "no trial is better than what the rig has now, which is the fragment below; "
+        f"search longer with --trials 10, or other ranges in the study:\n\n{kept}"
+    ) in capsys.readouterr().out
 
 
 def test_study_with_an_unknown_setting_is_refused_with_its_place(tmp_path: Path) -> None:
@@ -68,7 +106,7 @@ def test_study_with_an_unknown_setting_is_refused_with_its_place(tmp_path: Path)
 def test_interrupted_study_shows_what_is_done(tmp_path: Path) -> None:
     """Ctrl-C in a terminal reaches the workers too."""
     study = tmp_path / "short.yaml"
-    study.write_text(STUDY)
+    study.write_text(STUDY.replace("high: 120", "high: 31"))  # all better than now
     command = [sys.executable, "-m", "hil_rigs.cli", "tune", str(study), "--trials", "50", "--jobs", "2", "--plain"]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True

@@ -25,7 +25,12 @@ class Site(NorthSite):
         self.port = free_port()
         (folder / "token").write_text(f"{TOKEN}\n")
         super().__init__(folder, f"  http: {{port: {self.port}, token_file: token}}\n")
-        wait_until(lambda: self.get("/status")[0] == 200)
+        wait_until(self.says_running)
+
+    def says_running(self) -> bool:
+        """It speaks of a tick of some tenths of a second ago."""
+        status, document = self.get("/status")
+        return status == 200 and document["mode"] == "running"
 
     def curl(self, path: str, *options: str) -> tuple[int, str]:
         """Status and body."""

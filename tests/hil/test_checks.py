@@ -48,6 +48,7 @@ SIGNALS = Signals(
         ("never: cell_voltage_v > 3.65 for 120 ms", False, "for 120 ms from 7.00 s on"),
         ("never: cell_voltage_v > 3650 mV", False, "for 120 ms from 7.00 s on"),
         ("never: cell_voltage_v < 3.2", True, "never"),
+        ("never after 1 min: cell_voltage_v < 3.2", False, "the run ended before"),
         ("never after 8 s: cell_voltage_v > 3.65", True, "never"),
         ("always: soc_frac >= 35 %", True, "always"),
         ("always: cell_voltage_v <= 3.65", False, "not at 5.00 s"),

@@ -10,9 +10,9 @@ import pytest
 from numpy.typing import NDArray
 
 from bms.estimate.log import Log, read_log
+from bms.estimate.log_sign import contradiction
 from hil_rigs.cli import main
 from hil_rigs.identify import IdentifyError, identify_cell
-from hil_rigs.identify.sign import contradiction
 from hil_rigs.identify.tables import write_cell
 from kernels.cell_tables import SOC_GRID, CellTables
 from kernels.parameters import load_cell, load_tables

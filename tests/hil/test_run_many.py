@@ -126,6 +126,12 @@ BAD = [
      "meter-lost: is given twice, expected each scenario once"),
     (["meter-lost", "--fault", "overcurrent@1:rack-9"],
      "fault overcurrent: no rack 'rack-9', expected one of rack-1, rack-2"),
+    (["inverter-lost", "--duration", "25", "--fault", "cell-overvoltage@25:rack-1/17:3.8"],
+     "fault 'cell-overvoltage@25:rack-1/17:3.8': not before the run's end, expected less than 25 s"),
+    (["inverter-lost", "--duration", "20"],
+     "--duration 20: fault inverter-lost of inverter-lost comes at 20 s, give more than 20 s"),
+    (["remote-power", "--duration", "5.5"],
+     "--duration 5.5: tell power_w of remote-power comes at 6 s, give more than 6 s"),
 ]  # fmt: skip
 
 

@@ -210,5 +210,5 @@ def test_without_a_screen_every_seed_is_a_line_and_a_short_campaign_is_counted_i
     first, second, last = said.out.splitlines()
     assert first == f"clean  seed 3 ({drawn[0].base}: {' '.join(drawn[0].faults)})"
     assert second == f"BROKEN seed 4 ({drawn[1].base}: {' '.join(drawn[1].faults)})"
-    assert last == "2 seeds, 1.0 min simulated in 0 s: 1 violations"
+    assert last == "2 seeds, 1.0 min simulated in 0 s: 1 violation"
     assert said.err == "violation: x: broken\nreplay: hil run x\n"

@@ -5,8 +5,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from bms.estimate.log import Log
-from hil_rigs.identify.runs import GAP_S, ROWS_MIN, Floats, charge_ah
+from bms.estimate.log_charge import Floats, charge_taken_ah
 
+GAP_S = 120.0
+"""A longer pause of the logger says nothing about the current in it."""
+ROWS_MIN = 10
 STEP_PER_H = 0.1
 STEP_V = 0.003
 """A step of the current counts from here on when the voltage answers it by more than a sensor's noise."""
@@ -40,7 +43,7 @@ def _evidence(log: Log, nominal_ah: float) -> Iterator[tuple[float, float, str]]
     if steps >= STEPS_MIN:
         what = f"in {wrong} of {steps} steps voltage_v rises with the discharge or falls with the charge"
         yield 1 - 2 * wrong / steps, STEPS_PLAIN, what
-    taken_ah = charge_ah(time_s, current_a)
+    taken_ah = charge_taken_ah(time_s, current_a, GAP_S)
     if log.soc_frac is not None:
         soc = log.soc_frac[known]
         given = np.isfinite(soc)
