@@ -11,8 +11,9 @@ from hil_rigs.serve import write_truth
 
 
 def test_short_demo_and_one_whose_rig_died_say_which_they_are(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)  # whoever runs the tests may have a width of its own
     record, truth = tmp_path / "demo.parquet", tmp_path / "truth.parquet"
     outcome = simulate(find_rig("demo"), seed=1, duration_s=1.0)
     outcome.recorder.write(record)
