@@ -93,8 +93,8 @@ class ContactorBlock(DescribedDevice):
     ] = 0.05
 
 
-class InverterDevice(ModbusDevice):
-    """The converter on the common DC bus."""
+class SunSpecOrDescribedDevice(ModbusDevice):
+    """A device that speaks SunSpec, unless a profile describes it."""
 
     driver: Annotated[
         Literal["sunspec", "profile"], about("", "how it speaks: SunSpec, or as a profile describes", "SunSpec")
@@ -102,6 +102,16 @@ class InverterDevice(ModbusDevice):
     profile: Annotated[
         ProfileName | None, about("", "name or path of its profile, see profiles.md", min_length=1, max_length=500)
     ] = None
+
+    @property
+    def description(self) -> Profile | None:
+        """The profile that describes it; None for a SunSpec device."""
+        return None if self.profile is None else find_profile(self.profile)
+
+
+class InverterDevice(SunSpecOrDescribedDevice):
+    """The converter on the common DC bus."""
+
     poll_period_s: Annotated[float, about("s", "it is read and written this often", "control tick", gt=0, le=10)] = 0.1
     function: Annotated[
         OwnFunction | None,
@@ -120,11 +130,6 @@ class InverterDevice(ModbusDevice):
     response_time_s: Annotated[
         float, about("s", "lag with which its power follows a set-point", "usual for grid-following PCS", gt=0, le=10)
     ] = 0.03
-
-    @property
-    def description(self) -> Profile | None:
-        """The profile that describes it; None for a SunSpec device."""
-        return None if self.profile is None else find_profile(self.profile)
 
     @property
     def reverts(self) -> bool:
@@ -177,15 +182,9 @@ def broken_profile(driver: str, profile: str | None, kind: str) -> Iterator[Brok
         yield Broken(("profile",), profile, f"describes a device of kind {other}", f"a profile of kind {kind}")
 
 
-class GridMeterDevice(ModbusDevice):
+class GridMeterDevice(SunSpecOrDescribedDevice):
     """The meter at the connection to the grid."""
 
-    driver: Annotated[
-        Literal["sunspec", "profile"], about("", "how it speaks: SunSpec, or as a profile describes", "SunSpec")
-    ] = "sunspec"
-    profile: Annotated[
-        ProfileName | None, about("", "name or path of its profile, see profiles.md", min_length=1, max_length=500)
-    ] = None
     poll_period_s: Annotated[float, about("s", "it is read this often", "half a control tick", gt=0, le=10)] = 0.05
     frequency_hz_nominal: Annotated[
         Literal[50, 60] | None, about("Hz", "the grid's frequency", "the nearer of 50 and 60 Hz")
@@ -199,11 +198,6 @@ class GridMeterDevice(ModbusDevice):
     voltage_off_frac_max: Annotated[
         float, about("frac", "further off the nominal there is a warning", "EN 50160: 10 %", gt=0, le=0.5)
     ] = 0.1
-
-    @property
-    def description(self) -> Profile | None:
-        """The profile that describes it; None for a SunSpec device."""
-        return None if self.profile is None else find_profile(self.profile)
 
     def broken_relations(self) -> Iterator[Broken]:
         yield from super().broken_relations()
