@@ -1,7 +1,7 @@
 """Identifies a cell from measurements: open-circuit voltage, resistances, hysteresis, with their uncertainties."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,8 @@ KNOT_APART_K = 6.0
 """Runs whose mean temperatures lie closer share a temperature knot."""
 RATES = (8.0, 15.0, 30.0, 60.0, 120.0)
 RATE_USUAL = 30.0
+LAG_WORTH = 0.97
+"""The surface's SoC is told from the mean one where that leaves so much less of the residual."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,15 +91,19 @@ def _base_at(run: Run, base: OcvBase, degc_knots: Floats) -> Floats:
 
 
 def _best_structure(fit: Fit, kind: Chemistry, capacity_ah: float) -> Structure:
-    """The one with the smallest residual: first time constants and saturation, then the rate of the hysteresis."""
+    """The one with the smallest residual: first time constants and saturation, then how far the surface lags, then the
+    rate of the hysteresis."""
 
-    def structure(tau_s: tuple[float, ...], saturation_per_h: float, rate: float) -> Structure:
+    def structure(tau_s: tuple[float, ...], saturation_per_h: float) -> Structure:
         ohmic, first, other = kind.activation_k
         activation = (ohmic, first, *[other] * (len(tau_s) - 1))
         pair = hysteresis_pair(kind.name, tau_s)
-        return Structure(tau_s, pair, rate, saturation_per_h * capacity_ah, activation)
+        return Structure(tau_s, pair, RATE_USUAL, saturation_per_h * capacity_ah, activation)
 
-    shapes = [structure(tau, sat, RATE_USUAL) for tau in kind.tau_s for sat in kind.saturation_per_h]
+    shapes = [structure(tau, saturation) for tau in kind.tau_s for saturation in kind.saturation_per_h]
     best = min(shapes, key=fit.residual_v)
-    rates = [structure(best.tau_s, best.saturation_a / capacity_ah, rate) for rate in RATES]
-    return min(rates, key=fit.residual_v)
+    lagging = [replace(best, surface_lag_h=lag_h) for lag_h in kind.surface_lag_h]
+    if lagging:
+        most = min(lagging, key=fit.residual_v)
+        best = most if fit.residual_v(most) < LAG_WORTH * fit.residual_v(best) else best
+    return min((replace(best, hysteresis_rate=rate) for rate in RATES), key=fit.residual_v)

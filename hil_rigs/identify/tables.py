@@ -69,6 +69,7 @@ def cell_tables(
         hysteresis_v=_linear(_over_soc(solution.hysteresis_v), knots, degc),
         hysteresis_rate=np.full(len(degc), structure.hysteresis_rate),
         saturation_current_a=_saturation_a(structure, degc),
+        surface_lag_h=structure.surface_lag_h,
         coulombic_efficiency=np.interp(degc, knots, [capacity.efficiency_at(t) for t in knots.tolist()]),
         self_discharge_per_h=np.zeros(len(degc)),
     )
@@ -149,6 +150,8 @@ def cell_yaml(tables: CellTables) -> str:
     lines += [_row("coulombic_efficiency", tables.coulombic_efficiency, "%.4f")]
     lines += [_row("self_discharge_per_h", tables.self_discharge_per_h, "%.3g")]
     lines += [_row("saturation_current_a", tables.saturation_current_a, "%.4g")]
+    if tables.surface_lag_h:
+        lines += [f"surface_lag_h: {tables.surface_lag_h:g}"]
     return "\n".join(lines) + "\n"
 
 

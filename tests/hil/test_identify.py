@@ -13,6 +13,7 @@ from bms.estimate.log import Log, read_log
 from bms.estimate.log_sign import contradiction
 from hil_rigs.cli import main
 from hil_rigs.identify import IdentifyError, identify_cell
+from hil_rigs.identify.basis import low_pass
 from hil_rigs.identify.tables import write_cell
 from kernels.cell_tables import SOC_GRID, CellTables
 from kernels.parameters import load_cell, load_tables
@@ -114,6 +115,19 @@ def test_a_pair_that_changes_little_in_the_warm_rises_in_the_cold_all_the_same()
     assert pairs_ohm[0] / pairs_ohm[row_at(tables, 25.0)] == pytest.approx(np.exp(4800.0 * colder), rel=0.05)
 
 
+def test_resistances_of_the_surface_are_told_from_those_of_the_mean_soc() -> None:
+    """R0 rises towards empty: by the mean SoC, then by one that 0.04 h of the current of 300 s lie below it."""
+    current_a = np.repeat(1.2 + np.random.default_rng(9).normal(0, 1.5, 26), 100)
+    log = measured("loads of 5 min", current_a, 3.0)
+    assert log.soc_frac is not None
+    behind_a = low_pass(log.time_s, current_a, 300.0)
+    for lag_h in (0.0, 0.04):
+        ohm = 0.2 * (1.0 - log.soc_frac + lag_h * behind_a / AH) ** 2
+        seen = replace(log, voltage_v=log.voltage_v - ohm * current_a)
+        tables = identify_cell([seen], nominal_ah=AH, chemistry="nmc").tables
+        assert tables.surface_lag_h == pytest.approx(lag_h, abs=0.011)
+
+
 def test_what_constant_currents_do_not_tell_is_divided_as_usual() -> None:
     """Three rates, none of which moves much in seconds: what rises within hours is the smallest part of the drop."""
     rates = [measured(f"rate {amps}", np.full(int(0.95 * AH * 3600 / amps), amps), 1.0) for amps in (0.6, 1.5, 3.0)]
@@ -193,6 +207,7 @@ def test_file_gives_the_tables_back_and_a_controller_can_load_it(tmp_path: Path)
         assert theirs == pytest.approx(ours, rel=0.06, abs=0.0005), key
     for key in ("temperature_degc", "rc_tau_s", "hysteresis_rate", "saturation_current_a", "coulombic_efficiency"):
         assert getattr(back, key) == pytest.approx(getattr(tables, key), rel=0.005), key
+    assert back.surface_lag_h == tables.surface_lag_h
     simple = load_cell(tmp_path / "cell.yaml")
     assert simple.capacity_ah == pytest.approx(AH, rel=0.002)
     assert simple.ocv_v[100] == pytest.approx(float(true_ocv_v(np.array([0.5]))[0]), abs=0.004)
