@@ -14,7 +14,11 @@ from bms.estimate.log_sign import contradiction
 from hil_rigs.cli import main
 from hil_rigs.identify import IdentifyError, identify_cell
 from hil_rigs.identify.basis import low_pass
-from hil_rigs.identify.tables import write_cell
+from hil_rigs.identify.chemistry import CHEMISTRIES
+from hil_rigs.identify.fit import SOC_KNOTS, Solution, Structure
+from hil_rigs.identify.ocv import ocv_base
+from hil_rigs.identify.runs import Capacity
+from hil_rigs.identify.tables import cell_tables, write_cell
 from kernels.cell_tables import SOC_GRID, CellTables
 from kernels.parameters import load_cell, load_tables
 
@@ -126,6 +130,20 @@ def test_resistances_of_the_surface_are_told_from_those_of_the_mean_soc() -> Non
         seen = replace(log, voltage_v=log.voltage_v - ohm * current_a)
         tables = identify_cell([seen], nominal_ah=AH, chemistry="nmc").tables
         assert tables.surface_lag_h == pytest.approx(lag_h, abs=0.011)
+
+
+def test_between_temperatures_that_a_load_spans_the_tables_are_what_was_fitted() -> None:
+    """A pair that the colder runs do not show: half way to the warmer ones it has half of what it has there."""
+    degc, one, ohm = np.array([13.0, 25.0]), np.ones((2, len(SOC_KNOTS))), np.full((2, 2, len(SOC_KNOTS)), 0.01)
+    ohm[1, 0] = 1e-7
+    structure = Structure(
+        tau_s=(30.0,), hysteresis_pair=None, hysteresis_rate=30.0, saturation_a=0.0, activation_k=(0.0, 0.0)
+    )
+    solution = Solution(structure, degc, ohm, 0 * one, 0 * one, 0.002 * one, 0.002 * one, np.full(2, 0.1), 0.002)
+    base = ocv_base((), degc, CHEMISTRIES["nmc"])
+    tables = cell_tables(solution, base, "made up", "nmc", "made up", Capacity(AH, 0.01, ()), (13.0, 25.0))
+    at_19 = np.interp(19.0, tables.temperature_degc, tables.rc_resistance_ohm[0, :, 110])
+    assert at_19 == pytest.approx(0.005, rel=0.05)
 
 
 def test_what_constant_currents_do_not_tell_is_divided_as_usual() -> None:
