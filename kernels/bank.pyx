@@ -94,6 +94,7 @@ cdef struct Tuned:   # in the order of kernels.bank_model.Tuning
     double spacing
     double single_sigma
     double merge_s
+    double soc_frac_max
 
 
 cdef struct Hypothesis:
@@ -509,7 +510,7 @@ cdef class SocBank:
     cdef void look(self, Hypothesis *it, double amps, const Warmth *at, Seen *seen) noexcept nogil:
         cdef int j, low, high
         cdef double place, f, through_a, volts, gain, ohm, drop_v = 0, gap_v, slope, inner_a, factor, surface
-        it.x[Z] = held(it.x[Z], LEAST_SOC, MOST_SOC)
+        it.x[Z] = held(it.x[Z], LEAST_SOC, self.tuned.soc_frac_max)
         place = (it.x[Z] - FIRST) / STEP
         cdef int i = <int>place
         i = POINTS - 2 if i > POINTS - 2 else i

@@ -106,6 +106,9 @@ class Tuning:
     single_sigma: float = 0.05
     """A start that is known this well needs one hypothesis only."""
     merge_s: float = 30.0
+    soc_frac_max: float = SOC_MAX
+    """A cell cannot hold more than full. On a plateau nothing says that it is; on a steep curve the millivolts by which
+    a cell that was charged rests above the curve would be taken for SoC."""
 
     def array(self) -> Floats:
         """All numbers in the order of the fields."""
@@ -135,6 +138,7 @@ TUNINGS = {
         noise_weight=0.015,
         gain_sigma_frac=0.003,
         spacing=0.035,
+        soc_frac_max=1.0,
     ),
 }
 TUNINGS["nmc"] = TUNINGS["lmo"] = TUNINGS["nca"]

@@ -259,7 +259,7 @@ class SocBank:
     def _look(self, amps: float, at: Warmth) -> tuple[Floats, Floats, Floats]:
         """Modelled voltage, its slopes over the states, and the drop in it."""
         cell, x = self.model.cell, self._x
-        x[:, SOC] = np.clip(x[:, SOC], SOC_MIN, SOC_MAX)
+        x[:, SOC] = np.clip(x[:, SOC], SOC_MIN, self.model.tuning.soc_frac_max)
         ocv, gap = at.row(cell.ocv_v), at.row(cell.hysteresis_v)
         gap_v, factor = self._interpolated(gap), np.exp(x[:, RESISTANCE])
         slope = np.zeros_like(x)

@@ -246,6 +246,16 @@ def test_resistance_is_that_of_the_soc_at_the_surface(kernel: Any, degc: float, 
 
 
 @BOTH
+def test_a_cell_that_rests_above_the_curve_is_no_more_than_full(kernel: Any) -> None:
+    """12 mV above the curve's end, where 12 mV are 1.2 %: what it gives from then on counts from 100 %."""
+    one = kernel.SocBank(steep())
+    for second in range(601):
+        one.step(4.012, 0.0, 0.0, 25.0, 1.0 if second else 0.0)
+    one.step(NAN, 40.0, 10.0, 25.0, 900.0)
+    assert one.soc_frac == pytest.approx(0.9, abs=0.003)
+
+
+@BOTH
 def test_an_outlier_hardly_moves_it(kernel: Any) -> None:
     one = kernel.SocBank(steep())
     one.start(0.55, 0.02)
