@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from hil_rigs.evaluate.svg import Chart
 from hil_rigs.identify import IdentifiedCell
+from hil_rigs.identify.covered import measured_degc
 from kernels.cell_tables import SOC_GRID, CellTables
 
 Floats = NDArray[np.float64]
@@ -47,6 +48,7 @@ def _page(found: IdentifiedCell) -> str:
             f"<!doctype html><meta charset=utf-8><title>{escape(tables.name)}</title><style>{STYLE}</style>",
             f"<h1>{escape(tables.name)} ({escape(tables.chemistry)})</h1><p>{escape(facts)}</p>",
             *charts,
+            *_temperatures(found),
             "<h2>Runs</h2><table><tr><th>run<th>hours<th>degC<th>SoC</tr>",
             *(
                 f"<tr><td>{escape(run.name)}<td>{np.ptp(run.time_s) / 3600:.1f}<td>{run.mean_degc:.1f}"
@@ -56,6 +58,23 @@ def _page(found: IdentifiedCell) -> str:
             "</table>",
         ]
     )
+
+
+def _temperatures(found: IdentifiedCell) -> list[str]:
+    """Every row of the tables, at half charge, and whether it is measured."""
+    tables, (low, high) = found.tables, measured_degc(found.runs)
+    half = len(SOC_GRID) // 2
+    ohm = tables.resistance_ohm[:, half] + tables.rc_resistance_ohm[:, :, half].sum(axis=0)
+    return [
+        f"<h2>Temperatures</h2><p>Measured from {low:.1f} to {high:.1f} degC (the middle 90 % of each run); rows "
+        "beyond are extrapolated. The charts show the runs' mean temperatures.</p>",
+        "<table><tr><th>degC<th>basis<th>R total mOhm<th>±%</tr>",
+        *(
+            f"<tr><td>{degc:.1f}<td>{basis}<td>{1e3 * ohm[t]:.3f}<td>{100 * tables.resistance_sigma_frac[t]:.1f}</tr>"
+            for t, (degc, basis) in enumerate(zip(tables.temperature_degc, found.bases, strict=True))
+        ),
+        "</table>",
+    ]
 
 
 def _measured_rows(found: IdentifiedCell) -> list[int]:

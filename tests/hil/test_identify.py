@@ -219,6 +219,7 @@ def test_command_writes_cell_and_report_and_one_json_document(
     assert (document["warnings"], said.err) == ([], "")
     assert document["capacity_ah"] == pytest.approx(AH, rel=0.002)
     at_25 = next(row for row in document["temperatures"] if abs(row["temperature_degc"] - 25.0) < 0.1)
+    assert (at_25["basis"], document["measured_degc"]) == ("measured", [25.0, 25.0])
     assert at_25["resistance_ohm"] == pytest.approx(R0 + R1, rel=0.05)
     assert load_tables(out).capacity_ah == pytest.approx(AH, rel=0.002)
     page = (tmp_path / "report" / "index.html").read_text()
@@ -239,6 +240,44 @@ def test_a_slip_of_a_digit_in_the_nominal_capacity_is_told_in_one_line(
 
 
 PULSES = measured("pulses", np.tile(np.repeat([0.0, 1.5], 60), 6), 1.0, start=0.6)
+COLD_PULSES = replace(PULSES, path=Path("cold"), temperature_degc=np.zeros(len(PULSES.time_s)))
+
+
+def warming(log: Log, degc: float) -> Log:
+    """A few rows at another temperature, as of a cold cell that warms up, or of a sensor that spikes."""
+    return replace(log, temperature_degc=np.where(np.arange(len(log.time_s)) < 0.03 * len(log.time_s), degc, 25.0))
+
+
+def test_temperatures_without_a_meaningful_share_of_a_run_are_no_measured_ones(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = [str(csv(tmp_path, log)) for log in (warming(PULSES, 60.0), COLD_PULSES)]
+    out = tmp_path / "cell.yaml"
+    options = ["--nominal-ah", "3", "--chemistry", "nmc", "--charge-positive", "--out", str(out)]
+    assert main(["identify", *files, *options, "--report", str(tmp_path / "report")]) == 0
+    told = capsys.readouterr().out
+    assert "measured from 0.0 to 25.0 degC (the middle 90 % of each run)" in told
+    page = (tmp_path / "report" / "index.html").read_text()
+    assert "Measured from 0.0 to 25.0 degC" in page
+    table = [line.split() for line in told.splitlines() if line.startswith("  ")][1:]
+    shown = [(float(row[0]), row[-1]) for row in table]
+    assert [basis for _, basis in shown] == (
+        ["extrapolated"] * 2 + ["measured"] + ["between"] * 3 + ["measured", "extrapolated"]
+    )
+    for degc, basis in shown:
+        assert f"<td>{degc:.1f}<td>{basis}<td>" in page
+    text = out.read_text()
+    assert "# measured: 0.00, 26.07 degC\n# between: 6.52, 13.03, 19.55 degC\n# extrapolated: -20.00, " in text
+
+
+def test_a_log_without_temperatures_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, out = csv(tmp_path, PULSES), tmp_path / "cell.yaml"
+    path.write_text(path.read_text().replace("temperature_c", "other"))
+    options = ["--nominal-ah", "3", "--chemistry", "nmc", "--charge-positive", "--out", str(out), "--json"]
+    assert main(["identify", str(path), *options]) == 0
+    said = capsys.readouterr()
+    warning = f"{path}: no temperature_c, taken as 25 degC throughout"
+    assert (said.err, json.loads(said.out)["warnings"]) == (f"WARNING: {warning}\n", [warning])
 
 
 @pytest.mark.parametrize(
