@@ -83,9 +83,11 @@ def _measured_rows(found: IdentifiedCell) -> list[int]:
 
 
 def _ocv(tables: CellTables, rows: list[int]) -> str:
-    shown = tables.ocv_v[rows]
+    low, high = (
+        np.array([tables.ocv_v[t] + side * tables.ocv_sigma_v[t] for t in rows])[:, INSIDE] for side in (-1, 1)
+    )
     chart = Chart(
-        "Open-circuit voltage ± sigma", "SoC %", "V", (0.0, 100.0), (float(shown[:, 14].min()), float(shown.max()))
+        "Open-circuit voltage ± sigma", "SoC %", "V", (0.0, 100.0), _around(float(low.min()), float(high.max()))
     )
     for colour, t in zip(COLOURS, rows, strict=False):
         row, sigma = tables.ocv_v[t], tables.ocv_sigma_v[t]
@@ -95,11 +97,16 @@ def _ocv(tables: CellTables, rows: list[int]) -> str:
 
 
 def _lines(tables: CellTables, rows: list[int], title: str, unit: str, values: Floats) -> str:
-    most = 1.05 * float(np.quantile(values[rows][:, INSIDE], 0.98)) + 1e-9
-    chart = Chart(title, "SoC %", unit, (0.0, 100.0), (0.0, most))
+    chart = Chart(title, "SoC %", unit, (0.0, 100.0), (0.0, 1.05 * float(values[rows][:, INSIDE].max()) + 1e-9))
     for colour, t in zip(COLOURS, rows, strict=False):
         chart.line(_soc(), values[t][INSIDE], colour, _name(tables, t))
     return chart.text()
+
+
+def _around(low: float, high: float) -> tuple[float, float]:
+    """With some room at both ends."""
+    room = 0.03 * (high - low)
+    return low - room, high + room
 
 
 def _soc() -> Floats:
@@ -107,4 +114,4 @@ def _soc() -> Floats:
 
 
 def _name(tables: CellTables, t: int) -> str:
-    return f"{tables.temperature_degc[t]:.0f} degC"
+    return f"{round(float(tables.temperature_degc[t]))} degC"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from bms.estimate.log import Log, read_log
 from bms.estimate.log_sign import contradiction
 from hil_rigs.cli import main
+from hil_rigs.evaluate.svg import BOTTOM, HEIGHT, TOP
 from hil_rigs.identify import IdentifyError, identify_cell
 from hil_rigs.identify.tables import write_cell
 from kernels.cell_tables import SOC_GRID, CellTables
@@ -240,6 +242,16 @@ def test_a_slip_of_a_digit_in_the_nominal_capacity_is_told_in_one_line(
 
 
 PULSES = measured("pulses", np.tile(np.repeat([0.0, 1.5], 60), 6), 1.0, start=0.6)
+
+
+def drawn_beyond(page: str) -> list[float]:
+    """Heights of curves' and bands' points outside the charts' plot area, which is cut off."""
+    curves = re.findall(r'points="([^"]*)"[^>]*clip-path', page)
+    heights = [float(point.split(",")[1]) for curve in curves for point in curve.split()]
+    assert len(curves) == 2 * (4 + 1)
+    return [y for y in heights if not TOP <= y <= HEIGHT - BOTTOM]
+
+
 COLD_PULSES = replace(PULSES, path=Path("cold"), temperature_degc=np.zeros(len(PULSES.time_s)))
 
 
@@ -266,6 +278,7 @@ def test_temperatures_without_a_meaningful_share_of_a_run_are_no_measured_ones(
     )
     for degc, basis in shown:
         assert f"<td>{degc:.1f}<td>{basis}<td>" in page
+    assert drawn_beyond(page) == []
     text = out.read_text()
     assert "# measured: 0.00, 26.07 degC\n# between: 6.52, 13.03, 19.55 degC\n# extrapolated: -20.00, " in text
 
