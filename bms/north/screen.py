@@ -21,7 +21,12 @@ WIDE_COLUMNS = 110
 RESETS_MAX = 3
 """So many commands are shown; all of them are in `bms status`."""
 
-MODE_STYLES = {"running": "bold green", "fault": "bold white on red", "stopping": "bold yellow"}
+MODE_STYLES = {
+    "running": "bold green",
+    "fault": "bold white on red",
+    "stopping": "bold yellow",
+    "maintenance": "bold yellow",
+}
 
 
 def main() -> None:
@@ -138,7 +143,7 @@ def plain_line(status: dict[str, Any]) -> str:
     spread = _shown(1e3 * (status["cell_voltage_v_max"] - status["cell_voltage_v_min"]), ".0f")
     fields = [
         f"{status['time_s']:9.1f} s",
-        f"{status['mode']:10s}",
+        f"{status['mode']:11s}",
         f"grid {_kw(status['grid_power_w'])}",
         f"load {_kw(status['load_power_w'])}",
         f"battery {_kw(status['battery_power_w'])}",
