@@ -151,7 +151,7 @@ def plain_line(status: dict[str, Any]) -> str:
         f"spread {spread} mV",
         f"clip {_clip(status) or '-'}",
         *([f"inputs {status['told']}"] if status.get("told") else []),
-        f"faults {'; '.join(status['faults']) or '-'}",
+        f"faults {_in_short(status['faults'])}",
         *([f"state {status['state_fault']}"] if status["state_fault"] else []),
         *([f"record {status['record_fault']}"] if status.get("record_fault") else []),
         *([status["north_fault"]] if status.get("north_fault") else []),
@@ -159,6 +159,13 @@ def plain_line(status: dict[str, Any]) -> str:
         f"overruns {status['overruns']}",
     ]
     return "  ".join(fields)
+
+
+def _in_short(faults: list[str]) -> str:
+    """A fault that brings others with it still leaves one line that can be read."""
+    if len(faults) < 2:
+        return faults[0] if faults else "-"
+    return f"{len(faults)}, worst {faults[0]}, all: bms status"
 
 
 def _table(title: str) -> Table:
