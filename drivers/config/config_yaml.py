@@ -125,9 +125,9 @@ def _replace(model: type[BaseModel], data: Any, path: Loc, details: Any) -> bool
 
 
 def _stands(loc: Loc, broken: Broken, replaced: set[Loc]) -> bool:
-    """Whether a broken relation depends on nothing that was replaced."""
+    """Whether a broken relation depends on nothing that was replaced, be it a value or one inside of it."""
     operands = [loc + each for each in (broken.at, *broken.others)]
-    return all(each[: len(gone)] != gone for each in operands for gone in replaced)
+    return not any(each[: len(gone)] == gone[: len(each)] for each in operands for gone in replaced)
 
 
 def _problem(model: type[BaseModel], root: Node, details: Any) -> Problem:
