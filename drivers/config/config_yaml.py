@@ -1,6 +1,7 @@
 """Settings files that fail with every mistake at once, each on its own line with the place and what was expected."""
 
 import copy
+import stat
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -39,6 +40,8 @@ def load_strict(path: str | Path, model: type[Model]) -> Model:
     themselves and no key above it is missing."""
     path = Path(path)
     try:
+        if not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():
+            raise ConfigErrors(str(path), [Problem(1, 1, "is a pipe, a socket or a device, expected a regular file")])
         with path.open("rb") as file:
             raw = file.read(FILE_BYTES_MAX + 1)
     except OSError as error:
