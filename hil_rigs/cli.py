@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bms.closed_pipe import leave_closed_pipe
+from bms.command_line import Parser
 from bms.install import add_version, require_siblings
 
 BAD_INPUT = {
@@ -58,7 +59,7 @@ def _bad_input() -> tuple[type[Exception], ...]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="hil",
         description="The battery controller against simulated rigs: no hardware needed.",
         epilog="Start with `hil demo`. RIG, SCENARIO and STUDY are a path or a shipped name. Exit status: 0 fine, "

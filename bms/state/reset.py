@@ -9,11 +9,13 @@ from dataclasses import asdict, replace
 from typing import NamedTuple
 
 from bms.north.status_socket import SilentError, ask_status
+from bms.protect.faults import FAULTS
 from bms.state import files as state_files
 from bms.state.files import StateFiles
 from bms.state.saved import LatchedFault, SavedState, find_state
 from bms.state.store import ANSWER_S
 from bms.state.wall_time import WallClock, utc_text
+from drivers.config.near import near
 
 HEARD_S = 2.0
 """A controller that says nothing for so long hangs."""
@@ -49,7 +51,9 @@ def reset(files: StateFiles, fault_id: str, target: str | None, wall_clock: Wall
         return ResetDone((), (), running=False)
     if not chosen:
         latched = ", ".join(f"{fault.id} ({fault.target})" for fault in state.latched) or "nothing"
-        raise ResetError(f"no such fault is latched (got {_wanted(fault_id, target)}), latched: {latched}")
+        meant = near(fault_id, [fault.id for fault in state.latched]) or near(fault_id, FAULTS)
+        told = f"; did you mean {meant}?" if meant is not None and fault_id not in FAULTS else ""
+        raise ResetError(f"no such fault is latched (got {_wanted(fault_id, target)}), latched: {latched}{told}")
     try:
         lock = files.lock()
     except BlockingIOError:

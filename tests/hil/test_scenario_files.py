@@ -192,6 +192,11 @@ BROKEN = [
         "mine.yaml:5:48: faults.0.target: no target of cell-overvoltage (got 'rack one'), expected RACK or RACK/CELL",
     ),
     (
+        "cell-overvoltage",
+        "cell-overvoltge",
+        "mine.yaml:5:12: faults.0.kind: unknown choice (got 'cell-overvoltge'), expected 'cell-overvoltage' perhaps",
+    ),
+    (
         "battery: open",
         "battery: closed",
         "mine.yaml:6:48: expect.battery: unknown choice (got 'closed'), "
