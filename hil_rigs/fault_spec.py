@@ -336,6 +336,14 @@ def parse_fault(text: str) -> FaultSpec:
         raise FaultSyntaxError(f"fault {text!r}: {first['loc'][0]}: {in_words(FaultSpec, first)}") from None
 
 
+def parse_fault_before(text: str, end_s: float) -> FaultSpec:
+    """The same of a run that ends at `end_s`; FaultSyntaxError also for a fault that would not come."""
+    fault = parse_fault(text)
+    if fault.at_s >= end_s:
+        raise FaultSyntaxError(f"fault {text!r}: not before the run's end, expected less than {end_s:g} s")
+    return fault
+
+
 def _number(text: str, name: str, part: str) -> float:
     if not re.fullmatch(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]{1,3})?", part):
         raise FaultSyntaxError(f"fault {text!r}: {name} is not a number (got {part!r})")
