@@ -2,9 +2,11 @@
 saved state is changed, and the next start finds it so."""
 
 import contextlib
+import fcntl
 import json
+import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import NamedTuple
 
@@ -98,13 +100,11 @@ def _change(files: StateFiles, chosen: Sequence[LatchedFault], wall_clock: WallC
 def _ask(files: StateFiles, chosen: Sequence[LatchedFault]) -> ResetDone:
     """The state itself is the answer: a fault that was reset is gone from it, or has tripped since."""
     require_answer(files, HEARD_S)
-    write_request(files, {"reset": [[fault.id, fault.target] for fault in chosen]})
-    end_s = time.monotonic() + ANSWER_S
-    while set(chosen) & set(saved_state(files)[0].latched):
-        if time.monotonic() > end_s:
-            files.request.unlink(missing_ok=True)
-            raise NoAnswerError(SILENT)
-        time.sleep(LOOK_S)
+    with asking(files, {"reset": [[fault.id, fault.target] for fault in chosen]}) as end_s:
+        while set(chosen) & set(saved_state(files)[0].latched):
+            if time.monotonic() > end_s:
+                raise NoAnswerError(SILENT)
+            time.sleep(LOOK_S)
     time.sleep(TRIPS_AGAIN_S)
     places = {(fault.id, fault.target) for fault in chosen}
     again = [fault for fault in saved_state(files)[0].latched if (fault.id, fault.target) in places]
@@ -121,12 +121,46 @@ def require_answer(files: StateFiles, within_s: float) -> None:
         raise NoAnswerError(SILENT) from None
 
 
-def write_request(files: StateFiles, request: Mapping[str, object]) -> None:
-    """Ask the running controller, which does nothing of it later than ANSWER_S from now; whole or not at all.
-    ResetError when the folder takes nothing."""
+@contextlib.contextmanager
+def asking(files: StateFiles, request: Mapping[str, object]) -> Iterator[float]:
+    """The request is in the folder, and nobody else's takes its place before the block has seen what came of it. Gives
+    the monotonic time of the end: the controller does nothing of it later. Whoever asks meanwhile waits for his turn.
+    ResetError when the folder takes nothing; a NoAnswerError takes the request back."""
+    end_s = time.monotonic() + ANSWER_S
+    turn = _turn(files, end_s - HEARD_S)
+    try:
+        _write(files, {**request, "asked_s": end_s - ANSWER_S})
+        yield end_s
+    except NoAnswerError:
+        files.request.unlink(missing_ok=True)
+        raise
+    finally:
+        os.close(turn)
+
+
+def _turn(files: StateFiles, end_s: float) -> int:
+    """The folder itself, locked until it is closed: whoever may write there may ask, with no further file."""
+    try:
+        folder = os.open(files.folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise ResetError(f"{files.folder}: {error.strerror}") from None
+    while True:
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > end_s:
+                os.close(folder)
+                raise NoAnswerError(SILENT) from None
+        else:
+            return folder
+        time.sleep(LOOK_S)
+
+
+def _write(files: StateFiles, request: Mapping[str, object]) -> None:
+    """Whole or not at all."""
     unfinished = files.request.with_suffix(".tmp")
     try:
-        unfinished.write_text(json.dumps({**request, "asked_s": time.monotonic()}))
+        unfinished.write_text(json.dumps(request))
         unfinished.replace(files.request)
     except OSError as error:
         raise ResetError(f"{files.request}: cannot be written: {error.strerror}") from None
