@@ -189,7 +189,7 @@ def _add_replay(commands: Any) -> None:
 def _add_tune(commands: Any) -> None:
     tune = commands.add_parser("tune", help="search an application's best settings in virtual time",
                                description=_tune.__doc__)  # fmt: skip
-    tune.add_argument("study", metavar="STUDY")
+    tune.add_argument("study", metavar="STUDY", help="a path or a shipped name, as ai-smoothing; see docs/tune.md")
     tune.add_argument("--trials", metavar="N", type=_count, default=40, help="trials to add (default: 40)")
     tune.add_argument("--jobs", metavar="N", type=_count, default=1, help="processes (default: 1)")
     tune.add_argument("--out", metavar="DIR", type=Path, help="write trials.csv and site-fragment.yaml there")
