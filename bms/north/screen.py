@@ -182,7 +182,7 @@ def _shown(value: float, form: str) -> str:
 
 
 def _kw(power_w: float) -> str:
-    return "-" if math.isnan(power_w) else f"{power_w / 1e3:.1f} kW"
+    return "-" if math.isnan(power_w) else f"{round(power_w / 1e3, 1) + 0.0:.1f} kW"  # no -0.0
 
 
 def _smoothing(status: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""What the plain line and the live screen say of faults, and of a state or a record that is not saved."""
+"""What the plain line and the live screen say of powers, of faults, and of a state or a record that is not saved."""
 
 from dataclasses import asdict
 from typing import Any
@@ -62,3 +62,8 @@ def test_what_opens_comes_before_what_stops_power_and_that_before_what_warns() -
         "redundant_sensor_lost",
         "local_control",
     ]
+
+
+@pytest.mark.parametrize(("power_w", "shown"), [(-20.0, "0.0 kW"), (-60.0, "-0.1 kW"), (float("nan"), "-")])
+def test_a_power_that_is_nearly_none_has_no_sign(power_w: float, shown: str) -> None:
+    assert f"  grid {shown}  load " in plain_line({**HEALTHY, "grid_power_w": power_w})
