@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 
 from hil_rigs.identify.basis import KELVIN, arrhenius
+from hil_rigs.identify.efficiency import efficiency_over_temperature
 from hil_rigs.identify.fit import SOC_KNOTS, Solution, Structure
 from hil_rigs.identify.ocv import WARM_DEGC, OcvBase
 from hil_rigs.identify.runs import Capacity
@@ -69,7 +70,7 @@ def cell_tables(
         hysteresis_v=_linear(_over_soc(solution.hysteresis_v), knots, degc),
         hysteresis_rate=np.full(len(degc), structure.hysteresis_rate),
         saturation_current_a=_saturation_a(structure, degc),
-        coulombic_efficiency=np.interp(degc, knots, [capacity.efficiency_at(t) for t in knots.tolist()]),
+        coulombic_efficiency=efficiency_over_temperature(capacity.efficiency, degc),
         self_discharge_per_h=np.zeros(len(degc)),
     )
 

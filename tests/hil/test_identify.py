@@ -13,6 +13,8 @@ from bms.estimate.log import Log, read_log
 from bms.estimate.log_sign import contradiction
 from hil_rigs.cli import main
 from hil_rigs.identify import IdentifyError, identify_cell
+from hil_rigs.identify.efficiency import efficiency_over_temperature
+from hil_rigs.identify.runs import capacity_of
 from hil_rigs.identify.tables import write_cell
 from kernels.cell_tables import SOC_GRID, CellTables
 from kernels.parameters import load_cell, load_tables
@@ -137,6 +139,34 @@ def test_sampled_at_1_hz_a_cell_has_the_resistances_of_10_hz() -> None:
         for tables in (identify_cell([log], nominal_ah=AH, chemistry="nmc").tables for log in (fast, thin))
     ]
     assert ohmic[1] == pytest.approx(ohmic[0], rel=0.02)
+
+
+def test_counters_are_believed_where_samples_of_the_current_miss_some_charge() -> None:
+    """A tester counts between its rows; here the rows see a tenth less of every charge, and 2 % of it does not stay."""
+    time_s = np.arange(20_000.0)
+    true_a = np.where(time_s % 100 < 50, 2.0, -1.7)
+    out_ah, back_ah = (np.cumsum(np.maximum(sign * true_a, 0)) / 3600 for sign in (1, -1))
+    log = replace(
+        DYNAMIC,
+        time_s=time_s,
+        current_a=np.where(true_a < 0, 0.9 * true_a, true_a),
+        voltage_v=np.full(len(time_s), 3.3),
+        temperature_degc=np.full(len(time_s), 25.0),
+        soc_frac=1 - (out_ah - 0.98 * back_ah) / AH,
+        ah=out_ah - back_ah,
+    )
+    capacity = capacity_of([log], AH)
+    assert capacity.ah == pytest.approx(3.0, rel=0.003)
+    ((degc, share),) = capacity.efficiency
+    assert (degc, share) == (25.0, pytest.approx(0.98, abs=0.003))
+
+
+def test_what_is_lost_of_a_charge_goes_over_temperature_as_reactions_do() -> None:
+    measured = [(25.0, 0.995), (24.0, 0.993), (-5.0, 0.990), (-25.0, 0.940)]
+    at = efficiency_over_temperature(measured, np.array([60.0, 24.5, -5.0, -15.5, -25.0, -30.0, -45.0]))
+    assert at == pytest.approx([0.994, 0.994, 0.990, 0.9753, 0.940, 0.9017, 0.9017], abs=0.0005)
+    assert efficiency_over_temperature([], np.array([25.0])).tolist() == [1.0]
+    assert efficiency_over_temperature([(25.0, 1.0)], np.array([-20.0, 25.0])).tolist() == [0.9995, 0.9995]
 
 
 @pytest.mark.parametrize("logs", [[DYNAMIC], [SLOW], [SLOW, DYNAMIC], [COLD, SLOW]], ids=len)
