@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.cell_tables import SOC_GRID, CellTables, hysteresis_pair
+from kernels.cell_tables import SOC_GRID, CellTables
 
 Floats = NDArray[np.float64]
 
@@ -157,7 +157,7 @@ class BankModel:
         if len(cell.rc_tau_s) > PAIRS_MAX:
             raise ValueError(f"rc: got {len(cell.rc_tau_s)} pairs, expected at most {PAIRS_MAX}")
         self.pairs = len(cell.rc_tau_s)
-        self.hysteresis_pair = hysteresis_pair(cell.chemistry, cell.rc_tau_s)
+        self.hysteresis_pair = cell.hysteresis_pair
         self.states = FIRST_RC + self.pairs
         self.inverse_k = np.ascontiguousarray(1.0 / (cell.temperature_degc + 273.15))
         self.log_resistance = np.ascontiguousarray(

@@ -40,7 +40,7 @@ TABLE_KEYS = (
 )
 """Keys of a file with tables, beside those that every cell file has."""
 LAST_ROWS = ("hysteresis_rate", "saturation_current_a", "coulombic_efficiency", "self_discharge_per_h")
-OPTIONAL_KEYS = ("heat_capacity_j_per_k",)
+OPTIONAL_KEYS = ("heat_capacity_j_per_k", "hysteresis_tau_s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,7 @@ class CellTables:
     1 - exp(-rate |x| dt / Q) towards the sign of x, the current behind `hysteresis_pair` or else i itself, and f is
     linear but for the first pair: i0 asinh(x / i0), i0 = `saturation_current_a`. ln R is linear in 1/T (K), the others
     between temperatures too; `temperature_measured_degc` (lowest, highest) is what the measurements covered.
+    `hysteresis_tau_s` names the `hysteresis_pair` by its time constant, 0 = i itself, None = usual for the chemistry.
     `ocv_sigma_v` is the OCV's own uncertainty, `model_sigma_v` what the voltage does around it,
     `resistance_sigma_frac[T]` that of all R together. Of charge that goes in, `coulombic_efficiency` stays;
     `self_discharge_per_h` of the capacity is lost at all times."""
@@ -75,15 +76,29 @@ class CellTables:
     saturation_current_a: Floats
     coulombic_efficiency: Floats
     self_discharge_per_h: Floats
+    hysteresis_tau_s: float | None = None
+
+    @property
+    def hysteresis_pair(self) -> int | None:
+        """Whose current turns the hysteresis, None = the cell's own."""
+        if self.hysteresis_tau_s is None:
+            return usual_hysteresis_pair(self.chemistry, self.rc_tau_s)
+        return _place(self.hysteresis_tau_s, self.rc_tau_s)
 
 
-def hysteresis_pair(chemistry: str, tau_s: Sequence[float] | Floats) -> int | None:
+def usual_hysteresis_pair(chemistry: str, tau_s: Sequence[float] | Floats) -> int | None:
     """Which pair's current turns the hysteresis: where two phases live side by side (LFP), one of minutes, because a
     cell that is charged for seconds amid a discharge returns to the branch that it was on."""
     if chemistry not in TWO_PHASES:
         return None
     slow = [pair for pair, tau in enumerate(tau_s) if HYSTERESIS_TAU_S[0] <= tau <= HYSTERESIS_TAU_S[1]]
     return slow[0] if slow else None
+
+
+def _place(tau_s: float, taus_s: Floats) -> int | None:
+    """Of the pair that has this time constant."""
+    same = np.flatnonzero(np.isclose(taus_s, tau_s, rtol=1e-3))
+    return int(same[0]) if len(same) else None
 
 
 def read_tables(path: Path, content: Mapping[str, Any]) -> CellTables:
@@ -137,6 +152,7 @@ class _Reader:
             rc_tau_s=np.array([tau for tau, _ in pairs]),
             rc_resistance_ohm=np.array([table for _, table in pairs]).reshape(-1, self._temperatures, GRID_POINTS),
             hysteresis_v=self._table("hysteresis_v", self._content["hysteresis_v"], 0.0),
+            hysteresis_tau_s=self._hysteresis_tau_s(np.array([tau for tau, _ in pairs])),
             **{key: self._row(key, self._content[key], len(degc)) for key in LAST_ROWS},
         )
 
@@ -153,6 +169,15 @@ class _Reader:
             )
             for j, pair in enumerate(pairs)
         ]
+
+    def _hysteresis_tau_s(self, taus_s: Floats) -> float | None:
+        if "hysteresis_tau_s" not in self._content:
+            return None
+        value = self._content["hysteresis_tau_s"]
+        tau_s = cell_file.number(self._path, "hysteresis_tau_s", value, above_zero=False)
+        if tau_s > 0 and _place(tau_s, taus_s) is None:
+            raise self._wrong("hysteresis_tau_s", "0 or the tau_s of a pair")
+        return tau_s
 
     def _ocv(self) -> Floats:
         rows = self._rows("ocv_v", self._content["ocv_v"])
