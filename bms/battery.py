@@ -9,6 +9,7 @@ from bms.decision import Contactors
 from bms.image import Image
 from bms.joining import REJOIN_S_MIN, JoinWindow, Rejoin
 from bms.protect.conditions import COMMAND_AGE_S_MAX
+from bms.protect.faults import MAINTENANCE
 from bms.protect.protection import Protected
 from bms.rack import RackInputs, RackMachine, RackMode, way_of
 from bms.site import Site
@@ -61,6 +62,8 @@ class Mode(StrEnum):
     RUNNING = "running"
     STOPPING = "stopping"
     FAULT = "fault"
+    MAINTENANCE = "maintenance"
+    """Nothing but that somebody took every rack out of service keeps them open."""
 
 
 class BatteryState(NamedTuple):
@@ -401,7 +404,12 @@ class Battery:
         if not self.wanted and not self.open:
             return Mode.STOPPING
         if protected.opens or RackMode.LOCKED in modes or set(self._names) <= protected.open_racks:
-            return Mode.FAULT
+            return Mode.MAINTENANCE if self._maintained(modes, protected) else Mode.FAULT
         if all(mode is RackMode.OFF for mode in modes):
             return Mode.OFF
         return Mode.CONNECTING if any(mode.connected for mode in modes) else Mode.STANDBY
+
+    def _maintained(self, modes: Sequence[RackMode], protected: Protected) -> bool:
+        """Every rack stands open by order, and no fault asks for that beside."""
+        away = all(mode is RackMode.MAINTENANCE for mode in modes) and not protected.opens
+        return away and {fault.kind.id for fault in protected.faults if fault.kind.action.opens} <= {MAINTENANCE}

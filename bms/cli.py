@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bms.closed_pipe import leave_closed_pipe
+from bms.command_line import Parser
 from bms.install import add_version, require_siblings
 from bms.protect.faults import FAULTS
 
@@ -32,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="bms",
         description="Battery management controller for a site's edge gateway.",
         epilog="Exit status: 0 fine, 1 something tripped, 2 bad input. Simulated rigs: see `hil --help`.",

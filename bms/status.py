@@ -35,6 +35,7 @@ class Status:
     charge_reason: str
     discharge_reason: str
     faults: list[str]
+    """The worst first, by what they do."""
     state_fault: str
     """Why the state is not saved; empty = it is."""
     tick_ms_p50: float

@@ -13,6 +13,7 @@ from bms.dispatch.dispatch import Wish
 from bms.estimate.site_power import SitePowers
 from bms.estimate.soc import SocSummary
 from bms.image import Image
+from bms.protect.fault_kind import Action
 from bms.protect.limits import PowerLimits
 from bms.protect.protection import ActiveFault
 from bms.record import Recorder, TickRow
@@ -25,6 +26,8 @@ from bms.summary import Summary
 
 RECENT_TICKS = 512
 """Ticks over which the status gives percentiles."""
+
+GRAVITY = {action: rank for rank, action in enumerate(Action)}
 
 CONTACTOR_WORDS = {
     Contactors(False, False): "open",
@@ -175,7 +178,7 @@ class TickReporter:
             discharge_power_w_limit=row.discharge_power_w_limit,
             charge_reason=row.limit_reason_charge or "",
             discharge_reason=row.limit_reason_discharge or "",
-            faults=[str(fault) for fault in tick.faults],
+            faults=[str(fault) for fault in worst_first(tick.faults)],
             state_fault=self._memory.fault,
             tick_ms_p50=float(ticks[0]),
             tick_ms_p99=float(ticks[1]),
@@ -194,6 +197,11 @@ class TickReporter:
             north_fault="; ".join(filter(None, [fault() for fault in self.north_faults])),
             record_fault=self.record_fault(),
         )
+
+
+def worst_first(faults: Sequence[ActiveFault]) -> list[ActiveFault]:
+    """By what they do, mere warnings last; those that do the same stay in their order."""
+    return sorted(faults, key=lambda fault: GRAVITY[fault.kind.action], reverse=True)
 
 
 def _word(wanted: Contactors | None) -> str:

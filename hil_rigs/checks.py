@@ -1,6 +1,5 @@
 """Checks of a scenario in the field's words, for example `within 200 ms: power_command_w == 0`; grammar: FORMS."""
 
-import difflib
 import math
 import operator
 import re
@@ -12,6 +11,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from drivers.config.near import near
 from hil_rigs.report.summary import range_within
 from hil_rigs.signals import EXTREMES, SIGNALS
 
@@ -339,8 +339,8 @@ def _comparison(text: str, of_any_cell: bool) -> Comparison:
 def _signal(name: str) -> str:
     name = ALIASES.get(name, name)
     if name not in SIGNALS:
-        near = difflib.get_close_matches(name, [*SIGNALS, *EXTREMES], n=1)
-        raise CheckError(f"no signal {name!r}", f"{near[0]} perhaps" if near else f"one of {', '.join(SIGNALS)}")
+        meant = near(name, [*SIGNALS, *EXTREMES])
+        raise CheckError(f"no signal {name!r}", f"{meant} perhaps" if meant else f"one of {', '.join(SIGNALS)}")
     return name
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bms.closed_pipe import leave_closed_pipe
+from bms.command_line import Parser
 from bms.install import add_version, require_siblings
 
 BAD_INPUT = {
@@ -19,8 +20,8 @@ BAD_INPUT = {
     "drivers.config.yaml_nodes": "ConfigErrors",
     "hil_rigs.comply.command": "ComplyError",
     "hil_rigs.evaluate.cases": "EvaluateError",
+    "hil_rigs.fault_place": "UnknownTargetError",
     "hil_rigs.fault_spec": "FaultSyntaxError",
-    "hil_rigs.faults": "UnknownTargetError",
     "hil_rigs.identify.runs": "IdentifyError",
     "hil_rigs.plant.load_file": "LoadFileError",
     "hil_rigs.run_command": "RunError",
@@ -58,7 +59,7 @@ def _bad_input() -> tuple[type[Exception], ...]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="hil",
         description="The battery controller against simulated rigs: no hardware needed.",
         epilog="Start with `hil demo`. RIG, SCENARIO and STUDY are a path or a shipped name. Exit status: 0 fine, "
@@ -188,7 +189,7 @@ def _add_replay(commands: Any) -> None:
 def _add_tune(commands: Any) -> None:
     tune = commands.add_parser("tune", help="search an application's best settings in virtual time",
                                description=_tune.__doc__)  # fmt: skip
-    tune.add_argument("study", metavar="STUDY")
+    tune.add_argument("study", metavar="STUDY", help="a path or a shipped name, as ai-smoothing; see docs/tune.md")
     tune.add_argument("--trials", metavar="N", type=_count, default=40, help="trials to add (default: 40)")
     tune.add_argument("--jobs", metavar="N", type=_count, default=1, help="processes (default: 1)")
     tune.add_argument("--out", metavar="DIR", type=Path, help="write trials.csv and site-fragment.yaml there")

@@ -5,6 +5,7 @@ import asyncio
 import contextlib
 import ctypes
 import json
+import math
 import signal
 import sys
 import tempfile
@@ -16,6 +17,7 @@ from bms.record.schema import new_record_path
 from bms.state.files import StateFiles
 from bms.state.saved import find_state
 from hil_rigs.demo_summary import print_summary, summary_document
+from hil_rigs.fault_spec import parse_fault_before
 from hil_rigs.rig import find_rig
 
 BAD_INPUT = 2
@@ -32,6 +34,8 @@ def demo(arguments: argparse.Namespace) -> int:
     """The controller's exit status: 1 when a fault tripped, or when it was interrupted before the controller began; 2
     when the rig could not be served."""
     find_rig(arguments.rig)
+    for text in arguments.fault:
+        parse_fault_before(text, arguments.duration or math.inf)
     new_record_path(arguments.record)
     with tempfile.TemporaryDirectory(prefix="cellward-demo-") as folder:
         try:

@@ -1,6 +1,5 @@
 """Faults that a scenario injects: what kinds there are, where they strike and how a user writes one."""
 
-import difflib
 import re
 from collections.abc import Iterator
 from typing import Annotated, Literal
@@ -8,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import ValidationError
 
 from drivers.config.config_yaml import in_words
+from drivers.config.near import hint
 from drivers.config.settings import Broken, Settings, about
 from hil_rigs.fault_kind import FaultKind as FaultKind
 from hil_rigs.fault_kind import target_words
@@ -320,9 +320,7 @@ def parse_fault(text: str) -> FaultSpec:
     TARGET is the first. FaultSyntaxError says what is wrong."""
     kind, at, rest = text.partition("@")
     if kind not in FAULT_KINDS:
-        near = difflib.get_close_matches(kind, FAULT_KINDS, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(FAULT_KINDS)}"
-        raise FaultSyntaxError(f"fault {text!r}: no kind {kind!r}, {hint}")
+        raise FaultSyntaxError(f"fault {text!r}: no kind {kind!r}, {hint(kind, FAULT_KINDS)}")
     parts = rest.split(":")
     if not at or len(parts) > 3:
         raise FaultSyntaxError(f"fault {text!r}: expected KIND@T[:TARGET[:VALUE]], for example {kind}@20")
@@ -336,6 +334,14 @@ def parse_fault(text: str) -> FaultSpec:
     except ValidationError as error:
         first = error.errors()[0]
         raise FaultSyntaxError(f"fault {text!r}: {first['loc'][0]}: {in_words(FaultSpec, first)}") from None
+
+
+def parse_fault_before(text: str, end_s: float) -> FaultSpec:
+    """The same of a run that ends at `end_s`; FaultSyntaxError also for a fault that would not come."""
+    fault = parse_fault(text)
+    if fault.at_s >= end_s:
+        raise FaultSyntaxError(f"fault {text!r}: not before the run's end, expected less than {end_s:g} s")
+    return fault
 
 
 def _number(text: str, name: str, part: str) -> float:

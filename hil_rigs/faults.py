@@ -9,22 +9,16 @@ import numpy as np
 from hil_rigs.bench import Bench
 from hil_rigs.devices.described_contactors import ContactorBlockFaults
 from hil_rigs.devices.rack_node import TEMPERATURE_DEGC_MIN, RackNodeFaults
+from hil_rigs.fault_place import locate
 from hil_rigs.fault_spec import FaultSpec
 from hil_rigs.link_injectors import LINK_INJECTORS
 from hil_rigs.plant_injectors import PLANT_INJECTORS
-from hil_rigs.rig import RigFile
 from hil_rigs.sensor_injectors import SENSOR_INJECTORS
 from hil_rigs.surrounding_injectors import SURROUNDING_INJECTORS
 from hil_rigs.world.loop import VirtualLoop
 
 SHORT_OHM = 0.05
-OF_THE_MONITOR = ("commands-lost", "contactor-late")
-"""Faults of a cell monitor that moves the contactors."""
 BUSY_S, BUSY_PERIOD_S = 10.0, 0.2
-
-
-class UnknownTargetError(ValueError):
-    """The rig has no such rack, module or cell; the message is one line."""
 
 
 def inject(bench: Bench, fault: FaultSpec) -> None:
@@ -32,42 +26,6 @@ def inject(bench: Bench, fault: FaultSpec) -> None:
     rack, number = locate(bench.rig, fault)
     strength = fault.strength if fault.strength is not None else 0.0
     _INJECTORS[fault.kind](bench, rack, number, strength)
-
-
-def locate(rig: RigFile, fault: FaultSpec) -> tuple[int, int]:
-    """Index of rack and of cell or module, both from 0. UnknownTargetError if the rig has none such, or no switch
-    where the fault strikes that."""
-    plant, names = rig.plant, rig.rack_names
-    if fault.about.needs == "switch" and rig.microgrid is None:
-        raise UnknownTargetError(f"fault {fault.kind}: rig {rig.name} has no switch, expected one with `microgrid`")
-    if fault.rack is not None and fault.rack not in names:
-        raise UnknownTargetError(f"fault {fault.kind}: no rack {fault.rack!r}, expected one of {', '.join(names)}")
-    count = {"cell": plant.cells_per_rack, "module": plant.modules_per_rack}
-    most = count.get(fault.about.strikes, 1)
-    if fault.number > most:
-        raise UnknownTargetError(f"fault {fault.kind}: no {fault.about.strikes} {fault.number}, a rack has {most}")
-    _require(rig, fault)
-    return names.index(fault.rack) if fault.rack is not None else 0, fault.number - 1
-
-
-def _require(rig: RigFile, fault: FaultSpec) -> None:
-    """UnknownTargetError for a fault that no rack or device of this rig can have."""
-    needs, own_management, devices = fault.about.needs, rig.plant.low_voltage is not None, len(rig.auxiliaries)
-    wrong = ""
-    if fault.about.strikes and needs != "battery" and own_management:
-        wrong = "the battery hides what its rack is made of"
-    if needs == "battery" and not own_management:
-        wrong = "no battery has a management of its own"
-    if needs == "contactor-block" and rig.plant.contactor_profile is None:
-        wrong = "no rack's contactors hang on a block"
-    if fault.kind in OF_THE_MONITOR and rig.plant.contactor_profile is not None:
-        wrong = "the racks' contactors hang on a block, not on the cell monitors,"
-    if needs == "auxiliaries" and not devices:
-        wrong = "there are no auxiliary devices"
-    if fault.kind == "auxiliary-lost" and (fault.strength or 0.0) > devices:
-        wrong = f"no device {fault.strength:g}, there are {devices}"
-    if wrong:
-        raise UnknownTargetError(f"fault {fault.kind}: {wrong} in rig {rig.name}")
 
 
 def _voltage(bench: Bench, rack: int, cell: int, voltage_v: float) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from math import sqrt
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -28,7 +29,7 @@ from bms.site import (
 from bms.site_devices import NAME
 from drivers.config.config_yaml import in_words
 from drivers.config.settings import Broken, Settings, about, beside_the_file
-from drivers.config.shipped import Shipped, find, shipped
+from drivers.config.shipped import Shipped, find, shipped, shipped_names
 from drivers.profiles import find_profile
 from hil_rigs.grid_spec import GridSpec, SteadyGrid
 from hil_rigs.load_spec import LoadSpec
@@ -350,7 +351,13 @@ def profile_name(profile: str) -> str:
 
 def find_rig(name_or_path: str) -> RigFile:
     """A shipped rig or a file. UnknownNameError or ConfigErrors."""
-    return find(FOLDER, name_or_path, RigFile)
+    return _shipped_rig(name_or_path) if name_or_path in shipped_names(FOLDER) else find(FOLDER, name_or_path, RigFile)
+
+
+@cache
+def _shipped_rig(name: str) -> RigFile:
+    """Scenarios share a few of them."""
+    return find(FOLDER, name, RigFile)
 
 
 def list_rigs() -> list[RigFile]:

@@ -15,8 +15,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from bms.record.schema import new_record_path, require_writable
 from hil_rigs.campaign import Job, Result, play, play_all, scenarios_of
-from hil_rigs.fault_spec import FaultSpec, parse_fault
-from hil_rigs.faults import locate
+from hil_rigs.fault_place import locate
+from hil_rigs.fault_spec import parse_fault_before
 from hil_rigs.plant.build import build_load
 from hil_rigs.rig import make_site, somewhere
 from hil_rigs.rig_plant import load_config
@@ -68,7 +68,7 @@ def _job(named: str, scenario: Scenario, arguments: argparse.Namespace) -> Job:
     if duration_s <= settle_s:
         raise RunError(f"--duration {duration_s:g}: {scenario.name} is judged from {settle_s:g} s on, give more")
     _require_long_enough(scenario, duration_s)
-    given = tuple(_given(text, duration_s) for text in arguments.fault)
+    given = tuple(parse_fault_before(text, duration_s) for text in arguments.fault)
     rig = scenario.find_rig()
     try:
         make_site(rig, somewhere(rig))
@@ -101,13 +101,6 @@ def _require_long_enough(scenario: Scenario, duration_s: float) -> None:
         raise RunError(
             f"--duration {duration_s:g}: {what} of {scenario.name} comes at {at_s:g} s, give more than {at_s:g} s"
         )
-
-
-def _given(text: str, duration_s: float) -> FaultSpec:
-    fault = parse_fault(text)
-    if fault.at_s >= duration_s:
-        raise RunError(f"fault {text!r}: not before the run's end, expected less than {duration_s:g} s")
-    return fault
 
 
 def _run_one(job: Job, arguments: argparse.Namespace) -> int:

@@ -4,18 +4,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, ValidationInfo
 from pydantic_core import PydanticCustomError
 
 from bms.site_applications import Application
 from bms.state.store import FOR_S_MAX, Told
-from drivers.config.settings import RELATION, Broken, Settings, about, name_or_beside
-from drivers.config.shipped import Shipped, find, shipped
+from drivers.config.settings import RELATION, Broken, Settings, about
+from drivers.config.shipped import Shipped, find, known_name, shipped
 from hil_rigs.checks import Check, CheckError, parse_check
+from hil_rigs.fault_place import misplaced
 from hil_rigs.fault_spec import FAULT_KINDS, FaultKind, FaultSpec, FaultSyntaxError, parse_fault
 from hil_rigs.grid_spec import GridSpec
-from hil_rigs.load_spec import LoadSpec
-from hil_rigs.rig import RigFile, find_rig
+from hil_rigs.load_spec import LoadFile, LoadFmu, LoadSpec
+from hil_rigs.rig import RigFile, find_rig, make_site, somewhere
 from hil_rigs.signals import INVARIANT_SIGNALS
 
 __all__ = [
@@ -46,8 +47,15 @@ def understood_check(text: str) -> str:
 
 
 CheckText = Annotated[
-    str, about("", "a check, see docs/scenarios.md", min_length=1, max_length=300), AfterValidator(understood_check)
+    str,
+    about("", "a check, see docs/scenarios.md", usable="at the end: grid_power_w < 1", min_length=1, max_length=300),
+    AfterValidator(understood_check),
 ]
+
+
+def known_rig(name: str, info: ValidationInfo) -> str:
+    """Validator: name or path of a rig that is right by itself."""
+    return known_name(name, info, find_rig, "rig", "a rig without mistakes")
 
 
 class Expect(Settings):
@@ -111,8 +119,8 @@ class Scenario(Shipped):
 
     rig: Annotated[
         str,
-        about("", "name or path of the rig", "the demo rig", min_length=1, max_length=500),
-        AfterValidator(name_or_beside),
+        about("", "name or path of the rig", "the demo rig", usable="demo", min_length=1, max_length=500),
+        AfterValidator(known_rig),
     ] = "demo"
     duration_s: Annotated[float, about("s", "length", gt=0, le=1e6)]
     seed: Annotated[int, about("", "seed of everything random, unless told otherwise", "any", ge=0, le=2**63 - 1)] = 1
@@ -133,8 +141,7 @@ class Scenario(Shipped):
     expect: Annotated[Expect, about("", "what must come of it")]
 
     def find_rig(self) -> RigFile:
-        """Its rig with what the scenario replaces, but for the load. UnknownNameError or ConfigErrors; whether the
-        applications fit the rest of the site shows when that is made."""
+        """Its rig with what the scenario replaces, but for the load."""
         rig = find_rig(self.rig)
         new: dict[str, object] = {} if self.grid is None else {"grid": self.grid}
         if self.start_hour is not None:
@@ -157,11 +164,33 @@ class Scenario(Shipped):
             if fault.at_s >= self.duration_s:
                 expected, others = f"less than {self.duration_s:g}", (("duration_s",),)
                 yield Broken(("faults", i, "at_s"), fault.at_s, "not before the scenario's end", expected, others)
+        yield from self._broken_places()
+        yield from self._broken_site()
         yield from self._broken_checks()
         if self.expect.settle_time_s >= self.duration_s:
             expected, others = f"less than {self.duration_s:g}", (("duration_s",),)
             loc = ("expect", "settle_time_s")
             yield Broken(loc, self.expect.settle_time_s, "not before the scenario's end", expected, others)
+
+    def _broken_places(self) -> Iterator[Broken]:
+        """Every fault strikes what the rig has."""
+        rig = find_rig(self.rig)
+        for i, fault in enumerate(self.faults):
+            for at, wrong, expected in () if [*fault.broken_relations()] else misplaced(rig, fault):
+                loc, got = ("faults", i, at), getattr(fault, at)
+                yield Broken(loc, got, wrong, expected or f"what rig {rig.name} has", (("rig",), ("faults", i)))
+
+    def _broken_site(self) -> Iterator[Broken]:
+        """Its load's file is there, and its applications fit the rest of the rig's site."""
+        if isinstance(self.load, LoadFile | LoadFmu) and not Path(self.load.path).is_file():
+            yield Broken(("load", "path"), self.load.path, "no such file", "a file that can be read")
+        if self.applications is not None and not any([*each.broken_relations()] for each in self.applications):
+            rig = self.find_rig()
+            try:
+                make_site(rig, somewhere(rig))
+            except ValueError as error:
+                expected = f"applications that fit the site of rig {rig.name}"
+                yield Broken(("applications",), "a list", str(error), expected, (("rig",),))
 
     def _broken_checks(self) -> Iterator[Broken]:
         """A check refers to a fault that comes."""

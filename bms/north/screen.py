@@ -21,7 +21,12 @@ WIDE_COLUMNS = 110
 RESETS_MAX = 3
 """So many commands are shown; all of them are in `bms status`."""
 
-MODE_STYLES = {"running": "bold green", "fault": "bold white on red", "stopping": "bold yellow"}
+MODE_STYLES = {
+    "running": "bold green",
+    "fault": "bold white on red",
+    "stopping": "bold yellow",
+    "maintenance": "bold yellow",
+}
 
 
 def main() -> None:
@@ -138,7 +143,7 @@ def plain_line(status: dict[str, Any]) -> str:
     spread = _shown(1e3 * (status["cell_voltage_v_max"] - status["cell_voltage_v_min"]), ".0f")
     fields = [
         f"{status['time_s']:9.1f} s",
-        f"{status['mode']:10s}",
+        f"{status['mode']:11s}",
         f"grid {_kw(status['grid_power_w'])}",
         f"load {_kw(status['load_power_w'])}",
         f"battery {_kw(status['battery_power_w'])}",
@@ -146,7 +151,7 @@ def plain_line(status: dict[str, Any]) -> str:
         f"spread {spread} mV",
         f"clip {_clip(status) or '-'}",
         *([f"inputs {status['told']}"] if status.get("told") else []),
-        f"faults {'; '.join(status['faults']) or '-'}",
+        f"faults {_in_short(status['faults'])}",
         *([f"state {status['state_fault']}"] if status["state_fault"] else []),
         *([f"record {status['record_fault']}"] if status.get("record_fault") else []),
         *([status["north_fault"]] if status.get("north_fault") else []),
@@ -154,6 +159,13 @@ def plain_line(status: dict[str, Any]) -> str:
         f"overruns {status['overruns']}",
     ]
     return "  ".join(fields)
+
+
+def _in_short(faults: list[str]) -> str:
+    """A fault that brings others with it still leaves one line that can be read."""
+    if len(faults) < 2:
+        return faults[0] if faults else "-"
+    return f"{len(faults)}, worst {faults[0]}, all: bms status"
 
 
 def _table(title: str) -> Table:
@@ -170,7 +182,7 @@ def _shown(value: float, form: str) -> str:
 
 
 def _kw(power_w: float) -> str:
-    return "-" if math.isnan(power_w) else f"{power_w / 1e3:.1f} kW"
+    return "-" if math.isnan(power_w) else f"{round(power_w / 1e3, 1) + 0.0:.1f} kW"  # no -0.0
 
 
 def _smoothing(status: dict[str, Any]) -> str:

@@ -30,6 +30,7 @@ STATES = {
     Mode.RUNNING: "RUNNING",
     Mode.STOPPING: "SHUTTING_DOWN",
     Mode.FAULT: "FAULT",
+    Mode.MAINTENANCE: "FAULT",
 }
 """InvSt of model 701 for the battery's mode."""
 
@@ -41,6 +42,7 @@ BANK_STATES = {
     Mode.RUNNING: "CONNECTED",
     Mode.STOPPING: "SUSPENDING",
     Mode.FAULT: "FAULT",
+    Mode.MAINTENANCE: "FAULT",
 }
 """State of model 802 for the same."""
 

@@ -17,12 +17,11 @@ from bms.state.reset import (
     SILENT,
     NoAnswerError,
     ResetError,
+    asking,
     require_answer,
     saved_state,
-    write_request,
 )
 from bms.state.saved import LatchedFault, SavedState
-from bms.state.store import ANSWER_S
 from bms.state.wall_time import WallClock, utc_text
 
 ASKED = "asked for by `bms maintain`"
@@ -98,10 +97,8 @@ def _change(files: StateFiles, wanted: _Lock, wall_clock: WallClock) -> None:
 def _ask(files: StateFiles, wanted: _Lock) -> None:
     """The state itself is the answer."""
     require_answer(files, HEARD_S)
-    write_request(files, wanted.request)
-    end_s = time.monotonic() + ANSWER_S
-    while not _since(saved_state(files)[0], wanted):
-        if time.monotonic() > end_s:
-            files.request.unlink(missing_ok=True)
-            raise NoAnswerError(SILENT)
-        time.sleep(LOOK_S)
+    with asking(files, wanted.request) as end_s:
+        while not _since(saved_state(files)[0], wanted):
+            if time.monotonic() > end_s:
+                raise NoAnswerError(SILENT)
+            time.sleep(LOOK_S)

@@ -2,18 +2,22 @@
 saved state is changed, and the next start finds it so."""
 
 import contextlib
+import fcntl
 import json
+import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import NamedTuple
 
 from bms.north.status_socket import SilentError, ask_status
+from bms.protect.faults import FAULTS
 from bms.state import files as state_files
 from bms.state.files import StateFiles
 from bms.state.saved import LatchedFault, SavedState, find_state
 from bms.state.store import ANSWER_S
 from bms.state.wall_time import WallClock, utc_text
+from drivers.config.near import near
 
 HEARD_S = 2.0
 """A controller that says nothing for so long hangs."""
@@ -49,7 +53,9 @@ def reset(files: StateFiles, fault_id: str, target: str | None, wall_clock: Wall
         return ResetDone((), (), running=False)
     if not chosen:
         latched = ", ".join(f"{fault.id} ({fault.target})" for fault in state.latched) or "nothing"
-        raise ResetError(f"no such fault is latched (got {_wanted(fault_id, target)}), latched: {latched}")
+        meant = near(fault_id, [fault.id for fault in state.latched]) or near(fault_id, FAULTS)
+        told = f"; did you mean {meant}?" if meant is not None and fault_id not in FAULTS else ""
+        raise ResetError(f"no such fault is latched (got {_wanted(fault_id, target)}), latched: {latched}{told}")
     try:
         lock = files.lock()
     except BlockingIOError:
@@ -94,13 +100,11 @@ def _change(files: StateFiles, chosen: Sequence[LatchedFault], wall_clock: WallC
 def _ask(files: StateFiles, chosen: Sequence[LatchedFault]) -> ResetDone:
     """The state itself is the answer: a fault that was reset is gone from it, or has tripped since."""
     require_answer(files, HEARD_S)
-    write_request(files, {"reset": [[fault.id, fault.target] for fault in chosen]})
-    end_s = time.monotonic() + ANSWER_S
-    while set(chosen) & set(saved_state(files)[0].latched):
-        if time.monotonic() > end_s:
-            files.request.unlink(missing_ok=True)
-            raise NoAnswerError(SILENT)
-        time.sleep(LOOK_S)
+    with asking(files, {"reset": [[fault.id, fault.target] for fault in chosen]}) as end_s:
+        while set(chosen) & set(saved_state(files)[0].latched):
+            if time.monotonic() > end_s:
+                raise NoAnswerError(SILENT)
+            time.sleep(LOOK_S)
     time.sleep(TRIPS_AGAIN_S)
     places = {(fault.id, fault.target) for fault in chosen}
     again = [fault for fault in saved_state(files)[0].latched if (fault.id, fault.target) in places]
@@ -117,12 +121,46 @@ def require_answer(files: StateFiles, within_s: float) -> None:
         raise NoAnswerError(SILENT) from None
 
 
-def write_request(files: StateFiles, request: Mapping[str, object]) -> None:
-    """Ask the running controller, which does nothing of it later than ANSWER_S from now; whole or not at all.
-    ResetError when the folder takes nothing."""
+@contextlib.contextmanager
+def asking(files: StateFiles, request: Mapping[str, object]) -> Iterator[float]:
+    """The request is in the folder, and nobody else's takes its place before the block has seen what came of it. Gives
+    the monotonic time of the end: the controller does nothing of it later. Whoever asks meanwhile waits for his turn.
+    ResetError when the folder takes nothing; a NoAnswerError takes the request back."""
+    end_s = time.monotonic() + ANSWER_S
+    turn = _turn(files, end_s - HEARD_S)
+    try:
+        _write(files, {**request, "asked_s": end_s - ANSWER_S})
+        yield end_s
+    except NoAnswerError:
+        files.request.unlink(missing_ok=True)
+        raise
+    finally:
+        os.close(turn)
+
+
+def _turn(files: StateFiles, end_s: float) -> int:
+    """The folder itself, locked until it is closed: whoever may write there may ask, with no further file."""
+    try:
+        folder = os.open(files.folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise ResetError(f"{files.folder}: {error.strerror}") from None
+    while True:
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > end_s:
+                os.close(folder)
+                raise NoAnswerError(SILENT) from None
+        else:
+            return folder
+        time.sleep(LOOK_S)
+
+
+def _write(files: StateFiles, request: Mapping[str, object]) -> None:
+    """Whole or not at all."""
     unfinished = files.request.with_suffix(".tmp")
     try:
-        unfinished.write_text(json.dumps({**request, "asked_s": time.monotonic()}))
+        unfinished.write_text(json.dumps(request))
         unfinished.replace(files.request)
     except OSError as error:
         raise ResetError(f"{files.request}: cannot be written: {error.strerror}") from None

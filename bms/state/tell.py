@@ -7,8 +7,7 @@ import time
 from bms.requests import input_names
 from bms.site import Site
 from bms.state.files import StateFiles
-from bms.state.reset import HEARD_S, LOOK_S, SILENT, NoAnswerError, ResetError, require_answer, write_request
-from bms.state.store import ANSWER_S
+from bms.state.reset import HEARD_S, LOOK_S, SILENT, NoAnswerError, ResetError, asking, require_answer
 
 ASKED = re.compile(r"inputs\.([a-z][a-z0-9_-]*)=(\S+)")
 
@@ -45,12 +44,10 @@ def tell(files: StateFiles, name: str, value: float, for_s: float) -> None:
     else:
         raise ResetError(f"{files.folder}: no controller of site {files.site} runs there, and an input is not saved")
     require_answer(files, HEARD_S)
-    end_s = time.monotonic() + ANSWER_S
-    write_request(files, {"set": [[name, value, for_s]]})
-    while files.request.exists():
-        if time.monotonic() > end_s - HEARD_S:
-            files.request.unlink(missing_ok=True)
-            raise NoAnswerError(SILENT)
-        time.sleep(LOOK_S)
+    with asking(files, {"set": [[name, value, for_s]]}) as end_s:
+        while files.request.exists():
+            if time.monotonic() > end_s - HEARD_S:
+                raise NoAnswerError(SILENT)
+            time.sleep(LOOK_S)
     # A process of its own takes it out of the folder: the controller itself must live until it is too late to be done.
     require_answer(files, end_s - time.monotonic())

@@ -1,10 +1,11 @@
 """The wording of mistakes in settings files: what is wrong, what was got, what was expected."""
 
-import difflib
+import re
 from typing import Any
 
 from pydantic import BaseModel
 
+from drivers.config.near import near
 from drivers.config.settings import RELATION, Loc
 from drivers.config.settings_schema import expected_at, known_keys
 
@@ -34,6 +35,11 @@ _WRONG = {
     "too_long": "too many entries",
 }
 """pydantic's error types in our words; any other keeps pydantic's own message."""
+
+
+CHOICES_MAX = 8
+"""Of more choices only the one that was meant is named, if any is like it."""
+_CHOICES = re.compile(r"'([^']+)'")
 
 
 def in_words(model: type[BaseModel], details: Any) -> str:
@@ -71,10 +77,14 @@ def show(value: object) -> str:
 
 
 def _expected(model: type[BaseModel], loc: Loc, details: Any) -> str:
-    if details["type"] == RELATION:
+    kind = details["type"]
+    if kind == RELATION:
         return str(details["ctx"]["expected"])
-    if details["type"] != "extra_forbidden":
-        return expected_at(model, loc)
-    known = known_keys(model, loc[:-1])
-    near = difflib.get_close_matches(str(loc[-1]), known, n=1, cutoff=0.6)
-    return f"{near[0]!r} perhaps" if near else "one of " + ", ".join(known)
+    if kind == "extra_forbidden":
+        known = known_keys(model, loc[:-1])
+        meant = near(str(loc[-1]), known)
+        return f"{meant!r} perhaps" if meant else "one of " + ", ".join(known)
+    expected = expected_at(model, loc)
+    choices = _CHOICES.findall(expected) if _WRONG.get(kind) == "unknown choice" else []
+    meant = near(str(details["ctx"].get("tag", details["input"])), choices) if len(choices) > CHOICES_MAX else None
+    return expected if meant is None else f"{meant!r} perhaps"

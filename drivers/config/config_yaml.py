@@ -1,6 +1,7 @@
 """Settings files that fail with every mistake at once, each on its own line with the place and what was expected."""
 
 import copy
+import stat
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -39,6 +40,8 @@ def load_strict(path: str | Path, model: type[Model]) -> Model:
     themselves and no key above it is missing."""
     path = Path(path)
     try:
+        if not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():
+            raise ConfigErrors(str(path), [Problem(1, 1, "is a pipe, a socket or a device, expected a regular file")])
         with path.open("rb") as file:
             raw = file.read(FILE_BYTES_MAX + 1)
     except OSError as error:
@@ -125,9 +128,9 @@ def _replace(model: type[BaseModel], data: Any, path: Loc, details: Any) -> bool
 
 
 def _stands(loc: Loc, broken: Broken, replaced: set[Loc]) -> bool:
-    """Whether a broken relation depends on nothing that was replaced."""
+    """Whether a broken relation depends on nothing that was replaced, be it a value or one inside of it."""
     operands = [loc + each for each in (broken.at, *broken.others)]
-    return all(each[: len(gone)] != gone for each in operands for gone in replaced)
+    return not any(each[: len(gone)] == gone[: len(each)] for each in operands for gone in replaced)
 
 
 def _problem(model: type[BaseModel], root: Node, details: Any) -> Problem:

@@ -19,10 +19,12 @@ LATER = "relations_later"
 """Context of a validation that leaves relations to `broken_in`, so that one mistake does not hide another."""
 
 
-def about(unit: str, says: str, source: str = "", shape: str = "", **bounds: Any) -> Any:
+def about(unit: str, says: str, source: str = "", shape: str = "", usable: str = "", **bounds: Any) -> Any:
     """Field description for `Annotated`: unit ("" = none), meaning, source of the default, wording of a text's
-    pattern; `bounds` are pydantic's (gt, ge, lt, le, min_length, max_length, pattern)."""
-    return Field(description=says, json_schema_extra={"unit": unit, "source": source, "shape": shape}, **bounds)
+    pattern, and a text that a validator accepts, where not any is one; `bounds` are pydantic's (gt, ge, lt, le,
+    min_length, max_length, pattern)."""
+    extra: dict[str, Any] = {"unit": unit, "source": source, "shape": shape, "usable": usable}
+    return Field(description=says, json_schema_extra=extra, **bounds)
 
 
 def beside_the_file(path: str, info: ValidationInfo) -> str:

@@ -106,7 +106,7 @@ def _usable(annotation: Any, info: FieldInfo | None) -> Any:
         return {name: _usable(field.annotation, field) for name, field in fields if field.is_required()}
     if kind in (int, float):
         return kind(found.get("le", found.get("ge", 1)))
-    return "x" if kind is str else None
+    return (_extra(info, "usable") or "x") if kind is str else None
 
 
 def _walk(model: type[BaseModel], loc: Loc) -> tuple[Any, FieldInfo | None]:

@@ -1,6 +1,5 @@
 """Files that come with the package (rigs, scenarios): found by name or by path, listed, never silently broken."""
 
-import difflib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -9,6 +8,7 @@ from pydantic import ValidationInfo
 from pydantic_core import PydanticCustomError
 
 from drivers.config.config_yaml import ConfigErrors, load_strict
+from drivers.config.near import hint
 from drivers.config.settings import RELATION, Settings, about, name_or_beside
 
 
@@ -41,9 +41,8 @@ def find(folder: Path, name_or_path: str, model: type[File]) -> File:
     path = Path(name_or_path)
     if path.suffix in (".yaml", ".yml") or path.is_file():
         return load_strict(path, model)
-    near = difflib.get_close_matches(name_or_path, names, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"expected a file or one of {', '.join(names)}"
-    raise UnknownNameError(f"no {model.__name__.removesuffix('File').lower()} named {name_or_path!r}: {hint}")
+    what = model.__name__.removesuffix("File").lower()
+    raise UnknownNameError(f"no {what} named {name_or_path!r}: {hint(name_or_path, names, 'a file or ')}")
 
 
 def known_name(name: str, info: ValidationInfo, read: Callable[[str], object], what: str, right: str) -> str:

@@ -1,7 +1,6 @@
 """`hil comply`: one service on one rig, criterion by criterion."""
 
 import argparse
-import difflib
 import json
 import logging
 from dataclasses import asdict
@@ -10,6 +9,7 @@ import numpy as np
 from rich.table import Table
 
 from bms.record.schema import require_writable
+from drivers.config.near import hint
 from hil_rigs.comply.page import write_page
 from hil_rigs.comply.service import Judged, Order, Service
 from hil_rigs.comply.services import services
@@ -61,9 +61,7 @@ def _find(known: dict[str, Service], name: str | None) -> Service:
     if name is None:
         raise ComplyError("which service? `hil comply --list` has them")
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(known)}"
-        raise ComplyError(f"no service named {name!r}: {hint}")
+        raise ComplyError(f"no service named {name!r}: {hint(name, known)}")
     return known[name]
 
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from bms.estimate.log import Log
 from hil_rigs.identify.chemistry import CHEMISTRIES, Chemistry
+from hil_rigs.identify.covered import Basis, bases
 from hil_rigs.identify.fit import SOC_KNOTS, Fit, Solution, Structure
 from hil_rigs.identify.ocv import OcvBase, ocv_base
 from hil_rigs.identify.runs import FLOWING_PER_H, IdentifyError, Run, capacity_of, run_of
@@ -33,6 +34,11 @@ class IdentifiedCell:
     tables: CellTables
     runs: tuple[Run, ...]
     solution: Solution
+
+    @property
+    def bases(self) -> tuple[Basis, ...]:
+        """What each temperature of the tables stands on."""
+        return bases(self.runs, self.tables.temperature_degc)
 
 
 def identify_cell(

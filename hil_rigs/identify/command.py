@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from bms.estimate.log import Log, read_runs
+from bms.estimate.log import TEMPERATURE_DEGC, Log, read_runs
 from bms.estimate.log_charge import capacity_doubt
 from bms.estimate.log_sign import contradiction
 from hil_rigs.identify import IdentifiedCell, IdentifyError, identify_cell
+from hil_rigs.identify.covered import measured_degc
 from hil_rigs.identify.fit_report import write_fit_report
 from hil_rigs.identify.tables import write_cell
 from kernels.cell_tables import CellTables
@@ -24,15 +25,16 @@ def identify_command(arguments: argparse.Namespace) -> int:
     logs = _read(arguments.files, arguments.charge_positive)
     _check_sign(logs, arguments.nominal_ah, arguments.charge_positive)
     doubts = [doubt for log in logs if (doubt := capacity_doubt(log, arguments.nominal_ah, "--nominal-ah"))]
-    if doubts:
-        print(f"WARNING: {doubts[0]}", file=sys.stderr)
+    warnings = [*doubts, *_absent(logs)]
+    for warning in [*doubts[:1], *_absent(logs)]:
+        print(f"WARNING: {warning}", file=sys.stderr)
     with Console(stderr=True).status(f"fitting {len(logs)} runs"):
         found = identify_cell(logs, nominal_ah=arguments.nominal_ah, chemistry=arguments.chemistry, name=out.stem)
-    write_cell(found.tables, out)
+    write_cell(found.tables, out, found.bases)
     report = None if arguments.report is None else write_fit_report(found, arguments.report)
     if arguments.json:
         where = {"cell": str(out), "report": None if report is None else str(report)}
-        print(json.dumps({**summary(found), **where, "warnings": doubts}))
+        print(json.dumps({**summary(found), **where, "warnings": warnings}))
     else:
         _show(found, out, report)
     return 0
@@ -47,7 +49,8 @@ def summary(found: IdentifiedCell) -> dict[str, object]:
         "capacity_sigma_frac": tables.capacity_sigma_frac,
         "residual_mv": 1e3 * found.solution.residual_v,
         "tau_s": tables.rc_tau_s.tolist(),
-        "temperatures": _rows(found.tables),
+        "measured_degc": measured_degc(found.runs),
+        "temperatures": [{**row, "basis": basis} for row, basis in zip(_rows(tables), found.bases, strict=True)],
     }
 
 
@@ -71,6 +74,11 @@ def _read(files: list[Path], charge_positive: bool) -> list[Log]:
     return [log for file in files for log in read_runs(file, charge_positive=charge_positive)]
 
 
+def _absent(logs: list[Log]) -> list[str]:
+    names = dict.fromkeys(str(log.path) for log in logs if not log.temperature_measured)
+    return [f"{', '.join(names)}: no temperature_c, taken as {TEMPERATURE_DEGC:g} degC throughout"] if names else []
+
+
 def _check_sign(logs: list[Log], nominal_ah: float, charge_positive: bool) -> None:
     told = "no --charge-positive" if charge_positive else "positive on discharge, or --charge-positive"
     for log in logs:
@@ -91,12 +99,15 @@ def _show(found: IdentifiedCell, out: Path, report: Path | None) -> None:
     tables = found.tables
     print(f"{out}: {tables.capacity_ah:.3f} Ah ± {100 * tables.capacity_sigma_frac:.1f} %")
     print(f"residual {1e3 * found.solution.residual_v:.1f} mV (weighted RMS over all runs)")
-    print("   degC   R total mOhm      ±%   OCV ± mV   hysteresis mV   efficiency")
-    for row in _rows(tables):
+    print("   degC   R total mOhm      ±%   OCV ± mV   hysteresis mV   efficiency   basis")
+    for row, basis in zip(_rows(tables), found.bases, strict=True):
         print(
             f"{row['temperature_degc']:7.1f}{1e3 * row['resistance_ohm']:15.3f}"
             f"{100 * row['resistance_sigma_frac']:8.1f}"
-            f"{1e3 * row['ocv_sigma_v']:11.1f}{1e3 * row['hysteresis_v']:16.1f}{row['coulombic_efficiency']:13.3f}"
+            f"{1e3 * row['ocv_sigma_v']:11.1f}{1e3 * row['hysteresis_v']:16.1f}"
+            f"{row['coulombic_efficiency']:13.3f}   {basis}"
         )
+    low, high = measured_degc(found.runs)
+    print(f"measured from {low:.1f} to {high:.1f} degC (the middle 90 % of each run); rows beyond are extrapolated")
     if report is not None:
         print(f"report: {report}")

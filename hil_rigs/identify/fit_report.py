@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from hil_rigs.evaluate.svg import Chart
 from hil_rigs.identify import IdentifiedCell
+from hil_rigs.identify.covered import measured_degc
 from kernels.cell_tables import SOC_GRID, CellTables
 
 Floats = NDArray[np.float64]
@@ -47,6 +48,7 @@ def _page(found: IdentifiedCell) -> str:
             f"<!doctype html><meta charset=utf-8><title>{escape(tables.name)}</title><style>{STYLE}</style>",
             f"<h1>{escape(tables.name)} ({escape(tables.chemistry)})</h1><p>{escape(facts)}</p>",
             *charts,
+            *_temperatures(found),
             "<h2>Runs</h2><table><tr><th>run<th>hours<th>degC<th>SoC</tr>",
             *(
                 f"<tr><td>{escape(run.name)}<td>{np.ptp(run.time_s) / 3600:.1f}<td>{run.mean_degc:.1f}"
@@ -58,15 +60,34 @@ def _page(found: IdentifiedCell) -> str:
     )
 
 
+def _temperatures(found: IdentifiedCell) -> list[str]:
+    """Every row of the tables, at half charge, and whether it is measured."""
+    tables, (low, high) = found.tables, measured_degc(found.runs)
+    half = len(SOC_GRID) // 2
+    ohm = tables.resistance_ohm[:, half] + tables.rc_resistance_ohm[:, :, half].sum(axis=0)
+    return [
+        f"<h2>Temperatures</h2><p>Measured from {low:.1f} to {high:.1f} degC (the middle 90 % of each run); rows "
+        "beyond are extrapolated. The charts show the runs' mean temperatures.</p>",
+        "<table><tr><th>degC<th>basis<th>R total mOhm<th>±%</tr>",
+        *(
+            f"<tr><td>{degc:.1f}<td>{basis}<td>{1e3 * ohm[t]:.3f}<td>{100 * tables.resistance_sigma_frac[t]:.1f}</tr>"
+            for t, (degc, basis) in enumerate(zip(tables.temperature_degc, found.bases, strict=True))
+        ),
+        "</table>",
+    ]
+
+
 def _measured_rows(found: IdentifiedCell) -> list[int]:
     """The tables' rows at the temperatures of the runs; those between and beyond follow from them."""
     return [int(np.abs(found.tables.temperature_degc - degc).argmin()) for degc in found.solution.degc_knots]
 
 
 def _ocv(tables: CellTables, rows: list[int]) -> str:
-    shown = tables.ocv_v[rows]
+    low, high = (
+        np.array([tables.ocv_v[t] + side * tables.ocv_sigma_v[t] for t in rows])[:, INSIDE] for side in (-1, 1)
+    )
     chart = Chart(
-        "Open-circuit voltage ± sigma", "SoC %", "V", (0.0, 100.0), (float(shown[:, 14].min()), float(shown.max()))
+        "Open-circuit voltage ± sigma", "SoC %", "V", (0.0, 100.0), _around(float(low.min()), float(high.max()))
     )
     for colour, t in zip(COLOURS, rows, strict=False):
         row, sigma = tables.ocv_v[t], tables.ocv_sigma_v[t]
@@ -76,11 +97,16 @@ def _ocv(tables: CellTables, rows: list[int]) -> str:
 
 
 def _lines(tables: CellTables, rows: list[int], title: str, unit: str, values: Floats) -> str:
-    most = 1.05 * float(np.quantile(values[rows][:, INSIDE], 0.98)) + 1e-9
-    chart = Chart(title, "SoC %", unit, (0.0, 100.0), (0.0, most))
+    chart = Chart(title, "SoC %", unit, (0.0, 100.0), (0.0, 1.05 * float(values[rows][:, INSIDE].max()) + 1e-9))
     for colour, t in zip(COLOURS, rows, strict=False):
         chart.line(_soc(), values[t][INSIDE], colour, _name(tables, t))
     return chart.text()
+
+
+def _around(low: float, high: float) -> tuple[float, float]:
+    """With some room at both ends."""
+    room = 0.03 * (high - low)
+    return low - room, high + room
 
 
 def _soc() -> Floats:
@@ -88,4 +114,4 @@ def _soc() -> Floats:
 
 
 def _name(tables: CellTables, t: int) -> str:
-    return f"{tables.temperature_degc[t]:.0f} degC"
+    return f"{round(float(tables.temperature_degc[t]))} degC"

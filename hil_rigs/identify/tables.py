@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 
 from hil_rigs.identify.basis import KELVIN, arrhenius
+from hil_rigs.identify.covered import Basis
 from hil_rigs.identify.efficiency import efficiency_over_temperature
 from hil_rigs.identify.fit import SOC_KNOTS, Solution, Structure
 from hil_rigs.identify.ocv import WARM_DEGC, OcvBase
@@ -125,19 +126,22 @@ def _saturation_a(structure: Structure, degc: Floats) -> Floats:
     return np.asarray(structure.saturation_a * arrhenius(degc, -structure.activation_k[1]))
 
 
-def write_cell(tables: CellTables, path: Path) -> None:
-    """Writes the file that `kernels.parameters.load_tables` reads; over an older one only when all of it is there."""
+def write_cell(tables: CellTables, path: Path, bases: Sequence[Basis] = ()) -> None:
+    """Writes the file that `kernels.parameters.load_tables` reads; over an older one only when all of it is there.
+    `bases` of its temperatures become a remark in it."""
     draft = path.with_name(path.name + ".part")
-    draft.write_text(cell_yaml(tables), encoding="utf-8")
+    draft.write_text(cell_yaml(tables, bases), encoding="utf-8")
     draft.replace(path)
 
 
-def cell_yaml(tables: CellTables) -> str:
+def cell_yaml(tables: CellTables, bases: Sequence[Basis] = ()) -> str:
     """One line per key, one per table row."""
     rows = [(key, getattr(tables, key)) for key in ("name", "chemistry", "source")]
     lines = [yaml.safe_dump({key: value}, allow_unicode=True, width=110).strip() for key, value in rows]
     lines += [f"capacity_ah: {tables.capacity_ah:.5g}", f"capacity_sigma_frac: {tables.capacity_sigma_frac:.3g}"]
+    lines += _remarks(tables.temperature_degc, bases)
     lines += [_row("temperature_degc", tables.temperature_degc, "%.2f")]
+    lines += ["# Lowest and highest that a run touched: outside the estimator trusts the tables less"]
     lines += [_row("temperature_measured_degc", tables.temperature_measured_degc, "%.1f")]
     lines += [_row("soc", FILE_SOC, "%.4g")]
     lines += _table("ocv_v", tables.ocv_v, "%.4f") + _table("ocv_sigma_v", tables.ocv_sigma_v, "%.2g")
@@ -154,6 +158,12 @@ def cell_yaml(tables: CellTables) -> str:
     lines += [_row("self_discharge_per_h", tables.self_discharge_per_h, "%.3g")]
     lines += [_row("saturation_current_a", tables.saturation_current_a, "%.4g")]
     return "\n".join(lines) + "\n"
+
+
+def _remarks(temperature_degc: Floats, bases: Sequence[Basis]) -> list[str]:
+    """A line for each basis that there is, with its temperatures."""
+    of = {each: [t for t, basis in zip(temperature_degc, bases, strict=False) if basis is each] for each in Basis}
+    return [f"# {each}: " + ", ".join(f"{t:.2f}" for t in found) + " degC" for each, found in of.items() if found]
 
 
 def _table(key: str, table: Floats, style: str) -> list[str]:

@@ -26,7 +26,7 @@ power, and the phases of the controller, of its polls and of the cause against t
 - **opening**: from the cause to that opening command. Where a rack goes on showing more current, the bounded wait is in
   it.
 
-Percentiles are samples, the next higher one. {samples} samples a class, {seeds} seeds.
+Percentiles are samples, the next higher one. {samples} a class, {seeds}.
 
 | class | | p50 | p99 | p99.9 | max | limit of p99.9 | foxBMS 2 |
 |---|---|---:|---:|---:|---:|---:|---:|
@@ -52,11 +52,15 @@ FOXBMS_MS = {"voltage": 1200, "current": 700, "temperature": 6500, "contactor": 
 
 def page(figures: Sequence[Figures]) -> str:
     """Of a run that has samples of every class."""
-    samples = min(len(each.samples) for each in figures)
-    seeds = min(len({sample.seed for sample in each.samples}) for each in figures)
+    samples = _counted(min(len(each.samples) for each in figures), "sample")
+    seeds = _counted(min(len({sample.seed for sample in each.samples}) for each in figures), "seed")
     classes = [line for each in figures for line in _class_lines(each)]
     causes = [_row(each.fault_class, *cause) for each in figures for cause in _causes(each)]
     return PAGE.format(samples=samples, seeds=seeds, classes="\n".join(classes), causes="\n".join(causes))
+
+
+def _counted(number: int, thing: str) -> str:
+    return f"{number} {thing}{'' if number == 1 else 's'}"
 
 
 def _class_lines(figures: Figures) -> Iterator[str]:

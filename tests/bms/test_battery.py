@@ -10,7 +10,8 @@ import pytest
 from bms.battery import HEAR_S, OPEN_PROVEN_WAIT_S, OPEN_WAIT_S, WAIT_FOR_OTHERS_S, Battery, BatteryState, Mode
 from bms.decision import Contactors
 from bms.image import Image
-from bms.protect.protection import Protected
+from bms.protect.faults import FAULTS
+from bms.protect.protection import ActiveFault, Protected
 from bms.rack import RackMode
 from bms.site import Site
 from bms.summary import Summary, summarise
@@ -318,6 +319,24 @@ def test_rack_out_of_service_leaves_in_order_and_the_other_goes_on(bench: Bench)
     assert modes[-1].mode is Mode.RUNNING
     bench.battery.out_of_service.clear()
     assert bench.run(1.0).rack_modes == (RackMode.ONLINE, RackMode.ONLINE)
+
+
+def by_faults(*faults: tuple[str, str]) -> Protected:
+    """All racks must open, for these faults (id, where)."""
+    active = tuple(ActiveFault(FAULTS[fault_id], where, 0, "asked") for fault_id, where in faults)
+    return NO_FAULT._replace(faults=active, open_racks=frozenset({"rack1", "rack2"}))
+
+
+def test_a_battery_whose_every_rack_is_in_maintenance_says_so_and_no_fault(bench: Bench) -> None:
+    asked = ("rack_maintenance", "rack1"), ("rack_maintenance", "rack2")
+    bench.run(1.0)
+    bench.battery.out_of_service = dict.fromkeys(("rack1", "rack2"), RackMode.MAINTENANCE)
+    assert bench.step(by_faults(*asked)).mode is Mode.STOPPING
+    state = bench.run(3.0, by_faults(*asked))
+    assert (state.mode, state.contactors) == (Mode.MAINTENANCE, ((False, False), (False, False)))
+    assert bench.run(1.0, by_faults(*asked, ("meter_lost", "site"))).mode is Mode.MAINTENANCE
+    assert bench.run(1.0, by_faults(*asked, ("cell_voltage_high", "rack2"))).mode is Mode.FAULT
+    assert bench.run(1.0, by_faults(*asked)._replace(opens=True)).mode is Mode.FAULT
 
 
 def test_rack_that_never_gets_ready_delays_the_start_by_half_a_minute_only(bench: Bench) -> None:

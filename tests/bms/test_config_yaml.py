@@ -1,5 +1,6 @@
 """Files that are no settings at all: one clear line each, in bounded time, and never another exception."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,14 @@ def test_file_that_cannot_be_read(tmp_path: Path) -> None:
     assert str(caught.value) == line
     with pytest.raises(ConfigErrors, match=r":1:1: cannot be read \(got 'Is a directory'\), expected a readable file"):
         load_strict(tmp_path, Outer)
+
+
+def test_what_is_no_regular_file_is_refused_instead_of_awaited(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in ("/dev/null", tmp_path / "pipe"):
+        with pytest.raises(ConfigErrors) as caught:
+            load_strict(path, Outer)
+        assert str(caught.value) == f"{path}:1:1: is a pipe, a socket or a device, expected a regular file"
 
 
 def test_file_that_is_not_utf_8(tmp_path: Path) -> None:

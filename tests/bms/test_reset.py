@@ -78,6 +78,18 @@ def test_fault_that_is_not_latched_is_status_2_with_those_that_are(
     assert files.current.read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    ("mistyped", "meant"),
+    [("cell_voltage_hgih", "cell_voltage_high"), ("emergencystop", "emergency_stop"), ("cell_voltage_low", None)],
+)
+def test_mistyped_fault_names_the_one_that_was_meant(
+    files: StateFiles, capsys: pytest.CaptureFixture[str], mistyped: str, meant: str | None
+) -> None:
+    assert reset(files, mistyped) == 2
+    said = capsys.readouterr().err
+    assert said.endswith(f"; did you mean {meant}?\n") if meant else "did you mean" not in said
+
+
 def test_damaged_state_is_left_to_the_controller(files: StateFiles, capsys: pytest.CaptureFixture[str]) -> None:
     files.current.write_bytes(b"torn")
     assert reset(files, "all") == 2

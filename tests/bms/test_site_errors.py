@@ -168,7 +168,12 @@ VALUES = [
     (
         "    contactor_break_current_a: 50\n  - name: rack-2",
         "    contactor_break_current_a: 50\n    safety_inputs: [gaz]\n  - name: rack-2",
-        "site.yaml:9:21: racks.0.safety_inputs.0: unknown choice (got 'gaz'), expected one of 'insulation', "
+        "site.yaml:9:21: racks.0.safety_inputs.0: unknown choice (got 'gaz'), expected 'gas' perhaps",
+    ),
+    (
+        "    contactor_break_current_a: 50\n  - name: rack-2",
+        "    contactor_break_current_a: 50\n    safety_inputs: [noise]\n  - name: rack-2",
+        "site.yaml:9:21: racks.0.safety_inputs.0: unknown choice (got 'noise'), expected one of 'insulation', "
         "'interlock', 'emergency-stop', 'smoke', 'gas', 'fire-panel', 'fire-output', 'door', 'fuse', 'cooling', "
         "'aux-supply', 'coolant-temperature', 'precharge-temperature', 'monitor-alarms'",
     ),

@@ -187,7 +187,9 @@ WRONG = [
      "expected one of ac-power, frequency, voltage"),
     ("address: 11", "address: 65536", "p.yaml:9:41: registers.3.address: too large (got 65536), "
      "expected a whole number from 0 to 65535"),
-    ("role: command", "role: comand", "p.yaml:9:23: registers.3.role: unknown choice (got 'comand'), expected one of "
+    ("role: command", "role: comand",
+     "p.yaml:9:23: registers.3.role: unknown choice (got 'comand'), expected 'command' perhaps"),
+    ("role: command", "role: yes", "p.yaml:9:23: registers.3.role: unknown choice (got 'yes'), expected one of "
      "'ac-power', 'reactive-power', 'ac-voltage', 'dc-power', 'dc-voltage', 'dc-current', 'frequency', 'voltage', "
      "'state', 'alarms', 'grid-connected', 'remote-control', 'charge-power-max', 'discharge-power-max', "
      "'apparent-power-max', 'reactive-injected-max', 'reactive-absorbed-max', 'set-point', 'reactive-set-point', "

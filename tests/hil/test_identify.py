@@ -2,7 +2,9 @@
 
 import json
 import os
+import re
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ from numpy.typing import NDArray
 from bms.estimate.log import Log, read_log
 from bms.estimate.log_sign import contradiction
 from hil_rigs.cli import main
+from hil_rigs.evaluate.svg import BOTTOM, HEIGHT, TOP
 from hil_rigs.identify import IdentifyError, identify_cell
 from hil_rigs.identify.efficiency import efficiency_over_temperature
 from hil_rigs.identify.runs import capacity_of
@@ -89,8 +92,14 @@ def warm(degc: float) -> float:
     return float(np.exp(ACTIVATION_K * (1 / (degc + 273.15) - 1 / 298.15)))
 
 
+@cache
+def of_three_runs() -> CellTables:
+    """Read-only, and not made anew for each test."""
+    return identify_cell([SLOW, DYNAMIC, COLD], nominal_ah=AH, chemistry="nmc", name="mine").tables
+
+
 def test_known_cell_comes_out_again() -> None:
-    tables = identify_cell([SLOW, DYNAMIC, COLD], nominal_ah=AH, chemistry="nmc").tables
+    tables = of_three_runs()
     assert tables.temperature_measured_degc == (0.0, 25.0)
     assert tables.capacity_ah == pytest.approx(AH, rel=0.002)
     assert error_mv(tables, 25.0) < 6.0
@@ -100,7 +109,7 @@ def test_known_cell_comes_out_again() -> None:
 
 def test_beyond_the_measured_temperatures_resistances_go_on_as_usual() -> None:
     """From two temperatures by their own slope, from one by what is usual for the chemistry."""
-    two = identify_cell([SLOW, DYNAMIC, COLD], nominal_ah=AH, chemistry="nmc").tables
+    two = of_three_runs()
     assert total_ohm(two, -20.0) == pytest.approx(warm(-20.0) * (R0 + R1), rel=0.15)
     one = identify_cell([DYNAMIC], nominal_ah=AH, chemistry="nmc").tables
     assert 1.5 < total_ohm(one, 5.0) / total_ohm(one, 25.0) < 3.5
@@ -229,7 +238,7 @@ def test_a_cell_that_only_rests_is_refused() -> None:
 
 
 def test_file_gives_the_tables_back_and_a_controller_can_load_it(tmp_path: Path) -> None:
-    tables = identify_cell([SLOW, DYNAMIC, COLD], nominal_ah=AH, chemistry="nmc", name="mine").tables
+    tables = of_three_runs()
     write_cell(tables, tmp_path / "cell.yaml")
     back = load_tables(tmp_path / "cell.yaml")
     assert (back.name, back.chemistry, back.source) == (tables.name, tables.chemistry, tables.source)
@@ -270,6 +279,7 @@ def test_command_writes_cell_and_report_and_one_json_document(
     assert (document["warnings"], said.err) == ([], "")
     assert document["capacity_ah"] == pytest.approx(AH, rel=0.002)
     at_25 = next(row for row in document["temperatures"] if abs(row["temperature_degc"] - 25.0) < 0.1)
+    assert (at_25["basis"], document["measured_degc"]) == ("measured", [25.0, 25.0])
     assert at_25["resistance_ohm"] == pytest.approx(R0 + R1, rel=0.05)
     assert load_tables(out).capacity_ah == pytest.approx(AH, rel=0.002)
     page = (tmp_path / "report" / "index.html").read_text()
@@ -290,6 +300,49 @@ def test_a_slip_of_a_digit_in_the_nominal_capacity_is_told_in_one_line(
 
 
 PULSES = measured("pulses", np.tile(np.repeat([0.0, 1.5], 60), 6), 1.0, start=0.6)
+
+
+def drawn_beyond(page: str) -> list[float]:
+    """Heights of curves' and bands' points outside the charts' plot area, which is cut off."""
+    curves = re.findall(r'points="([^"]*)"[^>]*clip-path', page)
+    heights = [float(point.split(",")[1]) for curve in curves for point in curve.split()]
+    assert len(curves) == 2 * (4 + 1)
+    return [y for y in heights if not TOP <= y <= HEIGHT - BOTTOM]
+
+
+SHORT = measured("short", np.tile(np.repeat([0.0, 1.5], 30), 4), 1.0, start=0.6)
+COLD_SHORT = replace(SHORT, path=Path("cold"), temperature_degc=np.zeros(len(SHORT.time_s)))
+
+
+def warming(log: Log, degc: float) -> Log:
+    """A few rows at another temperature, as of a cold cell that warms up, or of a sensor that spikes."""
+    return replace(log, temperature_degc=np.where(np.arange(len(log.time_s)) < 0.03 * len(log.time_s), degc, 25.0))
+
+
+def test_temperatures_without_a_meaningful_share_of_a_run_are_no_measured_ones(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bare = csv(tmp_path, replace(SHORT, path=Path("bare")))
+    bare.write_text(bare.read_text().replace("temperature_c", "other"))
+    files = [str(csv(tmp_path, warming(SHORT, 60.0))), str(csv(tmp_path, COLD_SHORT)), str(bare)]
+    out = tmp_path / "cell.yaml"
+    options = ["--nominal-ah", "3", "--chemistry", "nmc", "--charge-positive", "--out", str(out)]
+    assert main(["identify", *files, *options, "--report", str(tmp_path / "report")]) == 0
+    told, warned = capsys.readouterr()
+    assert warned == f"WARNING: {bare}: no temperature_c, taken as 25 degC throughout\n"
+    assert "measured from 0.0 to 25.0 degC (the middle 90 % of each run)" in told
+    page = (tmp_path / "report" / "index.html").read_text()
+    assert "Measured from 0.0 to 25.0 degC" in page
+    table = [line.split() for line in told.splitlines() if line.startswith("  ")][1:]
+    shown = [(float(row[0]), row[-1]) for row in table]
+    assert [basis for _, basis in shown] == (
+        ["extrapolated"] * 2 + ["measured"] + ["between"] * 3 + ["measured", "extrapolated"]
+    )
+    for degc, basis in shown:
+        assert f"<td>{degc:.1f}<td>{basis}<td>" in page
+    assert drawn_beyond(page) == []
+    text = out.read_text()
+    assert "# measured: 0.00, 25.58 degC\n# between: 6.40, 12.79, 19.19 degC\n# extrapolated: -20.00, " in text
 
 
 @pytest.mark.parametrize(

@@ -267,7 +267,7 @@ def test_contactors_are_commanded_within_100_ms_of_a_low_current(measured: dict[
 
 def test_the_page_shows_every_class_its_causes_and_what_missed() -> None:
     shown = page([figures("voltage", range(151, 251)), figures("comms", range(1, 101))])
-    assert "100 samples a class, 1 seeds." in shown
+    assert "100 samples a class, 1 seed." in shown
     assert "| voltage | stop | 200.0 | 249.0 | 250.0 | 250.0 | 200 **missed** |  |\n" in shown
     assert "| voltage | opening | 210.0 | 259.0 | 260.0 | 260.0 |  | about 1200 |\n" in shown
     assert "| comms | contactor | 10.0 | 10.0 | 10.0 | 10.0 | 100 |  |\n" in shown

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bms.protect.faults import FAULTS, Action
-from drivers.config.config_yaml import ConfigErrors, parse_strict
+from drivers.config.config_yaml import ConfigErrors, dump_yaml, parse_strict
 from hil_rigs.rig import find_rig
 from hil_rigs.scenario import (
     FAULT_KINDS,
@@ -192,6 +192,11 @@ BROKEN = [
         "mine.yaml:5:48: faults.0.target: no target of cell-overvoltage (got 'rack one'), expected RACK or RACK/CELL",
     ),
     (
+        "cell-overvoltage",
+        "cell-overvoltge",
+        "mine.yaml:5:12: faults.0.kind: unknown choice (got 'cell-overvoltge'), expected 'cell-overvoltage' perhaps",
+    ),
+    (
         "battery: open",
         "battery: closed",
         "mine.yaml:6:48: expect.battery: unknown choice (got 'closed'), "
@@ -228,9 +233,52 @@ def test_broken_scenario_file(old: str, new: str, line: str) -> None:
     assert str(caught.value) == line
 
 
-def test_rig_file_is_looked_for_beside_the_scenario_file() -> None:
-    assert parse(MINIMAL + "rig: rigs/mine.yaml").rig == "/rigs/mine.yaml"
-    assert parse(MINIMAL + "rig: other").rig == "other"
+def test_rig_file_is_looked_for_beside_the_scenario_file(tmp_path: Path) -> None:
+    (tmp_path / "rigs").mkdir()
+    (tmp_path / "rigs/mine.yaml").write_text(dump_yaml(find_rig("container")))
+    text = MINIMAL + "rig: rigs/mine.yaml"
+    assert parse_strict(text, Scenario, file="mine.yaml", folder=tmp_path).rig == str(tmp_path / "rigs/mine.yaml")
+    assert parse(MINIMAL + "rig: container").rig == "container"
+
+
+def test_mistakes_of_form_and_those_against_the_rig_are_told_at_once() -> None:
+    with pytest.raises(ConfigErrors) as caught:
+        parse(
+            "name: mine\nduration_s: 20\nload: {kind: file, path: none.csv}\nfaults:\n"
+            "  - {kind: cell-data-lost, at_s: 10, target: rack-9}\n"
+            "  - {kind: meter-lost, at_s: 30}\n"
+            "  - {kind: cell-overvoltage, at_s: 1, target: rack-1/900}\n"
+            "applications: [{kind: export-limit, export_power_w_max: 0}, {kind: export-limit, export_power_w_max: 1}]\n"
+            "expect: {battery: closed, checks: [soc > 0.2]}\n"
+        )
+    said = [problem.text.partition(" (got")[0] for problem in caught.value.problems]
+    assert said == [
+        "says: missing",
+        "load.path: no such file",
+        "faults.0.target: no rack 'rack-9'",
+        "faults.1.at_s: not before the scenario's end",
+        "faults.2.target: no cell 900, a rack has 416",
+        "applications: rig demo makes no valid site: applications.1.kind: same kind as applications.0",
+        "expect.battery: unknown choice",
+        "expect.checks.0: no form of a check",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rig", "says"),
+    [
+        ("demmo", "rig: no rig named 'demmo': did you mean demo? (got 'demmo'), expected name or path of a rig"),
+        (
+            "none.yaml",
+            "rig: /none.yaml:1:1: cannot be read (got 'No such file or directory'), expected a readable file "
+            "(got 'none.yaml'), expected a rig without mistakes",
+        ),
+    ],
+)
+def test_against_a_rig_that_is_not_there_no_fault_is_judged(rig: str, says: str) -> None:
+    with pytest.raises(ConfigErrors) as caught:
+        parse(MINIMAL.replace("at_s: 20", "at_s: 20, target: rack-9") + f"rig: {rig}\n")
+    assert [problem.text for problem in caught.value.problems] == [says]
 
 
 def test_list_of_faults_says_what_target_and_value_are() -> None:

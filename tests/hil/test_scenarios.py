@@ -16,8 +16,8 @@ from bms.record.files import read_record
 from bms.record.schema import COLUMNS
 from bms.site_applications import APPLICATIONS
 from hil_rigs.bench import Bench
+from hil_rigs.fault_place import UnknownTargetError, locate
 from hil_rigs.fault_spec import FAULT_KINDS, FaultSpec, parse_fault
-from hil_rigs.faults import UnknownTargetError, locate
 from hil_rigs.judge import judge
 from hil_rigs.link_faults import LINK_KINDS
 from hil_rigs.plant_faults import PLANT_KINDS

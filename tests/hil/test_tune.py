@@ -13,8 +13,11 @@ import yaml
 
 from bms.dispatch.applications.grid_smoothing import GridSmoothing
 from bms.site import dump_site, load_site
+from drivers.config.config_yaml import parse_strict
 from hil_rigs.cli import main
 from hil_rigs.rig import CanEndpoint, Endpoints, ModbusEndpoint, find_rig, make_site
+from hil_rigs.tune.study import Cost, Searched, Study
+from tests.bms.test_site_docs import row
 
 STUDY = """
 name: short
@@ -27,6 +30,7 @@ searched:
   - {setting: smoothing_time_s, low: 30, high: 120, log: true}
   - {setting: lead_time_s, low: 0, high: 0.05}
 """
+PAGE = (Path(__file__).parents[2] / "docs" / "tune.md").read_text(encoding="utf-8")
 WORSE = """
 name: worse
 says: a follower so quick that it works the battery for nothing
@@ -119,3 +123,15 @@ def test_interrupted_study_shows_what_is_done(tmp_path: Path) -> None:
     assert err.count("\n") == 1
     assert "fragment for the site file" in out
     assert running.returncode == 0
+
+
+def test_page_has_every_key_of_a_study_and_its_example_is_one() -> None:
+    for model in (Study, Searched, Cost):
+        for name, field in model.model_fields.items():
+            assert row(name, field) in PAGE
+    example = PAGE.split("```yaml\n")[1].split("```")[0]
+    study = parse_strict(example, Study, file="mine.yaml", folder=Path("/"))
+    assert (study.name, [each.setting for each in study.searched]) == (
+        "my-study",
+        ["smoothing_time_s", "ramp_w_per_s_max"],
+    )
