@@ -95,6 +95,8 @@ cdef struct Tuned:   # in the order of kernels.bank_model.Tuning
     double single_sigma
     double merge_s
     double soc_frac_max
+    double rested_s_min   # these two are in the model's rested_share
+    double rested_s_max
 
 
 cdef struct Hypothesis:
@@ -170,6 +172,7 @@ cdef class SocBank:
     cdef const double *efficiency
     cdef const double *self_discharge
     cdef const double *tau_s
+    cdef const double *left   # share of the currents behind the pairs that a rest before the start has left
     cdef object buffers
 
     def __cinit__(self, cell, tuning=None):
@@ -194,14 +197,16 @@ cdef class SocBank:
         cdef const double[::1] rate = np.ascontiguousarray(cell.hysteresis_rate)
         cdef const double[::1] saturation = model.log_saturation
         cdef const double[::1] tau = np.append(np.ascontiguousarray(cell.rc_tau_s), 1.0)
+        cdef const double[::1] left = np.append(model.rested_share, 1.0)
         cdef const double[::1] efficiency = np.ascontiguousarray(cell.coulombic_efficiency)
         cdef const double[::1] loss = np.ascontiguousarray(cell.self_discharge_per_h)
-        self.buffers = (inverse_k, ocv, sigma, resistance, gap, rate, saturation, tau, efficiency, loss, around)
+        self.buffers = (inverse_k, ocv, sigma, resistance, gap, rate, saturation, tau, efficiency, loss, around,
+                        left)
         self.model_sigma_v = &around[0, 0]
         self.efficiency, self.self_discharge = &efficiency[0], &loss[0]
         self.inverse_k, self.ocv_v, self.ocv_sigma_v = &inverse_k[0], &ocv[0, 0], &sigma[0, 0]
         self.log_resistance, self.hysteresis_v, self.rate = &resistance[0, 0, 0], &gap[0, 0], &rate[0]
-        self.log_saturation, self.tau_s = &saturation[0], &tau[0]
+        self.log_saturation, self.tau_s, self.left = &saturation[0], &tau[0], &left[0]
         self.start()
 
     def start(self, soc_frac=None, double sigma_frac=0.3):
@@ -367,17 +372,22 @@ cdef class SocBank:
 
     cdef void settle(self, double amps, const Warmth *at) noexcept nogil:
         """With the first temperature it is known how far the tables' resistances and OCV can be trusted, and with the
-        first current where the hysteresis may be: what flows has more often than not been flowing for long."""
-        cdef int q
+        first current where the hysteresis may be and how far the cell is relaxed: what flows has more often than not
+        been flowing for long."""
+        cdef int q, j
+        cdef bint rests = fabs(amps) <= LOAD_RATE * self.nominal_ah
         cdef double sigma = self.tuned.resistance_per_k * at.outside_k, worse = at.worse
         cdef double ocv_sigma_v, lean = 0
         self.first = False
-        if fabs(amps) > LOAD_RATE * self.nominal_ah:
+        if not rests:
             lean = self.tuned.hysteresis_lean if amps > 0 else -self.tuned.hysteresis_lean
         for q in range(self.hypotheses):
             ocv_sigma_v = self.ocv_sigma_at(self.bank[q].x[Z], at)
             self.bank[q].p[R][R] += sigma * sigma
             self.bank[q].x[H] += lean * (1 - fabs(self.bank[q].x[H]))
+            if rests:
+                for j in range(self.pairs):
+                    self.bank[q].p[X + j][X + j] *= self.left[j] * self.left[j]
             self.bank[q].p[E][E] *= worse * worse
             self.bank[q].p[C][C] *= worse * worse
             self.bank[q].p[C][C] += ocv_sigma_v * ocv_sigma_v

@@ -12,6 +12,7 @@ from scipy.interpolate import PchipInterpolator
 
 from hil_rigs.identify.basis import KELVIN, arrhenius
 from hil_rigs.identify.covered import Basis
+from hil_rigs.identify.efficiency import efficiency_over_temperature
 from hil_rigs.identify.fit import SOC_KNOTS, Solution, Structure
 from hil_rigs.identify.ocv import WARM_DEGC, OcvBase
 from hil_rigs.identify.runs import Capacity
@@ -72,9 +73,10 @@ def cell_tables(
         rc_resistance_ohm=np.array([_over_soc(table) for table in ohm[1:]]),
         hysteresis_v=_linear(_over_soc(solution.hysteresis_v), knots, degc),
         hysteresis_rate=np.full(len(degc), structure.hysteresis_rate),
+        hysteresis_tau_s=0.0 if structure.hysteresis_pair is None else structure.tau_s[structure.hysteresis_pair],
         saturation_current_a=_saturation_a(structure, degc),
         surface_lag_h=structure.surface_lag_h,
-        coulombic_efficiency=np.interp(degc, knots, [capacity.efficiency_at(t) for t in knots.tolist()]),
+        coulombic_efficiency=efficiency_over_temperature(capacity.efficiency, degc),
         self_discharge_per_h=np.zeros(len(degc)),
     )
 
@@ -178,6 +180,8 @@ def cell_yaml(tables: CellTables, bases: Sequence[Basis] = ()) -> str:
         lines += [f"  - tau_s: {tau_s:g}"] + ["    " + line for line in _table("resistance_ohm", table, "%.3e")]
     lines += _table("hysteresis_v", tables.hysteresis_v, "%.2e")
     lines += [_row("hysteresis_rate", tables.hysteresis_rate, "%.3g")]
+    if tables.hysteresis_tau_s is not None:
+        lines += [f"hysteresis_tau_s: {tables.hysteresis_tau_s:g}"]
     lines += [_row("coulombic_efficiency", tables.coulombic_efficiency, "%.4f")]
     lines += [_row("self_discharge_per_h", tables.self_discharge_per_h, "%.3g")]
     lines += [_row("saturation_current_a", tables.saturation_current_a, "%.4g")]

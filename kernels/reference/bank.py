@@ -194,6 +194,8 @@ class SocBank:
         if abs(amps) > LOAD_PER_H * self._nominal_ah:
             lean = math.copysign(self.model.tuning.hysteresis_lean, amps)
             self._x[:, HYSTERESIS] += lean * (1 - np.abs(self._x[:, HYSTERESIS]))
+        else:
+            self._p[:, FIRST_RC:, FIRST_RC:] *= np.outer(self.model.rested_share, self.model.rested_share)
         ocv_sigma_v = self._interpolated(at.row(self.model.cell.ocv_sigma_v))
         self._p[:, RESISTANCE, RESISTANCE] += (self.model.tuning.resistance_per_k * at.outside_k) ** 2
         self._p[:, ERROR, ERROR] *= at.worse**2

@@ -305,6 +305,30 @@ def test_the_first_load_tells_where_the_hysteresis_of_lfp_may_be(
 
 
 @BOTH
+@pytest.mark.parametrize(
+    ("chemistry", "pairs", "amps", "left"),
+    [
+        ("lfp", 4, 0.0, (0.0774, 0.518, 0.7363, 0.8221)),
+        ("lfp", 4, 50.0, (1.0,) * 4),
+        ("lfp", 2, 0.0, (1.0,) * 2),
+        ("nmc", 4, 0.0, (1.0,) * 4),
+    ],
+)
+def test_a_start_of_lfp_without_load_is_taken_for_a_rest_of_unknown_length(
+    kernel: Any, chemistry: str, pairs: int, amps: float, left: tuple[float, ...]
+) -> None:
+    """10 s to 10 h, each decade as likely: of a pair's variance (E1(20 s / tau) - E1(20 h / tau)) / ln 3600 is left,
+    where E1 is the exponential integral; here for 10, 300, 3000 and 9000 s. Tables that know of no slow relaxation
+    leave open how far it has gone."""
+    one = kernel.SocBank(steep(pairs=pairs, chemistry=chemistry))
+    usual_a = 100.0 * tuning_of(chemistry).rc_sigma_per_h
+    one.step(NAN, amps, 0.0, 25.0, 0.0)
+    states = 7 + pairs
+    sigma_a = np.sqrt(np.diag(one.save()[0, 1 + states :].reshape(states, states))[-pairs:])
+    assert sigma_a / usual_a == pytest.approx(left, rel=0.01)
+
+
+@BOTH
 def test_a_slow_run_through_a_knee_does_not_prove_its_place(kernel: Any) -> None:
     """A curve that rises by 5 V per unit of SoC and may lie 1 % beside the truth: an hour at C/30 along it is one look
     at it rather than six."""
