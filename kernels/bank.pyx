@@ -127,6 +127,7 @@ cdef struct Seen:   # the modelled voltage and its slopes at one hypothesis
     double volts
     double drop_v
     double slope[STATES_MAX]
+    double steep_v   # slope over SoC for errors of the curves' places: with that of a drop that is the surface's
 
 
 cdef inline double mixed(const double *low, const double *high, int j, double f, double share) noexcept nogil:
@@ -519,7 +520,10 @@ cdef class SocBank:
 
     cdef void look(self, Hypothesis *it, double amps, const Warmth *at, Seen *seen) noexcept nogil:
         cdef int j, low, high
+        cdef const double *cold
+        cdef const double *warm
         cdef double place, f, through_a, volts, gain, ohm, drop_v = 0, gap_v, slope, inner_a, factor, surface
+        cdef double steep_v = 0
         it.x[Z] = held(it.x[Z], LEAST_SOC, self.tuned.soc_frac_max)
         place = (it.x[Z] - FIRST) / STEP
         cdef int i = <int>place
@@ -539,10 +543,12 @@ cdef class SocBank:
             i = POINTS - 2 if i > POINTS - 2 else i
             f = place - i
         for j in range(self.pairs + 1):
-            ohm = factor * exp(mixed(self.log_resistance + (j * self.temperatures * POINTS + low),
-                                     self.log_resistance + (j * self.temperatures * POINTS + high), i, f, at.log_share))
+            cold = self.log_resistance + (j * self.temperatures * POINTS + low)
+            warm = self.log_resistance + (j * self.temperatures * POINTS + high)
+            ohm = factor * exp(mixed(cold, warm, i, f, at.log_share))
             if j == 0:
                 drop_v += ohm * through_a
+                steep_v += ohm * through_a * slope_of(cold, warm, i, at.log_share)
                 seen.slope[B] = ohm
                 continue
             inner_a, gain = it.x[X + j - 1], ohm
@@ -550,9 +556,13 @@ cdef class SocBank:
                 inner_a = at.saturation_a * asinh(it.x[X] / at.saturation_a)
                 gain = ohm / sqrt(1 + (it.x[X] / at.saturation_a) * (it.x[X] / at.saturation_a))
             drop_v += ohm * inner_a
+            steep_v += ohm * inner_a * slope_of(cold, warm, i, at.log_share)
             seen.slope[X + j - 1] = -gain
         seen.slope[Z] = slope if slope > 0 else 0
         seen.slope[E], seen.slope[C], seen.slope[R], seen.slope[H], seen.slope[K] = 1, 1, -drop_v, -gap_v, 0
+        seen.steep_v = seen.slope[Z]
+        if self.lagging >= 0:
+            seen.steep_v = sqrt(seen.steep_v * seen.steep_v + steep_v * steep_v)
         seen.drop_v = drop_v
         seen.volts = volts - gap_v * it.x[H] - drop_v + it.x[E] + it.x[C]
 
@@ -565,7 +575,7 @@ cdef class SocBank:
         cdef double away = volts - seen.volts, spread, squared
         cdef double seconds = dt_s if dt_s > 0.05 else 1.0
         cdef double noise = t.noise_v * t.noise_v / seconds
-        cdef double beside = at.axis_sigma * seen.slope[Z]
+        cdef double beside = at.axis_sigma * seen.steep_v
         cdef double ohmic = t.ohmic_frac * seen.drop_v
         noise = noise if noise > t.noise_v_min * t.noise_v_min else t.noise_v_min * t.noise_v_min
         noise += (ohmic * ohmic + beside * beside * AXIS_SECONDS) / seconds

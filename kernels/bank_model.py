@@ -76,7 +76,8 @@ class Tuning:
     """White error as a share of the voltage drop."""
     axis_sigma: float = 0.010
     """The tables' curves may lie this far beside the true ones in SoC, so that a steep one says no more than that;
-    samples within AXIS_S of each other share the error."""
+    samples within AXIS_S of each other share the error. Where the SoC at the surface is known apart from the mean one,
+    the curves of the resistances count likewise, by what the present currents make of them."""
     bias_sigma_per_h: float = 0.0097
     bias_walk_per_h: float = 1e-7
     """A sqrt(s) of capacity."""

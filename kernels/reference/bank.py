@@ -125,12 +125,12 @@ class SocBank:
             self._settle(current_a, at)
         if dt_s > 0:
             self._predict(charge_ah, dt_s, at)
-        volts, slope, drop_v = self._look(current_a, at)
+        volts, slope, drop_v, steep_v = self._look(current_a, at)
         self._predicted_v, self._drop_v = volts, drop_v
         if math.isfinite(voltage_v):
             load = (current_a / (LOAD_PER_H * self._nominal_ah)) ** 4
             counts = self.model.tuning.noise_weight * load / (1 + load) * min(dt_s / COUNT_S, 1.0) if dt_s > 0 else 1.0
-            self._update(voltage_v, dt_s, volts, slope, drop_v, counts, at)
+            self._update(voltage_v, dt_s, volts, slope, drop_v, steep_v, counts, at)
         self._since_merge_s += dt_s
         self._show()
         if self._since_merge_s >= self.model.tuning.merge_s:
@@ -253,13 +253,11 @@ class SocBank:
         return _interpolated(row, self._x[:, SOC])
 
     def _slope(self, row: Floats) -> Floats:
-        place = (np.clip(self._x[:, SOC], SOC_MIN, SOC_MAX) - GRID_FIRST) / STEP
-        j = np.minimum(place.astype(np.int64), GRID_POINTS - 2)
-        below, above = np.maximum(j - 1, 0), np.minimum(j + 2, GRID_POINTS - 1)
-        return np.asarray((row[above] - row[below]) / ((above - below) * STEP))
+        return _slope(row, self._x[:, SOC])
 
-    def _look(self, amps: float, at: Warmth) -> tuple[Floats, Floats, Floats]:
-        """Modelled voltage, its slopes over the states, and the drop in it."""
+    def _look(self, amps: float, at: Warmth) -> tuple[Floats, Floats, Floats, Floats]:
+        """Modelled voltage, its slopes over the states, the drop in it, and the slope over SoC for errors of the
+        curves' places: that of a drop that is the surface's counts too."""
         cell, x = self.model.cell, self._x
         x[:, SOC] = np.clip(x[:, SOC], SOC_MIN, self.model.tuning.soc_frac_max)
         ocv, gap = at.row(cell.ocv_v), at.row(cell.hysteresis_v)
@@ -267,14 +265,16 @@ class SocBank:
         slope = np.zeros_like(x)
         slope[:, SOC] = np.maximum(self._slope(ocv) - x[:, HYSTERESIS] * self._slope(gap), 0.0)
         through_a = amps - x[:, BIAS]
-        drop_v = np.zeros(len(x))
+        drop_v, drop_slope = np.zeros(len(x)), np.zeros(len(x))
         surface = x[:, SOC]
         if self.model.lag_pair is not None:
             surface = surface - at.lag_per_a * x[:, FIRST_RC + self.model.lag_pair]
         for j in range(self.model.pairs + 1):
-            ohm = factor * np.exp(_interpolated(at.log_row(self.model.log_resistance[j]), surface))
+            row = at.log_row(self.model.log_resistance[j])
+            ohm, log_slope = factor * np.exp(_interpolated(row, surface)), _slope(row, surface)
             if j == 0:
                 drop_v += ohm * through_a
+                drop_slope += ohm * through_a * log_slope
                 slope[:, BIAS] = ohm
                 continue
             inner_a, gain = x[:, FIRST_RC + j - 1], ohm
@@ -282,19 +282,29 @@ class SocBank:
                 part = inner_a / at.saturation_a
                 inner_a, gain = at.saturation_a * np.arcsinh(part), ohm / np.sqrt(1 + part**2)
             drop_v += ohm * inner_a
+            drop_slope += ohm * inner_a * log_slope
             slope[:, FIRST_RC + j - 1] = -gain
         slope[:, ERROR] = slope[:, OCV_ERROR] = 1.0
         slope[:, RESISTANCE], slope[:, HYSTERESIS] = -drop_v, -gap_v
         volts = self._interpolated(ocv) - gap_v * x[:, HYSTERESIS] - drop_v + x[:, ERROR] + x[:, OCV_ERROR]
-        return volts, slope, drop_v
+        steep_v = slope[:, SOC] if self.model.lag_pair is None else np.hypot(slope[:, SOC], drop_slope)
+        return volts, slope, drop_v, steep_v
 
     def _update(
-        self, voltage_v: float, dt_s: float, volts: Floats, slope: Floats, drop_v: Floats, counts: float, at: Warmth
+        self,
+        voltage_v: float,
+        dt_s: float,
+        volts: Floats,
+        slope: Floats,
+        drop_v: Floats,
+        steep_v: Floats,
+        counts: float,
+        at: Warmth,
     ) -> None:
         tuning, x, p = self.model.tuning, self._x, self._p
         seconds = dt_s if dt_s > 0.05 else 1.0
         white = max(tuning.voltage_noise_v**2 / seconds, tuning.voltage_noise_v_min**2)
-        beside = at.axis_sigma * slope[:, SOC]
+        beside = at.axis_sigma * steep_v
         noise = white + ((tuning.ohmic_error_frac * drop_v) ** 2 + beside**2 * AXIS_S) / seconds
         if dt_s == 0:
             noise = tuning.voltage_first_v**2 + (tuning.ohmic_error_frac * drop_v) ** 2 + beside**2
@@ -366,3 +376,10 @@ def _interpolated(row: Floats, soc_frac: Floats) -> Floats:
     place = (np.clip(soc_frac, SOC_MIN, SOC_MAX) - GRID_FIRST) / STEP
     j = np.minimum(place.astype(np.int64), GRID_POINTS - 2)
     return np.asarray(row[j] * (1 - (place - j)) + row[j + 1] * (place - j))
+
+
+def _slope(row: Floats, soc_frac: Floats) -> Floats:
+    place = (np.clip(soc_frac, SOC_MIN, SOC_MAX) - GRID_FIRST) / STEP
+    j = np.minimum(place.astype(np.int64), GRID_POINTS - 2)
+    below, above = np.maximum(j - 1, 0), np.minimum(j + 2, GRID_POINTS - 1)
+    return np.asarray((row[above] - row[below]) / ((above - below) * STEP))

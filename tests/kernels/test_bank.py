@@ -246,6 +246,24 @@ def test_resistance_is_that_of_the_soc_at_the_surface(kernel: Any, degc: float, 
 
 
 @BOTH
+def test_a_drop_that_changes_fast_over_the_soc_proves_little_of_it(kernel: Any) -> None:
+    """R0 of 1 mOhm at the SoC that is, once the same everywhere and once e-fold each 5 % towards empty, where 100 A
+    make 2 V per unit of SoC of it: a minute of a voltage 10 mV too low is believed less under load alone."""
+    moved = {}
+    for name, rise in (("even", 0.0), ("rising", 20.0)):
+        ohm = np.tile(0.001 * np.exp(rise * (0.2 - np.maximum(SOC_GRID, 0.0))), (2, 1))
+        for amps in (0.0, 100.0):
+            one = kernel.SocBank(steep(resistance_ohm=ohm, surface_lag_h=0.04))
+            one.start(0.2, 0.05)
+            for _ in range(60):
+                one.step(NAN, amps, 0.0, 25.0, 0.0)
+                one.step(one.voltage_predicted_v - 0.01, amps, 0.0, 25.0, 1.0)
+            moved[name, amps] = 0.2 - one.soc_frac
+    assert moved["rising", 0.0] == pytest.approx(moved["even", 0.0], rel=1e-3)
+    assert 0.0 < moved["rising", 100.0] < 0.5 * moved["even", 100.0]
+
+
+@BOTH
 def test_a_cell_that_rests_above_the_curve_is_no_more_than_full(kernel: Any) -> None:
     """12 mV above the curve's end, where 12 mV are 1.2 %: what it gives from then on counts from 100 %."""
     one = kernel.SocBank(steep())
