@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.cell_tables import SOC_GRID, CellTables, hysteresis_pair
+from kernels.cell_tables import SOC_GRID, CellTables, minutes_pair
 
 Floats = NDArray[np.float64]
 
@@ -29,6 +29,9 @@ COUNT_S = 4.0
 """Samples that follow each other faster count the less."""
 LOAD_PER_H = 0.03
 """Current, by capacity, that is neither load nor rest."""
+SLOW_TAU_S = 1000.0
+"""Tables whose slowest pair is faster do not know of the relaxation that goes on for hours in a real cell: the current
+behind that pair stands for it, too, and is not known to have gone with a short rest."""
 WORSE_MAX = 6.0
 """Outside the measured temperatures the tables' errors grow by this factor at most."""
 AXIS_WORSE_SHARE = 0.65
@@ -106,6 +109,13 @@ class Tuning:
     single_sigma: float = 0.05
     """A start that is known this well needs one hypothesis only."""
     merge_s: float = 30.0
+    soc_frac_max: float = SOC_MAX
+    """A cell cannot hold more than full. On a plateau nothing says that it is; on a steep curve the millivolts by which
+    a cell that was charged rests above the curve would be taken for SoC."""
+    rested_s_min: float = 10.0
+    rested_s_max: float = 36000.0
+    """Where no current flows at the first sample, none has been flowing for a while: any decade within this is as
+    likely as any other. Both 0 = nothing is assumed; on a steep curve the cell shows soon how far it is relaxed."""
 
     def array(self) -> Floats:
         """All numbers in the order of the fields."""
@@ -131,10 +141,13 @@ TUNINGS = {
         hysteresis_sigma=0.62,
         hysteresis_walk=0.042,
         rc_sigma_per_h=0.3,
+        rested_s_min=0.0,
+        rested_s_max=0.0,
         tail=2.4,
         noise_weight=0.015,
         gain_sigma_frac=0.003,
         spacing=0.035,
+        soc_frac_max=1.0,
     ),
 }
 TUNINGS["nmc"] = TUNINGS["lmo"] = TUNINGS["nca"]
@@ -148,6 +161,15 @@ def tuning_of(chemistry: str) -> Tuning:
     return TUNINGS[chemistry]
 
 
+def rested_share(tau_s: Floats, tuning: Tuning) -> Floats:
+    """What is left of the currents behind the pairs after the rest that a start without load is taken to follow: root
+    of the mean square over its possible lengths."""
+    if tuning.rested_s_min == 0.0 or tau_s.max(initial=0.0) < SLOW_TAU_S:
+        return np.ones(len(tau_s))
+    rested_s = np.geomspace(tuning.rested_s_min, tuning.rested_s_max, 500)
+    return np.ascontiguousarray(np.sqrt(np.exp(-2 * np.outer(1 / tau_s, rested_s)).mean(axis=1)))
+
+
 class BankModel:
     """A cell's tables as the kernels walk through them; arrays are contiguous float64."""
 
@@ -157,13 +179,15 @@ class BankModel:
         if len(cell.rc_tau_s) > PAIRS_MAX:
             raise ValueError(f"rc: got {len(cell.rc_tau_s)} pairs, expected at most {PAIRS_MAX}")
         self.pairs = len(cell.rc_tau_s)
-        self.hysteresis_pair = hysteresis_pair(cell.chemistry, cell.rc_tau_s)
+        self.hysteresis_pair = cell.hysteresis_pair
+        self.lag_pair = minutes_pair(cell.rc_tau_s) if cell.surface_lag_h > 0 else None
         self.states = FIRST_RC + self.pairs
         self.inverse_k = np.ascontiguousarray(1.0 / (cell.temperature_degc + 273.15))
         self.log_resistance = np.ascontiguousarray(
             np.log(np.maximum(np.concatenate([cell.resistance_ohm[None], cell.rc_resistance_ohm]), 1e-9))
         )
         self.resistance_sigma = float(np.hypot(self.tuning.resistance_sigma, cell.resistance_sigma_frac.mean()))
+        self.rested_share = rested_share(cell.rc_tau_s, self.tuning)
         self.log_saturation = np.ascontiguousarray(np.log(cell.saturation_current_a))
 
     def checked_state(self, state: Floats) -> Floats:

@@ -1,7 +1,7 @@
 """Identifies a cell from measurements: open-circuit voltage, resistances, hysteresis, with their uncertainties."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from hil_rigs.identify.fit import SOC_KNOTS, Fit, Solution, Structure
 from hil_rigs.identify.ocv import OcvBase, ocv_base
 from hil_rigs.identify.runs import FLOWING_PER_H, IdentifyError, Run, capacity_of, run_of
 from hil_rigs.identify.tables import cell_tables
-from kernels.cell_tables import SOC_GRID, CellTables, hysteresis_pair
+from kernels.cell_tables import SOC_GRID, CellTables, usual_hysteresis_pair
 
 __all__ = ["IdentifiedCell", "IdentifyError", "identify_cell"]
 
@@ -23,6 +23,10 @@ KNOT_APART_K = 6.0
 """Runs whose mean temperatures lie closer share a temperature knot."""
 RATES = (8.0, 15.0, 30.0, 60.0, 120.0)
 RATE_USUAL = 30.0
+LAG_WORTH = 0.97
+"""The surface's SoC is told from the mean one where that leaves so much less of the residual."""
+PLAIN_SHARE = 0.9
+"""Of a residual: what is so much smaller did not come about by chance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,15 +99,23 @@ def _base_at(run: Run, base: OcvBase, degc_knots: Floats) -> Floats:
 
 
 def _best_structure(fit: Fit, kind: Chemistry, capacity_ah: float) -> Structure:
-    """The one with the smallest residual: first time constants and saturation, then the rate of the hysteresis."""
+    """The one with the smallest residual: first time constants and saturation, then how far the surface lags, then the
+    rate of the hysteresis. That the cell's own current turns it where another is usual must be plain from the runs."""
 
-    def structure(tau_s: tuple[float, ...], saturation_per_h: float, rate: float) -> Structure:
+    def structure(tau_s: tuple[float, ...], saturation_per_h: float) -> Structure:
         ohmic, first, other = kind.activation_k
         activation = (ohmic, first, *[other] * (len(tau_s) - 1))
-        pair = hysteresis_pair(kind.name, tau_s)
-        return Structure(tau_s, pair, rate, saturation_per_h * capacity_ah, activation)
+        pair = usual_hysteresis_pair(kind.name, tau_s)
+        return Structure(tau_s, pair, RATE_USUAL, saturation_per_h * capacity_ah, activation)
 
-    shapes = [structure(tau, sat, RATE_USUAL) for tau in kind.tau_s for sat in kind.saturation_per_h]
+    shapes = [structure(tau, saturation) for tau in kind.tau_s for saturation in kind.saturation_per_h]
     best = min(shapes, key=fit.residual_v)
-    rates = [structure(best.tau_s, best.saturation_a / capacity_ah, rate) for rate in RATES]
-    return min(rates, key=fit.residual_v)
+    lagging = [replace(best, surface_lag_h=lag_h) for lag_h in kind.surface_lag_h]
+    if lagging:
+        most = min(lagging, key=fit.residual_v)
+        best = most if fit.residual_v(most) < LAG_WORTH * fit.residual_v(best) else best
+    usual = min((replace(best, hysteresis_rate=rate) for rate in RATES), key=fit.residual_v)
+    if usual.hysteresis_pair is None:
+        return usual
+    own = min((replace(usual, hysteresis_pair=None, hysteresis_rate=rate) for rate in RATES), key=fit.residual_v)
+    return own if fit.residual_v(own) < PLAIN_SHARE * fit.residual_v(usual) else usual

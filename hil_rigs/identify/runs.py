@@ -67,11 +67,6 @@ class Capacity:
     sigma_frac: float
     efficiency: tuple[tuple[float, float], ...]
 
-    def efficiency_at(self, degc: float) -> float:
-        """That of the nearest temperature with a measurement, 1 without one."""
-        near = min(self.efficiency, key=lambda pair: abs(pair[0] - degc), default=(degc, 1.0))
-        return near[1]
-
 
 def capacity_of(logs: Sequence[Log], nominal_ah: float) -> Capacity:
     """What relates the references' SoC to charge; else the largest slow sweep; else the nominal value."""
@@ -122,9 +117,10 @@ def charge_ah(time_s: Floats, current_a: Floats) -> Floats:
 
 
 def _by_reference(log: Log) -> tuple[float, float, float] | None:
-    """(Ah, mean degC, efficiency): the reference SoC explained by charge out and charge in. The efficiency is NaN when
-    little was charged, 0 when little was discharged (the charge then holds what is lost, too), else held within
-    EFFICIENCY_MIN..1."""
+    """(Ah, mean degC, efficiency): the reference SoC explained by charge taken and what of a charge is lost. What was
+    taken is the log's own count, where it has one: rows miss some of a current that changes faster. The efficiency is
+    NaN when little was charged, 0 when little was discharged (the charge then holds what is lost, too), else held
+    within EFFICIENCY_MIN..1."""
     if log.soc_frac is None:
         return None
     known = np.isfinite(log.soc_frac) & np.isfinite(log.current_a)
@@ -134,17 +130,18 @@ def _by_reference(log: Log) -> tuple[float, float, float] | None:
     out, back = charge_ah(time_s, np.maximum(current_a, 0)), charge_ah(time_s, np.maximum(-current_a, 0))
     degc = float(np.nanmean(log.temperature_degc))
     both = min(out[-1], back[-1]) > BOTH_WAYS * max(out[-1], back[-1])
-    if not both:
-        net = back - out if log.ah is None else -log.ah[known]
-        good = np.isfinite(net)
-        if good.sum() < ROWS_MIN:
-            return None
-        slope = float(np.polyfit(net[good], soc[good], 1)[0])
-        return (1 / slope, degc, np.nan if out[-1] > back[-1] else 0.0) if slope > 0 else None
-    (per_out, per_back, _), *_ = np.linalg.lstsq(np.column_stack([-out, back, np.ones(len(out))]), soc, rcond=None)
-    if per_out <= 0:
+    taken = out - back if log.ah is None else log.ah[known]
+    good = np.isfinite(taken)
+    if good.sum() < ROWS_MIN:
         return None
-    return 1 / float(per_out), degc, float(np.clip(per_back / per_out, EFFICIENCY_MIN, 1.0))
+    if not both:
+        slope = float(np.polyfit(-taken[good], soc[good], 1)[0])
+        return (1 / slope, degc, np.nan if out[-1] > back[-1] else 0.0) if slope > 0 else None
+    columns = np.column_stack([-taken, -back, np.ones(len(out))])
+    (per_ah, lost_per_ah, _), *_ = np.linalg.lstsq(columns[good], soc[good], rcond=None)
+    if per_ah <= 0:
+        return None
+    return 1 / float(per_ah), degc, float(np.clip(1 - lost_per_ah / per_ah, EFFICIENCY_MIN, 1.0))
 
 
 def _capacity_by_sweep(log: Log, nominal_ah: float) -> float | None:

@@ -16,7 +16,13 @@ from bms.estimate.log_sign import contradiction
 from hil_rigs.cli import main
 from hil_rigs.evaluate.svg import BOTTOM, HEIGHT, TOP
 from hil_rigs.identify import IdentifyError, identify_cell
-from hil_rigs.identify.tables import write_cell
+from hil_rigs.identify.basis import low_pass
+from hil_rigs.identify.chemistry import CHEMISTRIES
+from hil_rigs.identify.efficiency import efficiency_over_temperature
+from hil_rigs.identify.fit import SOC_KNOTS, Solution, Structure
+from hil_rigs.identify.ocv import ocv_base
+from hil_rigs.identify.runs import Capacity, capacity_of
+from hil_rigs.identify.tables import cell_tables, write_cell
 from kernels.cell_tables import SOC_GRID, CellTables
 from kernels.parameters import load_cell, load_tables
 
@@ -123,6 +129,33 @@ def test_a_pair_that_changes_little_in_the_warm_rises_in_the_cold_all_the_same()
     assert pairs_ohm[0] / pairs_ohm[row_at(tables, 25.0)] == pytest.approx(np.exp(4800.0 * colder), rel=0.05)
 
 
+def test_resistances_of_the_surface_are_told_from_those_of_the_mean_soc() -> None:
+    """R0 rises towards empty: by the mean SoC, then by one that 0.04 h of the current of 300 s lie below it."""
+    current_a = np.repeat(1.2 + np.random.default_rng(9).normal(0, 1.5, 26), 100)
+    log = measured("loads of 5 min", current_a, 3.0)
+    assert log.soc_frac is not None
+    behind_a = low_pass(log.time_s, current_a, 300.0)
+    for lag_h in (0.0, 0.04):
+        ohm = 0.2 * (1.0 - log.soc_frac + lag_h * behind_a / AH) ** 2
+        seen = replace(log, voltage_v=log.voltage_v - ohm * current_a)
+        tables = identify_cell([seen], nominal_ah=AH, chemistry="nmc").tables
+        assert tables.surface_lag_h == pytest.approx(lag_h, abs=0.011)
+
+
+def test_between_temperatures_that_a_load_spans_the_tables_are_what_was_fitted() -> None:
+    """A pair that the colder runs do not show: half way to the warmer ones it has half of what it has there."""
+    degc, one, ohm = np.array([13.0, 25.0]), np.ones((2, len(SOC_KNOTS))), np.full((2, 2, len(SOC_KNOTS)), 0.01)
+    ohm[1, 0] = 1e-7
+    structure = Structure(
+        tau_s=(30.0,), hysteresis_pair=None, hysteresis_rate=30.0, saturation_a=0.0, activation_k=(0.0, 0.0)
+    )
+    solution = Solution(structure, degc, ohm, 0 * one, 0 * one, 0.002 * one, 0.002 * one, np.full(2, 0.1), 0.002)
+    base = ocv_base((), degc, CHEMISTRIES["nmc"])
+    tables = cell_tables(solution, base, "made up", "nmc", "made up", Capacity(AH, 0.01, ()), (13.0, 25.0))
+    at_19 = np.interp(19.0, tables.temperature_degc, tables.rc_resistance_ohm[0, :, 110])
+    assert at_19 == pytest.approx(0.005, rel=0.05)
+
+
 def test_what_constant_currents_do_not_tell_is_divided_as_usual() -> None:
     """Three rates, none of which moves much in seconds: what rises within hours is the smallest part of the drop."""
     rates = [measured(f"rate {amps}", np.full(int(0.95 * AH * 3600 / amps), amps), 1.0) for amps in (0.6, 1.5, 3.0)]
@@ -146,6 +179,50 @@ def test_sampled_at_1_hz_a_cell_has_the_resistances_of_10_hz() -> None:
         for tables in (identify_cell([log], nominal_ah=AH, chemistry="nmc").tables for log in (fast, thin))
     ]
     assert ohmic[1] == pytest.approx(ohmic[0], rel=0.02)
+
+
+@pytest.mark.parametrize("turned_by_s", [0.0, 200.0])
+def test_lfp_runs_tell_whether_seconds_of_charge_turn_its_hysteresis(turned_by_s: float) -> None:
+    """A half gap of 15 mV that turns over within some percent of charge, by the current or by that behind 200 s."""
+    log = measured("turning", np.repeat(np.random.default_rng(7).choice([-2.0, 1.0, 4.0], 450), 20), 1.0)
+    keep, inner_a, h, gap = np.exp(-1 / turned_by_s) if turned_by_s else 0.0, 0.0, -1.0, []
+    for amps in log.current_a.tolist():
+        gap.append(h)
+        inner_a = keep * inner_a + (1 - keep) * amps
+        turned = np.exp(-60.0 * abs(inner_a) / 3600 / AH)
+        h = turned * h + (1 - turned) * np.sign(inner_a)
+    hysteretic = replace(log, voltage_v=log.voltage_v - 0.015 * np.array(gap))
+    tables = identify_cell([hysteretic], nominal_ah=AH, chemistry="lfp").tables
+    assert tables.hysteresis_tau_s == turned_by_s
+    assert tables.hysteresis_pair == (1 if turned_by_s else None)
+
+
+def test_counters_are_believed_where_samples_of_the_current_miss_some_charge() -> None:
+    """A tester counts between its rows; here the rows see a tenth less of every charge, and 2 % of it does not stay."""
+    time_s = np.arange(20_000.0)
+    true_a = np.where(time_s % 100 < 50, 2.0, -1.7)
+    out_ah, back_ah = (np.cumsum(np.maximum(sign * true_a, 0)) / 3600 for sign in (1, -1))
+    log = replace(
+        DYNAMIC,
+        time_s=time_s,
+        current_a=np.where(true_a < 0, 0.9 * true_a, true_a),
+        voltage_v=np.full(len(time_s), 3.3),
+        temperature_degc=np.full(len(time_s), 25.0),
+        soc_frac=1 - (out_ah - 0.98 * back_ah) / AH,
+        ah=out_ah - back_ah,
+    )
+    capacity = capacity_of([log], AH)
+    assert capacity.ah == pytest.approx(3.0, rel=0.003)
+    ((degc, share),) = capacity.efficiency
+    assert (degc, share) == (25.0, pytest.approx(0.98, abs=0.003))
+
+
+def test_what_is_lost_of_a_charge_goes_over_temperature_as_reactions_do() -> None:
+    measured = [(25.0, 0.995), (24.0, 0.993), (-5.0, 0.990), (-25.0, 0.940)]
+    at = efficiency_over_temperature(measured, np.array([60.0, 24.5, -5.0, -15.5, -25.0, -30.0, -45.0]))
+    assert at == pytest.approx([0.994, 0.994, 0.990, 0.9753, 0.940, 0.9017, 0.9017], abs=0.0005)
+    assert efficiency_over_temperature([], np.array([25.0])).tolist() == [1.0]
+    assert efficiency_over_temperature([(25.0, 1.0)], np.array([-20.0, 25.0])).tolist() == [0.9995, 0.9995]
 
 
 @pytest.mark.parametrize("logs", [[DYNAMIC], [SLOW], [SLOW, DYNAMIC], [COLD, SLOW]], ids=len)
@@ -200,11 +277,17 @@ def test_file_gives_the_tables_back_and_a_controller_can_load_it(tmp_path: Path)
     for key in ("ocv_v", "ocv_sigma_v", "model_sigma_v", "resistance_ohm", "rc_resistance_ohm", "hysteresis_v"):
         ours, theirs = getattr(tables, key)[..., inside], getattr(back, key)[..., inside]
         assert theirs == pytest.approx(ours, rel=0.06, abs=0.0005), key
-    for key in ("temperature_degc", "rc_tau_s", "hysteresis_rate", "saturation_current_a", "coulombic_efficiency"):
+    row_keys = "temperature_degc", "rc_tau_s", "hysteresis_rate", "saturation_current_a", "coulombic_efficiency"
+    for key in (*row_keys, "hysteresis_tau_s"):
         assert getattr(back, key) == pytest.approx(getattr(tables, key), rel=0.005), key
+    assert back.surface_lag_h == tables.surface_lag_h
     simple = load_cell(tmp_path / "cell.yaml")
     assert simple.capacity_ah == pytest.approx(AH, rel=0.002)
     assert simple.ocv_v[100] == pytest.approx(float(true_ocv_v(np.array([0.5]))[0]), abs=0.004)
+    other = tmp_path / "other.yaml"
+    other.write_text((tmp_path / "cell.yaml").read_text().replace("hysteresis_tau_s: 0\n", "hysteresis_tau_s: 17\n"))
+    with pytest.raises(ValueError, match=r"^[^\n]+other.yaml: hysteresis_tau_s: expected 0 or the tau_s of a pair$"):
+        load_tables(other)
 
 
 def csv(folder: Path, log: Log, *, charge_positive: bool = True) -> Path:
