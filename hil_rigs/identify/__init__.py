@@ -23,8 +23,8 @@ KNOT_APART_K = 6.0
 """Runs whose mean temperatures lie closer share a temperature knot."""
 RATES = (8.0, 15.0, 30.0, 60.0, 120.0)
 RATE_USUAL = 30.0
-PLAIN_SHARE = 0.9
-"""Of a residual: what is so much smaller did not come about by chance."""
+PLAIN_SHARE = 0.8
+"""Of a residual: what is so much smaller did not come about by chance, nor by pairs that are not quite the cell's."""
 
 
 @dataclass(frozen=True, slots=True)
