@@ -23,7 +23,7 @@ from kernels.bank_model import (
     WORSE_MAX,
     BankModel,
 )
-from kernels.cell_tables import GRID_FIRST, GRID_LAST, GRID_POINTS
+from kernels.cell_tables import GRID_FIRST, GRID_LAST, GRID_POINTS, LAG_ACTIVATION_K
 
 __all__ = ["SocBank"]
 
@@ -53,6 +53,7 @@ cdef double MOVED_V_PER_K = OCV_MOVED_V_PER_K
 cdef double AXIS_SHARE = AXIS_WORSE_SHARE
 cdef double MOST_LOG = LOG_FACTOR_MAX
 cdef double LOAD_RATE = LOAD_PER_H
+cdef double LAG_K = LAG_ACTIVATION_K
 cdef double COUNT_SECONDS = COUNT_S
 assert FIRST_RC == X
 
@@ -93,6 +94,7 @@ cdef struct Tuned:   # in the order of kernels.bank_model.Tuning
     double spacing
     double single_sigma
     double merge_s
+    double soc_frac_max
     double rested_s_min   # these two are in the model's rested_share
     double rested_s_max
 
@@ -118,6 +120,7 @@ cdef struct Warmth:   # where a temperature lies between the tables' rows
     double saturation_a
     double efficiency
     double self_discharge_per_h
+    double lag_per_a    # how far below the mean the SoC at the surface lies, by the current behind its pair
 
 
 cdef struct Seen:   # the modelled voltage and its slopes at one hypothesis
@@ -155,8 +158,9 @@ cdef class SocBank:
     cdef Tuned tuned
     cdef Hypothesis bank[64]
     cdef int states, pairs, temperatures, turning   # the state whose current turns the hysteresis, -1 = none
+    cdef int lagging   # the state whose current shifts the SoC at the surface, -1 = none
     cdef bint first
-    cdef double table_resistance_sigma, nominal_ah, since_merge_s, measured_low_degc, measured_high_degc
+    cdef double lag_h, table_resistance_sigma, nominal_ah, since_merge_s, measured_low_degc, measured_high_degc
     cdef const double *inverse_k
     cdef const double *ocv_v
     cdef const double *ocv_sigma_v
@@ -179,6 +183,8 @@ cdef class SocBank:
         memcpy(&self.tuned, &numbers[0], sizeof(Tuned))
         self.states, self.pairs, self.temperatures = model.states, model.pairs, len(model.inverse_k)
         self.turning = -1 if model.hysteresis_pair is None else X + model.hysteresis_pair
+        self.lagging = -1 if model.lag_pair is None else X + model.lag_pair
+        self.lag_h = cell.surface_lag_h
         self.nominal_ah = cell.capacity_ah
         self.table_resistance_sigma = model.resistance_sigma
         self.measured_low_degc, self.measured_high_degc = cell.temperature_measured_degc
@@ -389,7 +395,8 @@ cdef class SocBank:
     cdef Warmth warmth(self, double degc) noexcept nogil:
         cdef Warmth at
         cdef int a = 0, last = self.temperatures - 1
-        cdef double low_k, high_k, inverse
+        cdef double low_k = 1 / self.inverse_k[0], high_k = 1 / self.inverse_k[last]
+        cdef double inverse = 1 / held(degc + 273.15, low_k - COLD_K, high_k + WARM_K)
         at.outside_k = 0
         if degc < self.measured_low_degc:
             at.outside_k = self.measured_low_degc - degc
@@ -403,10 +410,11 @@ cdef class SocBank:
         at.low, at.high = a, a + 1 if last > 0 else a
         at.log_share = 0
         if last > 0:
-            low_k, high_k = 1 / self.inverse_k[0], 1 / self.inverse_k[last]
-            inverse = 1 / held(degc + 273.15, low_k - COLD_K, high_k + WARM_K)
             at.log_share = (inverse - self.inverse_k[a]) / (self.inverse_k[a + 1] - self.inverse_k[a])
         at.share = held(at.log_share, 0, 1)
+        at.lag_per_a = 0
+        if self.lagging >= 0:
+            at.lag_per_a = self.lag_h / self.nominal_ah * exp(LAG_K * (inverse - 1 / 298.15))
         at.rate = self.rate[at.low] * (1 - at.share) + self.rate[at.high] * at.share
         at.efficiency = self.efficiency[at.low] * (1 - at.share) + self.efficiency[at.high] * at.share
         at.self_discharge_per_h = self.self_discharge[at.low] * (1 - at.share) + self.self_discharge[at.high] * at.share
@@ -511,8 +519,8 @@ cdef class SocBank:
 
     cdef void look(self, Hypothesis *it, double amps, const Warmth *at, Seen *seen) noexcept nogil:
         cdef int j, low, high
-        cdef double place, f, through_a, volts, gain, ohm, drop_v = 0, gap_v, slope, inner_a, factor
-        it.x[Z] = held(it.x[Z], LEAST_SOC, MOST_SOC)
+        cdef double place, f, through_a, volts, gain, ohm, drop_v = 0, gap_v, slope, inner_a, factor, surface
+        it.x[Z] = held(it.x[Z], LEAST_SOC, self.tuned.soc_frac_max)
         place = (it.x[Z] - FIRST) / STEP
         cdef int i = <int>place
         i = POINTS - 2 if i > POINTS - 2 else i
@@ -524,6 +532,12 @@ cdef class SocBank:
         slope -= it.x[H] * slope_of(self.hysteresis_v + low, self.hysteresis_v + high, i, at.share)
         through_a = amps - it.x[B]
         factor = exp(it.x[R])
+        if self.lagging >= 0:
+            surface = held(it.x[Z] - at.lag_per_a * it.x[self.lagging], LEAST_SOC, MOST_SOC)
+            place = (surface - FIRST) / STEP
+            i = <int>place
+            i = POINTS - 2 if i > POINTS - 2 else i
+            f = place - i
         for j in range(self.pairs + 1):
             ohm = factor * exp(mixed(self.log_resistance + (j * self.temperatures * POINTS + low),
                                      self.log_resistance + (j * self.temperatures * POINTS + high), i, f, at.log_share))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.cell_tables import SOC_GRID, CellTables
+from kernels.cell_tables import SOC_GRID, CellTables, minutes_pair
 
 Floats = NDArray[np.float64]
 
@@ -109,6 +109,9 @@ class Tuning:
     single_sigma: float = 0.05
     """A start that is known this well needs one hypothesis only."""
     merge_s: float = 30.0
+    soc_frac_max: float = SOC_MAX
+    """A cell cannot hold more than full. On a plateau nothing says that it is; on a steep curve the millivolts by which
+    a cell that was charged rests above the curve would be taken for SoC."""
     rested_s_min: float = 10.0
     rested_s_max: float = 36000.0
     """Where no current flows at the first sample, none has been flowing for a while: any decade within this is as
@@ -144,6 +147,7 @@ TUNINGS = {
         noise_weight=0.015,
         gain_sigma_frac=0.003,
         spacing=0.035,
+        soc_frac_max=1.0,
     ),
 }
 TUNINGS["nmc"] = TUNINGS["lmo"] = TUNINGS["nca"]
@@ -176,6 +180,7 @@ class BankModel:
             raise ValueError(f"rc: got {len(cell.rc_tau_s)} pairs, expected at most {PAIRS_MAX}")
         self.pairs = len(cell.rc_tau_s)
         self.hysteresis_pair = cell.hysteresis_pair
+        self.lag_pair = minutes_pair(cell.rc_tau_s) if cell.surface_lag_h > 0 else None
         self.states = FIRST_RC + self.pairs
         self.inverse_k = np.ascontiguousarray(1.0 / (cell.temperature_degc + 273.15))
         self.log_resistance = np.ascontiguousarray(

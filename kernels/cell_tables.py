@@ -1,5 +1,6 @@
 """A cell's tables over temperature and state of charge, as identified from measurements: what the estimator needs."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,9 @@ SLOPE_V_MIN = 0.05
 LINEAR_A = 1e6
 """Saturation current of a charge transfer that is linear at every current."""
 TWO_PHASES = ("lfp",)
-HYSTERESIS_TAU_S = 60.0, 1000.0
+MINUTES_TAU_S = 60.0, 1000.0
+LAG_ACTIVATION_K = 3500.0
+"""Diffusion: `surface_lag_h` grows in the cold as the slow pairs' resistances do."""
 TABLE_KEYS = (
     "temperature_degc",
     "temperature_measured_degc",
@@ -40,7 +43,7 @@ TABLE_KEYS = (
 )
 """Keys of a file with tables, beside those that every cell file has."""
 LAST_ROWS = ("hysteresis_rate", "saturation_current_a", "coulombic_efficiency", "self_discharge_per_h")
-OPTIONAL_KEYS = ("heat_capacity_j_per_k", "hysteresis_tau_s")
+OPTIONAL_KEYS = ("heat_capacity_j_per_k", "hysteresis_tau_s", "surface_lag_h")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +54,11 @@ class CellTables:
     behind RC pair j (time constant `rc_tau_s[j]`), h (-1..1) the hysteresis, +1 after discharge, that moves by
     1 - exp(-rate |x| dt / Q) towards the sign of x, the current behind `hysteresis_pair` or else i itself, and f is
     linear but for the first pair: i0 asinh(x / i0), i0 = `saturation_current_a`. ln R is linear in 1/T (K), the others
-    between temperatures too; `temperature_measured_degc` (lowest, highest) is what the measurements covered.
-    `hysteresis_tau_s` names the `hysteresis_pair` by its time constant, 0 = i itself, None = usual for the chemistry.
-    `ocv_sigma_v` is the OCV's own uncertainty, `model_sigma_v` what the voltage does around it,
-    `resistance_sigma_frac[T]` that of all R together. Of charge that goes in, `coulombic_efficiency` stays;
+    between temperatures too. R is that of the SoC at the particles' surface, which lies `surface_lag_h` (25 degC) x / Q
+    below the mean one, x the current behind `minutes_pair`; `temperature_measured_degc` (lowest, highest) is what the
+    measurements covered. `hysteresis_tau_s` names the `hysteresis_pair` by its time constant, 0 = i itself, None =
+    usual for the chemistry. `ocv_sigma_v` is the OCV's own uncertainty, `model_sigma_v` what the voltage does around
+    it, `resistance_sigma_frac[T]` that of all R together. Of charge that goes in, `coulombic_efficiency` stays;
     `self_discharge_per_h` of the capacity is lost at all times."""
 
     name: str
@@ -76,6 +80,7 @@ class CellTables:
     saturation_current_a: Floats
     coulombic_efficiency: Floats
     self_discharge_per_h: Floats
+    surface_lag_h: float = 0.0
     hysteresis_tau_s: float | None = None
 
     @property
@@ -89,10 +94,18 @@ class CellTables:
 def usual_hysteresis_pair(chemistry: str, tau_s: Sequence[float] | Floats) -> int | None:
     """Which pair's current turns the hysteresis: where two phases live side by side (LFP), one of minutes, because a
     cell that is charged for seconds amid a discharge returns to the branch that it was on."""
-    if chemistry not in TWO_PHASES:
-        return None
-    slow = [pair for pair, tau in enumerate(tau_s) if HYSTERESIS_TAU_S[0] <= tau <= HYSTERESIS_TAU_S[1]]
+    return minutes_pair(tau_s) if chemistry in TWO_PHASES else None
+
+
+def minutes_pair(tau_s: Sequence[float] | Floats) -> int | None:
+    """The first pair of 1 to 17 minutes."""
+    slow = [pair for pair, tau in enumerate(tau_s) if MINUTES_TAU_S[0] <= tau <= MINUTES_TAU_S[1]]
     return slow[0] if slow else None
+
+
+def surface_lag_h(at_25_degc_h: float, degc: float) -> float:
+    """At another temperature."""
+    return at_25_degc_h * math.exp(LAG_ACTIVATION_K * (1 / (degc + 273.15) - 1 / 298.15))
 
 
 def _place(tau_s: float, taus_s: Floats) -> int | None:
@@ -154,7 +167,15 @@ class _Reader:
             hysteresis_v=self._table("hysteresis_v", self._content["hysteresis_v"], 0.0),
             hysteresis_tau_s=self._hysteresis_tau_s(np.array([tau for tau, _ in pairs])),
             **{key: self._row(key, self._content[key], len(degc)) for key in LAST_ROWS},
+            surface_lag_h=self._surface_lag_h(pairs),
         )
+
+    def _surface_lag_h(self, pairs: list[tuple[float, Floats]]) -> float:
+        lag_h = cell_file.number(self._path, "surface_lag_h", self._content.get("surface_lag_h", 0.0), above_zero=False)
+        if lag_h > 0 and minutes_pair([tau for tau, _ in pairs]) is None:
+            least_s, most_s = MINUTES_TAU_S
+            raise self._wrong("surface_lag_h", f"0, or an rc pair with tau_s from {least_s:g} to {most_s:g}")
+        return lag_h
 
     def _pairs(self) -> list[tuple[float, Floats]]:
         pairs = self._content["rc"]

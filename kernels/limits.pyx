@@ -59,6 +59,7 @@ cdef struct Cell:
     double soc_per_as
     double swing_per_as     # of the hysteresis
     double saturation_a
+    double lag_per_a        # of the SoC of the resistances, by the current behind the lagging pair
     double warm             # share of the warmer row
     double beyond_v         # what it shows now beyond the model; with it is known of the errors:
     Drop drop               # the drop now,
@@ -75,6 +76,7 @@ cdef struct Pulse:
     double transfer_a       # f of the first pair's current
     double[PAIRS] rc_current_a
     int pairs
+    int lagging             # pair, -1 = none
     Py_ssize_t row_size
     double grid_per_soc
 
@@ -127,15 +129,18 @@ cdef inline Place place_at(const Cell *cell, double soc_frac, const Pulse *pulse
 
 
 cdef inline double modelled(
-    Cell *cell, const Place *place, double hysteresis, Pulse *pulse, Drop *drop
+    Cell *cell, double soc_frac, const Place *place, double hysteresis, Pulse *pulse, Drop *drop
 ) noexcept nogil:
     cdef int k
-    drop.series_v = cell.series_factor * at(OHMIC, place) * pulse.current_a
+    cdef Place surface = place[0]
+    if pulse.lagging >= 0:
+        surface = place_at(cell, soc_frac - cell.lag_per_a * pulse.rc_current_a[pulse.lagging], pulse)
+    drop.series_v = cell.series_factor * at(OHMIC, &surface) * pulse.current_a
     drop.pairs_v = 0
     if pulse.pairs > 0:
-        drop.pairs_v = at(FIRST_PAIR, place) * transfer(cell, pulse)
+        drop.pairs_v = at(FIRST_PAIR, &surface) * transfer(cell, pulse)
     for k in range(1, pulse.pairs):
-        drop.pairs_v += at(FIRST_PAIR + k, place) * pulse.rc_current_a[k]
+        drop.pairs_v += at(FIRST_PAIR + k, &surface) * pulse.rc_current_a[k]
     drop.pairs_v *= cell.factor
     return at(OCV, place) - at(HYSTERESIS, place) * hysteresis - drop.series_v - drop.pairs_v
 
@@ -157,7 +162,7 @@ cdef inline double voltage_at(Cell *cell, Pulse *pulse, int side) noexcept nogil
     cdef double swing = exp(-cell.swing_per_as * fabs(pulse.charge_as)), ocv_error_v, series_error_v, pairs_error_v
     cdef double hysteresis = pulse.towards + (pulse.hysteresis - pulse.towards) * swing
     cdef Drop drop
-    cdef double volts = modelled(cell, &place, hysteresis, pulse, &drop) + kept * cell.beyond_v
+    cdef double volts = modelled(cell, soc_frac, &place, hysteresis, pulse, &drop) + kept * cell.beyond_v
     ocv_error_v = fmax(
         side * (beside(cell, soc_frac, spread, pulse) - kept * cell.beside_v[0]),
         side * (beside(cell, soc_frac, -spread, pulse) - kept * cell.beside_v[1]),
@@ -223,6 +228,7 @@ cdef class LimitSolver:
         self.voltage_v_min, self.voltage_v_max = window.voltage_v_min, window.voltage_v_max
         self.soc_frac_min, self.soc_frac_max = window.soc_frac_min, window.soc_frac_max
         self.pulse.pairs = model.rc_tau_s.size
+        self.pulse.lagging = -1 if model.lag_pair is None else model.lag_pair
         self.pulse.row_size = rows.shape[1] * rows.shape[2]
         self.pulse.grid_per_soc = model.grid_per_soc
 
@@ -365,7 +371,7 @@ cdef class LimitSolver:
             if voltage_v is None or not isfinite(voltage_v[k]) or not isfinite(current_a):
                 continue
             place = place_at(cell, cell.soc_frac, &self.pulse)
-            volts = modelled(cell, &place, self.pulse.hysteresis, &self.pulse, &cell.drop)
+            volts = modelled(cell, cell.soc_frac, &place, self.pulse.hysteresis, &self.pulse, &cell.drop)
             cell.beyond_v = fmin(fmax(voltage_v[k] - volts, -SHOWN_MOST_V), SHOWN_MOST_V)
             spread = cell.soc_spread
             cell.beside_v[0] = beside(cell, cell.soc_frac, spread, &self.pulse)
@@ -377,8 +383,9 @@ cdef class LimitSolver:
         cdef double warm = x - j
         cell.warm = warm
         cell.row = self.rows + j * self.pulse.row_size
-        cell.swing_per_as = (1 - warm) * self.law[2 * j] + warm * self.law[2 * j + 2]
-        cell.saturation_a = (1 - warm) * self.law[2 * j + 1] + warm * self.law[2 * j + 3]
+        cell.swing_per_as = (1 - warm) * self.law[3 * j] + warm * self.law[3 * j + 3]
+        cell.saturation_a = (1 - warm) * self.law[3 * j + 1] + warm * self.law[3 * j + 4]
+        cell.lag_per_a = (1 - warm) * self.law[3 * j + 2] + warm * self.law[3 * j + 5]
 
     cdef limit_of(self, bint charge, double current_a_max, bint powers):
         n = self.horizon_s.size

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from kernels import checks
-from kernels.cell_tables import SOC_GRID, CellTables
+from kernels.cell_tables import SOC_GRID, CellTables, minutes_pair, surface_lag_h
 from kernels.checks import Floats
 
 Integers = NDArray[np.intp]
@@ -83,7 +83,8 @@ class LimitModel:
 
     `held_decay[time, part, pair]` is the share that is left of each pair's present current after each part of a time.
     `rows[T, z, column]` holds the tables every kelvin from `first_degc` on: OCV, hysteresis, R0, R_1 ... R_k; `law[T]`
-    the hysteresis' rate and the saturation current. Above the hottest table its values hold (R falls with heat)."""
+    the hysteresis' rate, the saturation current, and how far the SoC of the resistances lies below the mean one by the
+    current behind `lag_pair`. Above the hottest table its values hold (R falls with heat)."""
 
     def __init__(
         self, tables: CellTables, cells_n: int, window: Window, horizon_s: ArrayLike, sigmas: float, soc_sigmas: float
@@ -101,6 +102,7 @@ class LimitModel:
         self.rc_tau_s = np.array(tables.rc_tau_s)
         if self.rc_tau_s.size > PAIRS_MAX:
             raise ValueError(f"rc_tau_s: got {self.rc_tau_s.size} RC pairs, expected at most {PAIRS_MAX}")
+        self.lag_pair = minutes_pair(self.rc_tau_s) if tables.surface_lag_h > 0 else None
         self.time_s = _check_times(self.horizon_s)
         self.rc_decay = np.exp(-self.time_s[:, None] / self.rc_tau_s)
         self.held_decay = self.rc_decay[:, None] ** (np.arange(HELD_PARTS + 1) / HELD_PARTS)[:, None]
@@ -115,7 +117,8 @@ class LimitModel:
         linear = [_linear(degc, known_degc, table) for table in (self.tables.ocv_v, self.tables.hysteresis_v)]
         self.rows = np.stack([*linear, *(_arrhenius(degc, known_degc, table) for table in resistances)], axis=-1)
         law = np.stack([self.tables.hysteresis_rate, self.tables.saturation_current_a], axis=-1)
-        self.law = _linear(degc, known_degc, law)
+        lag_h = [surface_lag_h(self.tables.surface_lag_h, t) for t in np.minimum(degc, known_degc[-1]).tolist()]
+        self.law = np.column_stack([_linear(degc, known_degc, law), np.array(lag_h) / self.tables.capacity_ah])
 
     @property
     def grid_per_soc(self) -> float:

@@ -6,7 +6,7 @@ from math import asinh
 import numpy as np
 
 from bms.estimate.log_table import Floats
-from kernels.cell_tables import GRID_FIRST, GRID_POINTS, SOC_GRID, CellTables
+from kernels.cell_tables import GRID_FIRST, GRID_POINTS, SOC_GRID, CellTables, surface_lag_h
 
 STEP = float(SOC_GRID[1] - SOC_GRID[0])
 LINEAR_AT_PER_H = 1.0
@@ -24,6 +24,8 @@ class PlainTables:
     pair_ohm: tuple[list[float], list[float]]
     hysteresis_v: list[float]
     hysteresis_rate: float
+    lag_per_a: float
+    """How far the SoC of the resistances lies below the mean one, by the current behind the slow pair."""
 
 
 def place(soc_frac: float) -> tuple[int, float]:
@@ -84,6 +86,7 @@ class PlainCell:
             pair_ohm=((pairs[0] if pairs else slower).tolist(), slower.tolist()),
             hysteresis_v=rows(cell.hysteresis_v).tolist(),
             hysteresis_rate=float(rows(cell.hysteresis_rate)),
+            lag_per_a=surface_lag_h(cell.surface_lag_h, temperature_degc) / cell.capacity_ah,
         )
 
     def _between(self, temperature_degc: float) -> tuple[int, float, float]:

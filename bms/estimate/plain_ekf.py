@@ -72,7 +72,8 @@ class PlainEkf:
     def _predicted(self, current_a: float, tables: PlainTables) -> tuple[float, list[float]]:
         """Terminal voltage and its derivative by the states."""
         j, part = place(self._x[0])
-        ohms = [table[j] + part * (table[j + 1] - table[j]) for table in (tables.resistance_ohm, *tables.pair_ohm)]
+        k, share = place(max(self._x[0] - tables.lag_per_a * self._x[2], SOC_FRAC_MIN))
+        ohms = [table[k] + share * (table[k + 1] - table[k]) for table in (tables.resistance_ohm, *tables.pair_ohm)]
         rise_v = tables.ocv_v[j + 1] - tables.ocv_v[j]
         drop_v = ohms[0] * current_a + ohms[1] * self._x[1] + ohms[2] * self._x[2]
         return tables.ocv_v[j] + part * rise_v - drop_v, [rise_v / STEP, -ohms[1], -ohms[2]]

@@ -77,7 +77,7 @@ class SigmaPointFilter:
     def _update(self, voltage_v: float, current_a: float, tables: PlainTables) -> None:
         root = SPREAD * np.linalg.cholesky(self._p + LEAST_VARIANCE * np.eye(STATES)).T
         offsets = np.concatenate((root, -root))
-        seen_v = self._voltage_v(self._x + offsets, current_a, self._table(tables))
+        seen_v = self._voltage_v(self._x + offsets, current_a, self._table(tables), tables.lag_per_a)
         predicted_v = float(seen_v.mean())
         spread_v = seen_v - predicted_v
         variance = float(spread_v @ spread_v) / len(spread_v) + VOLTAGE_SIGMA_V**2
@@ -87,16 +87,22 @@ class SigmaPointFilter:
         self._x[0] = min(max(self._x[0], SOC_FRAC_MIN), SOC_FRAC_MAX)
         self._x[3] = min(max(self._x[3], -1.0), 1.0)
 
-    def _voltage_v(self, points: Floats, current_a: float, table: Floats) -> Floats:
-        u = (points[:, 0] - GRID_FIRST) / STEP
-        j = np.clip(u.astype(np.int64), 0, GRID_POINTS - 2)
-        ocv_v, ohm, fast_ohm, slow_ohm, hysteresis_v = table[:, j] + (u - j) * (table[:, j + 1] - table[:, j])
+    def _voltage_v(self, points: Floats, current_a: float, table: Floats, lag_per_a: float) -> Floats:
+        ocv_v, hysteresis_v = _interpolated(table[:2], points[:, 0])
+        surface = np.maximum(points[:, 0] - lag_per_a * points[:, 2], SOC_FRAC_MIN)
+        ohm, fast_ohm, slow_ohm = _interpolated(table[2:], surface)
         drop_v = ohm * current_a + fast_ohm * points[:, 1] + slow_ohm * points[:, 2] + hysteresis_v * points[:, 3]
         return np.asarray(ocv_v - drop_v)
 
     def _table(self, tables: PlainTables) -> Floats:
         """The five rows that the voltage needs as one array, made anew when the temperature changed."""
         if self._kept_of is not tables:
-            rows = (tables.ocv_v, tables.resistance_ohm, *tables.pair_ohm, tables.hysteresis_v)
+            rows = (tables.ocv_v, tables.hysteresis_v, tables.resistance_ohm, *tables.pair_ohm)
             self._kept, self._kept_of = np.array(rows), tables
         return self._kept
+
+
+def _interpolated(rows: Floats, soc_frac: Floats) -> Floats:
+    u = (soc_frac - GRID_FIRST) / STEP
+    j = np.clip(u.astype(np.int64), 0, GRID_POINTS - 2)
+    return np.asarray(rows[:, j] + (u - j) * (rows[:, j + 1] - rows[:, j]))

@@ -23,6 +23,8 @@ KNOT_APART_K = 6.0
 """Runs whose mean temperatures lie closer share a temperature knot."""
 RATES = (8.0, 15.0, 30.0, 60.0, 120.0)
 RATE_USUAL = 30.0
+LAG_WORTH = 0.97
+"""The surface's SoC is told from the mean one where that leaves so much less of the residual."""
 PLAIN_SHARE = 0.8
 """Of a residual: what is so much smaller did not come about by chance, nor by pairs that are not quite the cell's."""
 
@@ -97,17 +99,21 @@ def _base_at(run: Run, base: OcvBase, degc_knots: Floats) -> Floats:
 
 
 def _best_structure(fit: Fit, kind: Chemistry, capacity_ah: float) -> Structure:
-    """The one with the smallest residual: first time constants and saturation, then the rate of the hysteresis. That
-    the cell's own current turns it where another is usual must be plain from the runs."""
+    """The one with the smallest residual: first time constants and saturation, then how far the surface lags, then the
+    rate of the hysteresis. That the cell's own current turns it where another is usual must be plain from the runs."""
 
-    def structure(tau_s: tuple[float, ...], saturation_per_h: float, rate: float) -> Structure:
+    def structure(tau_s: tuple[float, ...], saturation_per_h: float) -> Structure:
         ohmic, first, other = kind.activation_k
         activation = (ohmic, first, *[other] * (len(tau_s) - 1))
         pair = usual_hysteresis_pair(kind.name, tau_s)
-        return Structure(tau_s, pair, rate, saturation_per_h * capacity_ah, activation)
+        return Structure(tau_s, pair, RATE_USUAL, saturation_per_h * capacity_ah, activation)
 
-    shapes = [structure(tau, sat, RATE_USUAL) for tau in kind.tau_s for sat in kind.saturation_per_h]
+    shapes = [structure(tau, saturation) for tau in kind.tau_s for saturation in kind.saturation_per_h]
     best = min(shapes, key=fit.residual_v)
+    lagging = [replace(best, surface_lag_h=lag_h) for lag_h in kind.surface_lag_h]
+    if lagging:
+        most = min(lagging, key=fit.residual_v)
+        best = most if fit.residual_v(most) < LAG_WORTH * fit.residual_v(best) else best
     usual = min((replace(best, hysteresis_rate=rate) for rate in RATES), key=fit.residual_v)
     if usual.hysteresis_pair is None:
         return usual

@@ -13,7 +13,8 @@ class Chemistry:
     """`full_v`, `empty_v` are where a charged and a discharged cell end; `ocv` are generic (soc, volts) points.
     `hysteresis_v` is the usual half gap between charge and discharge. `activation_k` of R0, first and other pairs.
     `shares_weight` says how much the usual division of resistances counts, as a share of what the runs say: more where
-    the curve is flat, and a drop of hours looks like a part of it."""
+    the curve is flat, and a drop of hours looks like a part of it. `surface_lag_h`: how far the SoC of the resistances
+    may lie behind the mean one at 25 degC, beside not at all."""
 
     name: str
     full_v: float
@@ -23,6 +24,7 @@ class Chemistry:
     saturation_per_h: tuple[float, ...]
     activation_k: tuple[float, float, float]
     shares_weight: float
+    surface_lag_h: tuple[float, ...]
     ocv: tuple[tuple[float, float], ...]
 
     def ocv_v(self, soc_frac: Floats) -> Floats:
@@ -48,11 +50,18 @@ _ZINC = ((0.0, 1.60), (0.05, 1.74), (0.1, 1.77), (0.5, 1.80), (0.9, 1.82), (1.0,
 _LFP_PAIRS = ((20.0, 200.0, 2000.0, 12000.0),)
 _PAIRS = ((3.0, 30.0, 300.0, 3000.0), (8.0, 80.0, 800.0, 8000.0))
 _LINEAR = (0.0,)
+_LAGS_H = (0.02, 0.03, 0.04, 0.05, 0.06)
 
 CHEMISTRIES = {
-    "lfp": Chemistry("lfp", 3.60, 2.00, 0.010, _LFP_PAIRS, _LINEAR, (2000.0, 3500.0, 3500.0), 1e-2, _LFP),
-    "nmc": Chemistry("nmc", 4.20, 2.50, 0.002, _PAIRS, (0.0, 0.3, 1.0, 3.0), (2000.0, 5000.0, 3500.0), 1e-3, _LAYERED),
-    "nca": Chemistry("nca", 4.20, 2.50, 0.002, _PAIRS, (0.0, 0.3, 1.0, 3.0), (2000.0, 5000.0, 3500.0), 1e-3, _LAYERED),
-    "lmo": Chemistry("lmo", 4.20, 3.00, 0.002, _PAIRS, (0.0, 0.3, 1.0, 3.0), (2000.0, 5000.0, 3500.0), 1e-3, _LMO),
-    "zinc": Chemistry("zinc", 1.95, 1.00, 0.005, _LFP_PAIRS, _LINEAR, (1500.0, 2000.0, 2000.0), 1e-3, _ZINC),
+    "lfp": Chemistry("lfp", 3.60, 2.00, 0.010, _LFP_PAIRS, _LINEAR, (2000.0, 3500.0, 3500.0), 1e-2, (), _LFP),
+    "nmc": Chemistry(
+        "nmc", 4.20, 2.50, 0.002, _PAIRS, (0.0, 0.3, 1.0, 3.0), (2000.0, 5000.0, 3500.0), 1e-3, _LAGS_H, _LAYERED
+    ),
+    "nca": Chemistry(
+        "nca", 4.20, 2.50, 0.002, _PAIRS, (0.0, 0.3, 1.0, 3.0), (2000.0, 5000.0, 3500.0), 1e-3, _LAGS_H, _LAYERED
+    ),
+    "lmo": Chemistry(
+        "lmo", 4.20, 3.00, 0.002, _PAIRS, (0.0, 0.3, 1.0, 3.0), (2000.0, 5000.0, 3500.0), 1e-3, _LAGS_H, _LMO
+    ),
+    "zinc": Chemistry("zinc", 1.95, 1.00, 0.005, _LFP_PAIRS, _LINEAR, (1500.0, 2000.0, 2000.0), 1e-3, (), _ZINC),
 }

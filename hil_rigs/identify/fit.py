@@ -12,6 +12,7 @@ from scipy.optimize import lsq_linear
 from hil_rigs.identify.basis import arrhenius, hat_matrix, hysteresis, low_pass
 from hil_rigs.identify.prior import Prior
 from hil_rigs.identify.runs import Run, rows_inside
+from kernels.cell_tables import LAG_ACTIVATION_K, minutes_pair
 
 Floats = NDArray[np.float64]
 
@@ -41,6 +42,8 @@ class Structure:
     """At 25 degC, 0 = linear."""
     activation_k: tuple[float, ...]
     """Of R0 and of each pair."""
+    surface_lag_h: float = 0.0
+    """Of the SoC at the particles' surface, whose resistances they are, behind the mean one, at 25 degC."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,7 @@ class Fit:
         self._prior = Prior(ocv_sigma_v, hysteresis_v, hysteresis_sigma_v, shares_weight)
         self._inner_a: dict[tuple[int, float], Floats] = {}
         self._gaps: dict[tuple[int, float, float], Floats] = {}
+        self._surfaces: dict[tuple[int, float, float], sparse.csr_matrix] = {}
         self._picks = [_picked(run) for run in runs]
         self._weights = [self._weight(run, pick) for run, pick in zip(runs, self._picks, strict=True)]
         self._hats = [
@@ -148,15 +152,29 @@ class Fit:
         return normal, right, total
 
     def _rows(self, r: int, run: Run, structure: Structure) -> sparse.csr_matrix:
-        pick, weight, hats = self._picks[r], self._weights[r], self._hats[r]
+        pick, weight, hats, surface = self._picks[r], self._weights[r], self._hats[r], self._surface(r, run, structure)
         degc = run.temperature_degc[pick]
         inner = [run.current_a] + [self._low_pass(r, tau) for tau in structure.tau_s]
-        columns = []
+        drops, others = [], [-self._hysteresis(r, structure)[pick], np.ones(len(pick))]
         for j, current_a in enumerate(inner):
             seen_a = self._saturated(current_a[pick], degc, structure) if j == 1 else current_a[pick]
-            columns.append(-seen_a * arrhenius(degc, structure.activation_k[j]))
-        columns += [-self._hysteresis(r, structure)[pick], np.ones(len(pick))]
-        return sparse.hstack([sparse.diags(column * weight) @ hats for column in columns], format="csr")
+            drops.append(-seen_a * arrhenius(degc, structure.activation_k[j]))
+        parts = [sparse.diags(column * weight) @ surface for column in drops]
+        parts += [sparse.diags(column * weight) @ hats for column in others]
+        return sparse.hstack(parts, format="csr")
+
+    def _surface(self, r: int, run: Run, structure: Structure) -> sparse.csr_matrix:
+        """The hats at the SoC that the resistances are those of."""
+        pair, lag_h = minutes_pair(structure.tau_s), structure.surface_lag_h
+        if lag_h == 0.0 or pair is None:
+            return self._hats[r]
+        tau_s, pick = structure.tau_s[pair], self._picks[r]
+        if (r, lag_h, tau_s) not in self._surfaces:
+            degc = run.temperature_degc[pick]
+            lag = lag_h * arrhenius(degc, LAG_ACTIVATION_K) * self._low_pass(r, tau_s)[pick] / self._capacity_ah
+            surface = np.maximum(run.soc_frac[pick] - lag, 0.0)
+            self._surfaces[r, lag_h, tau_s] = hat_matrix(surface, degc, SOC_KNOTS, self._degc_knots)
+        return self._surfaces[r, lag_h, tau_s]
 
     def _low_pass(self, r: int, tau_s: float) -> Floats:
         if (r, tau_s) not in self._inner_a:

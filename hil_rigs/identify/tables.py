@@ -1,5 +1,6 @@
 """From a fit to a cell's tables, and from those to the file that estimator, rigs and people read."""
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -25,7 +26,9 @@ FILE_SOC: Floats = np.unique(
     ).round(4)
 )
 """Where the file has its table points: denser where the curve bends."""
-STEP_K = 7.0
+STEP_K, NEAR_STEP_K = 7.0, 2.5
+BRIDGED_K = 15.0
+"""A cell under load warms itself by 5 to 15 K: between knots no further apart the fit has seen what lies there."""
 COLDER_K, WARMER_K = (20.0, 10.0), (15.0,)
 """Rows beyond the measured temperatures, for what a resistance usually does there."""
 ACTIVATION_K = 500.0, 7000.0
@@ -72,22 +75,25 @@ def cell_tables(
         hysteresis_rate=np.full(len(degc), structure.hysteresis_rate),
         hysteresis_tau_s=0.0 if structure.hysteresis_pair is None else structure.tau_s[structure.hysteresis_pair],
         saturation_current_a=_saturation_a(structure, degc),
+        surface_lag_h=structure.surface_lag_h,
         coulombic_efficiency=efficiency_over_temperature(capacity.efficiency, degc),
         self_discharge_per_h=np.zeros(len(degc)),
     )
 
 
 def dense(knots: Floats) -> Floats:
-    """The knots, points between them at most STEP_K apart, and some beyond both ends."""
-    parts = [np.linspace(a, b, int(np.ceil((b - a) / STEP_K)), endpoint=False) for a, b in pairwise(knots.tolist())]
+    """The knots, points between them at most STEP_K apart (NEAR_STEP_K between knots that are near each other, where
+    the tables follow the fit), and some beyond both ends."""
+    parts = [np.linspace(a, b, _steps(b - a), endpoint=False) for a, b in pairwise(knots.tolist())]
     colder, warmer = knots[0] - np.array(COLDER_K), knots[-1] + np.array(WARMER_K)
     return np.concatenate([colder, *parts, knots[-1:], warmer])
 
 
 def _over_temperature(ohm: Floats, knots: Floats, degc: Floats, usual_k: Floats) -> Floats:
-    """Resistances [R0 and pairs, T, Z] at `degc`: ln R goes over 1/T as a monotone curve, which is steeper when cold;
-    beyond the knots each goes on with the median slope of its end (pairs in the cold with COLD_ACTIVATION_K at least),
-    or with the usual activation energies where there is one temperature only."""
+    """Resistances [R0 and pairs, T, Z] at `degc`: between knots that are near each other as fitted, else ln R goes over
+    1/T as a monotone curve, which is steeper when cold; beyond the knots each goes on with the median slope of its end
+    (pairs in the cold with COLD_ACTIVATION_K at least), or with the usual activation energies where there is only one
+    temperature."""
     at, to, log_ohm = 1 / (knots[::-1] + KELVIN), 1 / (degc + KELVIN), np.log(ohm[:, ::-1])
     inside = np.clip(to, at[0], at[-1])
     within, cold_k, warm_k = np.repeat(log_ohm, len(degc), axis=1), usual_k, usual_k
@@ -96,8 +102,30 @@ def _over_temperature(ohm: Floats, knots: Floats, degc: Floats, usual_k: Floats)
         within = curve(inside)
         warm_k, cold_k = np.clip(np.median(curve.derivative()(at[[0, -1]]), axis=2), *ACTIVATION_K).T
         cold_k = np.concatenate([cold_k[:1], np.maximum(cold_k[1:], COLD_ACTIVATION_K)])
+        near = _near(knots, degc)
+        within[:, near] = np.log(_as_fitted(ohm, knots, degc[near], usual_k))
     beyond = np.where(to > inside, cold_k[:, None], warm_k[:, None]) * (to - inside)
     return np.asarray(np.exp(within + beyond[:, :, None]))
+
+
+def _steps(apart_k: float) -> int:
+    return math.ceil(apart_k / (NEAR_STEP_K if apart_k <= BRIDGED_K else STEP_K))
+
+
+def _near(knots: Floats, degc: Floats) -> "np.ndarray[tuple[int, ...], np.dtype[np.bool_]]":
+    """Which of `degc` lie between two knots that are no more than BRIDGED_K apart."""
+    above = np.clip(np.searchsorted(knots, degc), 1, len(knots) - 1)
+    inside = (degc >= knots[0]) & (degc <= knots[-1])
+    return np.asarray(inside & (knots[above] - knots[above - 1] <= BRIDGED_K))
+
+
+def _as_fitted(ohm: Floats, knots: Floats, degc: Floats, usual_k: Floats) -> Floats:
+    """Between the knots as the fit has it: linear, by the usual activation energies."""
+    rows = [
+        _linear(table / arrhenius(knots, k)[:, None], knots, degc) * arrhenius(degc, k)[:, None]
+        for table, k in zip(ohm, usual_k.tolist(), strict=True)
+    ]
+    return np.array(rows)
 
 
 def _ocv_over_temperature(rows: Floats, knots: Floats, degc: Floats) -> Floats:
@@ -157,6 +185,8 @@ def cell_yaml(tables: CellTables, bases: Sequence[Basis] = ()) -> str:
     lines += [_row("coulombic_efficiency", tables.coulombic_efficiency, "%.4f")]
     lines += [_row("self_discharge_per_h", tables.self_discharge_per_h, "%.3g")]
     lines += [_row("saturation_current_a", tables.saturation_current_a, "%.4g")]
+    if tables.surface_lag_h:
+        lines += [f"surface_lag_h: {tables.surface_lag_h:g}"]
     return "\n".join(lines) + "\n"
 
 

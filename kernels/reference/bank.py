@@ -29,7 +29,7 @@ from kernels.bank_model import (
     Floats,
     Tuning,
 )
-from kernels.cell_tables import GRID_FIRST, GRID_LAST, GRID_POINTS, CellTables
+from kernels.cell_tables import GRID_FIRST, GRID_LAST, GRID_POINTS, CellTables, surface_lag_h
 
 STEP = (GRID_LAST - GRID_FIRST) / (GRID_POINTS - 1)
 
@@ -45,14 +45,13 @@ class Warmth:
         self.axis_sigma = model.tuning.axis_sigma * (1 + AXIS_WORSE_SHARE * (self.worse - 1))
         inverse_k = model.inverse_k
         self.low, self.high, self.log_share = 0, 0, 0.0
+        kelvin = np.clip(degc + 273.15, 1 / inverse_k[0] - EXTRAPOLATED_COLD_K, 1 / inverse_k[-1] + EXTRAPOLATED_WARM_K)
         if len(inverse_k) > 1:
-            kelvin = np.clip(
-                degc + 273.15, 1 / inverse_k[0] - EXTRAPOLATED_COLD_K, 1 / inverse_k[-1] + EXTRAPOLATED_WARM_K
-            )
             self.low = min(int((1 / (degc + 273.15) < inverse_k[1:-1]).sum()), len(inverse_k) - 2)
             self.high = self.low + 1
             self.log_share = float((1 / kelvin - inverse_k[self.low]) / (inverse_k[self.high] - inverse_k[self.low]))
         self.share = min(max(self.log_share, 0.0), 1.0)
+        self.lag_per_a = surface_lag_h(model.cell.surface_lag_h, float(kelvin) - 273.15) / model.cell.capacity_ah
         self.rate = self.between(model.cell.hysteresis_rate)
         self.efficiency = self.between(model.cell.coulombic_efficiency)
         self.self_discharge_per_h = self.between(model.cell.self_discharge_per_h)
@@ -251,9 +250,7 @@ class SocBank:
         self._p += cross + cross.transpose(0, 2, 1) + column[:, :, None] * column[:, None, :] * own[:, None, None]
 
     def _interpolated(self, row: Floats) -> Floats:
-        place = (np.clip(self._x[:, SOC], SOC_MIN, SOC_MAX) - GRID_FIRST) / STEP
-        j = np.minimum(place.astype(np.int64), GRID_POINTS - 2)
-        return np.asarray(row[j] * (1 - (place - j)) + row[j + 1] * (place - j))
+        return _interpolated(row, self._x[:, SOC])
 
     def _slope(self, row: Floats) -> Floats:
         place = (np.clip(self._x[:, SOC], SOC_MIN, SOC_MAX) - GRID_FIRST) / STEP
@@ -264,15 +261,18 @@ class SocBank:
     def _look(self, amps: float, at: Warmth) -> tuple[Floats, Floats, Floats]:
         """Modelled voltage, its slopes over the states, and the drop in it."""
         cell, x = self.model.cell, self._x
-        x[:, SOC] = np.clip(x[:, SOC], SOC_MIN, SOC_MAX)
+        x[:, SOC] = np.clip(x[:, SOC], SOC_MIN, self.model.tuning.soc_frac_max)
         ocv, gap = at.row(cell.ocv_v), at.row(cell.hysteresis_v)
         gap_v, factor = self._interpolated(gap), np.exp(x[:, RESISTANCE])
         slope = np.zeros_like(x)
         slope[:, SOC] = np.maximum(self._slope(ocv) - x[:, HYSTERESIS] * self._slope(gap), 0.0)
         through_a = amps - x[:, BIAS]
         drop_v = np.zeros(len(x))
+        surface = x[:, SOC]
+        if self.model.lag_pair is not None:
+            surface = surface - at.lag_per_a * x[:, FIRST_RC + self.model.lag_pair]
         for j in range(self.model.pairs + 1):
-            ohm = factor * np.exp(self._interpolated(at.log_row(self.model.log_resistance[j])))
+            ohm = factor * np.exp(_interpolated(at.log_row(self.model.log_resistance[j]), surface))
             if j == 0:
                 drop_v += ohm * through_a
                 slope[:, BIAS] = ohm
@@ -360,3 +360,9 @@ class SocBank:
         self._x, self._p = self._x[places], self._p[places]
         self._log_weight, self._predicted_v = self._log_weight[places], self._predicted_v[places]
         self._drop_v = self._drop_v[places]
+
+
+def _interpolated(row: Floats, soc_frac: Floats) -> Floats:
+    place = (np.clip(soc_frac, SOC_MIN, SOC_MAX) - GRID_FIRST) / STEP
+    j = np.minimum(place.astype(np.int64), GRID_POINTS - 2)
+    return np.asarray(row[j] * (1 - (place - j)) + row[j + 1] * (place - j))

@@ -110,7 +110,8 @@ class LimitSolver:
         j = np.minimum(x.astype(np.intp), len(model.rows) - 2)
         warm = x - j
         self._rows = (1 - warm)[:, None, None] * model.rows[j] + warm[:, None, None] * model.rows[j + 1]
-        self._rate, self._saturation_a = ((1 - warm)[:, None] * model.law[j] + warm[:, None] * model.law[j + 1]).T
+        law = (1 - warm)[:, None] * model.law[j] + warm[:, None] * model.law[j + 1]
+        self._rate, self._saturation_a, self._lag_per_a = law.T
 
     def _anchor(self, measured_v: Floats, current_a: float) -> None:
         """What each cell shows now beyond the model, and what of the errors is in it; 0 where nothing was measured."""
@@ -232,12 +233,13 @@ class LimitSolver:
         self, soc_frac: Floats, current_a: Floats, rc_a: Floats, hysteresis: Floats | float
     ) -> tuple[Floats, Floats, Floats]:
         """Of each cell: the drop of R0, that of the pairs, and the voltage."""
-        at = self._at(soc_frac)
+        at, pair = self._at(soc_frac), self.model.lag_pair
+        surface = at if pair is None else self._at(soc_frac - self._lag_per_a * rc_a[:, pair])
         transfer_a = rc_a.copy()
         if rc_a.shape[1]:
             transfer_a[:, 0] = self._saturation_a * np.arcsinh(rc_a[:, 0] / self._saturation_a)
-        series_v = self._series_factor * at[:, 2] * current_a
-        pairs_v = np.asarray(self._factor * (at[:, COLUMNS:] * transfer_a).sum(axis=1))
+        series_v = self._series_factor * surface[:, 2] * current_a
+        pairs_v = np.asarray(self._factor * (surface[:, COLUMNS:] * transfer_a).sum(axis=1))
         return series_v, pairs_v, at[:, 0] - at[:, 1] * hysteresis - series_v - pairs_v
 
     def _at(self, soc_frac: Floats) -> Floats:

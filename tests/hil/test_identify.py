@@ -16,10 +16,13 @@ from bms.estimate.log_sign import contradiction
 from hil_rigs.cli import main
 from hil_rigs.evaluate.svg import BOTTOM, HEIGHT, TOP
 from hil_rigs.identify import IdentifyError, identify_cell
+from hil_rigs.identify.basis import low_pass
 from hil_rigs.identify.chemistry import CHEMISTRIES
 from hil_rigs.identify.efficiency import efficiency_over_temperature
-from hil_rigs.identify.runs import capacity_of
-from hil_rigs.identify.tables import write_cell
+from hil_rigs.identify.fit import SOC_KNOTS, Solution, Structure
+from hil_rigs.identify.ocv import ocv_base
+from hil_rigs.identify.runs import Capacity, capacity_of
+from hil_rigs.identify.tables import cell_tables, write_cell
 from kernels.cell_tables import SOC_GRID, CellTables
 from kernels.parameters import load_cell, load_tables
 
@@ -124,6 +127,33 @@ def test_a_pair_that_changes_little_in_the_warm_rises_in_the_cold_all_the_same()
     colder = 1 / (tables.temperature_degc[0] + 273.15) - 1 / 298.15
     assert tables.temperature_degc[0] == pytest.approx(5.0)
     assert pairs_ohm[0] / pairs_ohm[row_at(tables, 25.0)] == pytest.approx(np.exp(4800.0 * colder), rel=0.05)
+
+
+def test_resistances_of_the_surface_are_told_from_those_of_the_mean_soc() -> None:
+    """R0 rises towards empty: by the mean SoC, then by one that 0.04 h of the current of 300 s lie below it."""
+    current_a = np.repeat(1.2 + np.random.default_rng(9).normal(0, 1.5, 26), 100)
+    log = measured("loads of 5 min", current_a, 3.0)
+    assert log.soc_frac is not None
+    behind_a = low_pass(log.time_s, current_a, 300.0)
+    for lag_h in (0.0, 0.04):
+        ohm = 0.2 * (1.0 - log.soc_frac + lag_h * behind_a / AH) ** 2
+        seen = replace(log, voltage_v=log.voltage_v - ohm * current_a)
+        tables = identify_cell([seen], nominal_ah=AH, chemistry="nmc").tables
+        assert tables.surface_lag_h == pytest.approx(lag_h, abs=0.011)
+
+
+def test_between_temperatures_that_a_load_spans_the_tables_are_what_was_fitted() -> None:
+    """A pair that the colder runs do not show: half way to the warmer ones it has half of what it has there."""
+    degc, one, ohm = np.array([13.0, 25.0]), np.ones((2, len(SOC_KNOTS))), np.full((2, 2, len(SOC_KNOTS)), 0.01)
+    ohm[1, 0] = 1e-7
+    structure = Structure(
+        tau_s=(30.0,), hysteresis_pair=None, hysteresis_rate=30.0, saturation_a=0.0, activation_k=(0.0, 0.0)
+    )
+    solution = Solution(structure, degc, ohm, 0 * one, 0 * one, 0.002 * one, 0.002 * one, np.full(2, 0.1), 0.002)
+    base = ocv_base((), degc, CHEMISTRIES["nmc"])
+    tables = cell_tables(solution, base, "made up", "nmc", "made up", Capacity(AH, 0.01, ()), (13.0, 25.0))
+    at_19 = np.interp(19.0, tables.temperature_degc, tables.rc_resistance_ohm[0, :, 110])
+    assert at_19 == pytest.approx(0.005, rel=0.05)
 
 
 def test_what_constant_currents_do_not_tell_is_divided_as_usual() -> None:
@@ -252,6 +282,7 @@ def test_file_gives_the_tables_back_and_a_controller_can_load_it(tmp_path: Path)
     row_keys = "temperature_degc", "rc_tau_s", "hysteresis_rate", "saturation_current_a", "coulombic_efficiency"
     for key in (*row_keys, "hysteresis_tau_s"):
         assert getattr(back, key) == pytest.approx(getattr(tables, key), rel=0.005), key
+    assert back.surface_lag_h == tables.surface_lag_h
     simple = load_cell(tmp_path / "cell.yaml")
     assert simple.capacity_ah == pytest.approx(AH, rel=0.002)
     assert simple.ocv_v[100] == pytest.approx(float(true_ocv_v(np.array([0.5]))[0]), abs=0.004)

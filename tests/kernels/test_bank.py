@@ -59,6 +59,12 @@ def steep(ah: float = 100.0, pairs: int = 2, temperatures: int = 2, **changed: A
     return frozen_tables(**(fields | changed))
 
 
+def lagging(**changed: Any) -> CellTables:
+    """R0 falls from 2 mOhm at empty to 1 mOhm at full, by the SoC at the surface."""
+    ohm = np.tile(0.002 - 0.001 * SOC_GRID, (2, 1))
+    return steep(resistance_ohm=ohm, surface_lag_h=0.1, self_discharge_per_h=np.zeros(2), **changed)
+
+
 samples = st.tuples(
     st.one_of(st.just(NAN), st.floats(2.0, 4.5)),
     st.floats(-300.0, 300.0),
@@ -69,13 +75,14 @@ samples = st.tuples(
 
 @settings(max_examples=60, deadline=None)
 @given(
-    shape=st.sampled_from([(2, 2), (4, 1), (0, 3), None]),
+    shape=st.sampled_from([(2, 2), (4, 1), (0, 3), None, "lagging"]),
     start=st.one_of(st.none(), st.tuples(st.floats(0.0, 1.0), st.floats(0.001, 0.5))),
     log=st.lists(samples, min_size=1, max_size=40),
     gap=st.tuples(st.floats(0.0, 1e5), st.floats(0.0, 50.0), st.floats(0.0, 50.0)),
 )
-def test_compiled_equals_twin(shape: tuple[int, int] | None, start: Any, log: list[Any], gap: Any) -> None:
-    cell = LFP if shape is None else steep(pairs=shape[0], temperatures=shape[1])
+def test_compiled_equals_twin(shape: Any, start: Any, log: list[Any], gap: Any) -> None:
+    made = {None: lambda: LFP, "lagging": lagging}
+    cell = made.get(shape, lambda: steep(pairs=shape[0], temperatures=shape[1]))()
     ours, theirs = bank.SocBank(cell), twin.SocBank(cell)
     for one in (ours, theirs):
         one.start(*(start or (None,)))
@@ -223,6 +230,29 @@ def test_charging_for_seconds_amid_a_discharge_turns_the_hysteresis_of_nmc_but_n
         said[chemistry] = one.hysteresis
     assert said["lfp"] > 0.9
     assert 0.3 < said["nmc"] < 0.7
+
+
+@BOTH
+@pytest.mark.parametrize(("degc", "surface_frac"), [(25.0, 0.35), (0.0, 0.2536)])
+def test_resistance_is_that_of_the_soc_at_the_surface(kernel: Any, degc: float, surface_frac: float) -> None:
+    """An hour at C/2 from 90 %: the surface lies 0.1 h x 0.5 / h below the mean, in the cold exp(3500 K / T) as far."""
+    one = kernel.SocBank(lagging())
+    one.start(0.9, 0.01)
+    for _ in range(360):
+        one.step(NAN, 50.0, 500.0 / 3600, degc, 10.0)
+    pairs_v = 0.0005 * (60.0 * np.arcsinh(50.0 / 60.0) + 50.0)
+    assert one.soc_frac == pytest.approx(0.4, abs=1e-9)
+    assert one.drop_v == pytest.approx((0.002 - 0.001 * surface_frac) * 50.0 + pairs_v, abs=2e-5)
+
+
+@BOTH
+def test_a_cell_that_rests_above_the_curve_is_no_more_than_full(kernel: Any) -> None:
+    """12 mV above the curve's end, where 12 mV are 1.2 %: what it gives from then on counts from 100 %."""
+    one = kernel.SocBank(steep())
+    for second in range(601):
+        one.step(4.012, 0.0, 0.0, 25.0, 1.0 if second else 0.0)
+    one.step(NAN, 40.0, 10.0, 25.0, 900.0)
+    assert one.soc_frac == pytest.approx(0.9, abs=0.003)
 
 
 @BOTH

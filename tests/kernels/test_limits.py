@@ -38,6 +38,12 @@ THREE = replace(
     rc_resistance_ohm=LFP.rc_resistance_ohm * np.array([1.0, 0.6, 0.4])[:, None, None],
     saturation_current_a=np.linspace(100.0, 300.0, len(LFP.temperature_degc)),
 )
+LAGGING = replace(
+    THREE,
+    rc_tau_s=np.array([4.0, 300.0, 3000.0]),
+    resistance_ohm=LFP.resistance_ohm * (2.0 - SOC_GRID),
+    surface_lag_h=0.05,
+)
 OPEN = Window(2.0, 4.0, 0.0, 1.0, 5000.0, 5000.0)
 SITE = Window(2.5, 3.65, 0.05, 0.95, 300.0, 400.0)
 
@@ -91,6 +97,22 @@ def test_charge_transfer_saturates(kernel: Any) -> None:
     discharge, _ = solve(kernel, tables, OPEN, horizon_s=[1000.0], capacity_ah=1e6)
     current_a = discharge.current_a[0]
     assert OHM * current_a + RC_OHM * 50 * np.arcsinh(current_a / 50) == pytest.approx(1.0, rel=1e-3)
+
+
+@SOLVERS
+@pytest.mark.parametrize("degc", [25.0, 0.0])
+def test_resistance_is_that_of_the_soc_at_the_surface(kernel: Any, degc: float) -> None:
+    """After an hour at 28 A the surface lies 0.05 h x 28 A / 280 Ah below the mean SoC, and further as the pulse goes
+    on; in the cold 2.93 times as far."""
+    pair = {"rc_tau_s": np.array([300.0]), "rc_resistance_ohm": FLAT[None] * 1e-9}
+    tables = replace(RESISTOR, **pair, resistance_ohm=FLAT * (0.002 - 0.001 * SOC_GRID), surface_lag_h=0.05)
+    discharge, _ = solve(
+        kernel, tables, OPEN, rc_current_a=[28.0], current_a=28.0, temperature_degc=degc, horizon_s=[60.0]
+    )
+    amps = discharge.current_a[0]
+    moved, behind_a = amps * 60.0 / 360_000, amps + (28.0 - amps) * np.exp(-60.0 / 300.0)
+    surface_frac = 0.5 - moved - 0.05 * behind_a / 280.0 * (1.0 if degc == 25.0 else 2.928)
+    assert amps * (0.002 - 0.001 * surface_frac) == pytest.approx(3.0 - moved - 2.0, abs=0.001)
 
 
 @SOLVERS
@@ -403,7 +425,7 @@ states = st.fixed_dictionaries(
     }
 )
 windows = st.sampled_from([SITE, OPEN, Window(2.8, 3.4, 0.1, 0.9, 2000.0, 2000.0)])
-TABLES = {"one pair": LFP, "three pairs": THREE, "resistor": RESISTOR}
+TABLES = {"one pair": LFP, "three pairs": THREE, "resistor": RESISTOR, "lagging": LAGGING}
 names = st.sampled_from(list(TABLES))
 rc_currents = st.lists(st.floats(-600.0, 600.0), min_size=3, max_size=3)
 

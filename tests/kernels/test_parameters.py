@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import yaml
 
-from kernels.parameters import load_cell, shipped_cells
+from kernels.parameters import load_cell, load_tables, shipped_cells
 
 GOOD: dict[str, Any] = {
     "name": "two-point",
@@ -96,3 +96,51 @@ def test_file_that_is_no_cell_says_so_in_one_line(tmp_path: Path, text: str, mes
 def test_unknown_name_lists_the_shipped_cells() -> None:
     with pytest.raises(ValueError, match=r"^nmc: no such cell file; shipped cells: .*lfp-280ah"):
         load_cell("nmc")
+
+
+TABLES = """
+name: made up
+chemistry: nca
+source: made up
+capacity_ah: 3.0
+capacity_sigma_frac: 0.01
+temperature_degc: [25.0]
+temperature_measured_degc: [20.0, 30.0]
+soc: [0.0, 1.0]
+ocv_v: [[3.0, 4.0]]
+ocv_sigma_v: [[0.01, 0.01]]
+model_sigma_v: [[0.01, 0.01]]
+resistance_ohm: [[0.02, 0.02]]
+resistance_sigma_frac: [0.1]
+rc: [{tau_s: 300.0, resistance_ohm: [[0.01, 0.01]]}]
+hysteresis_v: [[0.0, 0.0]]
+hysteresis_rate: [30.0]
+saturation_current_a: [1.0e+6]
+coulombic_efficiency: [1.0]
+self_discharge_per_h: [0.0]
+"""
+
+
+def test_resistances_may_be_those_of_a_soc_that_lags(tmp_path: Path) -> None:
+    path = tmp_path / "cell.yaml"
+    path.write_text(TABLES)
+    assert load_tables(path).surface_lag_h == 0.0
+    path.write_text(TABLES + "surface_lag_h: 0.04")
+    assert load_tables(path).surface_lag_h == 0.04
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (TABLES + "surface_lag_h: -0.01", "surface_lag_h: got -0.01, expected a number of at least 0"),
+        (
+            TABLES.replace("300.0", "30.0") + "surface_lag_h: 0.04",
+            "surface_lag_h: expected 0, or an rc pair with tau_s from 60 to 1000",
+        ),
+    ],
+)
+def test_lag_that_cannot_be_is_named(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "cell.yaml"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=f"^{path}: {message}$"):
+        load_tables(path)
