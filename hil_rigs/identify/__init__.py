@@ -25,8 +25,8 @@ RATES = (8.0, 15.0, 30.0, 60.0, 120.0)
 RATE_USUAL = 30.0
 LAG_WORTH = 0.97
 """The surface's SoC is told from the mean one where that leaves so much less of the residual."""
-PLAIN_SHARE = 0.9
-"""Of a residual: what is so much smaller did not come about by chance."""
+PLAIN_SHARE = 0.8
+"""Of a residual: what is so much smaller did not come about by chance, nor by pairs that are not quite the cell's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -183,7 +183,7 @@ def test_sampled_at_1_hz_a_cell_has_the_resistances_of_10_hz() -> None:
 
 @pytest.mark.parametrize("turned_by_s", [0.0, 200.0])
 def test_lfp_runs_tell_whether_seconds_of_charge_turn_its_hysteresis(turned_by_s: float) -> None:
-    """A half gap of 15 mV that turns over within some percent of charge, by the current or by that behind 200 s."""
+    """R0 and a half gap of 15 mV; some percent of charge turn it over, by the current or by that behind 200 s."""
     log = measured("turning", np.repeat(np.random.default_rng(7).choice([-2.0, 1.0, 4.0], 450), 20), 1.0)
     keep, inner_a, h, gap = np.exp(-1 / turned_by_s) if turned_by_s else 0.0, 0.0, -1.0, []
     for amps in log.current_a.tolist():
@@ -191,7 +191,9 @@ def test_lfp_runs_tell_whether_seconds_of_charge_turn_its_hysteresis(turned_by_s
         inner_a = keep * inner_a + (1 - keep) * amps
         turned = np.exp(-60.0 * abs(inner_a) / 3600 / AH)
         h = turned * h + (1 - turned) * np.sign(inner_a)
-    hysteretic = replace(log, voltage_v=log.voltage_v - 0.015 * np.array(gap))
+    assert log.soc_frac is not None
+    ocv_v = CHEMISTRIES["lfp"].ocv_v(log.soc_frac)
+    hysteretic = replace(log, voltage_v=ocv_v - R0 * log.current_a - 0.015 * np.array(gap))
     tables = identify_cell([hysteretic], nominal_ah=AH, chemistry="lfp").tables
     assert tables.hysteresis_tau_s == turned_by_s
     assert tables.hysteresis_pair == (1 if turned_by_s else None)
