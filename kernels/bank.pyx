@@ -548,7 +548,8 @@ cdef class SocBank:
             ohm = factor * exp(mixed(cold, warm, i, f, at.log_share))
             if j == 0:
                 drop_v += ohm * through_a
-                steep_v += ohm * through_a * slope_of(cold, warm, i, at.log_share)
+                if self.lagging >= 0:
+                    steep_v += ohm * through_a * slope_of(cold, warm, i, at.log_share)
                 seen.slope[B] = ohm
                 continue
             inner_a, gain = it.x[X + j - 1], ohm
@@ -556,7 +557,8 @@ cdef class SocBank:
                 inner_a = at.saturation_a * asinh(it.x[X] / at.saturation_a)
                 gain = ohm / sqrt(1 + (it.x[X] / at.saturation_a) * (it.x[X] / at.saturation_a))
             drop_v += ohm * inner_a
-            steep_v += ohm * inner_a * slope_of(cold, warm, i, at.log_share)
+            if self.lagging >= 0:
+                steep_v += ohm * inner_a * slope_of(cold, warm, i, at.log_share)
             seen.slope[X + j - 1] = -gain
         seen.slope[Z] = slope if slope > 0 else 0
         seen.slope[E], seen.slope[C], seen.slope[R], seen.slope[H], seen.slope[K] = 1, 1, -drop_v, -gap_v, 0

@@ -25,10 +25,9 @@ PLAIN_PERIOD_S = 1.0
 def is_fleet(path: Path) -> bool:
     """The file lists units, so it is no site file. False for one that cannot be read: the site's loader says why."""
     try:
-        lines = (
-            path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-        )  # a pipe could be awaited for ever
-        return any(line.startswith("units:") for line in lines)
+        if not path.is_file():  # a pipe could be awaited for ever
+            return False
+        return any(line.startswith("units:") for line in path.read_text(encoding="utf-8").splitlines())
     except (OSError, UnicodeDecodeError):
         return False
 

@@ -16,6 +16,19 @@ from drivers.readings import RackReading
 FRESH, OLD = "fresh", "old"
 
 
+def end_state(site: Site, image: Image) -> str:
+    """What a controller says that sees this."""
+    controller = Controller(
+        site,
+        can_opener=open_python_can,
+        recorder=None,
+        perf_clock=lambda: math.nan,
+        on_trip=lambda _: None,
+        seen=lambda _: image,
+    )
+    return controller.end_state()
+
+
 @pytest.mark.parametrize(
     ("converter", "first", "says"),
     [
@@ -36,27 +49,12 @@ async def test_word_that_is_too_old_to_be_believed_has_its_age(
     seen = image(rack(io_at_ns=heard_ns[first]), rack(io_at_ns=heard_ns[FRESH], main_closed=False))
     assert seen.inverter is not None
     inverter = replace(seen.inverter, ac_power_w=-41.6e3, at_ns=heard_ns[converter])
-    controller = Controller(
-        site,
-        can_opener=open_python_can,
-        recorder=None,
-        perf_clock=lambda: math.nan,
-        on_trip=lambda _: None,
-        seen=lambda _: Image(seen.at_ns, seen.racks, inverter, seen.rating, seen.meter),
-    )
-    assert controller.end_state() == says
+    assert end_state(site, Image(seen.at_ns, seen.racks, inverter, seen.rating, seen.meter)) == says
 
 
 async def test_contactors_that_were_never_heard_have_no_age(
     site: Site, rack: Callable[..., RackReading], image: Callable[..., Image]
 ) -> None:
     seen = image(*[rack(io_at_ns=0, main_closed=None) for _ in range(2)])
-    controller = Controller(
-        site,
-        can_opener=open_python_can,
-        recorder=None,
-        perf_clock=lambda: math.nan,
-        on_trip=lambda _: None,
-        seen=lambda _: Image(seen.at_ns, seen.racks, None, seen.rating, seen.meter),
-    )
-    assert controller.end_state() == "converter never heard; rack1 unknown, rack2 unknown"
+    nothing = Image(seen.at_ns, seen.racks, None, seen.rating, seen.meter)
+    assert end_state(site, nothing) == "converter never heard; rack1 unknown, rack2 unknown"
