@@ -173,11 +173,19 @@ cdef inline bint raw_of(double value, const Signal *signal, uint64_t *raw) noexc
     return not (signal.has_invalid and raw[0] == signal.invalid)
 
 
+cdef inline void store_little(uint8_t *data, uint64_t little) noexcept nogil:
+    cdef int byte
+    for byte in range(8):
+        data[byte] = <uint8_t>(little >> 8 * byte)
+
+
 cdef inline void store(uint8_t *data, uint64_t little, uint64_t big) noexcept nogil:
     """The 8 bytes of a frame from its little-endian and its big-endian signals, which share no bit."""
     cdef int byte
-    for byte in range(8):
-        data[byte] = <uint8_t>(little >> 8 * byte | big >> (56 - 8 * byte))
+    store_little(data, little)
+    if big:
+        for byte in range(8):
+            data[byte] |= <uint8_t>(big >> (56 - 8 * byte))
 
 
 @cython.final
@@ -511,12 +519,10 @@ cdef class FrameEncoder:
     cdef void seal(self, CanFrame *frame, Py_ssize_t index) noexcept:
         """Writes counter and CRC over the payload."""
         cdef const Frame *known = &self.tables.frames[index]
-        cdef int bit, at
+        cdef uint64_t others
         if known.counter_start != NO_COUNTER:
-            for bit in range(4):
-                at = known.counter_start + bit
-                frame.data[at // 8] &= <uint8_t>~(1 << at % 8)
-                frame.data[at // 8] |= <uint8_t>((self.counter[index] >> bit & 1) << at % 8)
+            others = load_little(frame.data) & ~(<uint64_t>15 << known.counter_start)
+            store_little(frame.data, others | <uint64_t>self.counter[index] << known.counter_start)
             self.counter[index] = (self.counter[index] + 1) & 15
         if known.has_crc:
             frame.data[known.length - 1] = frame_crc(known.crc_of_id, frame.data, known.length)
