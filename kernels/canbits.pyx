@@ -10,9 +10,12 @@ from libc.string cimport memset
 
 import numpy as np
 
-from kernels.frame_plan import FRAME_BYTES, NEVER_NS, SILENCE_NS, FramePlan
+from kernels.frame_plan import (
+    EXTENDED_EXTRA_BITS, FRAME_BYTES, NEVER_NS, SILENCE_NS, STANDARD_BITS, STANDARD_STUFFED_BITS, STUFFING_PERIOD_BITS,
+    FramePlan,
+)
 
-__all__ = ["NEVER_NS", "FrameDecoder", "FrameEncoder", "FramePlan", "crc8_j1850"]
+__all__ = ["NEVER_NS", "FrameDecoder", "FrameEncoder", "FramePlan", "crc8_j1850", "frames_bits"]
 
 cdef enum:
     STANDARD_IDS = 2048
@@ -24,6 +27,8 @@ cdef enum:
     CRC_POLYNOMIAL = 0x1D
 
 cdef int64_t SILENCE = SILENCE_NS
+cdef int64_t STANDARD = STANDARD_BITS, STANDARD_STUFFED = STANDARD_STUFFED_BITS
+cdef int64_t EXTENDED_EXTRA = EXTENDED_EXTRA_BITS, STUFFING_PERIOD = STUFFING_PERIOD_BITS
 
 
 cdef struct CanFrame:
@@ -526,6 +531,16 @@ cdef class FrameEncoder:
             self.counter[index] = (self.counter[index] + 1) & 15
         if known.has_crc:
             frame.data[known.length - 1] = frame_crc(known.crc_of_id, frame.data, known.length)
+
+
+def frames_bits(bytes frames not None):
+    """Bit times that these whole frames (`struct can_frame`) occupy on the wire, mean stuffing included."""
+    cdef const CanFrame *frame = <const CanFrame *>PyBytes_AS_STRING(frames)
+    cdef Py_ssize_t i, n = PyBytes_GET_SIZE(frames) // FRAME_SIZE
+    cdef int64_t header = 0
+    for i in range(n):
+        header += EXTENDED_EXTRA * (frame[i].id >> 31) + 8 * frame[i].length
+    return STANDARD * n + header + (STANDARD_STUFFED * n + header) // STUFFING_PERIOD
 
 
 def crc8_j1850(const uint8_t[:] data not None):

@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
-"""What every tick asks of a rack's cells: newest values and their times, extremes and the oldest; twin:
+"""What every tick asks of a rack's cells: newest values and their times, extremes, groups and the oldest; twin:
 kernels.reference.rackview."""
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
@@ -11,7 +11,7 @@ from numpy import float64, frombuffer, int64
 
 from kernels.frame_plan import NEVER_NS
 
-__all__ = ["CellTaker", "rack_extremes"]
+__all__ = ["CellTaker", "group_maxima", "rack_extremes"]
 
 cdef enum:
     AT_ONCE = 8
@@ -99,6 +99,27 @@ def rack_extremes(
         volt.least, volt.most, volt.least_at, volt.most_at, degc.least, degc.most, degc.least_at, degc.most_at,
         volt_ns, degc_ns,
     )
+
+
+def group_maxima(const double[::1] values not None, const int64_t[::1] first not None, double[::1] into not None):
+    """Writes the greatest of each group of `values` [n] into `into` [g]; NaN where one of the group is. Group k is from
+    `first[k]` [g] to before the next one's first, the last to the end. ValueError for another number of places, and
+    for groups that are empty, do not rise or end outside."""
+    cdef Py_ssize_t k, place, end, n = values.shape[0], groups = first.shape[0]
+    cdef double most, value
+    if into.shape[0] != groups:
+        raise ValueError(f"into: got {into.shape[0]} places, expected {groups}")
+    for k in range(groups):
+        end = first[k + 1] if k + 1 < groups else n
+        if not 0 <= first[k] < end <= n:
+            raise ValueError(f"first[{k}]: got {first[k]}, expected a group before {end} within {n} values")
+    for k in range(groups):
+        most = -INFINITY
+        for place in range(first[k], first[k + 1] if k + 1 < groups else n):
+            value = values[place]
+            if value > most or value != value:
+                most = value
+        into[k] = most
 
 
 cdef class CellTaker:
