@@ -33,9 +33,14 @@ class DcBus:
         """Advance by `dt_s` with the converter taking `converter_power_w` (discharge positive) from the link, or
         feeding it with the constant current `feed_a` instead; sets every rack's mean current over the step and the link
         voltage at its end."""
-        sources = [(rack, rack.path_conductance_s, rack.emf_v) for rack in self.racks]
-        conductance_s = self.bleed_s + sum([path_s for _, path_s, _ in sources])
-        short_circuit_a = sum([path_s * emf_v for _, path_s, emf_v in sources])
+        racks_s = short_circuit_a = 0.0
+        paths_s = []
+        for rack in self.racks:
+            path_s = rack.path_conductance_s
+            paths_s.append(path_s)
+            racks_s += path_s
+            short_circuit_a += path_s * rack.emf_v
+        conductance_s = self.bleed_s + racks_s
         current_a = -feed_a
         if feed_a == 0.0:
             current_a = self._converter_current_a(conductance_s, short_circuit_a, converter_power_w)
@@ -47,7 +52,7 @@ class DcBus:
         self.converter_current_a = current_a
         together_a = short_circuit_a - (conductance_s - self.bleed_s) * mean_v
         self.circulated_s = self.circulated_s + dt_s if abs(together_a) <= IDLE_CURRENT_A else 0.0
-        self._share(sources, mean_v)
+        self._share(paths_s, mean_v)
 
     def _converter_current_a(self, conductance_s: float, short_circuit_a: float, power_w: float) -> float:
         """Current of a constant power: at the voltage it settles to behind a closed main; otherwise it only moves
@@ -60,10 +65,11 @@ class DcBus:
             return (short_circuit_a - root_a) / 2
         return power_w / self.voltage_v if self.voltage_v > 1.0 else 0.0
 
-    def _share(self, sources: Sequence[tuple[RackPlant, float, float]], mean_v: float) -> None:
+    def _share(self, paths_s: Sequence[float], mean_v: float) -> None:
         """Each rack's current at the link's mean voltage over the step."""
         racks_power_w, link_v = 0.0, self.voltage_v
-        for rack, path_s, emf_v in sources:
+        for rack, path_s in zip(self.racks, paths_s, strict=True):
+            emf_v = rack.emf_v
             rack.current_a = current_a = path_s * (emf_v - mean_v)
             rack.link_voltage_v = link_v
             rack.circulated_s = self.circulated_s

@@ -58,7 +58,8 @@ class GridSupport:
     def reactive_var(self, voltage_pu: float, power_w: float, dt_s: float) -> float:
         if self.volt_var is not None:
             return self._follow("volt_var", self.volt_var.at(voltage_pu), self.volt_var.response_time_s, dt_s)
-        self._lagging.pop("volt_var", None)
+        if self._lagging:
+            self._lagging.pop("volt_var", None)
         return 0.0 if self.watt_var is None else self.watt_var.at(power_w)
 
     def active_w(self, wanted_w: float, rated_w: float, ac: tuple[float, float, float], dt_s: float) -> float:
