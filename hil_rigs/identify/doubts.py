@@ -18,8 +18,9 @@ from kernels.cell_tables import SOC_GRID
 
 Floats = NDArray[np.float64]
 
-OFF_V = 0.3
-"""Cells of one chemistry differ by half of it at most where their curve is flat; under load a drop comes on top."""
+OFF_V, OFF_LFP_V = 0.4, 0.3
+"""The cells of one chemistry differ by less (an NMC pouch by 0.25 V, LFP by 0.05 V) where their curve is flat; under
+load a drop comes on top."""
 LOADED_V = 0.3
 FLAT = 0.1, 0.95
 """SoC."""
@@ -43,15 +44,19 @@ def check_chemistry(logs: Sequence[Log], runs: Sequence[Run], base: OcvBase, che
         soc = run.soc_frac[rows]
         flat = rows[(soc > FLAT[0]) & (soc < FLAT[1])]
         resting = flat[np.abs(run.current_a[flat]) < REST_PER_H * ah]
-        at, off_v = (resting, OFF_V) if len(resting) >= ROWS_MIN else (flat, OFF_V + LOADED_V)
+        at, more_v = (resting, 0.0) if len(resting) >= ROWS_MIN else (flat, LOADED_V)
         if len(at) < ROWS_MIN:
             continue
         away_v = float(np.median(run.voltage_v[at] - chemistry.ocv_v(run.soc_frac[at])))
-        if abs(away_v) > off_v:
+        if abs(away_v) > _off_v(chemistry) + more_v:
             raise IdentifyError(
                 f"{named(log)}: its voltages lie {_away(away_v)} those of {chemistry.name} cells: expected another "
                 "--chemistry, or slow runs beside it (up to C/8, through half of the range), which give the curve"
             )
+
+
+def _off_v(chemistry: Chemistry) -> float:
+    return OFF_LFP_V if chemistry.name == "lfp" else OFF_V
 
 
 def _away(away_v: float) -> str:
@@ -88,7 +93,7 @@ def _curve(base: OcvBase, chemistry: Chemistry) -> str | None:
     if not base.measured or not at.any():
         return None
     away_v = float(np.median(base.curve_v[:, at] - chemistry.ocv_v(SOC_GRID[at])))
-    if abs(away_v) <= OFF_V:
+    if abs(away_v) <= _off_v(chemistry):
         return None
     return (
         f"the slow runs' voltages lie {_away(away_v)} those of {chemistry.name} cells: is --chemistry right? What the "

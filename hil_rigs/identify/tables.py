@@ -39,8 +39,6 @@ in the cold (A123 26650, NCR18650PF)."""
 OCV_V_PER_K = -0.0005, 0.0005
 """Entropy moves an open-circuit voltage by no more than this."""
 OCV_SIGMA_V = 0.002, 0.020
-OCV_ALONE_SIGMA_V = 0.002, 0.150
-"""Without any slow run, whose curve the fit keeps to."""
 MODEL_SIGMA_V = 0.001, 0.040
 """Least and most: near empty a small error of the SoC looks like a large one of the voltage."""
 
@@ -58,8 +56,7 @@ def cell_tables(
     structure, knots = solution.structure, solution.degc_knots
     degc = dense(knots)
     ohm = _over_temperature(solution.resistance_ohm, knots, degc, np.array(structure.activation_k))
-    least_v, most_v = OCV_SIGMA_V if base.measured else OCV_ALONE_SIGMA_V
-    ocv_sigma_v = np.clip(_linear(_over_soc(solution.ocv_sigma_v), knots, degc), least_v, most_v)
+    ocv_sigma_v = _linear(_over_soc(solution.ocv_sigma_v), knots, degc)
     ocv_v = _ocv_over_temperature(base.curve_v + _over_soc(solution.ocv_correction_v), knots, degc)
     if not base.measured:
         ocv_v = _from_known(ocv_v, base.covered & (ocv_sigma_v < OCV_SIGMA_V[1]).all(axis=0))
@@ -72,7 +69,7 @@ def cell_tables(
         temperature_degc=degc,
         temperature_measured_degc=measured,
         ocv_v=np.array([extended(SOC_GRID[10:-10], row[10:-10]) for row in ocv_v]),
-        ocv_sigma_v=np.hypot(ocv_sigma_v, base.unseen_sigma_v),
+        ocv_sigma_v=np.hypot(np.clip(ocv_sigma_v, *OCV_SIGMA_V), base.unseen_sigma_v),
         model_sigma_v=np.clip(_linear(_over_soc(solution.model_sigma_v), knots, degc), *MODEL_SIGMA_V),
         resistance_ohm=_over_soc(ohm[0]),
         resistance_sigma_frac=np.interp(degc, knots, solution.resistance_sigma_frac),
