@@ -298,6 +298,31 @@ cdef class SocBank:
             for k in range(self.states):
                 it.p[j][k] -= gain[j] * gain[k] / spread
 
+    def widen_capacity(self, double sigma_frac):
+        """The capacity was known to `sigma_frac` at the start, not to the tuning's `capacity_sigma`. What all samples
+        have told stays, and with it what they would have said of capacity and SoC to somebody who knew so little: exact
+        as far as the filters are linear. ValueError unless `sigma_frac` is above the tuning's."""
+        cdef int q
+        if not sigma_frac > self.tuned.capacity_sigma:
+            raise ValueError(f"sigma_frac: got {sigma_frac}, expected above {self.tuned.capacity_sigma}")
+        for q in range(self.hypotheses):
+            self.widened(&self.bank[q], sigma_frac)
+        self.show()
+
+    cdef void widened(self, Hypothesis *it, double sigma) noexcept nogil:
+        """Takes the difference of both priors, around 0, out of the state's information: a rank-one downdate."""
+        cdef double known = self.tuned.capacity_sigma, said = 1 / (known * known) - 1 / (sigma * sigma)
+        cdef double left = max(1 - it.p[K][K] * said, known * known / (sigma * sigma)), away = it.x[K]
+        cdef double column[STATES_MAX]
+        cdef int j, k
+        for j in range(self.states):
+            column[j] = it.p[j][K]
+        for j in range(self.states):
+            it.x[j] += column[j] * said / left * away
+            for k in range(self.states):
+                it.p[j][k] += column[j] * said / left * column[k]
+        it.x[K] = held(it.x[K], -MOST_LOG, MOST_LOG)
+
     def save(self):
         """All that is known, float64 [hypotheses, 1 + states + states^2] as BankModel.checked_state says: a copy."""
         cdef int q, j, k, n = self.states

@@ -171,6 +171,18 @@ class SocBank:
                 p -= np.outer(gain, gain) / spread
         self._show()
 
+    def widen_capacity(self, sigma_frac: float) -> None:
+        known = self.model.tuning.capacity_sigma
+        if not sigma_frac > known:
+            raise ValueError(f"sigma_frac: got {sigma_frac}, expected above {known}")
+        said, left_min = 1 / known**2 - 1 / sigma_frac**2, (known / sigma_frac) ** 2
+        for x, p in zip(self._x, self._p, strict=True):
+            gain = p[:, CAPACITY] * said / max(1 - p[CAPACITY, CAPACITY] * said, left_min)
+            p += np.outer(gain, p[:, CAPACITY])
+            x += gain * x[CAPACITY]
+            x[CAPACITY] = np.clip(x[CAPACITY], -LOG_FACTOR_MAX, LOG_FACTOR_MAX)
+        self._show()
+
     def save(self) -> Floats:
         return np.concatenate([self._log_weight[:, None], self._x, self._p.reshape(len(self._x), -1)], axis=1)
 
