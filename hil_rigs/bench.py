@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from drivers.auxiliary.described import fields_of
-from drivers.clock import loop_ns
+from drivers.clock import loop_ns, sleep_until
 from drivers.frames import FrameBatch
 from drivers.links.can import CanConfig, CanPort
 from drivers.low_voltage import PROFILES
@@ -223,7 +223,7 @@ class Bench:
             if slot != spoken:
                 self._let_speak(slot, now)
             spoken = slot
-            await asyncio.sleep((start_ns + done * step_ns) / 1e9 - loop.time())
+            await sleep_until(loop, start_ns + done * step_ns)
 
     def _let_speak(self, slot: int, now: int) -> None:
         for node in self.nodes:

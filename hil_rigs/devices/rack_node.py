@@ -17,7 +17,7 @@ from drivers.cell_monitors.native.layout import (
     NativeLayout,
     native_layout,
 )
-from drivers.clock import loop_ns
+from drivers.clock import loop_ns, sleep_until
 from drivers.frames import FrameBatch
 from drivers.readings import NEVER_NS, Flags, Floats, Times
 from hil_rigs.devices.frame_damage import break_crc, hold_counter
@@ -156,7 +156,7 @@ class RackNode:
         while True:
             self.step(slot, loop_ns(loop))
             slot = max(slot + 1, (loop_ns(loop) - start_ns) // SLOT_NS)
-            await asyncio.sleep((start_ns + slot * SLOT_NS) / 1e9 - loop.time())
+            await sleep_until(loop, start_ns + slot * SLOT_NS)
 
     def step(self, slot: int, now: int) -> None:
         """What happens in one slot, `now` (ns): the watchdogs look, one batch goes out. Slots count up, one every
