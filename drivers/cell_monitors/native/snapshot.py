@@ -4,7 +4,7 @@ import numpy as np
 
 from drivers.cell_monitors.native.layout import CELLS_PER_FRAME, CELLS_PER_SENSOR, NativeLayout
 from drivers.frames import FrameBatch
-from drivers.readings import NEVER_NS, Flags, Floats, MonitorHealth, RackOwnFault, RackReading, Times
+from drivers.readings import NEVER_NS, Flags, Floats, MonitorHealth, RackOwnFault, RackReading
 from drivers.safety import NOT_HEARD, InsulationState, MonitorAlarm, SafetyInputs
 from kernels.canbits import FrameDecoder
 from kernels.rackview import CellTaker
