@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from drivers.auxiliary.described import fields_of
-from drivers.clock import loop_ns
+from drivers.clock import loop_ns, sleep_until
 from drivers.frames import FrameBatch
 from drivers.links.can import CanConfig, CanPort
 from drivers.low_voltage import PROFILES
@@ -82,6 +82,7 @@ class Bench:
         self.buses = {f"can{index}": CanBus(rng) for index, rng in enumerate(bus_rng.spawn(rig.plant.racks))}
         shape = rig.plant.modules_per_rack, rig.plant.cells_per_module
         self.enclosures = [Enclosure() for _ in self.plant.racks]
+        self._surrounded = list(zip(self.plant.racks, self.enclosures, strict=True))
         self._coolant_rise_k = [0.0 for _ in self.plant.racks]
         rngs = node_rng.spawn(rig.plant.racks)
         buses = zip(self.plant.racks, self.buses.values(), strict=True)
@@ -223,7 +224,7 @@ class Bench:
             if slot != spoken:
                 self._let_speak(slot, now)
             spoken = slot
-            await asyncio.sleep((start_ns + done * step_ns) / 1e9 - loop.time())
+            await sleep_until(loop, start_ns + done * step_ns)
 
     def _let_speak(self, slot: int, now: int) -> None:
         for node in self.nodes:
@@ -277,11 +278,12 @@ class Bench:
 
     def _meet_enclosures(self) -> None:
         """What happens to a rack shows in its enclosure, and the enclosure's cooling cools it."""
-        for index, (rack, enclosure) in enumerate(zip(self.plant.racks, self.enclosures, strict=True)):
-            rack.coolant.works = enclosure.cools
-            if rack.coolant.rise_k != self._coolant_rise_k[index]:
-                enclosure.coolant_temperature_degc += rack.coolant.rise_k - self._coolant_rise_k[index]
-                self._coolant_rise_k[index] = rack.coolant.rise_k
+        for index, (rack, enclosure) in enumerate(self._surrounded):
+            coolant, was_k = rack.coolant, self._coolant_rise_k[index]
+            coolant.works = enclosure.cools
+            if coolant.rise_k != was_k:
+                enclosure.coolant_temperature_degc += coolant.rise_k - was_k
+                self._coolant_rise_k[index] = coolant.rise_k
             if rack.fuse.melted:
                 enclosure.fuse_intact = False
 
