@@ -16,7 +16,7 @@ def is_doubtful(log_factor: float, sigma: float, known_sigma: float) -> bool:
     than from one known to `known_sigma`, by ln of the capacity's factor and its sigma after them. Without the first
     knowledge, which was 0 with `known_sigma`, they would say what is left when it is taken out again."""
     said = 1.0 / sigma**2 - 1.0 / known_sigma**2
-    if said <= 0.0:
+    if said <= 0.0 or known_sigma >= DOUBTED_SIGMA_FRAC:
         return False
     away = log_factor / sigma**2 / said
     known, doubted = known_sigma**2 + 1.0 / said, DOUBTED_SIGMA_FRAC**2 + 1.0 / said

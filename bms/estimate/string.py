@@ -42,7 +42,7 @@ class StringEstimator:
     def __init__(self, cell: CellTables, tuning: Tuning | None = None) -> None:
         self._bank = SocBank(cell, tuning)
         self._cell = cell
-        self._capacity_sigma = self._bank.model.tuning.capacity_sigma
+        self._capacity_sigma = self._bank.model.capacity_sigma
         self.capacity_doubted = False
         self._resistance_ohm = float(cell.resistance_ohm[len(cell.temperature_degc) // 2, 110])
         self._restart()
@@ -229,7 +229,8 @@ class StringEstimator:
 
     def _doubt(self) -> None:
         self.capacity_doubted = True
-        self._bank.widen_capacity(DOUBTED_SIGMA_FRAC)
+        if self._capacity_sigma < DOUBTED_SIGMA_FRAC:
+            self._bank.widen_capacity(DOUBTED_SIGMA_FRAC)
 
     def _watch_rest(self) -> None:
         """What the sensor reads while nothing flows is its offset."""

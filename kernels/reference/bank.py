@@ -95,7 +95,7 @@ class SocBank:
             tuning.ocv_error_v,
             self.model.resistance_sigma,
         )
-        own[HYSTERESIS], own[CAPACITY] = tuning.hysteresis_sigma, tuning.capacity_sigma
+        own[HYSTERESIS], own[CAPACITY] = tuning.hysteresis_sigma, self.model.capacity_sigma
         self._x = np.zeros((len(places), states))
         self._x[:, SOC] = places
         self._x[:, HYSTERESIS] = tuning.hysteresis_end * (
@@ -172,7 +172,7 @@ class SocBank:
         self._show()
 
     def widen_capacity(self, sigma_frac: float) -> None:
-        known = self.model.tuning.capacity_sigma
+        known = self.model.capacity_sigma
         if not sigma_frac > known:
             raise ValueError(f"sigma_frac: got {sigma_frac}, expected above {known}")
         said, left_min = 1 / known**2 - 1 / sigma_frac**2, (known / sigma_frac) ** 2

@@ -315,6 +315,14 @@ def test_a_rest_tells_the_offset_and_what_it_did_to_the_soc(kernel: Any) -> None
 
 
 @BOTH
+@pytest.mark.parametrize(("said", "believed_ah"), [(0.01, 2.5), (0.1, 10.0)])
+def test_a_capacity_is_believed_as_far_as_its_file_does_and_no_further_than_cells_age(
+    kernel: Any, said: float, believed_ah: float
+) -> None:
+    assert kernel.SocBank(steep(capacity_sigma_frac=said)).capacity_ah_sigma == pytest.approx(believed_ah)
+
+
+@BOTH
 def test_capacity_that_was_not_known_after_all_is_what_the_samples_say(kernel: Any) -> None:
     """Swings of a cell that holds a fifth less than its file says: who takes that knowledge out again at their end is
     as wise as somebody who never had it."""
