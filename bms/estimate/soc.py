@@ -165,6 +165,7 @@ class RackSoc:
         for end in self._ends:
             volts = _mean(reading.voltage_v[end.members])
             end.estimator.step(volts, current_a, temperature_degc, dt_s, may_flow=may_flow)
+        self._share_doubts()
         if not fresh:
             self._series.interrupt()
             self.sigma_frac = np.hypot(self.difference_sigma_frac, self._mean.soc_sigma_frac)
@@ -176,6 +177,13 @@ class RackSoc:
         self._charge_ah += current_a * dt_s / 3600.0
         if self._window_s >= COMPARE_S or dt_s == 0.0:
             self._compare(reading, temperature_degc)
+
+    def _share_doubts(self) -> None:
+        """All cells are of one file: what contradicts it at one end of the string does so for all."""
+        estimators = (self._mean, *[end.estimator for end in self._ends])
+        if True in [each.capacity_doubted for each in estimators]:
+            for each in estimators:
+                each.doubt_capacity()
 
     def save(self) -> dict[str, Any] | None:
         """What `restore` needs, as JSON takes it; None while the SoC is unknown."""

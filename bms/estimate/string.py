@@ -178,6 +178,12 @@ class StringEstimator:
         """Move the estimate by so much SoC: what somebody else knows of it (bleeding)."""
         self._bank.shift(soc_frac)
 
+    def doubt_capacity(self) -> None:
+        """Take back what the cell file said of the capacity, if that is not done yet."""
+        if not self.capacity_doubted and self._capacity_sigma < DOUBTED_SIGMA_FRAC:
+            self._bank.widen_capacity(DOUBTED_SIGMA_FRAC)
+        self.capacity_doubted = True
+
     def _take(self, voltage_v: float, current_a: float) -> None:
         self._samples += 1
         if math.isfinite(voltage_v) and not self._stuck(voltage_v, current_a):
@@ -205,7 +211,7 @@ class StringEstimator:
         charge_ah, step_s = self._charge_ah + self._late_ah - late_ah, self._window_s + self._late_s - late_s
         self._bank.step(volts, amps, charge_ah, temperature_degc, step_s)
         self._late_s, self._late_ah = late_s, late_ah
-        self._doubt_capacity(step_s)
+        self._look_at_capacity(step_s)
         away_v = volts - self._bank.voltage_predicted_v
         if self._lost_watch.take(away_v, self._bank.drop_v, self._bank.soc_frac, temperature_degc, step_s):
             self._begin_anew()
@@ -214,9 +220,10 @@ class StringEstimator:
     def _begin_anew(self) -> None:
         """Nothing that the filters hold is worth keeping, the cell file's capacity included."""
         self._bank.start(None, UNKNOWN_SIGMA_FRAC)
-        self._doubt()
+        self.capacity_doubted = False
+        self.doubt_capacity()
 
-    def _doubt_capacity(self, step_s: float) -> None:
+    def _look_at_capacity(self, step_s: float) -> None:
         self._looked_s += step_s
         if self.capacity_doubted or self._looked_s < LOOK_S:
             return
@@ -225,12 +232,7 @@ class StringEstimator:
         sigma = self._bank.capacity_ah_sigma / self._bank.capacity_ah
         fits = 1.0 / RESISTANCE_FACTOR_MAX < self._bank.resistance_factor < RESISTANCE_FACTOR_MAX
         if fits and is_doubtful(math.log(factor), sigma, self._capacity_sigma):
-            self._doubt()
-
-    def _doubt(self) -> None:
-        self.capacity_doubted = True
-        if self._capacity_sigma < DOUBTED_SIGMA_FRAC:
-            self._bank.widen_capacity(DOUBTED_SIGMA_FRAC)
+            self.doubt_capacity()
 
     def _watch_rest(self) -> None:
         """What the sensor reads while nothing flows is its offset."""
