@@ -234,7 +234,7 @@ def _check(arguments: argparse.Namespace) -> int:
     worth a second look."""
     from bms.fleet.run import is_fleet
     from bms.site import load_site
-    from bms.site_warnings import site_warnings
+    from bms.site.warnings import site_warnings
     from drivers.config.config_yaml import ConfigErrors
 
     if is_fleet(arguments.site):

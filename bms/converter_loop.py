@@ -10,7 +10,7 @@ from bms.lane_law import LaneOrder
 from bms.protect.levels import Condition
 from bms.protect.safety_inputs import said
 from bms.site import Site
-from bms.site_converter_loop import ConverterLoop as ConverterLoopSettings
+from bms.site.converter_loop import ConverterLoop as ConverterLoopSettings
 from drivers.clock import NEVER_NS
 from drivers.inverters.own_loop import OFF, LoopParameters
 

@@ -5,8 +5,8 @@ from functools import partial
 from typing import NamedTuple, Protocol
 
 from bms.site import GridMeterDevice, IntertieDevice, InverterDevice, PvInverterDevice, Rack
-from bms.site_contactors import WATCHDOG_S
-from bms.site_mapping import load_mapping
+from bms.site.contactors import WATCHDOG_S
+from bms.site.mapping import load_mapping
 from drivers.cell_monitors.dbc import DbcMonitor
 from drivers.cell_monitors.foxbms import FoxBmsMonitor
 from drivers.cell_monitors.low_voltage import LowVoltageBattery

@@ -18,7 +18,7 @@ from bms.lane_pace import LanePace
 from bms.protect.levels import Condition
 from bms.protect.safety_inputs import said
 from bms.site import Site
-from bms.site_fast_lane import FastLane as FastLaneSettings
+from bms.site.fast_lane import FastLane as FastLaneSettings
 from drivers.clock import NEVER_NS, now_ns
 from drivers.readings import MeterReading, SentPower
 

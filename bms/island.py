@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from bms.load_blocks import BlockInputs, LoadBlocks
-from bms.site_island import Island
+from bms.site.island import Island
 
 LOST_S = 1.0
 """An island without voltage, or without a converter that forms, for so long is dark."""

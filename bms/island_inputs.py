@@ -6,7 +6,7 @@ from bms.battery import STOPPED, WORKING
 from bms.image import Image
 from bms.island import IslandInputs
 from bms.protect.limits import PowerLimits
-from bms.site_island import Island
+from bms.site.island import Island
 from bms.switchgear import is_heard, site_is_live
 from drivers.readings import SwitchgearReading
 

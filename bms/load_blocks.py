@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from bms.site_island import Island, LoadBlock
+from bms.site.island import Island, LoadBlock
 
 RESTORE_SOC_FRAC = 0.05
 """So much above the SoC at which a block was shed it may come back."""

@@ -1,7 +1,7 @@
 """What the switchgear between site and grid says, as far as several must judge it alike."""
 
 from bms.image import Image
-from bms.site_island import Island
+from bms.site.island import Island
 
 LIVE_FRAC_MIN, LIVE_FRAC_MAX = 0.88, 1.12
 """Inside it, of nominal, the site is alive."""

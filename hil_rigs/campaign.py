@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 
 from drivers.config.shipped import UnknownNameError
-from hil_rigs.fault_spec import FaultSpec
+from hil_rigs.faults.spec import FaultSpec
 from hil_rigs.judge import judge
 from hil_rigs.run import Keep, Trip, simulate
 from hil_rigs.scenario import FOLDER, Scenario, find_scenario

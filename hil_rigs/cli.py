@@ -20,8 +20,8 @@ BAD_INPUT = {
     "drivers.config.yaml_nodes": "ConfigErrors",
     "hil_rigs.comply.command": "ComplyError",
     "hil_rigs.evaluate.cases": "EvaluateError",
-    "hil_rigs.fault_place": "UnknownTargetError",
-    "hil_rigs.fault_spec": "FaultSyntaxError",
+    "hil_rigs.faults.place": "UnknownTargetError",
+    "hil_rigs.faults.spec": "FaultSyntaxError",
     "hil_rigs.identify.runs": "IdentifyError",
     "hil_rigs.plant.load_file": "LoadFileError",
     "hil_rigs.run_command": "RunError",
@@ -482,7 +482,7 @@ def _scenarios(arguments: argparse.Namespace) -> int:
 
 
 def _faults(arguments: argparse.Namespace) -> int:
-    from hil_rigs.fault_spec import FAULT_KINDS
+    from hil_rigs.faults.spec import FAULT_KINDS
 
     return _print_list([(kind.name, kind.line) for kind in FAULT_KINDS.values()], arguments.json, print)
 

@@ -17,7 +17,7 @@ from bms.record.schema import new_record_path
 from bms.state.files import StateFiles
 from bms.state.saved import find_state
 from hil_rigs.demo_summary import print_summary, summary_document
-from hil_rigs.fault_spec import parse_fault_before
+from hil_rigs.faults.spec import parse_fault_before
 from hil_rigs.rig import find_rig
 
 BAD_INPUT = 2

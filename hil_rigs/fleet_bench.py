@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bms.fleet.settings import Fleet, FleetUnit
 from bms.site import GridMeterDevice
-from bms.site_applications import Application
+from bms.site.applications import Application
 from drivers.clock import loop_ns
 from hil_rigs.devices.modbus_server import ModbusServer
 from hil_rigs.devices.sunspec_inverter import SunSpecInverterDevice

@@ -26,7 +26,7 @@ from bms.site import (
     existing_cell,
     known_profile,
 )
-from bms.site_devices import NAME
+from bms.site.devices import NAME
 from drivers.config.config_yaml import in_words
 from drivers.config.settings import Broken, Settings, about, beside_the_file
 from drivers.config.shipped import Shipped, find, shipped, shipped_names

@@ -16,9 +16,9 @@ from bms.state.store import Told
 from drivers.clock import now_ns
 from hil_rigs.bench import Bench
 from hil_rigs.controller_process import ControllerProcess
-from hil_rigs.fault_place import locate
-from hil_rigs.fault_spec import FaultSpec
-from hil_rigs.faults import inject
+from hil_rigs.faults.inject import inject
+from hil_rigs.faults.place import locate
+from hil_rigs.faults.spec import FaultSpec
 from hil_rigs.load_spec import LoadSpec
 from hil_rigs.plant.rack import Opening
 from hil_rigs.plant.site import Energies

@@ -15,8 +15,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from bms.record.schema import new_record_path, require_writable
 from hil_rigs.campaign import Job, Result, play, play_all, scenarios_of
-from hil_rigs.fault_place import locate
-from hil_rigs.fault_spec import parse_fault_before
+from hil_rigs.faults.place import locate
+from hil_rigs.faults.spec import parse_fault_before
 from hil_rigs.plant.build import build_load
 from hil_rigs.rig import make_site, somewhere
 from hil_rigs.rig_plant import load_config

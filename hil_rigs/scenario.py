@@ -7,13 +7,13 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, ValidationInfo
 from pydantic_core import PydanticCustomError
 
-from bms.site_applications import Application
+from bms.site.applications import Application
 from bms.state.store import FOR_S_MAX, Told
 from drivers.config.settings import RELATION, Broken, Settings, about
 from drivers.config.shipped import Shipped, find, known_name, shipped
 from hil_rigs.checks import Check, CheckError, parse_check
-from hil_rigs.fault_place import misplaced
-from hil_rigs.fault_spec import FAULT_KINDS, FaultKind, FaultSpec, FaultSyntaxError, parse_fault
+from hil_rigs.faults.place import misplaced
+from hil_rigs.faults.spec import FAULT_KINDS, FaultKind, FaultSpec, FaultSyntaxError, parse_fault
 from hil_rigs.grid_spec import GridSpec
 from hil_rigs.load_spec import LoadFile, LoadFmu, LoadSpec
 from hil_rigs.rig import RigFile, find_rig, make_site, somewhere

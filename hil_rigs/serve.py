@@ -18,9 +18,9 @@ from drivers.low_voltage.codec import DBC_PATH as LOW_VOLTAGE_DBC
 from hil_rigs.bench import HOST, Bench
 from hil_rigs.devices.modbus_rtu import RtuPort
 from hil_rigs.devices.socketcand_hub import SocketcandHub
-from hil_rigs.fault_place import UnknownTargetError, locate
-from hil_rigs.fault_spec import FaultSpec, parse_fault
-from hil_rigs.faults import inject
+from hil_rigs.faults.inject import inject
+from hil_rigs.faults.place import UnknownTargetError, locate
+from hil_rigs.faults.spec import FaultSpec, parse_fault
 from hil_rigs.load_spec import LoadFile, LoadSpec
 from hil_rigs.plant.load_file import LoadFileError
 from hil_rigs.rig import SUNSPEC, CanEndpoint, Endpoints, RigFile, block_names, find_rig, make_site, profile_name

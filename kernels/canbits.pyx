@@ -10,9 +10,12 @@ from libc.string cimport memset
 
 import numpy as np
 
-from kernels.frame_plan import FRAME_BYTES, NEVER_NS, SILENCE_NS, FramePlan
+from kernels.frame_plan import (
+    EXTENDED_EXTRA_BITS, FRAME_BYTES, NEVER_NS, SILENCE_NS, STANDARD_BITS, STANDARD_STUFFED_BITS, STUFFING_PERIOD_BITS,
+    FramePlan,
+)
 
-__all__ = ["NEVER_NS", "FrameDecoder", "FrameEncoder", "FramePlan", "crc8_j1850"]
+__all__ = ["NEVER_NS", "FrameDecoder", "FrameEncoder", "FramePlan", "crc8_j1850", "frames_bits"]
 
 cdef enum:
     STANDARD_IDS = 2048
@@ -24,6 +27,8 @@ cdef enum:
     CRC_POLYNOMIAL = 0x1D
 
 cdef int64_t SILENCE = SILENCE_NS
+cdef int64_t STANDARD = STANDARD_BITS, STANDARD_STUFFED = STANDARD_STUFFED_BITS
+cdef int64_t EXTENDED_EXTRA = EXTENDED_EXTRA_BITS, STUFFING_PERIOD = STUFFING_PERIOD_BITS
 
 
 cdef struct CanFrame:
@@ -173,11 +178,19 @@ cdef inline bint raw_of(double value, const Signal *signal, uint64_t *raw) noexc
     return not (signal.has_invalid and raw[0] == signal.invalid)
 
 
+cdef inline void store_little(uint8_t *data, uint64_t little) noexcept nogil:
+    cdef int byte
+    for byte in range(8):
+        data[byte] = <uint8_t>(little >> 8 * byte)
+
+
 cdef inline void store(uint8_t *data, uint64_t little, uint64_t big) noexcept nogil:
     """The 8 bytes of a frame from its little-endian and its big-endian signals, which share no bit."""
     cdef int byte
-    for byte in range(8):
-        data[byte] = <uint8_t>(little >> 8 * byte | big >> (56 - 8 * byte))
+    store_little(data, little)
+    if big:
+        for byte in range(8):
+            data[byte] |= <uint8_t>(big >> (56 - 8 * byte))
 
 
 @cython.final
@@ -511,15 +524,23 @@ cdef class FrameEncoder:
     cdef void seal(self, CanFrame *frame, Py_ssize_t index) noexcept:
         """Writes counter and CRC over the payload."""
         cdef const Frame *known = &self.tables.frames[index]
-        cdef int bit, at
+        cdef uint64_t others
         if known.counter_start != NO_COUNTER:
-            for bit in range(4):
-                at = known.counter_start + bit
-                frame.data[at // 8] &= <uint8_t>~(1 << at % 8)
-                frame.data[at // 8] |= <uint8_t>((self.counter[index] >> bit & 1) << at % 8)
+            others = load_little(frame.data) & ~(<uint64_t>15 << known.counter_start)
+            store_little(frame.data, others | <uint64_t>self.counter[index] << known.counter_start)
             self.counter[index] = (self.counter[index] + 1) & 15
         if known.has_crc:
             frame.data[known.length - 1] = frame_crc(known.crc_of_id, frame.data, known.length)
+
+
+def frames_bits(bytes frames not None):
+    """Bit times that these whole frames (`struct can_frame`) occupy on the wire, mean stuffing included."""
+    cdef const CanFrame *frame = <const CanFrame *>PyBytes_AS_STRING(frames)
+    cdef Py_ssize_t i, n = PyBytes_GET_SIZE(frames) // FRAME_SIZE
+    cdef int64_t header = 0
+    for i in range(n):
+        header += EXTENDED_EXTRA * (frame[i].id >> 31) + 8 * frame[i].length
+    return STANDARD * n + header + (STANDARD_STUFFED * n + header) // STUFFING_PERIOD
 
 
 def crc8_j1850(const uint8_t[:] data not None):

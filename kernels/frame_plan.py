@@ -17,6 +17,14 @@ EXTENDED_ID_MAX = 0x1FFF_FFFF
 FRAME_BYTES = 16
 MUX_BITS_MAX = 32
 
+STANDARD_BITS = 47
+"""Start of frame to the end of the inter-frame space of an 11-bit frame without data, unstuffed (ISO 11898-1)."""
+STANDARD_STUFFED_BITS = 34
+"""Those of them that take part in bit stuffing: start of frame to CRC."""
+EXTENDED_EXTRA_BITS = 20
+STUFFING_PERIOD_BITS = 10
+"""One stuff bit in this many: between random data (about 31) and the worst case (4); 9 bits on a frame of 8 bytes."""
+
 
 class FramePlan:
     """The frames and signals of one bus as columns: f frames, s signals; all arrays are read-only copies.

@@ -7,6 +7,7 @@ def rack_extremes(
     voltage_at_ns: NDArray[np.int64],
     temperature_at_ns: NDArray[np.int64],
 ) -> tuple[float, float, int, int, float, float, int, int, int, int]: ...
+def group_maxima(values: NDArray[np.float64], first: NDArray[np.int64], into: NDArray[np.float64]) -> None: ...
 
 class CellTaker:
     def __init__(

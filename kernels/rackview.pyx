@@ -1,15 +1,17 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
-"""What every tick asks of a rack's cells: newest values and their times, extremes and the oldest; twin:
+"""What every tick asks of a rack's cells: newest values and their times, extremes, groups and the oldest; twin:
 kernels.reference.rackview."""
 
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.math cimport INFINITY, NAN
 from libc.stdint cimport int64_t
 
 import numpy as np
+from numpy import float64, frombuffer, int64
 
 from kernels.frame_plan import NEVER_NS
 
-__all__ = ["CellTaker", "rack_extremes"]
+__all__ = ["CellTaker", "group_maxima", "rack_extremes"]
 
 cdef enum:
     AT_ONCE = 8
@@ -99,6 +101,27 @@ def rack_extremes(
     )
 
 
+def group_maxima(const double[::1] values not None, const int64_t[::1] first not None, double[::1] into not None):
+    """Writes the greatest of each group of `values` [n] into `into` [g]; NaN where one of the group is. Group k is from
+    `first[k]` [g] to before the next one's first, the last to the end. ValueError for another number of places, and
+    for groups that are empty, do not rise or end outside."""
+    cdef Py_ssize_t k, place, end, n = values.shape[0], groups = first.shape[0]
+    cdef double most, value
+    if into.shape[0] != groups:
+        raise ValueError(f"into: got {into.shape[0]} places, expected {groups}")
+    for k in range(groups):
+        end = first[k + 1] if k + 1 < groups else n
+        if not 0 <= first[k] < end <= n:
+            raise ValueError(f"first[{k}]: got {first[k]}, expected a group before {end} within {n} values")
+    for k in range(groups):
+        most = -INFINITY
+        for place in range(first[k], first[k + 1] if k + 1 < groups else n):
+            value = values[place]
+            if value > most or value != value:
+                most = value
+        into[k] = most
+
+
 cdef class CellTaker:
     """Copies out what a decoder knows of each of n cells: `values[s]` and `at_ns[f]` are the decoder's own columns,
     which change; the indices [n] say where each cell's voltage and temperature stand in them, and in which frame they
@@ -117,7 +140,7 @@ cdef class CellTaker:
         self, const double[::1] values not None, const int64_t[::1] at_ns not None, voltage, voltage_frame,
         temperature, temperature_frame,
     ):
-        cdef const int64_t[:, ::1] places = np.array([voltage, voltage_frame, temperature, temperature_frame], np.int64)
+        cdef const int64_t[:, ::1] places = np.array([voltage, voltage_frame, temperature, temperature_frame], int64)
         for name, row, size in (
             ("voltage", 0, values.shape[0]), ("voltage_frame", 1, at_ns.shape[0]),
             ("temperature", 2, values.shape[0]), ("temperature_frame", 3, at_ns.shape[0]),
@@ -133,13 +156,15 @@ cdef class CellTaker:
     def take(self):
         """Voltages, their times, temperatures, their times: read-only copies of float64 and int64 [n]. The time of a
         value that is NaN is NEVER_NS."""
-        whole = np.empty((4, self.cells_n))
-        cdef double[:, ::1] rows = whole
-        self.copy(self.voltage, self.voltage_frame, &rows[0, 0], <int64_t *>&rows[1, 0])
-        self.copy(self.temperature, self.temperature_frame, &rows[2, 0], <int64_t *>&rows[3, 0])
-        whole.flags.writeable = False
-        times = whole.view(np.int64)
-        return whole[0], times[1], whole[2], times[3]
+        cdef Py_ssize_t n = self.cells_n, size = n * sizeof(double)
+        cdef bytes rows = PyBytes_FromStringAndSize(NULL, 4 * size)
+        cdef double *row = <double *>PyBytes_AS_STRING(rows)
+        self.copy(self.voltage, self.voltage_frame, row, <int64_t *>(row + n))
+        self.copy(self.temperature, self.temperature_frame, row + 2 * n, <int64_t *>(row + 3 * n))
+        return (
+            frombuffer(rows, float64, n, 0), frombuffer(rows, int64, n, size),
+            frombuffer(rows, float64, n, 2 * size), frombuffer(rows, int64, n, 3 * size),
+        )
 
     cdef void copy(
         self, const int64_t *place, const int64_t *frame, double *values, int64_t *at_ns

@@ -18,7 +18,7 @@ from bms.dispatch.view import (
     SiteView,
     StripOrder,
 )
-from bms.site_applications import APPLICATIONS
+from bms.site.applications import APPLICATIONS
 
 log = logging.getLogger(__name__)
 LIMITS = "limits"

@@ -5,10 +5,11 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from bms.site import GridMeterDevice, known_zone
-from bms.site_applications import Application
-from bms.site_devices import NAME
-from bms.site_links import ModbusDevice
+from bms.site import GridMeterDevice
+from bms.site.applications import Application
+from bms.site.devices import NAME
+from bms.site.file import known_zone
+from bms.site.links import ModbusDevice
 from drivers.config.settings import Broken, Settings, about
 
 

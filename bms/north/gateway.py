@@ -19,7 +19,7 @@ from typing import Any, Self
 from bms.north.reply import ANSWER_S, SILENT, Reply
 from bms.requests import RequestRefused, Requests, Source, Why
 from bms.site import Site
-from bms.site_north import North
+from bms.site.north import North
 from bms.status import Status, status_document
 from drivers.clock import now_ns
 

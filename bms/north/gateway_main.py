@@ -16,7 +16,7 @@ from bms.north.desk import Desk
 from bms.north.http import serve_http
 from bms.north.mqtt import serve_mqtt
 from bms.priority import step_back
-from bms.site_north import North
+from bms.site.north import North
 
 LINE_BYTES_MAX = 1 << 20
 LESS_URGENT = 5

@@ -12,7 +12,7 @@ from bms.north.desk import Desk
 from bms.north.metrics import CONTENT_TYPE, metrics_text
 from bms.north.reply import BYTES_MAX, Asked, Reply, parse_asked
 from bms.requests import Source, Why
-from bms.site_north import Http
+from bms.site.north import Http
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

@@ -10,7 +10,7 @@ from bms.north.set_point import RemoteSetPoint
 from bms.north.site_models import bank_model, capacity_model, common_model, measurement_model, storage_model
 from bms.north.site_now import SiteNorth
 from bms.north.wire_requests import WireRequests
-from bms.site_north import ModbusServer as ModbusSettings
+from bms.site.north import ModbusServer as ModbusSettings
 from drivers.serve.sunspec_map import ServedModel, SunSpecMap, Values
 
 RETRY_S = 5.0

@@ -11,7 +11,7 @@ import aiomqtt
 from bms.north.desk import Desk
 from bms.north.reply import Reply, parse_asked
 from bms.requests import Source
-from bms.site_north import Mqtt
+from bms.site.north import Mqtt
 
 FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 60.0
 """Between two tries to reach the broker, doubled each time, with a third of it at random: sites that lost one broker

@@ -8,7 +8,7 @@ from bms.protect.inverter_faults import INVERTER_ALARMS
 from bms.protect.levels import Condition
 from bms.protect.safety_inputs import said
 from bms.site import GridMeterDevice, Limits
-from bms.site_island import Island
+from bms.site.island import Island
 from bms.summary import Summary
 from bms.switchgear import is_alone_and_live
 from drivers.readings import InverterReading, InverterState, MeterReading

@@ -17,16 +17,16 @@ from drivers.cell_monitors.native.layout import (
     NativeLayout,
     native_layout,
 )
-from drivers.clock import loop_ns
+from drivers.clock import loop_ns, sleep_until
 from drivers.frames import FrameBatch
 from drivers.readings import NEVER_NS, Flags, Floats, Times
 from hil_rigs.devices.frame_damage import break_crc, hold_counter
 from hil_rigs.devices.rack_control import RackControl
 from hil_rigs.devices.rack_safety import RackSafety
 from hil_rigs.plant.enclosure import Enclosure
-from hil_rigs.plant.rack import any_set
 from hil_rigs.world.canbus import CanBus
 from kernels.canbits import FrameDecoder, FrameEncoder
+from kernels.rackview import group_maxima
 
 SLOT_NS = 10_000_000
 SLOTS = 10
@@ -63,7 +63,7 @@ class RackUnderTest(Protocol):
     @property
     def link_voltage_v(self) -> float: ...
     def command(self, main: bool, precharge: bool) -> None: ...
-    def measured_voltage_v(self) -> Floats: ...
+    def measured_voltage_v(self, into: Floats | None = None) -> Floats: ...
     def measured_temperature_degc(self) -> Floats: ...
     def measured_current_a(self) -> float: ...
 
@@ -131,10 +131,13 @@ class RackNode:
         self._values: Floats = np.full(len(layout.measured.signal_index), np.nan)
         self._places = _places(layout)
         self._encoder = FrameEncoder(layout.measured.frames, _value_bounds(self._places, len(self._values)))
-        self._voltage_v, self._rack_values = self._values[self._places.voltage], self._values[self._places.rack].data
+        self._voltage_v = self._values[self._places.voltage]
+        self._temperature_degc = self._values[self._places.temperature]
+        self._rack_values = self._values[self._places.rack].data
         self._slots = [_slot_frames(layout, slot) for slot in range(SLOTS)]
         self._sensor_first_cell = _sensor_first_cell(layout)
         self._rack_at_ns = self._heats_since = NEVER_NS
+        self._bleeds = False
         self._late: deque[tuple[int, bool, bool]] = deque()
         surroundings = enclosure or Enclosure()
         self.safety = RackSafety(layout, surroundings, insulation_kohm or (lambda: surroundings.insulation_kohm))
@@ -153,7 +156,7 @@ class RackNode:
         while True:
             self.step(slot, loop_ns(loop))
             slot = max(slot + 1, (loop_ns(loop) - start_ns) // SLOT_NS)
-            await asyncio.sleep((start_ns + slot * SLOT_NS) / 1e9 - loop.time())
+            await sleep_until(loop, start_ns + slot * SLOT_NS)
 
     def step(self, slot: int, now: int) -> None:
         """What happens in one slot, `now` (ns): the watchdogs look, one batch goes out. Slots count up, one every
@@ -184,10 +187,10 @@ class RackNode:
         """Put what the sensors show into the frames' values; the encoder limits it to what a frame can carry.
         Temperatures and bleed switches are not read a hundred times a second, which nobody needs."""
         places, rack, values, faults = self._places, self._rack, self._values, self.faults
-        self._voltage_v[:] = rack.measured_voltage_v()
+        rack.measured_voltage_v(self._voltage_v)
         if slot % SLOW_SLOTS == 0:
             temperature_degc = self._heated(rack.measured_temperature_degc(), now)
-            values[places.temperature] = np.maximum.reduceat(temperature_degc, self._sensor_first_cell)
+            group_maxima(temperature_degc, self._sensor_first_cell, self._temperature_degc)
             values[places.bleed] = self._layout.masks(rack.bleed)
         current_a = rack.measured_current_a()
         _RACK_VALUES.pack_into(
@@ -211,7 +214,7 @@ class RackNode:
         """The second chain's hottest place is the first one's."""
         if self.faults.redundant_lost:
             return math.nan
-        shown_degc = float(self._values[self._places.temperature].max())
+        shown_degc = float(self._temperature_degc.max())
         shown_degc = min(max(shown_degc, TEMPERATURE_DEGC_MIN), TEMPERATURE_DEGC_MAX)
         return shown_degc + self.faults.temperature_redundant_off_k
 
@@ -224,7 +227,8 @@ class RackNode:
     def _measure_safety(self, slot: int, now: int) -> None:
         """Just before their frames go out."""
         if slot in SAFETY_SLOTS:
-            self._values[self._places.safety] = self.safety.inputs()
+            if (inputs := self.safety.changed_inputs()) is not None:
+                self._values[self._places.safety] = inputs
         elif slot == INSULATION_SLOT:
             warmest = min(max(self._redundant_degc(), REDUNDANT_DEGC_MIN), TEMPERATURE_DEGC_MAX)
             self._values[self._places.insulation] = (*self.safety.insulation(now), warmest)
@@ -307,13 +311,14 @@ class RackNode:
         if unheard and self._drives and (self._rack.main_closed or self._rack.precharge_closed):
             self.watchdog_tripped = True
             self._move(False, False, now)
-        if any_set(self._rack.bleed):
+        if self._bleeds:
             self._bleed(now)
         self.safety.watch(now)
 
     def _bleed(self, now: int) -> None:
         fresh = now - self._commands.at_ns[:-1] < BLEED_TIMEOUT_NS
-        self._rack.bleed[:] = self._layout.flags(np.where(fresh, self._commands.values[:-3], 0.0))
+        self._rack.bleed[:] = flags = self._layout.flags(np.where(fresh, self._commands.values[:-3], 0.0))
+        self._bleeds = bool(flags.any())
 
 
 @dataclass(frozen=True, slots=True)

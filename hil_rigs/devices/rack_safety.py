@@ -3,6 +3,8 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any
 
 from drivers.cell_monitors.native.layout import OUTPUTS_TIMEOUT_NS, NativeLayout
 from drivers.frames import FrameBatch
@@ -34,6 +36,9 @@ INPUTS = (
     "precharge_temperature_degc",
 )
 """Fields of an enclosure in the order of RackSafety's signals."""
+_FLAGS = INPUTS.index("aux_supply_v")
+"""So many of them, the first ones, are flags."""
+_fields: Callable[[Enclosure], tuple[Any, ...]] = attrgetter(*INPUTS)
 REQUESTED: dict[int, bool] = {CoolingRequest.OFF: False, CoolingRequest.ON: True}
 
 
@@ -57,6 +62,7 @@ class RackSafety:
         self.enclosure = enclosure
         self.elsewhere: frozenset[str] = frozenset()
         """Fields of the enclosure that other devices show, and drive: not wired to this node."""
+        self._seen: tuple[Any, ...] = ()
         self._insulation_kohm = insulation_kohm
         self._commands = FrameDecoder(layout.outputs.frames)
         self._on_since_ns: int | None = NEVER_NS
@@ -88,21 +94,19 @@ class RackSafety:
         """The insulation monitor is on, active, and stays so."""
         self.faults.always_on, self._on_since_ns = True, NEVER_NS
 
-    def inputs(self) -> list[float]:
-        """Values of RackSafety as its frame can carry them."""
-        e = self.enclosure
-        flags = (
-            e.interlock_closed, e.emergency_stop_released, e.smoke_detected, e.gas_detected, e.fire_panel_alarm,
-            e.door_closed, e.fuse_intact, e.cooling_running, e.cooling_failed, e.fire_output_on,
-        )  # fmt: skip
+    def changed_inputs(self) -> list[float] | None:
+        """Values of RackSafety as its frame can carry them; None as long as they are those of the last time."""
+        seen = (self.elsewhere, *_fields(self.enclosure))
+        if seen == self._seen:
+            return None
+        self._seen = seen
+        flags, (aux_supply_v, coolant_degc, precharge_degc) = seen[1 : 1 + _FLAGS], seen[1 + _FLAGS :]
         shown = [
             *[math.nan if flag is None else float(flag) for flag in flags],
-            _within(e.aux_supply_v, 0.0, AUX_SUPPLY_V_MAX),
-            _within(e.coolant_temperature_degc, *COOLANT_DEGC),
-            _within(e.precharge_temperature_degc, *PRECHARGE_DEGC),
+            _within(aux_supply_v, 0.0, AUX_SUPPLY_V_MAX),
+            _within(coolant_degc, *COOLANT_DEGC),
+            _within(precharge_degc, *PRECHARGE_DEGC),
         ]
-        if not self.elsewhere:
-            return shown
         return [math.nan if name in self.elsewhere else value for name, value in zip(INPUTS, shown, strict=True)]
 
     def insulation(self, now: int) -> tuple[float, float, float]:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from hil_rigs.bench import HOST, Bench
-from hil_rigs.fault_spec import FAULT_KINDS, FaultName, FaultSpec
-from hil_rigs.faults import inject
+from hil_rigs.faults.inject import inject
+from hil_rigs.faults.spec import FAULT_KINDS, FaultName, FaultSpec
 from hil_rigs.world.run import current_network
 
 Strike = Callable[[Bench, int, np.random.Generator], None]

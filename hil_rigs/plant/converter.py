@@ -26,6 +26,10 @@ class ConverterState(StrEnum):
     FAULT = "fault"
 
 
+STARTING, RUNNING = ConverterState.STARTING, ConverterState.RUNNING
+"""At hand for every step: Python 3.11 looks a member of an enumeration up as long as it calls a function."""
+
+
 @dataclass(frozen=True, slots=True)
 class ConverterParameters:
     """Nameplate and behaviour. Running window, starting voltage and DC current limit belong to the DC side."""
@@ -156,12 +160,13 @@ class ConverterPlant:
     def meet_grid(self, voltage_pu: float, frequency_hz: float, jump_deg: float = 0.0, power_w: float = 0.0) -> None:
         """The grid in the next step, and what was drawn from it in the last (import positive)."""
         self._grid_w = power_w
-        self._ac = AcTerminals(voltage_pu, frequency_hz, jump_deg)
+        if (voltage_pu, frequency_hz, jump_deg) != self._ac:
+            self._ac = AcTerminals(voltage_pu, frequency_hz, jump_deg)
 
     def start(self) -> None:
         """Begin to start; without effect in any state but OFF. Waits in STARTING until the DC link is there."""
         if self.state is ConverterState.OFF:
-            self.state = ConverterState.STARTING
+            self.state = STARTING
             self._starting_s = 0.0
 
     def stop(self) -> None:
@@ -189,7 +194,7 @@ class ConverterPlant:
     def join(self, kick_w: float) -> None:
         """The grid is at its terminals from now on: it holds its present power instead of a set-point, until
         `held_power_w` is None again, and what the angle between both drives (`kick_w`) comes on top and decays."""
-        if self.state is ConverterState.RUNNING:
+        if self.state is RUNNING:
             self.held_power_w = self.ac_power_w
             self._deliver(self.ac_power_w + kick_w)
 
@@ -209,11 +214,11 @@ class ConverterPlant:
         self.told_s += dt_s
         if self.precharge is not None or self.feed_a > 0.0:
             self._feed()
-        if self.state is ConverterState.RUNNING:
+        if self.state is RUNNING:
             self._bear_grid(dt_s)
-        if self.state is ConverterState.STARTING:
+        if self.state is STARTING:
             self._advance_start(dt_s)
-        if self.state is ConverterState.RUNNING:
+        if self.state is RUNNING:
             target_w = self._supporting_w(dt_s) if self.runaway_w is None else self.runaway_w
             if self.stage is not None:
                 self._follow_stage(self.stage, target_w, dt_s)
@@ -239,7 +244,7 @@ class ConverterPlant:
 
     def _wanted_var(self, dt_s: float) -> float:
         """The reactive set-point, or the wish of the functions for the grid without one."""
-        own_var = self.support.reactive_var(self.ac_voltage_pu, self.ac_power_w, dt_s)
+        own_var = self.support.reactive_var(self._ac.voltage_pu, self.ac_power_w, dt_s)
         told_var = own_var if self.target_reactive_var is None else self.target_reactive_var
         return told_var if self.stuck_reactive_var is None else self.stuck_reactive_var
 
@@ -252,14 +257,15 @@ class ConverterPlant:
         """The wish as the functions for the grid move it; an island's load decides alone."""
         if self.island is not None:
             return self._wanted_w(dt_s)
-        ac = self.ac_voltage_pu, self.frequency_hz, self.nominal_hz
-        return self.support.active_w(self._wanted_w(dt_s), self.rated_power_w, ac, dt_s)
+        ac = self._ac.voltage_pu, self._ac.frequency_hz, self.nominal_hz
+        return self.support.active_w(self._wanted_w(dt_s), self.parameters.rated_power_w, ac, dt_s)
 
     def _wanted_w(self, dt_s: float) -> float:
         if self.island is None:
             told_w = self.target_power_w if self.held_power_w is None else self.held_power_w
+            rated_w = self.parameters.rated_power_w
             wanted_w = self.loop.wanted_w(told_w, self._grid_w, self.ac_power_w, dt_s)
-            return min(max(wanted_w, -self.parameters.rated_power_w), self.parameters.rated_power_w)
+            return wanted_w if -rated_w <= wanted_w <= rated_w else min(max(wanted_w, -rated_w), rated_w)
         most_w = self.parameters.rated_power_w if self.island.power_w_max is None else self.island.power_w_max()
         cap_w, load_w = self.island.cap_w(), min(max(self.island.load_w(), -most_w), most_w)
         return load_w if cap_w is None else min(load_w, cap_w)
@@ -268,7 +274,7 @@ class ConverterPlant:
         """Take the DC bus as it came out; trips when its voltage left the window while running."""
         self.dc_voltage_v = dc_voltage_v
         self.dc_current_a = dc_current_a
-        if self.state is ConverterState.RUNNING:
+        if self.state is RUNNING:
             if dc_voltage_v < self.parameters.dc_voltage_v_min:
                 self.trip(ConverterAlarm.DC_UNDER_VOLTAGE)
             elif dc_voltage_v > self.parameters.dc_voltage_v_max:
@@ -277,7 +283,7 @@ class ConverterPlant:
     def _feed(self) -> None:
         """Precharge from the AC side: a current into the link, tapered near its target."""
         precharge, was_a = self.precharge, self.feed_a
-        feeds = precharge is not None and self.state is ConverterState.STARTING and not precharge.connected()
+        feeds = precharge is not None and self.state is STARTING and not precharge.connected()
         feeds = feeds and self._ac.voltage_pu > self.parameters.ride_through.cease_pu
         if precharge is None or not feeds or precharge.broken:
             self.feed_a = 0.0
@@ -294,21 +300,21 @@ class ConverterPlant:
         grid_there = self.island is not None or self._rides.ready(self._ac)
         self._starting_s = self._starting_s + dt_s if link_there and grid_there else 0.0
         if self._starting_s >= self.parameters.start_s - 1e-9:
-            self.state = ConverterState.RUNNING
+            self.state = RUNNING
             self._rides.reset()
 
     def _limit(self, ac_power_w: float) -> float:
         """AC power within what the DC current limit allows at the present link voltage, and the AC one in a sag."""
-        voltage_pu = self._ac.voltage_pu
-        if voltage_pu < self.parameters.ride_through.cease_pu:
+        own, voltage_pu = self.parameters, self._ac.voltage_pu
+        if voltage_pu < own.ride_through.cease_pu:
             return 0.0
         if voltage_pu * AC_CURRENT_PU_MAX < 1.0:
-            sagging_w = AC_CURRENT_PU_MAX * voltage_pu * self.parameters.rated_power_w
+            sagging_w = AC_CURRENT_PU_MAX * voltage_pu * own.rated_power_w
             ac_power_w = min(max(ac_power_w, -sagging_w), sagging_w)
-        dc_power_w = self.parameters.dc_current_a_max * self.dc_voltage_v
-        discharge_w = max(dc_power_w - self.parameters.standby_loss_w, 0.0) * self.parameters.efficiency_frac
-        charge_w = (dc_power_w + self.parameters.standby_loss_w) / self.parameters.efficiency_frac
-        return min(max(ac_power_w, -charge_w), discharge_w)
+        dc_power_w = own.dc_current_a_max * self.dc_voltage_v
+        if ac_power_w > 0.0:
+            return min(ac_power_w, max(dc_power_w - own.standby_loss_w, 0.0) * own.efficiency_frac)
+        return max(ac_power_w, -(dc_power_w + own.standby_loss_w) / own.efficiency_frac)
 
     def _limit_reactive(self, reactive_var: float) -> float:
         """Reactive power within the rating and the room that the present active power leaves, of a current that a sag
@@ -327,7 +333,7 @@ class ConverterPlant:
         efficiency_frac = self.parameters.efficiency_frac
         self.ac_power_w = ac_power_w
         self.dc_power_w = ac_power_w / efficiency_frac if ac_power_w > 0 else ac_power_w * efficiency_frac
-        if self.state is ConverterState.RUNNING:
+        if self.state is RUNNING:
             self.dc_power_w += self.parameters.standby_loss_w
         else:
             self.reactive_var = 0.0

@@ -33,12 +33,18 @@ class DcBus:
         """Advance by `dt_s` with the converter taking `converter_power_w` (discharge positive) from the link, or
         feeding it with the constant current `feed_a` instead; sets every rack's mean current over the step and the link
         voltage at its end."""
-        sources = [(rack, rack.path_conductance_s, rack.emf_v) for rack in self.racks]
-        conductance_s = self.bleed_s + sum([path_s for _, path_s, _ in sources])
-        short_circuit_a = sum([path_s * emf_v for _, path_s, emf_v in sources])
+        racks_s = short_circuit_a = 0.0
+        sources, behind_main = [], False
+        for rack in self.racks:
+            path_s, emf_v = rack.path_conductance_s, rack.emf_v
+            sources.append((rack, path_s, emf_v))
+            racks_s += path_s
+            short_circuit_a += path_s * emf_v
+            behind_main = behind_main or rack.main.closed
+        conductance_s = self.bleed_s + racks_s
         current_a = -feed_a
         if feed_a == 0.0:
-            current_a = self._converter_current_a(conductance_s, short_circuit_a, converter_power_w)
+            current_a = self._converter_current_a(conductance_s, short_circuit_a, converter_power_w, behind_main)
         settled_v = (short_circuit_a - current_a) / conductance_s
         steps = conductance_s * dt_s / self.capacitance_f
         decay = exp(-steps)
@@ -49,12 +55,14 @@ class DcBus:
         self.circulated_s = self.circulated_s + dt_s if abs(together_a) <= IDLE_CURRENT_A else 0.0
         self._share(sources, mean_v)
 
-    def _converter_current_a(self, conductance_s: float, short_circuit_a: float, power_w: float) -> float:
+    def _converter_current_a(
+        self, conductance_s: float, short_circuit_a: float, power_w: float, behind_main: bool
+    ) -> float:
         """Current of a constant power: at the voltage it settles to behind a closed main; otherwise it only moves
         the capacitor, so at the voltage there is now."""
         if power_w == 0.0:
             return 0.0
-        if True in [rack.main.closed for rack in self.racks]:
+        if behind_main:
             # root of G v^2 - I v + P = 0; beyond the maximum power the link stays at half its open voltage
             root_a = sqrt(max(short_circuit_a**2 - 4 * conductance_s * power_w, 0.0))
             return (short_circuit_a - root_a) / 2

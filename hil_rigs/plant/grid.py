@@ -182,15 +182,15 @@ class Grid:
         voltage_pu = max(voltage_pu + self._noise_off[1] + self._off_pu, 0.0)
         self.voltage_pu = min(voltage_pu, self._dip_pu) if self._time_ns <= self._dip_until_ns else voltage_pu
         self.jump_deg, self._jumps_deg = self._jumps_deg, 0.0
-        there = self.there
-        self.frequency_hz = frequency_hz + self._noise_off[0] + self._excursion_hz if there else 0.0
-        self.measured_hz = self.frequency_hz + self._jumped_hz() if there else 0.0
-
-    def _jumped_hz(self) -> float:
+        if not self.voltage_pu > 0.0:
+            self.frequency_hz = self.measured_hz = 0.0
+            return
+        self.frequency_hz = self.measured_hz = frequency_hz + self._noise_off[0] + self._excursion_hz
         if self.jump_deg:
             self._jump_hz = self.jump_deg / 360.0 / (PHASE_WINDOW_NS / 1e9)
             self._jump_until_ns = self._time_ns + PHASE_WINDOW_NS
-        return self._jump_hz if self._time_ns < self._jump_until_ns else 0.0
+        if self._time_ns < self._jump_until_ns:
+            self.measured_hz += self._jump_hz
 
     def _walk(self, noise: GridNoise, dt_s: float) -> Sequence[float]:
         """Ornstein-Uhlenbeck, exact for any step."""

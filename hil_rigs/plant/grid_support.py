@@ -58,7 +58,8 @@ class GridSupport:
     def reactive_var(self, voltage_pu: float, power_w: float, dt_s: float) -> float:
         if self.volt_var is not None:
             return self._follow("volt_var", self.volt_var.at(voltage_pu), self.volt_var.response_time_s, dt_s)
-        self._lagging.pop("volt_var", None)
+        if self._lagging:
+            self._lagging.pop("volt_var", None)
         return 0.0 if self.watt_var is None else self.watt_var.at(power_w)
 
     def active_w(self, wanted_w: float, rated_w: float, ac: tuple[float, float, float], dt_s: float) -> float:
@@ -74,7 +75,7 @@ class GridSupport:
             wanted_w = min(wanted_w, self._follow("volt_watt", most_w, self.volt_watt.response_time_s, dt_s))
         elif self._lagging:
             self._lagging.pop("volt_watt", None)
-        return min(max(wanted_w, -rated_w), rated_w)
+        return wanted_w if -rated_w <= wanted_w <= rated_w else min(max(wanted_w, -rated_w), rated_w)
 
     def _follow(self, name: str, target: float, response_time_s: float, dt_s: float) -> float:
         """`volt_watt` begins at its target, the others from nothing."""

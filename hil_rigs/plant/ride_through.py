@@ -44,6 +44,7 @@ class RideThrough:
         self.settings = settings
         self._nominal_hz = nominal_hz
         self._innermost = self._innermost_bounds()
+        self._calm: AcTerminals | None = None
         self._beyond_s: dict[tuple[ConverterAlarm, float], float] = {}
 
     def ready(self, ac: AcTerminals) -> bool:
@@ -52,9 +53,12 @@ class RideThrough:
 
     def step(self, ac: AcTerminals, dt_s: float) -> ConverterAlarm | None:
         """Why it trips in this step, None as long as it bears the grid."""
+        if ac is self._calm:
+            return None
         if abs(ac.jump_deg) > self.settings.jump_deg_max:
             return ConverterAlarm.GRID_PHASE
-        if self._calm(ac):
+        self._calm = ac if self._inside(ac) else None
+        if self._calm is not None:
             self._beyond_s = {}
             return None
         beyond_s = {
@@ -73,7 +77,7 @@ class RideThrough:
         """Nothing counts any more."""
         self._beyond_s = {}
 
-    def _calm(self, ac: AcTerminals) -> bool:
+    def _inside(self, ac: AcTerminals) -> bool:
         """Inside every bound, as nearly always."""
         under_pu, over_pu, under_hz, over_hz = self._innermost
         off_hz = ac.frequency_hz - self._nominal_hz if ac.frequency_hz > 0.0 else 0.0

@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 
 from hil_rigs.campaign import Job, Result
-from hil_rigs.fault_spec import FaultSpec
+from hil_rigs.faults.spec import FaultSpec
 from hil_rigs.report.head import head, made_by
 from hil_rigs.signals import CHARTS, SIGNALS
 from hil_rigs.thin import Curve

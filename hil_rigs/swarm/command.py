@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from hil_rigs.campaign import Job, Result, play
-from hil_rigs.fault_spec import parse_fault
+from hil_rigs.faults.spec import parse_fault
 from hil_rigs.scenario import find_scenario
 from hil_rigs.swarm.draw import Draw, draw
 from hil_rigs.swarm.shrink import Faults, shrunk

@@ -5,8 +5,8 @@ from functools import cache
 
 import numpy as np
 
-from hil_rigs.fault_place import UnknownTargetError, locate
-from hil_rigs.fault_spec import FAULT_KINDS, FaultKind, parse_fault
+from hil_rigs.faults.place import UnknownTargetError, locate
+from hil_rigs.faults.spec import FAULT_KINDS, FaultKind, parse_fault
 from hil_rigs.rig import RigFile
 from hil_rigs.scenario import find_scenario
 

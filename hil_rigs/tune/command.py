@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from bms.site_applications import Application
+from bms.site.applications import Application
 from hil_rigs.console import console
 from hil_rigs.tune.study import Study, find_study
 from hil_rigs.tune.trial import Measured, entry, measure

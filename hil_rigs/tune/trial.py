@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from bms.site import Site
-from bms.site_applications import Application
-from hil_rigs.fault_place import UnknownTargetError
+from bms.site.applications import Application
+from hil_rigs.faults.place import UnknownTargetError
 from hil_rigs.report.summary import summarise_power
 from hil_rigs.rig import find_rig
 from hil_rigs.run import Outcome, simulate

@@ -10,31 +10,14 @@ import numpy as np
 
 from drivers.clock import loop_ns
 from drivers.frames import EXTENDED_ID_FLAG, FRAME_BYTES, FrameBatch
+from kernels.canbits import frames_bits as frames_bits
 
 Loop = asyncio.AbstractEventLoop
 OnBatch = Callable[[FrameBatch], None]
 
-STANDARD_BITS = 47
-"""Start of frame to the end of the inter-frame space of an 11-bit frame without data, unstuffed (ISO 11898-1)."""
-STANDARD_STUFFED_BITS = 34
-"""Those of them that take part in bit stuffing: start of frame to CRC."""
-EXTENDED_EXTRA_BITS = 20
-STUFFING_PERIOD_BITS = 10
-"""One stuff bit in this many: between random data (about 31) and the worst case (4); 9 bits on a frame of 8 bytes."""
-
 LATE_S = 0.025
 UNREAD_FRAMES_MAX = 277
 """Linux's net.core.rmem_default = 212992 (kernel sysctl/net) in sk_buffs of 768 bytes, one a CAN frame."""
-
-
-def frames_bits(frames: bytes) -> int:
-    """Bit times that these frames occupy on the wire, mean stuffing included."""
-    count = len(frames) // FRAME_BYTES
-    flags = frames[3::FRAME_BYTES]
-    extended = 0 if flags.count(0) == count else sum(flag >> 7 for flag in flags)
-    header_bits = EXTENDED_EXTRA_BITS * extended + 8 * sum(frames[4::FRAME_BYTES])
-    stuffed_bits = STANDARD_STUFFED_BITS * count + header_bits
-    return STANDARD_BITS * count + header_bits + stuffed_bits // STUFFING_PERIOD_BITS
 
 
 class BusPort:
@@ -45,7 +28,7 @@ class BusPort:
         self.on_batch = on_batch
         self.alive = True
         self.dropped = 0
-        self.queue: deque[tuple[int, bytes]] = deque()
+        self.queue: deque[bytes] = deque()
         self.queued_frames = 0
         self._unread: list[FrameBatch] | None = None
         self._reader = on_batch
@@ -119,17 +102,18 @@ class CanBus:
 
     def transmit(self, sender: BusPort, frames: bytes) -> None:
         """Called by a port."""
-        count, rest = divmod(len(frames), FRAME_BYTES)
-        if rest:
+        if len(frames) % FRAME_BYTES:
             raise ValueError(f"{len(frames)} bytes are not whole frames of {FRAME_BYTES}")
         if not self._busy:
             self._loop = loop = self._loop or asyncio.get_running_loop()
             self._start(loop, loop.time(), sender, frames)
-        elif sender.queued_frames + count > self._queue_frames_max:
+            return
+        count = len(frames) // FRAME_BYTES
+        if sender.queued_frames + count > self._queue_frames_max:
             sender.dropped += count
         else:
             sender.queued_frames += count
-            sender.queue.append((_priority(frames), frames))
+            sender.queue.append(frames)
 
     def _start(self, loop: Loop, start_s: float, sender: BusPort, frames: bytes) -> None:
         self._busy = True
@@ -140,7 +124,7 @@ class CanBus:
         self._busy = False
         waiting = [port for port in self.ports if port.queue]
         if waiting:
-            self._next(loop, end_s, min(waiting, key=_next_priority))
+            self._next(loop, end_s, waiting[0] if len(waiting) == 1 else min(waiting, key=_next_priority))
         if self.delay_s > 0.0 or self.repeat_frac > 0.0 or self.late_frac > 0.0:
             self._deliver_disturbed(loop, end_s + self.delay_s, sender, frames)
         else:
@@ -154,7 +138,7 @@ class CanBus:
             loop.call_at(at_s, self._deliver, loop, sender, frames, context=self._wire)
 
     def _next(self, loop: Loop, start_s: float, sender: BusPort) -> None:
-        _, frames = sender.queue.popleft()
+        frames = sender.queue.popleft()
         sender.queued_frames -= len(frames) // FRAME_BYTES
         self._start(loop, start_s, sender, frames)
 
@@ -190,12 +174,9 @@ class CanBus:
 
 
 def _next_priority(port: BusPort) -> int:
-    return port.queue[0][0]
-
-
-def _priority(frames: bytes) -> int:
-    """The lowest identifier in the batch, as arbitration sees it: base id first, standard before extended."""
-    return min([_arbitration(can_id) for (can_id,) in struct.iter_unpack("<I12x", frames)])
+    """The lowest identifier in the port's next batch, as arbitration sees it: base id first, then standard before
+    extended."""
+    return min([_arbitration(can_id) for (can_id,) in struct.iter_unpack("<I12x", port.queue[0])])
 
 
 def _arbitration(can_id: int) -> int:

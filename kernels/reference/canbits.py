@@ -6,9 +6,18 @@ import struct
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kernels.frame_plan import FRAME_BYTES, NEVER_NS, SILENCE_NS, FramePlan
+from kernels.frame_plan import (
+    EXTENDED_EXTRA_BITS,
+    FRAME_BYTES,
+    NEVER_NS,
+    SILENCE_NS,
+    STANDARD_BITS,
+    STANDARD_STUFFED_BITS,
+    STUFFING_PERIOD_BITS,
+    FramePlan,
+)
 
-__all__ = ["NEVER_NS", "FrameDecoder", "FrameEncoder", "FramePlan", "crc8_j1850"]
+__all__ = ["NEVER_NS", "FrameDecoder", "FrameEncoder", "FramePlan", "crc8_j1850", "frames_bits"]
 
 CAN_FRAME = struct.Struct("<IB3x8s")
 
@@ -141,6 +150,15 @@ class FrameEncoder:
         if self.plan.crc[index]:
             data[length - 1] = _frame_crc(frame_id, bytes(data[:length]))
         return CAN_FRAME.pack(frame_id, length, bytes(data))
+
+
+def frames_bits(frames: bytes) -> int:
+    """See kernels.canbits.frames_bits."""
+    count = len(frames) // FRAME_BYTES
+    extended = sum(flags >> 7 for flags in frames[3::FRAME_BYTES])
+    header_bits = EXTENDED_EXTRA_BITS * extended + 8 * sum(frames[4::FRAME_BYTES])
+    stuffed_bits = STANDARD_STUFFED_BITS * count + header_bits
+    return STANDARD_BITS * count + header_bits + stuffed_bits // STUFFING_PERIOD_BITS
 
 
 def crc8_j1850(data: bytes) -> int:

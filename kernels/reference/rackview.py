@@ -23,6 +23,17 @@ def _ends(values: Floats) -> tuple[float, float, int, int]:
     return float(values[least]), float(values[most]), least, most
 
 
+def group_maxima(values: Floats, first: Times, into: Floats) -> None:
+    """See kernels.rackview.group_maxima."""
+    if into.size != first.size:
+        raise ValueError(f"into: got {into.size} places, expected {first.size}")
+    ends = [*first.tolist()[1:], values.size]
+    for k, (start, end) in enumerate(zip(first.tolist(), ends, strict=True)):
+        if not 0 <= start < end <= values.size:
+            raise ValueError(f"first[{k}]: got {start}, expected a group before {end} within {values.size} values")
+    into[:] = [values[start:end].max() for start, end in zip(first.tolist(), ends, strict=True)]
+
+
 class CellTaker:
     """See kernels.rackview.CellTaker."""
 

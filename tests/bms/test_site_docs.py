@@ -34,10 +34,10 @@ from bms.site import (
     Site,
     Tls,
 )
-from bms.site_applications import APPLICATIONS
-from bms.site_limits import OTHER_CHEMISTRIES
-from bms.site_links import ModbusDevice
-from bms.site_mapping import (
+from bms.site.applications import APPLICATIONS
+from bms.site.limits import OTHER_CHEMISTRIES
+from bms.site.links import ModbusDevice
+from bms.site.mapping import (
     MappedCommand,
     MappedConstant,
     MappedCurrent,
@@ -47,8 +47,8 @@ from bms.site_mapping import (
     MappedVoltages,
     MappingFile,
 )
-from bms.site_north import Http, ModbusServer, Mqtt, MqttTls, North
-from bms.site_own_function import CurvePoint, OwnFunction
+from bms.site.north import Http, ModbusServer, Mqtt, MqttTls, North
+from bms.site.own_function import CurvePoint, OwnFunction
 from drivers.config.config_yaml import parse_strict
 from drivers.config.settings_schema import expected
 

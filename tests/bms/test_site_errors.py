@@ -6,7 +6,7 @@ import pytest
 
 import kernels
 from bms.site import ConfigErrors, load_site
-from bms.site_applications import APPLICATIONS
+from bms.site.applications import APPLICATIONS
 
 KINDS = f"one of {', '.join(map(repr, APPLICATIONS))}"
 """A list that grows with every application."""

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bms.site_north import North
+from bms.site.north import North
 from drivers.config.config_yaml import ConfigErrors, parse_strict
 
 

@@ -11,7 +11,7 @@ from bms.dispatch.day_times import DayPart
 from bms.dispatch.dispatch import Dispatch, make_applications
 from bms.dispatch.view import RackView, SiteView, StripOrder
 from bms.rack import RackMode
-from bms.site_applications import APPLICATIONS
+from bms.site.applications import APPLICATIONS
 from bms.strip import StripCycle
 from bms.summary import summarise_rack
 from drivers.readings import RackReading

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from bms.site import load_site
-from bms.site_mapping import MappingFile, expanded, load_mapping
+from bms.site.mapping import MappingFile, expanded, load_mapping
 from drivers.cell_monitors.dbc import DbcMonitor
 from drivers.clock import now_ns
 from drivers.commands import RackCommand

@@ -12,8 +12,8 @@ from bms.site import Site
 from hil_rigs.bench import Bench
 from hil_rigs.devices.rack_safety import RackSafetyFaults
 from hil_rigs.devices.sunspec_inverter_models import ReportingFaults
-from hil_rigs.fault_spec import FaultSpec
-from hil_rigs.faults import inject
+from hil_rigs.faults.inject import inject
+from hil_rigs.faults.spec import FaultSpec
 from hil_rigs.plant.enclosure import Enclosure
 from hil_rigs.rig import find_rig, make_site
 from hil_rigs.world import run_virtual

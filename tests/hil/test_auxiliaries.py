@@ -5,8 +5,8 @@ import pytest
 
 from bms.protect.faults import FAULTS
 from bms.site import Site
-from hil_rigs.fault_place import UnknownTargetError, locate
-from hil_rigs.fault_spec import parse_fault
+from hil_rigs.faults.place import UnknownTargetError, locate
+from hil_rigs.faults.spec import parse_fault
 from hil_rigs.rig import find_rig
 from hil_rigs.run import Outcome, simulate
 from tests.hil.live_rig import Live, run_live

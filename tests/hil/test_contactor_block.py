@@ -7,8 +7,8 @@ import pytest
 
 from drivers.profiles import find_profile
 from hil_rigs.devices.described_contactors import DescribedContactorBlock
-from hil_rigs.fault_place import UnknownTargetError, locate
-from hil_rigs.fault_spec import parse_fault
+from hil_rigs.faults.place import UnknownTargetError, locate
+from hil_rigs.faults.spec import parse_fault
 from hil_rigs.rig import find_rig
 from hil_rigs.world import run_virtual
 from tests.hil.test_described_device import refused

@@ -8,7 +8,7 @@ from bms.record import TickRow
 from bms.record.memory import MemoryRecorder
 from bms.state.store import MemoryStore
 from hil_rigs.controller_process import NO_SPACE, Disk, DiskRecorder
-from hil_rigs.fault_spec import parse_fault
+from hil_rigs.faults.spec import parse_fault
 from hil_rigs.rig import find_rig
 from hil_rigs.run import Outcome, simulate
 from hil_rigs.world import VirtualLoop, run_virtual

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from bms.controller import Controller
 from bms.site import Rack, Site
-from bms.site_mapping import load_mapping
+from bms.site.mapping import load_mapping
 from hil_rigs.bench import Bench
 from hil_rigs.devices.dbc_node import DbcNode
 from hil_rigs.rig import find_rig, make_site

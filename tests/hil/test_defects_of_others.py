@@ -16,7 +16,7 @@ from bms.controller import Controller
 from bms.dispatch.applications.grid_smoothing import GridSmoothing
 from bms.site import Site
 from hil_rigs.bench import Bench
-from hil_rigs.fault_spec import parse_fault
+from hil_rigs.faults.spec import parse_fault
 from hil_rigs.load_spec import ConstantPower
 from hil_rigs.rig import find_rig, make_site
 from hil_rigs.run import Outcome, simulate

@@ -11,7 +11,7 @@ from bms.controller import Controller
 from bms.protect.protection import ActiveFault
 from bms.site import dump_site, load_site
 from hil_rigs.bench import Bench
-from hil_rigs.fault_spec import parse_fault
+from hil_rigs.faults.spec import parse_fault
 from hil_rigs.rig import CanEndpoint, Endpoints, ModbusEndpoint, RigFile, find_rig, make_site
 from hil_rigs.run import simulate
 from hil_rigs.serve import served_devices

@@ -11,7 +11,7 @@ from bms.protect.faults import FAULTS, LEVELLED, Action
 from bms.protect.island_faults import ISLAND_FAULTS
 from bms.site import Site
 from bms.state.store import Reset
-from hil_rigs.fault_spec import parse_fault
+from hil_rigs.faults.spec import parse_fault
 from hil_rigs.load_spec import ConstantPower
 from hil_rigs.rig import find_rig
 from hil_rigs.run import Outcome, Trip, simulate

@@ -10,7 +10,7 @@ import pytest
 from bms.dispatch.applications.grid_smoothing import GridSmoothing
 from bms.dispatch.applications.remote_power import RemotePower
 from bms.fleet.controller import FleetController, UnitFault
-from bms.site_applications import Application
+from bms.site.applications import Application
 from drivers.clock import now_ns
 from hil_rigs.fleet_bench import FleetBench, FleetSpec
 from hil_rigs.plant.load import ConstantLoad, Load, LoadProfile

@@ -9,8 +9,8 @@ import pytest
 
 from bms.controller import Controller
 from hil_rigs.bench import Bench
-from hil_rigs.fault_spec import parse_fault
-from hil_rigs.faults import inject
+from hil_rigs.faults.inject import inject
+from hil_rigs.faults.spec import parse_fault
 from hil_rigs.rig import find_rig, make_site
 from hil_rigs.run import Outcome, simulate
 from hil_rigs.world import run_virtual

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hil_rigs.fault_spec import parse_fault
+from hil_rigs.faults.spec import parse_fault
 from hil_rigs.plant.fuse import Fuse, trip_time_s
 from hil_rigs.rig import find_rig
 from hil_rigs.run import simulate

@@ -11,8 +11,8 @@ from drivers.links.modbus import ModbusLink
 from drivers.meters.sunspec import SunSpecMeter
 from drivers.readings import MeterReading
 from hil_rigs.bench import Bench
-from hil_rigs.fault_spec import parse_fault
-from hil_rigs.faults import inject
+from hil_rigs.faults.inject import inject
+from hil_rigs.faults.spec import parse_fault
 from hil_rigs.plant.build import GridConfig, LoadConfig, PlantConfig, build_grid, build_plant
 from hil_rigs.plant.converter import ConverterPlant, parameters_for_link
 from hil_rigs.plant.grid import Generator, Grid, GridNoise, GridProfile, Network, NetworkParameters

@@ -15,8 +15,8 @@ from drivers.frames import FrameBatch
 from drivers.low_voltage import PROFILES
 from drivers.low_voltage.codec import BatteryDecoder
 from hil_rigs.bench import Bench
-from hil_rigs.fault_place import UnknownTargetError, locate
-from hil_rigs.fault_spec import parse_fault
+from hil_rigs.faults.place import UnknownTargetError, locate
+from hil_rigs.faults.spec import parse_fault
 from hil_rigs.load_spec import ConstantPower
 from hil_rigs.pv_spec import ClearSkyPv
 from hil_rigs.rig import RigFile, find_rig, make_site

@@ -12,8 +12,8 @@ from bms.controller import Controller
 from bms.protect.island_faults import ISLAND_FAULTS
 from bms.site import Site
 from hil_rigs.bench import Bench
-from hil_rigs.fault_spec import parse_fault
-from hil_rigs.faults import inject
+from hil_rigs.faults.inject import inject
+from hil_rigs.faults.spec import parse_fault
 from hil_rigs.plant.converter import ConverterPlant, ConverterState, parameters_for_link
 from hil_rigs.plant.grid import Grid
 from hil_rigs.plant.microgrid import Microgrid

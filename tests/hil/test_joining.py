@@ -5,7 +5,7 @@ import pytest
 from drivers.cell_monitors.native.layout import native_layout
 from drivers.frames import FrameBatch
 from hil_rigs.bench import Bench
-from hil_rigs.fault_spec import parse_fault
+from hil_rigs.faults.spec import parse_fault
 from hil_rigs.rig import find_rig
 from hil_rigs.run import Outcome, simulate
 from kernels.canbits import FrameDecoder

@@ -19,7 +19,7 @@ from bms.fleet.settings import Fleet, FleetUnit
 from bms.north.input_model import MODEL_ID, WITHDRAW, input_layout
 from bms.requests import Source
 from bms.site import Site
-from bms.site_north import ModbusServer, North
+from bms.site.north import ModbusServer, North
 from bms.state.memory import SiteMemory
 from bms.state.store import MemoryStore
 from drivers.clock import now_ns

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bms.site import ConfigErrors, Site, load_site
-from bms.site_own_function import CurvePoint, OwnFunction
+from bms.site.own_function import CurvePoint, OwnFunction
 from drivers.links.modbus import ModbusLink
 from drivers.sunspec import discover
 from drivers.sunspec.curves import Curve, release

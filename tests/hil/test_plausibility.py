@@ -3,7 +3,7 @@
 import pytest
 
 from bms.protect.faults import FAULTS
-from hil_rigs.fault_spec import parse_fault
+from hil_rigs.faults.spec import parse_fault
 from hil_rigs.load_spec import ConstantPower
 from hil_rigs.rig import find_rig
 from hil_rigs.run import Outcome, simulate

@@ -2,8 +2,8 @@
 
 from bms.dispatch.applications.reactive_power import ReactivePower
 from bms.site import Site
-from hil_rigs.fault_spec import parse_fault
-from hil_rigs.faults import inject
+from hil_rigs.faults.inject import inject
+from hil_rigs.faults.spec import parse_fault
 from hil_rigs.rig import find_rig
 from tests.hil.live_rig import Live, run_live
 

@@ -11,7 +11,7 @@ import pytest
 from bms.record.memory import MemoryRecorder
 from bms.site import Site, dump_site
 from hil_rigs.cli import main
-from hil_rigs.fault_spec import parse_fault
+from hil_rigs.faults.spec import parse_fault
 from hil_rigs.rig import CanEndpoint, Endpoints, ModbusEndpoint, find_rig, make_site
 from hil_rigs.run import Keep, simulate
 

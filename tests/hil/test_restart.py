@@ -16,8 +16,8 @@ from bms.state.memory import SiteMemory
 from bms.state.store import MemoryStore, Reset
 from bms.state.wall_time import WallClock
 from hil_rigs.bench import Bench
-from hil_rigs.fault_spec import parse_fault
-from hil_rigs.faults import inject
+from hil_rigs.faults.inject import inject
+from hil_rigs.faults.spec import parse_fault
 from hil_rigs.rig import find_rig, make_site
 from hil_rigs.world import run_virtual
 

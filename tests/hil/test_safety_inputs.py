@@ -10,7 +10,7 @@ from bms.protect.safety_faults import SAFETY_FAULTS
 from bms.site import Safety, Site
 from drivers.clock import now_ns
 from drivers.safety import InsulationState
-from hil_rigs.fault_spec import FaultSpec, parse_fault
+from hil_rigs.faults.spec import FaultSpec, parse_fault
 from hil_rigs.rig import find_rig
 from hil_rigs.run import Outcome, Trip, simulate
 from tests.hil import test_auxiliaries

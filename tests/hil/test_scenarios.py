@@ -14,13 +14,13 @@ from bms.controller import Controller
 from bms.protect.faults import FAULTS, Action
 from bms.record.files import read_record
 from bms.record.schema import COLUMNS
-from bms.site_applications import APPLICATIONS
+from bms.site.applications import APPLICATIONS
 from hil_rigs.bench import Bench
-from hil_rigs.fault_place import UnknownTargetError, locate
-from hil_rigs.fault_spec import FAULT_KINDS, FaultSpec, parse_fault
+from hil_rigs.faults.link_kinds import LINK_KINDS
+from hil_rigs.faults.place import UnknownTargetError, locate
+from hil_rigs.faults.plant_kinds import PLANT_KINDS
+from hil_rigs.faults.spec import FAULT_KINDS, FaultSpec, parse_fault
 from hil_rigs.judge import judge
-from hil_rigs.link_faults import LINK_KINDS
-from hil_rigs.plant_faults import PLANT_KINDS
 from hil_rigs.representatives import representatives
 from hil_rigs.rig import find_rig, list_rigs, make_site, somewhere
 from hil_rigs.run import Keep, Outcome, simulate

@@ -16,8 +16,8 @@ import hil_rigs.swarm.command
 from bms.decision import Decision
 from bms.site import Site
 from hil_rigs.cli import main
-from hil_rigs.fault_place import locate
-from hil_rigs.fault_spec import FAULT_KINDS, parse_fault
+from hil_rigs.faults.place import locate
+from hil_rigs.faults.spec import FAULT_KINDS, parse_fault
 from hil_rigs.plant.converter import ConverterPlant
 from hil_rigs.rig import Endpoints, RigFile
 from hil_rigs.scenario import find_scenario

@@ -128,6 +128,12 @@ def test_crc_equals_its_twin(data: bytes) -> None:
     assert canbits.crc8_j1850(data) == twin.crc8_j1850(data)
 
 
+@given(st.lists(st.tuples(st.integers(0, 0xFFFF_FFFF), st.integers(0, 8)), max_size=40))
+def test_bits_on_the_wire_equal_their_twin(frames: list[tuple[int, int]]) -> None:
+    batch = b"".join(struct.pack("<IB3x8x", *frame) for frame in frames)
+    assert canbits.frames_bits(batch) == twin.frames_bits(batch)
+
+
 def dbc_of(signal: dict[str, Any]) -> str:
     order, sign = 0 if signal["big_endian"] else 1, "-" if signal["signed"] else "+"
     place = f"{signal['start']}|{signal['bits']}@{order}{sign}"

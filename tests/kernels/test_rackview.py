@@ -92,3 +92,36 @@ def test_compiled_equals_twin(cells: list[tuple[float, float, int, int]]) -> Non
     places = [range(n), range(n), range(n, 2 * n), range(n, 2 * n)]
     ours, its = rackview.CellTaker(*columns, *places).take(), twin.CellTaker(*columns, *places).take()
     assert [each.tobytes() for each in ours] == [each.tobytes() for each in its]
+
+
+@KERNELS
+def test_each_group_has_its_greatest_value(kernel: Any) -> None:
+    values, into = np.array([25.0, 26.0, NAN, 24.0, 23.0, 22.0]), np.zeros(3)
+    kernel.group_maxima(values, times(0, 2, 4), into)
+    np.testing.assert_equal(into, [26.0, NAN, 23.0])
+
+
+@KERNELS
+@pytest.mark.parametrize(
+    ("first", "places", "message"),
+    [
+        ((0, 2), 3, r"^into: got 3 places, expected 2"),
+        ((-1, 2), 2, r"^first\[0\]: got -1, expected a group before 2 within 4 values"),
+        ((0, 3, 2), 3, r"^first\[1\]: got 3, expected a group before 2 within 4 values"),
+        ((0, 4), 2, r"^first\[1\]: got 4, expected a group before 4 within 4 values"),
+        ((0, 5), 2, r"^first\[0\]: got 0, expected a group before 5 within 4 values"),
+    ],
+)
+def test_a_group_that_there_cannot_be_is_named(kernel: Any, first: tuple[int, ...], places: int, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        kernel.group_maxima(np.zeros(4), times(*first), np.zeros(places))
+
+
+@given(st.lists(st.lists(VALUES, min_size=1, max_size=6), min_size=1, max_size=9))
+def test_group_maxima_equal_their_twin(groups: list[list[float]]) -> None:
+    values = np.concatenate([np.array(group) for group in groups])
+    first = np.cumsum([0, *(len(group) for group in groups)])[:-1]
+    ours, its = np.zeros(len(groups)), np.zeros(len(groups))
+    rackview.group_maxima(values, first, ours)
+    twin.group_maxima(values, first, its)
+    np.testing.assert_array_equal(ours, its)

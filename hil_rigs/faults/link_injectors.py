@@ -1,4 +1,4 @@
-"""Injects the faults of link_faults.py: into buses and Modbus servers."""
+"""Injects the faults of link_kinds.py: into buses and Modbus servers."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Injects the faults of sensors in plant_faults.py: what they show moves away from the plant's truth, step by step."""
+"""Injects the faults of sensors in plant_kinds.py: what they show moves away from the plant's truth, step by step."""
 
 from collections.abc import Callable
 

@@ -1,6 +1,6 @@
 """Kinds of injected faults on the wire: the racks' CAN buses, the Modbus links of converter, meter and switchgear."""
 
-from hil_rigs.fault_kind import FaultKind
+from hil_rigs.faults.kind import FaultKind
 
 BORNE = ""
 """In place of the controller's fault: it has to bear this."""

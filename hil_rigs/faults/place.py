@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from hil_rigs.fault_spec import FaultSpec
+from hil_rigs.faults.spec import FaultSpec
 from hil_rigs.rig import RigFile
 
 OF_THE_MONITOR = ("commands-lost", "contactor-late")

@@ -1,6 +1,6 @@
 """Kinds of injected faults around the cells: loops, fire, insulation, supply, cooling, converter and grid."""
 
-from hil_rigs.fault_kind import FaultKind
+from hil_rigs.faults.kind import FaultKind
 
 SURROUNDING_KINDS: tuple[FaultKind, ...] = (
     FaultKind(

@@ -7,9 +7,9 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo
 
-from bms.site_links import HOST, READ_ONLY, ModbusDevice
-from bms.site_low_voltage import LowVoltage
-from bms.site_own_function import OwnFunction
+from bms.site.links import HOST, READ_ONLY, ModbusDevice
+from bms.site.low_voltage import LowVoltage
+from bms.site.own_function import OwnFunction
 from drivers.config.settings import Broken, Loc, Settings, about, taken
 from drivers.config.shipped import known_name
 from drivers.links.can import CanConfig

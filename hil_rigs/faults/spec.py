@@ -9,11 +9,11 @@ from pydantic import ValidationError
 from drivers.config.config_yaml import in_words
 from drivers.config.near import hint
 from drivers.config.settings import Broken, Settings, about
-from hil_rigs.fault_kind import FaultKind as FaultKind
-from hil_rigs.fault_kind import target_words
-from hil_rigs.link_faults import LINK_KINDS
-from hil_rigs.plant_faults import PLANT_KINDS
-from hil_rigs.surrounding_faults import SURROUNDING_KINDS
+from hil_rigs.faults.kind import FaultKind as FaultKind
+from hil_rigs.faults.kind import target_words
+from hil_rigs.faults.link_kinds import LINK_KINDS
+from hil_rigs.faults.plant_kinds import PLANT_KINDS
+from hil_rigs.faults.surrounding_kinds import SURROUNDING_KINDS
 
 
 class FaultSyntaxError(ValueError):

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from bms.site_links import HOST, PATH, FilePath
+from bms.site.links import HOST, PATH, FilePath
 from drivers.config.settings import Broken, Settings, about
 
 CHOICE = "engineering choice"

@@ -1,4 +1,4 @@
-"""Injects the faults of surrounding_faults.py: into the enclosure, its node, the converter or the meter."""
+"""Injects the faults of surrounding_kinds.py: into the enclosure, its node, the converter or the meter."""
 
 import math
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Injects the faults of plant_faults.py but for the sensors': into cells, equipment and the controller's process."""
+"""Injects the faults of plant_kinds.py but for the sensors': into cells, equipment and the controller's process."""
 
 import math
 from collections.abc import Callable

@@ -9,12 +9,12 @@ import numpy as np
 from hil_rigs.bench import Bench
 from hil_rigs.devices.described_contactors import ContactorBlockFaults
 from hil_rigs.devices.rack_node import TEMPERATURE_DEGC_MIN, RackNodeFaults
-from hil_rigs.fault_place import locate
-from hil_rigs.fault_spec import FaultSpec
-from hil_rigs.link_injectors import LINK_INJECTORS
-from hil_rigs.plant_injectors import PLANT_INJECTORS
-from hil_rigs.sensor_injectors import SENSOR_INJECTORS
-from hil_rigs.surrounding_injectors import SURROUNDING_INJECTORS
+from hil_rigs.faults.link_injectors import LINK_INJECTORS
+from hil_rigs.faults.place import locate
+from hil_rigs.faults.plant_injectors import PLANT_INJECTORS
+from hil_rigs.faults.sensor_injectors import SENSOR_INJECTORS
+from hil_rigs.faults.spec import FaultSpec
+from hil_rigs.faults.surrounding_injectors import SURROUNDING_INJECTORS
 from hil_rigs.world.loop import VirtualLoop
 
 SHORT_OHM = 0.05

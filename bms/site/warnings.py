@@ -5,8 +5,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from bms.profile_check import KEEPS_ON
-from bms.site import Limits, Site
-from bms.site_rack import word_periods
+from bms.site.file import Site
+from bms.site.limits import Limits
+from bms.site.rack import word_periods
 from kernels.parameters import CellParameters, load_cell
 
 OPENING = (

@@ -8,75 +8,34 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-from bms.site_applications import APPLICATIONS, Application
-from bms.site_cells import broken_cells
-from bms.site_contactors import broken_contactor_blocks
-from bms.site_converter_loop import ConverterLoop
-from bms.site_devices import (
+from bms.site.applications import APPLICATIONS, Application
+from bms.site.cells import broken_cells
+from bms.site.contactors import broken_contactor_blocks
+from bms.site.converter_loop import ConverterLoop
+from bms.site.devices import (
     NAME,
     AuxiliaryDevice,
     BatteryBus,
     CanBus,
-    ContactorBlock,
     GridMeterDevice,
     IntertieDevice,
     InverterDevice,
     PvInverterDevice,
     PvMeterDevice,
     broken_auxiliaries,
-    known_profile,
 )
-from bms.site_fast_lane import FastLane
-from bms.site_faults import FaultSetting
-from bms.site_island import Island, LoadBlock
-from bms.site_limits import Balancing, Limits, Precharge
-from bms.site_links import ModbusDevice, SerialPort, Tls, broken_lines
-from bms.site_monitors import CurrentSensor, FoxBms, InsulationMonitor
-from bms.site_north import North
-from bms.site_rack import Rack, existing_cell, word_periods
-from bms.site_safety import Safety
-from bms.site_strip import broken_strip
-from drivers.config.config_yaml import ConfigErrors, dump_yaml, load_strict
+from bms.site.fast_lane import FastLane
+from bms.site.faults import FaultSetting
+from bms.site.island import Island
+from bms.site.limits import Balancing, Limits, Precharge
+from bms.site.links import ModbusDevice, broken_lines
+from bms.site.north import North
+from bms.site.rack import Rack, word_periods
+from bms.site.safety import Safety
+from bms.site.strip import broken_strip
+from drivers.config.config_yaml import dump_yaml, load_strict
 from drivers.config.settings import RELATION, Broken, Loc, Settings, about, taken
 from drivers.insulation.iso165c import INFO_PERIOD_S
-
-__all__ = [
-    "Application",
-    "AuxiliaryDevice",
-    "Balancing",
-    "BatteryBus",
-    "CanBus",
-    "ConfigErrors",
-    "ContactorBlock",
-    "Controller",
-    "ConverterLoop",
-    "CurrentSensor",
-    "FastLane",
-    "FaultSetting",
-    "FoxBms",
-    "GridMeterDevice",
-    "InsulationMonitor",
-    "IntertieDevice",
-    "InverterDevice",
-    "Island",
-    "Limits",
-    "LoadBlock",
-    "North",
-    "Precharge",
-    "PvInverterDevice",
-    "PvMeterDevice",
-    "Rack",
-    "Safety",
-    "SerialPort",
-    "Site",
-    "SiteSettings",
-    "Tls",
-    "dump_site",
-    "existing_cell",
-    "known_profile",
-    "load_site",
-    "site_settings",
-]
 
 BATTERY_BUS_VOLTAGE_V_MAX = 327.67
 """Most that 0x356 can carry."""

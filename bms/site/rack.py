@@ -6,11 +6,11 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, ValidationInfo
 from pydantic_core import PydanticCustomError
 
-from bms.site_devices import CHOICE, NAME, CanBus, ContactorBlock
-from bms.site_low_voltage import LowVoltage
-from bms.site_mapping import load_mapping
-from bms.site_monitors import CurrentSensor, FoxBms, InsulationMonitor
-from bms.site_safety import NATIVE, SafetyInput
+from bms.site.devices import CHOICE, NAME, CanBus, ContactorBlock
+from bms.site.low_voltage import LowVoltage
+from bms.site.mapping import load_mapping
+from bms.site.monitors import CurrentSensor, FoxBms, InsulationMonitor
+from bms.site.safety import NATIVE, SafetyInput
 from drivers.cell_monitors.foxbms.layout import SENSORS_MAX, STATE_PERIOD_S, foxbms_layout
 from drivers.config.config_yaml import ConfigErrors
 from drivers.config.settings import RELATION, Broken, Settings, about, beside_the_file, name_or_beside, taken

@@ -1,7 +1,7 @@
 """Kinds of injected faults in the plant: erring sensors, cells, contactors, converter, grid, switchgear, processes."""
 
-from hil_rigs.fault_kind import FaultKind
-from hil_rigs.link_faults import BORNE
+from hil_rigs.faults.kind import FaultKind
+from hil_rigs.faults.link_kinds import BORNE
 
 SENSOR_KINDS: tuple[FaultKind, ...] = (
     FaultKind("cell-sense-short", "a cell's sense lines are shorted: 0 V", "cell", "cell_voltage_out_of_range"),
