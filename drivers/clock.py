@@ -19,11 +19,12 @@ def loop_ns(loop: asyncio.AbstractEventLoop) -> int:
 async def sleep_until(loop: asyncio.AbstractEventLoop, at_ns: int) -> None:
     """asyncio.sleep of the running `loop`, up to a time of its clock, and without looking for it; once around if that
     has come."""
-    if at_ns <= loop_ns(loop):
+    at_s = at_ns / 1e9
+    if at_s <= loop.time():
         await asyncio.sleep(0)
         return
     woken = loop.create_future()
-    timer = loop.call_at(at_ns / 1e9, _wake, woken)
+    timer = loop.call_at(at_s, _wake, woken)
     try:
         await woken
     finally:

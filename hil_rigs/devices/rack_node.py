@@ -138,6 +138,7 @@ class RackNode:
         self._sensor_first_cell = _sensor_first_cell(layout)
         self._rack_at_ns = self._heats_since = NEVER_NS
         self._bleeds = False
+        self._read_back = b""
         self._late: deque[tuple[int, bool, bool]] = deque()
         surroundings = enclosure or Enclosure()
         self.safety = RackSafety(layout, surroundings, insulation_kohm or (lambda: surroundings.insulation_kohm))
@@ -191,7 +192,9 @@ class RackNode:
         if slot % SLOW_SLOTS == 0:
             temperature_degc = self._heated(rack.measured_temperature_degc(), now)
             group_maxima(temperature_degc, self._sensor_first_cell, self._temperature_degc)
-            values[places.bleed] = self._layout.masks(rack.bleed)
+            if (read_back := rack.bleed.tobytes()) != self._read_back:
+                self._read_back = read_back
+                values[places.bleed] = self._layout.masks(rack.bleed)
         current_a = rack.measured_current_a()
         _RACK_VALUES.pack_into(
             self._rack_values,
