@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass
 from bms.estimate.absent_current import RATE_PER_H_MAX, Bridged, bridge
 from bms.estimate.accuracy import REFERENCE_SIGMA_FRAC, SETTLE_S, Accuracy, accuracy, rmse_pct
 from bms.estimate.coulomb import CoulombCounter
-from bms.estimate.log import TEMPERATURE_DEGC, Log, read_log
-from bms.estimate.log_charge import capacity_doubt
+from bms.estimate.log import TEMPERATURE_DEGC, Log, LogError, read_log
+from bms.estimate.log_charge import capacity_doubt, wrong_unit
 from bms.estimate.log_sign import contradiction
 from bms.estimate.plain_ekf import PlainEkf
 from bms.estimate.replay import FIGURES, Replay, SensorError, Start, replay
@@ -52,9 +52,7 @@ def _estimate(arguments: argparse.Namespace) -> int:
         if arguments.out is not None:
             check_writable(arguments.out, arguments.log)
         cell = load_tables(arguments.cell)
-        bridged = bridge(
-            read_log(arguments.log, charge_positive=arguments.charge_positive, run=arguments.run), cell.capacity_ah
-        )
+        bridged = _log(arguments, cell)
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2
@@ -76,6 +74,15 @@ def _estimate(arguments: argparse.Namespace) -> int:
             return 2
     print(json.dumps(document(done, judged, bridged), indent=2) if arguments.json else table(done, judged))
     return 0
+
+
+def _log(arguments: argparse.Namespace, cell: CellTables) -> Bridged:
+    log = read_log(arguments.log, charge_positive=arguments.charge_positive, run=arguments.run)
+    bridged = bridge(log, cell.capacity_ah)
+    wrong = wrong_unit(bridged.log, cell.capacity_ah, f"cell {cell.name}")
+    if wrong is not None:
+        raise LogError(wrong)
+    return bridged
 
 
 def judge(done: Replay, cell: CellTables, start: Start) -> Judged:

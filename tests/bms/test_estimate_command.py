@@ -226,6 +226,20 @@ def test_log_of_another_cell_is_told_in_one_line(tmp_path: Path, cell: str, caps
     assert err == (f"WARNING: {log}: its current moves 20 Ah one way, more than the 10 Ah of cell steep can hold\n")
 
 
+def test_time_in_milliseconds_is_refused_in_one_line(
+    tmp_path: Path, cell: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log, out = write_log(tmp_path / "log.csv"), tmp_path / "out.parquet"
+    header, *rows = log.read_text().splitlines()
+    log.write_text("\n".join([header, *(row.replace(",", "000,", 1) for row in rows)]) + "\n")
+    status, said, err = estimate(capsys, "--cell", cell, "--log", log, "--out", out)
+    assert (status, said, out.exists()) == (2, "", False)
+    assert err == (
+        f"{log}: time_s is in other units: its current moves 2.08e+03 Ah over it, 2.08 Ah by its soc, "
+        "expected s (not ms)\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("amps", "words", "told"),
     [

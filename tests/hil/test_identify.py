@@ -441,6 +441,17 @@ def test_a_log_in_percent_is_refused_by_row_and_column(tmp_path: Path, capsys: p
     assert not out.exists()
 
 
+def test_a_log_in_milliseconds_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = csv(tmp_path, replace(DYNAMIC, time_s=1000 * DYNAMIC.time_s), charge_positive=False)
+    out = tmp_path / "cell.yaml"
+    assert main(["identify", str(path), "--nominal-ah", "3", "--chemistry", "nmc", "--out", str(out)]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith(f"{path}: time_s is in other units: its current moves ")
+    assert err.endswith(" Ah by its soc, expected s (not ms)\n")
+    assert err.count("\n") == 1
+    assert not out.exists()
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [
