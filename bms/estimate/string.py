@@ -118,6 +118,10 @@ class StringEstimator:
         if self._window_s >= WINDOW_S or dt_s == 0 or dt_s > STEP_S_MAX:
             self._flush(temperature_degc)
 
+    def doubt(self, charge_sigma_ah: float) -> None:
+        """Up to the newest sample so much more or less may have flowed (standard deviation) than its current said."""
+        self._bank.gap(0.0, charge_sigma_ah, 0.0)
+
     @property
     def soc_frac(self) -> float:
         since_ah = self._late_ah + self._charge_ah

@@ -72,6 +72,29 @@ def test_unknown_start_is_found_and_judged(tmp_path: Path, cell: str, capsys: py
     assert found["coulomb_rmse_pct"] == pytest.approx(40.0, abs=0.1)
 
 
+def test_rows_without_a_current_are_bridged_and_told(
+    tmp_path: Path, cell: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every other one, and one that reads more than 50 C."""
+    log = write_log(tmp_path / "log.csv")
+    header, *rows = log.read_text().splitlines()
+    cells = [row.split(",") for row in rows]
+    for row in cells[1::2]:
+        row[1] = ""
+    cells[1500][1] = "501"
+    log.write_text("\n".join([header, *(",".join(row) for row in cells)]) + "\n")
+    status, out, err = estimate(capsys, "--cell", cell, "--log", log, "--json", "--start-soc", 0.9)
+    found = json.loads(out)
+    assert status == 0
+    assert err.splitlines()[0] == (
+        f"{log}: 1501 of 3000 rows without a current (1 of them beyond 500 A, which counts as none): 1500 bridged "
+        "between samples at most 120 s apart, over the other 1 what flowed is unknown"
+    )
+    assert (found["rows_without_current"], found["rows_bridged"]) == (1501, 1500)
+    assert found["rmse_pct"] < 1.0
+    assert found["coverage_alone_pct"] == 100.0
+
+
 def test_told_start_and_sensor_error_reach_the_comparison(
     tmp_path: Path, cell: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -201,6 +224,20 @@ def test_log_of_another_cell_is_told_in_one_line(tmp_path: Path, cell: str, caps
     status, _, err = estimate(capsys, "--cell", cell, "--log", log)
     assert status == 0
     assert err == (f"WARNING: {log}: its current moves 20 Ah one way, more than the 10 Ah of cell steep can hold\n")
+
+
+def test_time_in_milliseconds_is_refused_in_one_line(
+    tmp_path: Path, cell: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log, out = write_log(tmp_path / "log.csv"), tmp_path / "out.parquet"
+    header, *rows = log.read_text().splitlines()
+    log.write_text("\n".join([header, *(row.replace(",", "000,", 1) for row in rows)]) + "\n")
+    status, said, err = estimate(capsys, "--cell", cell, "--log", log, "--out", out)
+    assert (status, said, out.exists()) == (2, "", False)
+    assert err == (
+        f"{log}: time_s is in other units: its current moves 2.08e+03 Ah over it, 2.08 Ah by its soc, "
+        "expected s (not ms)\n"
+    )
 
 
 @pytest.mark.parametrize(

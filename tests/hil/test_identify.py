@@ -21,7 +21,7 @@ from hil_rigs.identify.chemistry import CHEMISTRIES
 from hil_rigs.identify.efficiency import efficiency_over_temperature
 from hil_rigs.identify.fit import SOC_KNOTS, Solution, Structure
 from hil_rigs.identify.ocv import ocv_base
-from hil_rigs.identify.runs import Capacity, capacity_of, charge_ah, rows_inside, run_of
+from hil_rigs.identify.runs import ANCHOR_V, Capacity, capacity_of, charge_ah, rows_inside, run_of
 from hil_rigs.identify.tables import cell_tables, write_cell
 from kernels.cell_tables import SOC_GRID, CellTables
 from kernels.parameters import load_cell, load_tables
@@ -461,6 +461,27 @@ def test_a_log_in_percent_is_refused_by_row_and_column(tmp_path: Path, capsys: p
     assert main(["identify", str(path), "--nominal-ah", "3", "--chemistry", "nmc", "--out", str(out)]) == 2
     expected = "row 1: soc is 100.0, expected a fraction (not percent) from -0.1 to 1.1"
     assert f"{path}: {expected}\n" in capsys.readouterr().err
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("name", sorted(CHEMISTRIES))
+def test_page_says_which_voltages_are_full_and_empty(name: str) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "cell-file.md").read_text(encoding="utf-8")
+    (line,) = [
+        row for row in page.splitlines() if row.startswith("| `") and f"`{name}`" in row.split("|")[1] and " V |" in row
+    ]
+    chemistry = CHEMISTRIES[name]
+    assert line.endswith(f"| {chemistry.full_v - ANCHOR_V:.2f} V | {chemistry.empty_v + ANCHOR_V:.2f} V |")
+
+
+def test_a_log_in_milliseconds_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = csv(tmp_path, replace(DYNAMIC, time_s=1000 * DYNAMIC.time_s), charge_positive=False)
+    out = tmp_path / "cell.yaml"
+    assert main(["identify", str(path), "--nominal-ah", "3", "--chemistry", "nmc", "--out", str(out)]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith(f"{path}: time_s is in other units: its current moves ")
+    assert err.endswith(" Ah by its soc, expected s (not ms)\n")
+    assert err.count("\n") == 1
     assert not out.exists()
 
 
