@@ -61,9 +61,10 @@ def _estimate(arguments: argparse.Namespace) -> int:
     doubts = list(_doubts(log, cell, arguments.charge_positive))
     for doubt in doubts:
         print(f"WARNING: {doubt}", file=sys.stderr)
+    estimator = StringEstimator(cell)
     with _watch(len(log.time_s)) as watch:
-        done = replay(_sensor_error(arguments).on(log), StringEstimator(cell), start, FIGURES, watch)
-    if not doubts and (beyond := _soh_doubt(done, cell)) is not None:
+        done = replay(_sensor_error(arguments).on(log), estimator, start, FIGURES, watch)
+    if not doubts and (beyond := _soh_doubt(done, cell) or _capacity_doubted(done, cell, estimator)) is not None:
         print(f"WARNING: {beyond}", file=sys.stderr)
     judged = judge(done, cell, start)
     if arguments.out is not None:
@@ -180,6 +181,16 @@ def _soh_doubt(done: Replay, cell: CellTables) -> str | None:
     return (
         f"{_of(done.log)}: SoH {100 * soh_frac:.0f} % is none that a cell can have: the log is not of cell "
         f"{cell.name}, or its current has the other sign"
+    )
+
+
+def _capacity_doubted(done: Replay, cell: CellTables, estimator: StringEstimator) -> str | None:
+    """Of a log that is another capacity's; from where it told on, the figures are without the file's."""
+    if not estimator.capacity_doubted:
+        return None
+    return (
+        f"{_of(done.log)}: contradicts the {cell.capacity_ah:g} Ah of cell {cell.name}, and is taken at its own word: "
+        f"{estimator.capacity_ah:.3g} Ah (sigma {estimator.capacity_ah_sigma:.2g} Ah)"
     )
 
 

@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 
 from bms.estimate.log import Log
 from hil_rigs.identify.chemistry import CHEMISTRIES, Chemistry
-from hil_rigs.identify.covered import Basis, bases
+from hil_rigs.identify.covered import Basis, bases, touched_degc
 from hil_rigs.identify.fit import SOC_KNOTS, Fit, Solution, Structure
 from hil_rigs.identify.ocv import OcvBase, ocv_base
+from hil_rigs.identify.possible import taken_logs
 from hil_rigs.identify.runs import FLOWING_PER_H, IdentifyError, Run, capacity_of, run_of
 from hil_rigs.identify.tables import cell_tables
 from kernels.cell_tables import SOC_GRID, CellTables, usual_hysteresis_pair
@@ -31,11 +32,12 @@ PLAIN_SHARE = 0.8
 
 @dataclass(frozen=True, slots=True)
 class IdentifiedCell:
-    """The cell's tables and how the fit went."""
+    """The cell's tables, how the fit went, and lines on what its user should know of the logs and of the result."""
 
     tables: CellTables
     runs: tuple[Run, ...]
     solution: Solution
+    warnings: tuple[str, ...] = ()
 
     @property
     def bases(self) -> tuple[Basis, ...]:
@@ -51,6 +53,7 @@ def identify_cell(
     if not logs:
         raise IdentifyError("no measurements given")
     kind = CHEMISTRIES[chemistry]
+    logs, warnings = taken_logs(logs, kind, nominal_ah)
     capacity = capacity_of(logs, nominal_ah)
     runs = tuple(run_of(log, capacity.ah, kind) for log in logs)
     if all(np.abs(run.current_a).max() < FLOWING_PER_H * capacity.ah for run in runs):
@@ -59,10 +62,9 @@ def identify_cell(
     base = ocv_base(runs, degc_knots, kind)
     fit = _fit(runs, base, capacity.ah, degc_knots, kind)
     solution = fit.solve(_best_structure(fit, kind, capacity.ah))
-    measured = min(run.temperature_degc.min() for run in runs), max(run.temperature_degc.max() for run in runs)
     source = f"identified from {len(runs)} runs: " + ", ".join(dict.fromkeys(run.name for run in runs))
-    tables = cell_tables(solution, base, name, chemistry, source, capacity, (float(measured[0]), float(measured[1])))
-    return IdentifiedCell(tables, runs, solution)
+    tables = cell_tables(solution, base, name, chemistry, source, capacity, touched_degc(runs))
+    return IdentifiedCell(tables, runs, solution, tuple(warnings))
 
 
 def temperature_knots(runs: Sequence[Run]) -> Floats:

@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,10 @@ from bms.estimate.log import TEMPERATURE_DEGC, Log, read_runs
 from bms.estimate.log_charge import capacity_doubt, wrong_unit
 from bms.estimate.log_sign import contradiction
 from hil_rigs.identify import IdentifiedCell, IdentifyError, identify_cell
+from hil_rigs.identify.chemistry import CHEMISTRIES
 from hil_rigs.identify.covered import measured_degc
 from hil_rigs.identify.fit_report import write_fit_report
+from hil_rigs.identify.possible import taken_logs
 from hil_rigs.identify.tables import write_cell
 from kernels.cell_tables import CellTables
 
@@ -23,14 +26,15 @@ def identify_command(arguments: argparse.Namespace) -> int:
     out = Path(arguments.out)
     _check_folder(out, arguments.report)
     logs = _read(arguments.files, arguments.charge_positive)
-    _check_units(logs, arguments.nominal_ah)
     _check_sign(logs, arguments.nominal_ah, arguments.charge_positive)
+    logs, slips = taken_logs(logs, CHEMISTRIES[arguments.chemistry], arguments.nominal_ah)
+    _check_units(logs, arguments.nominal_ah)
     doubts = [doubt for log in logs if (doubt := capacity_doubt(log, arguments.nominal_ah, "--nominal-ah"))]
-    warnings = [*doubts, *_absent(logs)]
-    for warning in [*doubts[:1], *_absent(logs)]:
-        print(f"WARNING: {warning}", file=sys.stderr)
+    _warn([*slips, *doubts[:1], *_absent(logs)])
     with Console(stderr=True).status(f"fitting {len(logs)} runs"):
         found = identify_cell(logs, nominal_ah=arguments.nominal_ah, chemistry=arguments.chemistry, name=out.stem)
+    _warn(found.warnings)
+    warnings = [*slips, *doubts, *_absent(logs), *found.warnings]
     write_cell(found.tables, out, found.bases)
     report = None if arguments.report is None else write_fit_report(found, arguments.report)
     if arguments.json:
@@ -39,6 +43,11 @@ def identify_command(arguments: argparse.Namespace) -> int:
     else:
         _show(found, out, report)
     return 0
+
+
+def _warn(warnings: Sequence[str]) -> None:
+    for warning in warnings:
+        print(f"WARNING: {warning}", file=sys.stderr)
 
 
 def summary(found: IdentifiedCell) -> dict[str, object]:
@@ -99,6 +108,8 @@ def _check_sign(logs: list[Log], nominal_ah: float, charge_positive: bool) -> No
 def _check_folder(out: Path, report: Path | None) -> None:
     if not out.parent.is_dir():
         raise IdentifyError(f"--out {out}: no such folder {out.parent}")
+    if out.is_dir():
+        raise IdentifyError(f"--out {out}: is a folder, expected a file")
     if report is not None and report.exists() and not report.is_dir():
         raise IdentifyError(f"--report {report}: is not a folder")
 

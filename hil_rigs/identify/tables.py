@@ -51,7 +51,7 @@ def cell_tables(
     capacity: Capacity,
     measured: tuple[float, float],
 ) -> CellTables:
-    """`measured` = lowest and highest degC of the runs."""
+    """`measured` = lowest and highest degC that the runs tell of."""
     structure, knots = solution.structure, solution.degc_knots
     degc = dense(knots)
     ohm = _over_temperature(solution.resistance_ohm, knots, degc, np.array(structure.activation_k))
@@ -169,7 +169,7 @@ def cell_yaml(tables: CellTables, bases: Sequence[Basis] = ()) -> str:
     lines += [f"capacity_ah: {tables.capacity_ah:.5g}", f"capacity_sigma_frac: {tables.capacity_sigma_frac:.3g}"]
     lines += _remarks(tables.temperature_degc, bases)
     lines += [_row("temperature_degc", tables.temperature_degc, "%.2f")]
-    lines += ["# Lowest and highest that a run touched: outside the estimator trusts the tables less"]
+    lines += ["# Lowest and highest of the runs but for stray rows: outside the estimator trusts the tables less"]
     lines += [_row("temperature_measured_degc", tables.temperature_measured_degc, "%.1f")]
     lines += [_row("soc", FILE_SOC, "%.4g")]
     lines += _table("ocv_v", tables.ocv_v, "%.4f") + _table("ocv_sigma_v", tables.ocv_sigma_v, "%.2g")
