@@ -26,9 +26,9 @@ def identify_command(arguments: argparse.Namespace) -> int:
     out = Path(arguments.out)
     _check_folder(out, arguments.report)
     logs = _read(arguments.files, arguments.charge_positive)
-    _check_units(logs, arguments.nominal_ah)
     _check_sign(logs, arguments.nominal_ah, arguments.charge_positive)
     logs, slips = taken_logs(logs, CHEMISTRIES[arguments.chemistry], arguments.nominal_ah)
+    _check_units(logs, arguments.nominal_ah)
     doubts = [doubt for log in logs if (doubt := capacity_doubt(log, arguments.nominal_ah, "--nominal-ah"))]
     _warn([*slips, *doubts[:1], *_absent(logs)])
     with Console(stderr=True).status(f"fitting {len(logs)} runs"):
