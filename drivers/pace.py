@@ -2,7 +2,7 @@
 
 import asyncio
 
-from drivers.clock import loop_ns, now_ns
+from drivers.clock import loop_ns, now_ns, sleep_until
 
 
 class Pace:
@@ -17,10 +17,12 @@ class Pace:
 
     async def next(self) -> None:
         self._deadline_ns += self._period_ns
-        await asyncio.sleep((self._deadline_ns - loop_ns(self._loop)) * 1e-9)
-        missed = max(loop_ns(self._loop) - self._deadline_ns, 0) // self._period_ns
-        self.overruns += missed
-        self._deadline_ns += missed * self._period_ns
+        await sleep_until(self._loop, self._deadline_ns)
+        late_ns = loop_ns(self._loop) - self._deadline_ns
+        if late_ns >= self._period_ns:
+            missed = late_ns // self._period_ns
+            self.overruns += missed
+            self._deadline_ns += missed * self._period_ns
 
 
 class Every:

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from drivers.auxiliary.described import fields_of
-from drivers.clock import loop_ns
+from drivers.clock import loop_ns, sleep_until
 from drivers.frames import FrameBatch
 from drivers.links.can import CanConfig, CanPort
 from drivers.low_voltage import PROFILES
@@ -82,6 +82,7 @@ class Bench:
         self.buses = {f"can{index}": CanBus(rng) for index, rng in enumerate(bus_rng.spawn(rig.plant.racks))}
         shape = rig.plant.modules_per_rack, rig.plant.cells_per_module
         self.enclosures = [Enclosure() for _ in self.plant.racks]
+        self._surrounded = list(zip(self.plant.racks, self.enclosures, strict=True))
         self._coolant_rise_k = [0.0 for _ in self.plant.racks]
         rngs = node_rng.spawn(rig.plant.racks)
         buses = zip(self.plant.racks, self.buses.values(), strict=True)
@@ -200,30 +201,34 @@ class Bench:
         """Advance the plant, and every 10 ms let the racks' nodes speak, on absolute deadlines, until cancelled."""
         loop = asyncio.get_running_loop()
         step_ns = round(self.rig.plant.step_s * 1e9)
+        step_s, fed_by_link = step_ns / 1e9, self.rig.plant.converter_supply != "aux"
         a_slot, spoken = STEP_NS // step_ns, -1
         start_ns, done = loop_ns(loop), 0
         while True:
             now = loop_ns(loop)
             due = (now - start_ns) // step_ns + 1
-            first = max(done, due - CATCH_UP_STEPS_MAX * a_slot)
-            self.left_out += first - done
-            self.overruns += max(due - first - 1, 0)
-            self.steps += due - first
-            done = first
+            if due > done + 1:
+                first = max(done, due - CATCH_UP_STEPS_MAX * a_slot)
+                self.left_out += first - done
+                self.overruns += due - first - 1
+                done = first
+            self.steps += due - done
             while done < due:
                 for each in self.ongoing:
-                    each(step_ns / 1e9)
-                self.plant.step(step_ns / 1e9)
+                    each(step_s)
+                self.plant.step(step_s)
                 self.truth.see()
                 self._meet_enclosures()
-                self._feed_converter()
-                self._show_switch()
+                if fed_by_link:
+                    self._feed_converter()
+                if self.microgrid is not None:
+                    self._show_switch(self.microgrid)
                 done += 1
             slot = (done - 1) // a_slot
             if slot != spoken:
                 self._let_speak(slot, now)
             spoken = slot
-            await asyncio.sleep((start_ns + done * step_ns) / 1e9 - loop.time())
+            await sleep_until(loop, start_ns + done * step_ns)
 
     def _let_speak(self, slot: int, now: int) -> None:
         for node in self.nodes:
@@ -233,20 +238,15 @@ class Bench:
 
     def _feed_converter(self) -> None:
         """Electronics that the DC link feeds: dead without it, and silent while they boot."""
-        if self.rig.plant.converter_supply == "aux":
-            return
         fed = self.plant.bus.voltage_v > FED_FRAC * self.plant.racks[0].voltage_v
         self._fed_s = self._fed_s + self.rig.plant.step_s if fed else 0.0
         if not fed:
             self.plant.converter.stop()
         self.inverter_server.faults.off = self._fed_s < BOOT_S
 
-    def _show_switch(self) -> None:
+    def _show_switch(self, microgrid: Microgrid) -> None:
         """The switch's auxiliary contact at the converter, and the UPS behind everybody's electronics."""
-        microgrid, converter = self.microgrid, self.plant.converter
-        if microgrid is None:
-            return
-        device = self._sunspec()
+        device, converter = self._sunspec(), self.plant.converter
         device.grid_forming = not microgrid.closed
         if microgrid.closed and device.cap_w is not None:
             converter.held_power_w = None
@@ -277,11 +277,12 @@ class Bench:
 
     def _meet_enclosures(self) -> None:
         """What happens to a rack shows in its enclosure, and the enclosure's cooling cools it."""
-        for index, (rack, enclosure) in enumerate(zip(self.plant.racks, self.enclosures, strict=True)):
-            rack.coolant.works = enclosure.cools
-            if rack.coolant.rise_k != self._coolant_rise_k[index]:
-                enclosure.coolant_temperature_degc += rack.coolant.rise_k - self._coolant_rise_k[index]
-                self._coolant_rise_k[index] = rack.coolant.rise_k
+        for index, (rack, enclosure) in enumerate(self._surrounded):
+            coolant, was_k = rack.coolant, self._coolant_rise_k[index]
+            coolant.works = enclosure.cools
+            if coolant.rise_k != was_k:
+                enclosure.coolant_temperature_degc += coolant.rise_k - was_k
+                self._coolant_rise_k[index] = coolant.rise_k
             if rack.fuse.melted:
                 enclosure.fuse_intact = False
 

@@ -220,7 +220,11 @@ def _add_evaluate(commands: Any) -> None:
                           help="folder of the measurements (default: $CELLWARD_DATA, else ../shared/data)")  # fmt: skip
     evaluate.add_argument("--report", metavar="DIR", type=Path,
                           help="write accuracy.md and accuracy/*.svg there (default: docs)")  # fmt: skip
-    evaluate.add_argument("--quick", action="store_true", help="only a few logs of each cell; needs --report")
+    evaluate.add_argument(
+        "--quick",
+        action="store_true",
+        help="only a few logs of each cell, RMSE and median sigma not judged; needs --report",
+    )
     evaluate.add_argument("--jobs", metavar="N", type=_count, default=os.cpu_count() or 1,
                           help="processes (default: one for each processor)")  # fmt: skip
     evaluate.add_argument("--plain", action="store_true", help="a line a log instead of a progress bar")

@@ -28,8 +28,8 @@ from bms.site import (
 )
 from bms.site.devices import NAME
 from drivers.config.config_yaml import in_words
-from drivers.config.settings import Broken, Settings, about, beside_the_file
-from drivers.config.shipped import Shipped, find, shipped, shipped_names
+from drivers.config.settings import Broken, Settings, about, beside_the_file, broken_in
+from drivers.config.shipped import Shipped, find, known_name, shipped, shipped_names
 from drivers.profiles import find_profile
 from hil_rigs.grid_spec import GridSpec, SteadyGrid
 from hil_rigs.load_spec import LoadSpec
@@ -296,6 +296,21 @@ class RigFile(Shipped):
         if self.microgrid is not None and self.plant.converter == "forming":
             wrong = "a static switch tells the converter its mode"
             yield Broken(("plant", "converter"), self.plant.converter, wrong, "following", (("microgrid",),))
+        yield from self._broken_site()
+
+    def _broken_site(self) -> Iterator[Broken]:
+        """A controller could run it: its settings fit the plant. What either of them has wrong alone is said there."""
+        if any(True for part in (self.plant, self.site) for _ in broken_in(part)):
+            return
+        try:
+            _site(self, somewhere(self))
+        except ValidationError as error:
+            details: Any = error.errors()[0]
+            loc = details["loc"]
+            at = ("site", *loc) if loc[0] in SiteSettings.model_fields else ("plant", *loc[2:])
+            context = details.get("ctx", {})
+            wrong, expected = context.get("wrong", details["msg"]), context.get("expected", "settings that make a site")
+            yield Broken(at, details["input"], wrong, expected, (("site",),))
 
     @property
     def rack_names(self) -> tuple[str, ...]:
@@ -360,6 +375,11 @@ def _shipped_rig(name: str) -> RigFile:
     return find(FOLDER, name, RigFile)
 
 
+def known_rig(name: str, info: ValidationInfo) -> str:
+    """Validator: name or path of a rig that is right by itself."""
+    return known_name(name, info, find_rig, "rig", "a rig without mistakes")
+
+
 def list_rigs() -> list[RigFile]:
     """All shipped rigs, by name; raises if one of them is broken."""
     return shipped(FOLDER, RigFile)
@@ -381,7 +401,8 @@ def somewhere(rig: RigFile) -> Endpoints:
 
 
 def make_site(rig: RigFile, endpoints: Endpoints) -> Site:
-    """The site file for a controller of this rig. ValueError if the endpoints do not fit, in one line."""
+    """The site file for a controller of this rig. ValueError if the endpoints do not fit, or the applications that a
+    scenario gave it, in one line."""
     if len(endpoints.racks) != rig.plant.racks:
         raise ValueError(f"rig {rig.name} has {rig.plant.racks} racks, got {len(endpoints.racks)} CAN buses")
     if len(endpoints.auxiliaries) != len(rig.auxiliaries):
@@ -390,46 +411,50 @@ def make_site(rig: RigFile, endpoints: Endpoints) -> Site:
     if len(endpoints.contactor_blocks) != len(block_names(rig)):
         wanted, given = len(block_names(rig)), len(endpoints.contactor_blocks)
         raise ValueError(f"rig {rig.name} has {wanted} contactor blocks, got {given} endpoints")
-    inverter, meter = endpoints.inverter, endpoints.grid_meter
-    pv, limited = endpoints.pv_meter, endpoints.pv_inverter
     try:
-        return Site(
-            name=rig.name,
-            racks=tuple(
-                _rack(rig, name, bus, block)
-                for name, bus, block in zip(rig.rack_names, endpoints.racks, _blocks(rig, endpoints), strict=True)
-            ),
-            inverter=InverterDevice(
-                host=inverter.host,
-                port=inverter.port,
-                unit=inverter.unit,
-                supply=rig.plant.converter_supply,
-                **_driver(rig.plant.inverter_profile),
-                reversion_s=reversion_s(rig.plant.inverter_profile),
-            ),
-            grid_meter=GridMeterDevice(
-                host=meter.host,
-                port=meter.port,
-                unit=meter.unit,
-                frequency_hz_nominal=rig.grid.nominal_hz,
-                voltage_v_nominal=GRID_PHASE_V,
-                **_driver(rig.plant.meter_profile),
-            ),
-            pv_meter=None if pv is None else PvMeterDevice(host=pv.host, port=pv.port, unit=pv.unit),
-            pv_inverter=None
-            if limited is None
-            else PvInverterDevice(host=limited.host, port=limited.port, unit=limited.unit),
-            intertie=_intertie(rig, endpoints.switchgear),
-            auxiliaries=tuple(
-                AuxiliaryDevice(name=spec.name, host=at.host, port=at.port, unit=at.unit, profile=spec.profile)
-                for spec, at in zip(rig.auxiliaries, endpoints.auxiliaries, strict=True)
-            ),
-            **{name: getattr(rig.site, name) for name in SiteSettings.model_fields} | _island(rig),
-        )
+        return _site(rig, endpoints)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
         raise ValueError(f"rig {rig.name} makes no valid site: {place}: {in_words(Site, first)}") from None
+
+
+def _site(rig: RigFile, endpoints: Endpoints) -> Site:
+    inverter, meter = endpoints.inverter, endpoints.grid_meter
+    pv, limited = endpoints.pv_meter, endpoints.pv_inverter
+    return Site(
+        name=rig.name,
+        racks=tuple(
+            _rack(rig, name, bus, block)
+            for name, bus, block in zip(rig.rack_names, endpoints.racks, _blocks(rig, endpoints), strict=True)
+        ),
+        inverter=InverterDevice(
+            host=inverter.host,
+            port=inverter.port,
+            unit=inverter.unit,
+            supply=rig.plant.converter_supply,
+            **_driver(rig.plant.inverter_profile),
+            reversion_s=reversion_s(rig.plant.inverter_profile),
+        ),
+        grid_meter=GridMeterDevice(
+            host=meter.host,
+            port=meter.port,
+            unit=meter.unit,
+            frequency_hz_nominal=rig.grid.nominal_hz,
+            voltage_v_nominal=GRID_PHASE_V,
+            **_driver(rig.plant.meter_profile),
+        ),
+        pv_meter=None if pv is None else PvMeterDevice(host=pv.host, port=pv.port, unit=pv.unit),
+        pv_inverter=None
+        if limited is None
+        else PvInverterDevice(host=limited.host, port=limited.port, unit=limited.unit),
+        intertie=_intertie(rig, endpoints.switchgear),
+        auxiliaries=tuple(
+            AuxiliaryDevice(name=spec.name, host=at.host, port=at.port, unit=at.unit, profile=spec.profile)
+            for spec, at in zip(rig.auxiliaries, endpoints.auxiliaries, strict=True)
+        ),
+        **{name: getattr(rig.site, name) for name in SiteSettings.model_fields} | _island(rig),
+    )
 
 
 def _intertie(rig: RigFile, at: ModbusEndpoint | None) -> IntertieDevice | None:

@@ -18,7 +18,6 @@ from hil_rigs.campaign import Job, Result, play, play_all, scenarios_of
 from hil_rigs.faults.place import locate
 from hil_rigs.faults.spec import parse_fault_before
 from hil_rigs.plant.build import build_load
-from hil_rigs.rig import make_site, somewhere
 from hil_rigs.rig_plant import load_config
 from hil_rigs.scenario import Scenario
 
@@ -70,10 +69,6 @@ def _job(named: str, scenario: Scenario, arguments: argparse.Namespace) -> Job:
     _require_long_enough(scenario, duration_s)
     given = tuple(parse_fault_before(text, duration_s) for text in arguments.fault)
     rig = scenario.find_rig()
-    try:
-        make_site(rig, somewhere(rig))
-    except ValueError as error:
-        raise RunError(f"scenario {scenario.name}: {error}") from None
     build_load(load_config(scenario.load or rig.load), np.random.default_rng(0))  # its file's mistakes before anything
     for fault in (*scenario.faults, *given):
         locate(rig, fault)

@@ -4,19 +4,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, ValidationInfo
+from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
 from bms.site.applications import Application
 from bms.state.store import FOR_S_MAX, Told
 from drivers.config.settings import RELATION, Broken, Settings, about
-from drivers.config.shipped import Shipped, find, known_name, shipped
+from drivers.config.shipped import Shipped, find, shipped
 from hil_rigs.checks import Check, CheckError, parse_check
 from hil_rigs.faults.place import misplaced
 from hil_rigs.faults.spec import FAULT_KINDS, FaultKind, FaultSpec, FaultSyntaxError, parse_fault
 from hil_rigs.grid_spec import GridSpec
 from hil_rigs.load_spec import LoadFile, LoadFmu, LoadSpec
-from hil_rigs.rig import RigFile, find_rig, make_site, somewhere
+from hil_rigs.rig import RigFile, find_rig, known_rig, make_site, somewhere
 from hil_rigs.signals import INVARIANT_SIGNALS
 
 __all__ = [
@@ -51,11 +51,6 @@ CheckText = Annotated[
     about("", "a check, see docs/scenarios.md", usable="at the end: grid_power_w < 1", min_length=1, max_length=300),
     AfterValidator(understood_check),
 ]
-
-
-def known_rig(name: str, info: ValidationInfo) -> str:
-    """Validator: name or path of a rig that is right by itself."""
-    return known_name(name, info, find_rig, "rig", "a rig without mistakes")
 
 
 class Expect(Settings):

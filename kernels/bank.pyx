@@ -161,7 +161,8 @@ cdef class SocBank:
     cdef int states, pairs, temperatures, turning   # the state whose current turns the hysteresis, -1 = none
     cdef int lagging   # the state whose current shifts the SoC at the surface, -1 = none
     cdef bint first
-    cdef double lag_h, table_resistance_sigma, nominal_ah, since_merge_s, measured_low_degc, measured_high_degc
+    cdef double lag_h, table_resistance_sigma, capacity_sigma, nominal_ah, since_merge_s
+    cdef double measured_low_degc, measured_high_degc
     cdef const double *inverse_k
     cdef const double *ocv_v
     cdef const double *ocv_sigma_v
@@ -187,7 +188,7 @@ cdef class SocBank:
         self.lagging = -1 if model.lag_pair is None else X + model.lag_pair
         self.lag_h = cell.surface_lag_h
         self.nominal_ah = cell.capacity_ah
-        self.table_resistance_sigma = model.resistance_sigma
+        self.table_resistance_sigma, self.capacity_sigma = model.resistance_sigma, model.capacity_sigma
         self.measured_low_degc, self.measured_high_degc = cell.temperature_measured_degc
         cdef const double[::1] inverse_k = model.inverse_k
         cdef const double[:, ::1] ocv = np.ascontiguousarray(cell.ocv_v)
@@ -234,7 +235,7 @@ cdef class SocBank:
         cdef double own[STATES_MAX]
         own[Z], own[B] = sigma, t.bias_sigma_per_h * self.nominal_ah
         own[E], own[C] = t.error_v, t.ocv_error_v
-        own[R], own[H], own[K] = self.table_resistance_sigma, t.hysteresis_sigma, t.capacity_sigma
+        own[R], own[H], own[K] = self.table_resistance_sigma, t.hysteresis_sigma, self.capacity_sigma
         for j in range(X, self.states):
             own[j] = t.rc_sigma_per_h * self.nominal_ah
         for j in range(self.states):
@@ -297,6 +298,31 @@ cdef class SocBank:
             it.x[j] += gain[j] / spread * away
             for k in range(self.states):
                 it.p[j][k] -= gain[j] * gain[k] / spread
+
+    def widen_capacity(self, double sigma_frac):
+        """The capacity was known to `sigma_frac` at the start, not to the model's `capacity_sigma`. What all samples
+        have told stays, and with it what they would have said of capacity and SoC to somebody who knew so little: exact
+        as far as the filters are linear. ValueError unless `sigma_frac` is above the model's."""
+        cdef int q
+        if not sigma_frac > self.capacity_sigma:
+            raise ValueError(f"sigma_frac: got {sigma_frac}, expected above {self.capacity_sigma}")
+        for q in range(self.hypotheses):
+            self.widened(&self.bank[q], sigma_frac)
+        self.show()
+
+    cdef void widened(self, Hypothesis *it, double sigma) noexcept nogil:
+        """Takes the difference of both priors, around 0, out of the state's information: a rank-one downdate."""
+        cdef double known = self.capacity_sigma, said = 1 / (known * known) - 1 / (sigma * sigma)
+        cdef double left = max(1 - it.p[K][K] * said, known * known / (sigma * sigma)), away = it.x[K]
+        cdef double column[STATES_MAX]
+        cdef int j, k
+        for j in range(self.states):
+            column[j] = it.p[j][K]
+        for j in range(self.states):
+            it.x[j] += column[j] * said / left * away
+            for k in range(self.states):
+                it.p[j][k] += column[j] * said / left * column[k]
+        it.x[K] = held(it.x[K], -MOST_LOG, MOST_LOG)
 
     def save(self):
         """All that is known, float64 [hypotheses, 1 + states + states^2] as BankModel.checked_state says: a copy."""

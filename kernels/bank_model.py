@@ -89,6 +89,7 @@ class Tuning:
     resistance_sigma: float = 0.052
     resistance_walk: float = 0.00025
     capacity_sigma: float = 0.025
+    """What a cell file says is believed no better than that: cells age, and differ."""
     capacity_walk: float = 1e-6
     hysteresis_end: float = 0.7
     """A cell that is full was charged, one that is empty was discharged: the hysteresis to start with at both ends."""
@@ -188,6 +189,7 @@ class BankModel:
             np.log(np.maximum(np.concatenate([cell.resistance_ohm[None], cell.rc_resistance_ohm]), 1e-9))
         )
         self.resistance_sigma = float(np.hypot(self.tuning.resistance_sigma, cell.resistance_sigma_frac.mean()))
+        self.capacity_sigma = max(self.tuning.capacity_sigma, cell.capacity_sigma_frac)
         self.rested_share = rested_share(cell.rc_tau_s, self.tuning)
         self.log_saturation = np.ascontiguousarray(np.log(cell.saturation_current_a))
 

@@ -3,7 +3,7 @@
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from libc.math cimport NAN, isnan, rint
+from libc.math cimport NAN, isnan, ldexp, rint
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
@@ -27,6 +27,7 @@ cdef enum:
     CRC_POLYNOMIAL = 0x1D
 
 cdef int64_t SILENCE = SILENCE_NS
+cdef double TOP_BIT = 2.0**63  # below it a conversion to a signed number is one instruction, to an unsigned one not
 cdef int64_t STANDARD = STANDARD_BITS, STANDARD_STUFFED = STANDARD_STUFFED_BITS
 cdef int64_t EXTENDED_EXTRA = EXTENDED_EXTRA_BITS, STUFFING_PERIOD = STUFFING_PERIOD_BITS
 
@@ -48,6 +49,9 @@ cdef struct Signal:
     uint8_t left  # shifts of the 8-byte word that bring the signal to the top, and down from there
     uint8_t right
     uint64_t invalid
+    uint64_t mask
+    double least_steps  # of `scale` from `offset`: from this one to below `end_steps` they fit the signal
+    double end_steps
     double scale
     double offset
 
@@ -160,20 +164,16 @@ cdef inline double decode_signal(uint64_t little, uint64_t big, const Signal *si
 
 cdef inline bint raw_of(double value, const Signal *signal, uint64_t *raw) noexcept nogil:
     """Writes the signal's bit pattern; False when the value does not fit, or would read as "not available"."""
-    cdef uint64_t mask = <uint64_t>-1 >> (64 - signal.bits)
-    cdef double top = <double>(<uint64_t>1 << (signal.bits - 1))
     cdef double steps
     if isnan(value):
         raw[0] = signal.invalid
         return signal.has_invalid
     steps = rint((value - signal.offset) / signal.scale)
-    if signal.is_signed:
-        if not (-top <= steps < top):
-            return False
-        raw[0] = <uint64_t><int64_t>steps & mask
+    if not (signal.least_steps <= steps < signal.end_steps):
+        return False
+    if steps < TOP_BIT:
+        raw[0] = <uint64_t><int64_t>steps & signal.mask
     else:
-        if not (0 <= steps < 2 * top):
-            return False
         raw[0] = <uint64_t>steps
     return not (signal.has_invalid and raw[0] == signal.invalid)
 
@@ -246,6 +246,9 @@ cdef class Tables:
             signal.right = 64 - signal.bits
             signal.left = signal.right - shift_of(signal)
             signal.invalid = plan.invalid_raw[index] if signal.has_invalid else 0
+            signal.mask = <uint64_t>-1 >> signal.right
+            signal.least_steps = -ldexp(0.5, signal.bits) if signal.is_signed else 0.0
+            signal.end_steps = ldexp(0.5 if signal.is_signed else 1.0, signal.bits)
             signal.scale = plan.scale[index]
             signal.offset = plan.offset[index]
 

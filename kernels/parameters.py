@@ -76,7 +76,7 @@ def tables_of(cell: CellParameters) -> CellTables:
         chemistry=cell.chemistry,
         source=cell.source,
         capacity_ah=cell.capacity_ah,
-        capacity_sigma_frac=0.03,
+        capacity_sigma_frac=0.025,
         temperature_degc=degc,
         temperature_measured_degc=(20.0, 30.0),
         ocv_v=np.tile(ocv_v, (4, 1)),

@@ -5,39 +5,51 @@
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "variants.h"
 
 enum { LANES = 16 };
 
-/* Of 16 cells in series, one cache line a quantity: a string's cells are one stream through the memory. */
+#define ALWAYS_INLINE __attribute__((always_inline))
+
+/* Of 16 cells in series, one cache line a quantity. A string's groups lie one after another and its beliefs behind them:
+ * each pass reads and writes one stream through the memory. */
 typedef struct {
     float deviation[LANES];  /* SoC above that of the string's mean cell ... */
     float remainder[LANES];  /* ... and what a float of it cannot hold: rounding, and charge bled since the last carry */
     float resistance[LANES]; /* share above the mean cell's */
     float inverse[LANES];    /* mean capacity / own capacity - 1: linear in the charge moved */
+} Group;
+
+typedef struct {
     float ss[LANES], sr[LANES], si[LANES], rr[LANES], ri[LANES], ii[LANES]; /* covariances of the three ... */
     float cs[LANES], cr[LANES], ci[LANES]; /* ... and with the lasting error of the cell's voltage */
     float slope_v[LANES], bend_v2[LANES];  /* of the curve as the belief sees it; made anew when the string has moved */
-} Group;
+} Belief;
 
-/* How many lines of the next string each pass brings for a group: about as long as it takes itself. The two that are
- * always made bring the whole group; when the rare ones come first, nothing is left for the last. */
-enum { CARRY_LINES = 2, EXPECT_LINES = 7, LOOK_LINES = 6, UPDATE_LINES = 8 };
-
-/* The first line that a pass brings, and how far it is to the next; 0 = it brings none. */
+/* Of 16 cells, within one step ... */
 typedef struct {
-    const char *line;
-    ptrdiff_t step;
-} Ahead;
-
-/* Of 16 cells, within one step. */
-typedef struct {
-    float voltage_v[LANES], own[LANES], ocv_v[LANES], off_v[LANES], chosen_v[LANES], chosen[LANES];
+    float own[LANES], ocv_v[LANES], off_v[LANES];
 } Scratch;
 
-/* Sums run over 16 lanes, in the same order on every processor. */
-typedef float Lanes __attribute__((vector_size(4 * LANES), aligned(4 * LANES), may_alias));
+/* ... and within a few groups, so many: covariances of the voltage with s, r, i and c, the cell's own error of it, and
+ * by how much a covariance is scaled to be a gain. */
+enum { TILE = 4 };
+typedef struct {
+    float s[LANES], r[LANES], i[LANES], c[LANES], e[LANES], scale[LANES];
+} Gain;
+
+/* Where the next string is, its state from the first line on that is not on its way yet. */
+typedef struct {
+    const char *state, *voltage_v;
+    const float *soc, *sigma;
+} Ahead;
+
+/* How many lines of that state each loop brings for a group: about as long as it takes itself. The four loops that every
+ * step has bring the whole. And how many groups ahead those of one's own string are brought nearer. */
+enum { LINE = sizeof(float[LANES]), PLACE_LINES = 2, EXPECT_LINES = 4, WEIGH_LINES = 5, CORRECT_LINES = 4 };
+enum { CARRY_LINES = 2, LOOK_LINES = 6, NEAR_GROUPS = 4 };
 
 /* One string's mean cell: kernels.series_model.MEAN. */
 typedef struct {
@@ -50,9 +62,14 @@ typedef struct {
     double moved_frac, elapsed_s, bled_frac, centre_frac, seen_soc_frac, seen_sigma_frac, shift_frac, curvature_v;
 } Pending;
 
+/* Of the points of every curve. */
+typedef struct {
+    float first, per_frac, end;
+} Grid;
+
 /* kernels.series_model.Rule, in its order. */
 typedef struct {
-    float grid_first, grid_per_frac, grid_end;
+    Grid grid;
     float noise_v2, ohmic_error2, offset_v2;
     float soc_min2, resistance_min2, inverse_min2;
     float soc_max2, resistance_max2, inverse_max2;
@@ -63,23 +80,14 @@ typedef struct {
     float bleed_s;
 } Rule;
 
-/* A point of a curve is two floats in one word, its voltage first and then the rise to the next point: one gather
- * brings both. */
-#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
-#error "a point's voltage must be the low half of its word"
-#endif
-typedef union {
-    uint32_t bits;
-    float number;
-} Number;
-
 /* One string in one step. `groups` hold `cells` cells and the padding behind them. */
 typedef struct {
     Group *group;
+    Belief *belief;
     Scratch *scratch;
     float *soc, *sigma;
     ptrdiff_t groups, cells;
-    const uint64_t *curve;
+    const float *curve;
     const char *voltage_v, *bleeding;
     ptrdiff_t voltage_stride, bleeding_stride, next_voltages;
     ptrdiff_t ahead; /* the string that comes next is so many further on */
@@ -90,21 +98,28 @@ typedef struct {
 
 typedef void (*StringStep)(const Task *, const Rule *);
 
+/* VARIANT_WIDTH: floats in a register. */
 #define VARIANT_SUFFIX _plain
+#define VARIANT_WIDTH 4
 #include "series_loop.h"
+#undef VARIANT_WIDTH
 #undef VARIANT_SUFFIX
 
 #if CELLWARD_X86_VARIANTS
 #pragma GCC push_options
 #pragma GCC target("arch=x86-64-v3,tune=haswell")
 #define VARIANT_SUFFIX _v3
+#define VARIANT_WIDTH 8
 #include "series_loop.h"
+#undef VARIANT_WIDTH
 #undef VARIANT_SUFFIX
 #pragma GCC pop_options
 #pragma GCC push_options
 #pragma GCC target("arch=x86-64-v4,tune=icelake-server,prefer-vector-width=512")
 #define VARIANT_SUFFIX _v4
+#define VARIANT_WIDTH 16
 #include "series_loop.h"
+#undef VARIANT_WIDTH
 #undef VARIANT_SUFFIX
 #pragma GCC pop_options
 static const StringStep string_steps[VARIANTS] = {string_step_plain, string_step_v3, string_step_v4};

@@ -3,7 +3,7 @@
 kernels.reference.series. The loops are C (series_loop.h), compiled for several instruction sets."""
 
 from libc.math cimport isfinite, lround
-from libc.stdint cimport uint8_t, uint64_t
+from libc.stdint cimport uint8_t
 from libc.string cimport memcpy
 
 from kernels.variants cimport runnable_variants, variant_index, variant_names
@@ -12,7 +12,7 @@ import numpy as np
 
 from kernels.cell_tables import GRID_POINTS
 from kernels import series_model
-from kernels.series_model import BIN_K, KEPT_ROWS, ROWS, SeriesModel, Spread, aligned_zeros, check_means
+from kernels.series_model import BIN_K, GROUP_ROWS, KEPT_ROWS, ROWS, SeriesModel, Spread, aligned_zeros, check_means
 from kernels.workers import Workers
 
 __all__ = ["SeriesCells", "variants"]
@@ -22,6 +22,8 @@ cdef extern from "series.h" nogil:
     enum:
         LANES
     ctypedef struct Group:
+        pass
+    ctypedef struct Belief:
         pass
     ctypedef struct Scratch:
         pass
@@ -38,12 +40,13 @@ cdef extern from "series.h" nogil:
         pass
     ctypedef struct Task:
         Group *group
+        Belief *belief
         Scratch *scratch
         float *soc
         float *sigma
         Py_ssize_t groups
         Py_ssize_t cells
-        const uint64_t *curve
+        const float *curve
         const char *voltage_v
         const char *bleeding
         Py_ssize_t voltage_stride
@@ -62,8 +65,9 @@ cdef extern from "workers.h" nogil:
 
 cdef double PER_BIN = 1.0 / BIN_K
 cdef Py_ssize_t POINTS = GRID_POINTS
+cdef Py_ssize_t KEPT = KEPT_ROWS
 cdef enum:
-    PORTION = 16    # strings that a worker takes at a time
+    PORTION_MIN = 16    # strings that a worker takes at a time when few are left
 
 
 def variants():
@@ -88,14 +92,14 @@ cdef class SeriesCells:
     cdef object workers, buffers, state_view
     cdef StringStep string_step, string_carry
     cdef Rule rule
-    cdef Py_ssize_t strings, cells, groups, bins, turn
+    cdef Py_ssize_t strings, cells, groups, bins, threads, turn
     cdef double bin_degc
-    cdef Group *group
+    cdef float *state
     cdef Scratch *scratch
     cdef Pending *pending
     cdef float *soc
     cdef float *sigma
-    cdef const uint64_t *curves
+    cdef const float *curves
     # of the step under way
     cdef const char *voltage_v
     cdef const char *bleeding
@@ -114,30 +118,32 @@ cdef class SeriesCells:
         cdef int v = variant_index(variant)
         self.variant = variant_names[v].decode()
         self.string_step, self.string_carry = string_steps[v], string_carries[v]
-        self.workers = Workers(threads)
+        self.workers, self.threads = Workers(threads), threads
         self._make_buffers(threads)
-        cdef const float[:, :, ::1] curves_v = self.model.curves_v
-        self.curves, self.bins = <const uint64_t *>&curves_v[0, 0, 0], curves_v.shape[0]
+        cdef const float[:, ::1] curves_v = self.model.curves_v
+        self.curves, self.bins = &curves_v[0, 0], curves_v.shape[0]
         self.bin_degc = self.model.bin_degc
         cdef const float[::1] numbers = self.model.rule.array()
         assert numbers.shape[0] * sizeof(float) == sizeof(Rule)
         memcpy(&self.rule, &numbers[0], sizeof(Rule))
-        self.state_view[:, :, :len(ROWS)] = self.model.start()[None, None, :, None]
-        self.turn = self.strings
+        for row, value in zip(self._rows(), self.model.start()):
+            row[:] = value
 
     cdef _make_buffers(self, Py_ssize_t threads):
-        """States in groups of 16 cells, [strings, groups, 15, 16], and outputs, [strings, groups * 16]."""
-        shape = (self.strings, self.groups, KEPT_ROWS, LANES)
-        assert KEPT_ROWS * LANES * sizeof(float) == sizeof(Group)
+        """States [strings, groups * 15 * 16], outputs [2, strings, groups * 16], and a cache line a string of what is
+        pending."""
+        assert GROUP_ROWS * LANES * sizeof(float) == sizeof(Group)
+        assert KEPT_ROWS * LANES * sizeof(float) == sizeof(Group) + sizeof(Belief)
         cdef Py_ssize_t width = self.groups * LANES
-        cdef float[::1] state = aligned_zeros(int(np.prod(shape)))
+        cdef float[::1] state = aligned_zeros(self.strings * KEPT_ROWS * width)
         cdef float[::1] out = aligned_zeros(2 * self.strings * width)
         cdef float[::1] scratch = aligned_zeros(threads * self.groups * (sizeof(Scratch) // sizeof(float)))
-        cdef double[:, ::1] pending = np.zeros((self.strings, sizeof(Pending) // sizeof(double)))
-        self.group, self.scratch, self.pending = <Group *>&state[0], <Scratch *>&scratch[0], <Pending *>&pending[0, 0]
+        lines = aligned_zeros(self.strings * (sizeof(Pending) // sizeof(float)))
+        cdef double[:, ::1] pending = lines.view(np.float64).reshape(self.strings, -1)
+        self.state, self.scratch, self.pending = &state[0], <Scratch *>&scratch[0], <Pending *>&pending[0, 0]
         self.soc, self.sigma = &out[0], &out[self.strings * width]
         self.buffers = (state, out, scratch, pending)
-        self.state_view = np.asarray(state).reshape(shape)
+        self.state_view = np.asarray(state).reshape(self.strings, -1)
         outputs = np.asarray(out).reshape(2, self.strings, width)[:, :, :self.cells]
         outputs[:] = np.nan
         np.asarray(pending)[:, 4:] = np.nan
@@ -170,7 +176,7 @@ cdef class SeriesCells:
             self.bleeding = <const char *>&bleeding[0, 0]
             self.bleeding_strides[0], self.bleeding_strides[1] = bleeding.strides[0], bleeding.strides[1]
         self.turn = 0
-        if self.workers.threads == 1:
+        if self.threads == 1:
             with nogil:
                 self.work(0)
         else:
@@ -195,12 +201,14 @@ cdef class SeriesCells:
             string = following
 
     cdef Py_ssize_t after(self, Py_ssize_t string, Py_ssize_t *end) noexcept nogil:
-        """The string after this one, of the portion that ends at `end` or of the next that nobody has taken yet."""
-        cdef Py_ssize_t first
+        """The string after this one, of the portion that ends at `end` or of the next that nobody has taken yet: large
+        ones first, as a string's neighbour is quicker at hand than another's."""
+        cdef Py_ssize_t first, portion
         if string + 1 < end[0]:
             return string + 1
-        first = taken(&self.turn, PORTION)
-        end[0] = first + PORTION
+        portion = max(PORTION_MIN, (self.strings - self.turn) // (2 * self.threads))
+        first = taken(&self.turn, portion)
+        end[0] = first + portion
         return first
 
     cdef void prepare(self, Task *task, Py_ssize_t worker) noexcept nogil:
@@ -211,7 +219,7 @@ cdef class SeriesCells:
         task.dt_s = self.dt_s
 
     cdef void place(self, Task *task, Py_ssize_t string) noexcept nogil:
-        task.group = self.group + string * self.groups
+        self.place_state(task, string)
         task.soc = self.soc + string * self.groups * LANES
         task.sigma = self.sigma + string * self.groups * LANES
         task.pending = self.pending + string
@@ -222,7 +230,11 @@ cdef class SeriesCells:
             task.bleeding += string * self.bleeding_strides[0]
         task.curve = self.curve_of(task.mean.temperature_degc)
 
-    cdef const uint64_t *curve_of(self, double temperature_degc) noexcept nogil:
+    cdef void place_state(self, Task *task, Py_ssize_t string) noexcept nogil:
+        task.group = <Group *>(self.state + string * self.groups * KEPT * LANES)
+        task.belief = <Belief *>(task.group + self.groups)
+
+    cdef const float *curve_of(self, double temperature_degc) noexcept nogil:
         cdef double place = (temperature_degc - self.bin_degc) * PER_BIN
         cdef Py_ssize_t j = 0 if place < 0 else (self.bins - 1 if place > self.bins - 1 else lround(place))
         return self.curves + j * POINTS
@@ -250,7 +262,15 @@ cdef class SeriesCells:
         return factor, factor**2 * np.sqrt(self._row("ii"))
 
     def _row(self, name):
-        return self.state_view[:, :, ROWS.index(name)].reshape(self.strings, -1)[:, :self.cells]
+        return self._rows()[ROWS.index(name)].reshape(self.strings, -1)[:, :self.cells]
+
+    def _rows(self):
+        """Views [strings, groups, 16] of the state, in the order of ROWS and one for each."""
+        before = self.groups * GROUP_ROWS * LANES
+        groups = self.state_view[:, :before].reshape(self.strings, self.groups, GROUP_ROWS, LANES)
+        beliefs = self.state_view[:, before:].reshape(self.strings, self.groups, KEPT_ROWS - GROUP_ROWS, LANES)
+        rows = [*np.moveaxis(groups, 2, 0), *np.moveaxis(beliefs, 2, 0)]
+        return rows[:len(ROWS)]
 
     def save(self):
         """What is known of the cells, float32 [strings, 13, cells] in the order of series_model.ROWS: a copy."""
@@ -258,7 +278,8 @@ cdef class SeriesCells:
         cdef Task task
         task.groups = self.groups
         for string in range(self.strings):
-            task.group, task.pending = self.group + string * self.groups, self.pending + string
+            self.place_state(&task, string)
+            task.pending = self.pending + string
             self.string_carry(&task, &self.rule)
         return np.stack([self._row(name) for name in ROWS], axis=1)
 
@@ -271,8 +292,8 @@ cdef class SeriesCells:
         pending = np.asarray(self.buffers[3])
         pending[:, :4] = 0
         pending[:, 4:6] = np.nan
-        in_groups = padded.reshape(self.strings, len(ROWS), self.groups, LANES).transpose(0, 2, 1, 3)
-        self.state_view[:, :, :len(ROWS)] = in_groups
+        for k, row in enumerate(self._rows()):
+            row[:] = padded[:, k].reshape(row.shape)
 
 
 cdef _shape(view):

@@ -17,8 +17,10 @@ ROWS = ("deviation", "remainder", "resistance", "inverse", "ss", "sr", "si", "rr
 """A cell's state, float32: its deviations from the string's mean cell in SoC (with the part that a float32 cannot
 hold), in resistance (share) and in inverse capacity (mean / own - 1); their covariances, s, r, i; and c, with the
 lasting error of its voltage."""
+GROUP_ROWS = 4
+"""In memory the first ones of all a string's cells come before the others ..."""
 KEPT_ROWS = len(ROWS) + 2
-"""In memory two more follow that are made of these: the curve's slope as the belief sees it, and its bend."""
+"""... and two more follow that are made of these: the curve's slope as the belief sees it, and its bend."""
 
 MEAN = np.dtype(
     [
@@ -106,8 +108,8 @@ class Rule:
 
 
 class SeriesModel:
-    """Checked parameters of equal strings; `curves_v` is float32[bins, 221, 2] from `bin_degc` on, each BIN_K:
-    open-circuit voltage on SOC_GRID and its rise to the next point."""
+    """Checked parameters of equal strings; `curves_v` is float32[bins, 221] from `bin_degc` on, each BIN_K:
+    open-circuit voltage on SOC_GRID."""
 
     def __init__(self, cell: CellTables, strings: int, cells_per_string: int, spread: Spread, bleed_ohm: float) -> None:
         self.strings = positive_count("strings", strings)
@@ -173,5 +175,4 @@ def _curves(cell: CellTables) -> Floats32:
     first, last = cell.temperature_degc[0], cell.temperature_degc[-1]
     degc: Floats = first + BIN_K * np.arange(int((last - first) / BIN_K + 0.5) + 1)
     columns = [np.interp(degc, cell.temperature_degc, column) for column in cell.ocv_v.T]
-    curves_v = np.stack(columns, axis=1).astype(np.float32)
-    return np.stack([curves_v, np.diff(curves_v, axis=1, append=curves_v[:, -1:])], axis=2)
+    return np.stack(columns, axis=1).astype(np.float32)

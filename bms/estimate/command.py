@@ -7,15 +7,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 
+from bms.estimate.absent_current import RATE_PER_H_MAX, Bridged, bridge
 from bms.estimate.accuracy import REFERENCE_SIGMA_FRAC, SETTLE_S, Accuracy, accuracy, rmse_pct
 from bms.estimate.coulomb import CoulombCounter
-from bms.estimate.log import TEMPERATURE_DEGC, Log, read_log
-from bms.estimate.log_charge import capacity_doubt
+from bms.estimate.log import TEMPERATURE_DEGC, Log, LogError, read_log
+from bms.estimate.log_charge import capacity_doubt, wrong_unit
 from bms.estimate.log_sign import contradiction
 from bms.estimate.plain_ekf import PlainEkf
 from bms.estimate.replay import FIGURES, Replay, SensorError, Start, replay
 from bms.estimate.replay_file import ReplayFileError, check_writable, write_replay
-from bms.estimate.string import StringEstimator
+from bms.estimate.string import STEP_S_MAX, StringEstimator
 from kernels.cell_tables import CellTables
 from kernels.parameters import load_tables
 
@@ -51,17 +52,19 @@ def _estimate(arguments: argparse.Namespace) -> int:
         if arguments.out is not None:
             check_writable(arguments.out, arguments.log)
         cell = load_tables(arguments.cell)
-        log = read_log(arguments.log, charge_positive=arguments.charge_positive, run=arguments.run)
+        bridged = _log(arguments, cell)
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2
-    _note_absent(log)
+    log = bridged.log
+    _note_absent(bridged, cell)
     doubts = list(_doubts(log, cell, arguments.charge_positive))
     for doubt in doubts:
         print(f"WARNING: {doubt}", file=sys.stderr)
+    estimator = StringEstimator(cell)
     with _watch(len(log.time_s)) as watch:
-        done = replay(_sensor_error(arguments).on(log), StringEstimator(cell), start, FIGURES, watch)
-    if not doubts and (beyond := _soh_doubt(done, cell)) is not None:
+        done = replay(_sensor_error(arguments).on(log), estimator, start, FIGURES, watch)
+    if not doubts and (beyond := _soh_doubt(done, cell) or _capacity_doubted(done, cell, estimator)) is not None:
         print(f"WARNING: {beyond}", file=sys.stderr)
     judged = judge(done, cell, start)
     if arguments.out is not None:
@@ -70,8 +73,17 @@ def _estimate(arguments: argparse.Namespace) -> int:
         except ReplayFileError as error:
             print(error, file=sys.stderr)
             return 2
-    print(json.dumps(document(done, judged), indent=2) if arguments.json else table(done, judged))
+    print(json.dumps(document(done, judged, bridged), indent=2) if arguments.json else table(done, judged))
     return 0
+
+
+def _log(arguments: argparse.Namespace, cell: CellTables) -> Bridged:
+    log = read_log(arguments.log, charge_positive=arguments.charge_positive, run=arguments.run)
+    bridged = bridge(log, cell.capacity_ah)
+    wrong = wrong_unit(bridged.log, cell.capacity_ah, f"cell {cell.name}")
+    if wrong is not None:
+        raise LogError(wrong)
+    return bridged
 
 
 def judge(done: Replay, cell: CellTables, start: Start) -> Judged:
@@ -87,14 +99,16 @@ def judge(done: Replay, cell: CellTables, start: Start) -> Judged:
     )
 
 
-def document(done: Replay, judged: Judged) -> dict[str, object]:
-    """The figures by name, None where the reference does not say, and under `final` the last estimate."""
+def document(done: Replay, judged: Judged, bridged: Bridged) -> dict[str, object]:
+    """The figures by name, None where the reference does not say, the rows whose current was absent, and under `final`
+    the last estimate."""
     names = Accuracy.__dataclass_fields__
     ours = dict.fromkeys(names) if judged.ours is None else asdict(judged.ours)
     final = {name: float(values[-1]) for name, values in done.figures.items()}
     others = {"coulomb_rmse_pct": judged.coulomb_rmse_pct, "ekf_rmse_pct": judged.ekf_rmse_pct}
     known = {name: value if value == value else None for name, value in final.items()}
-    return {**ours, **others, "final": known}
+    rows = {"rows_without_current": bridged.absent, "rows_bridged": bridged.bridged}
+    return {**ours, **others, **rows, "final": known}
 
 
 def table(done: Replay, judged: Judged) -> str:
@@ -170,11 +184,30 @@ def _soh_doubt(done: Replay, cell: CellTables) -> str | None:
     )
 
 
+def _capacity_doubted(done: Replay, cell: CellTables, estimator: StringEstimator) -> str | None:
+    """Of a log that is another capacity's; from where it told on, the figures are without the file's."""
+    if not estimator.capacity_doubted:
+        return None
+    return (
+        f"{_of(done.log)}: contradicts the {cell.capacity_ah:g} Ah of cell {cell.name}, and is taken at its own word: "
+        f"{estimator.capacity_ah:.3g} Ah (sigma {estimator.capacity_ah_sigma:.2g} Ah)"
+    )
+
+
 def _of(log: Log) -> str:
     return f"{log.path}{'' if log.run is None else f' run {log.run}'}"
 
 
-def _note_absent(log: Log) -> None:
+def _note_absent(bridged: Bridged, cell: CellTables) -> None:
+    log = bridged.log
+    if bridged.absent:
+        left = bridged.absent - bridged.bridged
+        a_max = RATE_PER_H_MAX * cell.capacity_ah
+        beyond = f" ({bridged.beyond} of them beyond {a_max:g} A, which counts as none)" if bridged.beyond else ""
+        done = f"{bridged.bridged} bridged between samples at most {STEP_S_MAX:g} s apart"
+        lost = f", over the other {left} what flowed is unknown" if left else ""
+        of_all = f"{bridged.absent} of {len(log.time_s)} rows without a current"
+        print(f"{_of(log)}: {of_all}{beyond}: {done}{lost}", file=sys.stderr)
     if not log.temperature_measured:
         print(f"{log.path}: no temperature_c, taken as {TEMPERATURE_DEGC:g} degC throughout", file=sys.stderr)
 

@@ -1,5 +1,7 @@
 """Coulomb counting: the comparison that any estimator must beat."""
 
+from math import hypot
+
 from bms.estimate.replay import GAP_S
 from kernels.cell_tables import CellTables
 
@@ -31,3 +33,6 @@ class CoulombCounter:
             self.soc_frac -= mean_a * dt_s / self._capacity_as
             self._counted_s += dt_s
         self._current_a = current_a
+
+    def doubt(self, charge_sigma_ah: float) -> None:
+        self._sigma_frac = hypot(self._sigma_frac, 3600.0 * charge_sigma_ah / self._capacity_as)

@@ -43,7 +43,9 @@ class Log:
 
     Current, and `ah` (charge since the file's start), are positive on discharge. NaN in `current_a`, `voltage_v` or
     `soc_frac` is a sample that is absent. `soc_frac` is the reference, None where the log has none. Gaps in the
-    temperature are bridged linearly in time. `run` is the run's name in a file that has several, else None."""
+    temperature are bridged linearly in time. `run` is the run's name in a file that has several, else None.
+    `charge_sigma_ah`: how far what flowed since the row before may be from what the current says, None = no further
+    than a sensor is."""
 
     path: Path
     time_s: Floats
@@ -54,6 +56,7 @@ class Log:
     ah: Floats | None
     run: str | None
     temperature_measured: bool = True
+    charge_sigma_ah: Floats | None = None
 
 
 def read_log(path: Path, *, charge_positive: bool = False, run: str | int | None = None) -> Log:

@@ -50,6 +50,9 @@ class PlainEkf:
         if voltage_v == voltage_v and current_a == current_a:
             self._update(voltage_v, current_a, self._cell.at(temperature_degc))
 
+    def doubt(self, charge_sigma_ah: float) -> None:
+        self._p[0][0] += (3600.0 * charge_sigma_ah / self._capacity_as) ** 2
+
     def _predict(self, current_a: float, dt_s: float) -> None:
         decay = [1.0, *(exp(-dt_s / tau_s) for tau_s in self._cell.pair_tau_s)]
         gain = [-dt_s / self._capacity_as, 1.0 - decay[1], 1.0 - decay[2]]

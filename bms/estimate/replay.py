@@ -29,6 +29,9 @@ class Estimator(Protocol):
         """Take one sample, `dt_s` after the last one (0 at the first). NaN voltage: predict only; NaN current, or a
         longer step than the estimator's longest: what flowed since the last sample is not known."""
 
+    def doubt(self, charge_sigma_ah: float) -> None:
+        """Up to the newest sample so much more or less may have flowed (standard deviation) than its current said."""
+
     @property
     def soc_frac(self) -> float: ...
 
@@ -86,12 +89,15 @@ def replay(
     figures: tuple[str, ...] = ("soc_frac", "soc_sigma_frac"),
     watch: Callable[[int], None] | None = None,
 ) -> Replay:
-    """Feed the estimator row by row and note its properties named `figures`; `watch` learns the rows done so far."""
+    """Feed the estimator row by row, with the log's doubts about its charge, and note its properties named `figures`;
+    `watch` learns the rows done so far."""
     rows = zip(*(column.tolist() for column in _columns(log)), strict=True)
     said = np.full((len(log.time_s), len(figures)), np.nan)
     estimator.start(start.soc_frac, start.soc_sigma_frac)
-    for row, (dt_s, voltage_v, current_a, temperature_degc) in enumerate(rows):
+    for row, (dt_s, voltage_v, current_a, temperature_degc, charge_sigma_ah) in enumerate(rows):
         estimator.step(voltage_v, current_a, temperature_degc, dt_s)
+        if charge_sigma_ah > 0.0:
+            estimator.doubt(charge_sigma_ah)
         said[row] = [getattr(estimator, name) for name in figures]
         if watch is not None and row % WATCH_ROWS == WATCH_ROWS - 1:
             watch(row + 1)
@@ -100,4 +106,5 @@ def replay(
 
 def _columns(log: Log) -> tuple[Floats, ...]:
     dt_s = np.diff(log.time_s, prepend=log.time_s[0])
-    return dt_s, log.voltage_v, log.current_a, log.temperature_degc
+    doubt_ah = np.zeros(len(dt_s)) if log.charge_sigma_ah is None else log.charge_sigma_ah
+    return dt_s, log.voltage_v, log.current_a, log.temperature_degc, doubt_ah

@@ -165,6 +165,7 @@ class RackSoc:
         for end in self._ends:
             volts = _mean(reading.voltage_v[end.members])
             end.estimator.step(volts, current_a, temperature_degc, dt_s, may_flow=may_flow)
+        self._share_doubts()
         if not fresh:
             self._series.interrupt()
             self.sigma_frac = np.hypot(self.difference_sigma_frac, self._mean.soc_sigma_frac)
@@ -177,6 +178,13 @@ class RackSoc:
         if self._window_s >= COMPARE_S or dt_s == 0.0:
             self._compare(reading, temperature_degc)
 
+    def _share_doubts(self) -> None:
+        """All cells are of one file: what contradicts it at one end of the string does so for all."""
+        estimators = (self._mean, *[end.estimator for end in self._ends])
+        if True in [each.capacity_doubted for each in estimators]:
+            for each in estimators:
+                each.doubt_capacity()
+
     def save(self) -> dict[str, Any] | None:
         """What `restore` needs, as JSON takes it; None while the SoC is unknown."""
         if not self.known:
@@ -186,8 +194,13 @@ class RackSoc:
             "difference_sigma_frac": packed(self.difference_sigma_frac, "<f4"),
             "cells": packed(self._cells.save(), "<f4"),
             "mean": packed(self._mean.save(), "<f4"),
+            "capacity_doubted": self._mean.capacity_doubted,
             "ends": [
-                {"members": packed(end.members, "<u2"), "state": packed(end.estimator.save(), "<f4")}
+                {
+                    "members": packed(end.members, "<u2"),
+                    "state": packed(end.estimator.save(), "<f4"),
+                    "capacity_doubted": end.estimator.capacity_doubted,
+                }
                 for end in self._ends
             ],
         }
@@ -197,8 +210,7 @@ class RackSoc:
         nothing has changed then."""
         count = len(self.soc_frac)
         soc_frac, difference_sigma_frac = (shares(saved, name, count) for name in ("soc_frac", "difference_sigma_frac"))
-        mean = StringEstimator(self._cell)
-        mean.restore(unpacked(saved, "mean", "<f4", mean.save().shape[1]), age_s)
+        mean = self._restored(saved, "mean", age_s)
         ends = [self._restored_end(each, age_s) for each in of_type(saved, "ends", list)]
         self._cells.restore(unpacked(saved, "cells", "<f4", count).reshape(1, -1, count).astype(np.float32))
         self._mean, self._ends = mean, ends
@@ -231,8 +243,16 @@ class RackSoc:
         if len(members) == 0 or members.max() >= len(self.soc_frac):
             raise ValueError("members are not cells of the rack")
         end = CellGroup(self._cell, members)
-        end.estimator.restore(unpacked(saved, "state", "<f4", end.estimator.save().shape[1]), age_s)
+        end.estimator = self._restored(saved, "state", age_s)
         return end
+
+    def _restored(self, saved: dict[str, Any], name: str, age_s: float) -> StringEstimator:
+        """Without a word of doubts, as in files of earlier versions, there was none."""
+        estimator = StringEstimator(self._cell)
+        state = unpacked(saved, name, "<f4", estimator.save().shape[1])
+        doubted = of_type({"capacity_doubted": False, **saved}, "capacity_doubted", bool)
+        estimator.restore(state, age_s, capacity_doubted=doubted)
+        return estimator
 
     def _fullness_sigma(self, factor: Floats) -> Floats:
         """Errors of SoC and capacity that hang together, as those of cells that were compared when full, cancel."""

@@ -2,6 +2,8 @@
 
 import math
 
+from bms.estimate.capacity_doubt import DOUBTED_SIGMA_FRAC, LOOK_S, RESISTANCE_FACTOR_MAX, is_doubtful
+from bms.estimate.lost import LostWatch
 from bms.estimate.rest import RestWatch
 from kernels.bank import SocBank
 from kernels.bank_model import Floats, Tuning
@@ -32,11 +34,16 @@ class StringEstimator:
     """SoC, SoH and current bias of the mean cell of a string, or of one cell. Current is positive on discharge.
 
     Means of voltage and current are those of their samples' middle: the filters step from middle to middle. The state
-    is the filters' newest less the charge since, so that it is never late."""
+    is the filters' newest less the charge since, so that it is never late.
+
+    `capacity_doubted`: what was measured says that the cell file's capacity is not this cell's, so that it is taken
+    from the measurements alone."""
 
     def __init__(self, cell: CellTables, tuning: Tuning | None = None) -> None:
         self._bank = SocBank(cell, tuning)
         self._cell = cell
+        self._capacity_sigma = self._bank.model.capacity_sigma
+        self.capacity_doubted = False
         self._resistance_ohm = float(cell.resistance_ohm[len(cell.temperature_degc) // 2, 110])
         self._restart()
 
@@ -46,16 +53,18 @@ class StringEstimator:
             self._bank.start(None, UNKNOWN_SIGMA_FRAC)
         else:
             self._bank.start(soc_frac, UNKNOWN_SIGMA_FRAC if soc_sigma_frac is None else soc_sigma_frac)
+        self.capacity_doubted = False
         self._restart()
 
     def save(self) -> Floats:
         """What `restore` needs; the charge of an unfinished window (1 s) is not in it."""
         return self._bank.save()
 
-    def restore(self, saved: Floats, age_s: float) -> None:
+    def restore(self, saved: Floats, age_s: float, *, capacity_doubted: bool = False) -> None:
         """Go on from what was saved `age_s` ago, less sure by what may have flowed since (infinite = nobody knows
         when). ValueError for what cannot be a saved state, and nothing has changed then."""
         self._bank.restore(saved)
+        self.capacity_doubted = capacity_doubted
         self._restart()
         watched_s = min(age_s, WATCHDOGS_S)
         sigma_frac = GAP_CURRENT_PER_H / 3600 * watched_s + UNWATCHED_SIGMA_PER_S * (age_s - watched_s)
@@ -72,9 +81,11 @@ class StringEstimator:
         self._gap_s = self._gap_a = 0.0
         self._late_s = self._late_ah = 0.0
         self._last_a = math.nan
+        self._looked_s = 0.0
         self._unchanged_v = self._unchanged_a = math.nan
         self._frozen = False
         self._rest = RestWatch(self._cell.capacity_ah)
+        self._lost_watch = LostWatch(self._cell)
         self._new_window()
 
     def _new_window(self) -> None:
@@ -97,6 +108,7 @@ class StringEstimator:
         if dt_s > STEP_S_MAX:
             self._flush(temperature_degc)
             self._rest.interrupt()
+            self._lost_watch.interrupt()
             self._gap(dt_s, current_a)
         elif dt_s > 0:
             self._window_s += dt_s
@@ -105,6 +117,10 @@ class StringEstimator:
         self._take(voltage_v, current_a)
         if self._window_s >= WINDOW_S or dt_s == 0 or dt_s > STEP_S_MAX:
             self._flush(temperature_degc)
+
+    def doubt(self, charge_sigma_ah: float) -> None:
+        """Up to the newest sample so much more or less may have flowed (standard deviation) than its current said."""
+        self._bank.gap(0.0, charge_sigma_ah, 0.0)
 
     @property
     def soc_frac(self) -> float:
@@ -166,6 +182,12 @@ class StringEstimator:
         """Move the estimate by so much SoC: what somebody else knows of it (bleeding)."""
         self._bank.shift(soc_frac)
 
+    def doubt_capacity(self) -> None:
+        """Take back what the cell file said of the capacity, if that is not done yet."""
+        if not self.capacity_doubted and self._capacity_sigma < DOUBTED_SIGMA_FRAC:
+            self._bank.widen_capacity(DOUBTED_SIGMA_FRAC)
+        self.capacity_doubted = True
+
     def _take(self, voltage_v: float, current_a: float) -> None:
         self._samples += 1
         if math.isfinite(voltage_v) and not self._stuck(voltage_v, current_a):
@@ -193,7 +215,28 @@ class StringEstimator:
         charge_ah, step_s = self._charge_ah + self._late_ah - late_ah, self._window_s + self._late_s - late_s
         self._bank.step(volts, amps, charge_ah, temperature_degc, step_s)
         self._late_s, self._late_ah = late_s, late_ah
+        self._look_at_capacity(step_s)
+        away_v = volts - self._bank.voltage_predicted_v
+        if self._lost_watch.take(away_v, self._bank.drop_v, self._bank.soc_frac, temperature_degc, step_s):
+            self._begin_anew()
         self._new_window()
+
+    def _begin_anew(self) -> None:
+        """Nothing that the filters hold is worth keeping, the cell file's capacity included."""
+        self._bank.start(None, UNKNOWN_SIGMA_FRAC)
+        self.capacity_doubted = False
+        self.doubt_capacity()
+
+    def _look_at_capacity(self, step_s: float) -> None:
+        self._looked_s += step_s
+        if self.capacity_doubted or self._looked_s < LOOK_S:
+            return
+        self._looked_s = 0.0
+        factor = self._bank.capacity_ah / self._cell.capacity_ah
+        sigma = self._bank.capacity_ah_sigma / self._bank.capacity_ah
+        fits = 1.0 / RESISTANCE_FACTOR_MAX < self._bank.resistance_factor < RESISTANCE_FACTOR_MAX
+        if fits and is_doubtful(math.log(factor), sigma, self._capacity_sigma):
+            self.doubt_capacity()
 
     def _watch_rest(self) -> None:
         """What the sensor reads while nothing flows is its offset."""
@@ -208,6 +251,7 @@ class StringEstimator:
         self._gap_a = GAP_CURRENT_PER_H * self._cell.capacity_ah
         self._gap_s += dt_s
         self._rest.interrupt()
+        self._lost_watch.interrupt()
         if math.isfinite(current_a):
             self._bank.gap(self._gap_s, self._gap_a * self._gap_s / 3600, self._gap_a)
             self._gap_s = 0.0

@@ -70,4 +70,4 @@ async def open_block(link: ModbusLink) -> PowerBlock:
 
 
 def _number(value: Value) -> float:
-    return value if isinstance(value, float | int) else nan
+    return nan if value is None or isinstance(value, str) else value

@@ -6,10 +6,12 @@ Source: Modbus Application Protocol 1.1b3 (sections 6 and 7) and Modbus Messagin
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 ILLEGAL_FUNCTION, ILLEGAL_ADDRESS, ILLEGAL_VALUE, DEVICE_FAILURE = 1, 2, 3, 4
 GATEWAY_NO_ANSWER = 0x0B
 HEADER = struct.Struct(">HHHB")
+ADDRESS_COUNT = struct.Struct(">xHH")
 LENGTH_MIN, LENGTH_MAX = 2, 254
 READ_MAX, WRITE_MAX = 125, 123
 READ_BITS_MAX, WRITE_BITS_MAX = 2000, 1968
@@ -29,8 +31,7 @@ class ModbusFault(Exception):  # noqa: N818
         self.code = code
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(NamedTuple):
     """One request as received; `pdu` starts with the function code."""
 
     transaction: int
@@ -96,7 +97,7 @@ def answer_bits(request: bytes, bits: BitAccess) -> bytes:
 
 
 def _answer_read_bits(request: bytes, read: Read) -> bytes:
-    address, count = _unpack(">xHH", request)
+    address, count = _address_and_count(request)
     _check(address, count, READ_BITS_MAX)
     size = -(-count // 8)
     packed = sum(bit << k for k, bit in enumerate(read(address, count)))
@@ -104,7 +105,7 @@ def _answer_read_bits(request: bytes, read: Read) -> bytes:
 
 
 def _answer_write_coil(request: bytes, write: Write) -> bytes:
-    address, value = _unpack(">xHH", request)
+    address, value = _address_and_count(request)
     if value not in COIL_VALUES:
         raise ModbusFault(ILLEGAL_VALUE)
     write(address, [COIL_VALUES[value]])
@@ -124,14 +125,14 @@ def _answer_write_coils(request: bytes, write: Write) -> bytes:
 
 
 def _answer_read(request: bytes, read: Read) -> bytes:
-    address, count = _unpack(">xHH", request)
+    address, count = _address_and_count(request)
     _check(address, count, READ_MAX)
     registers = read(address, count)
     return struct.pack(f">BB{count}H", request[0], 2 * count, *registers)
 
 
 def _answer_write_one(request: bytes, write: Write) -> bytes:
-    address, value = _unpack(">xHH", request)
+    address, value = _address_and_count(request)
     write(address, [value])
     return request
 
@@ -147,10 +148,11 @@ def _answer_write_many(request: bytes, write: Write) -> bytes:
     return request[:5]
 
 
-def _unpack(layout: str, request: bytes) -> tuple[int, int]:
-    if len(request) != struct.calcsize(layout):
+def _address_and_count(request: bytes) -> tuple[int, int]:
+    """Or address and value: two words behind the function."""
+    if len(request) != ADDRESS_COUNT.size:
         raise ModbusFault(ILLEGAL_VALUE)
-    first, second = struct.unpack(layout, request)
+    first, second = ADDRESS_COUNT.unpack(request)
     return first, second
 
 

@@ -11,6 +11,7 @@ from drivers.sunspec.layout import ModelLayout, Point
 from drivers.sunspec.points import INTEGERS, Value
 
 BASE = 40000
+ENUMERATIONS = ("enum16", "enum32")
 Values = Mapping[str, Value]
 
 
@@ -41,6 +42,7 @@ class ServedModel:
         self._ranges: Mapping[str, tuple[float, float]] = {}
         self._measured: Mapping[str, _Measured] = {}
         self._point_at = {point.offset: point for point in layout.points.values()}
+        self._encoded: dict[str, tuple[Value, list[int]]] = {}
         blank = {point.name: None for point in layout.points.values()}
         self.registers: list[int] = layout.encode(blank, dict.fromkeys(_scale_names(layout)))[1]
         self.put({"ID": layout.model_id, "L": layout.length})
@@ -57,20 +59,30 @@ class ServedModel:
             place = measured.get(name)
             if place is None or not isinstance(value, float) or value != value:
                 self._put_point(self.layout.points[name], value, start, end)
-            elif place.offset < end and start < place.offset + len(place.shifts):
-                value = min(max(value, place.least), place.most)
-                whole = round(value * place.power if place.multiplies else value / place.power)
-                for register, shift in enumerate(place.shifts, place.offset):
+                continue
+            offset, after, shifts, least, most, power, multiplies = place
+            if offset < end and start < after:
+                if not least <= value <= most:
+                    value = least if value < least else most
+                whole = round(value * power if multiplies else value / power)
+                if after == offset + 1:
+                    registers[offset] = whole & 0xFFFF
+                    continue
+                for register, shift in enumerate(shifts, offset):
                     registers[register] = whole >> shift & 0xFFFF
 
     def _put_point(self, point: Point, value: Value, start: int, end: int) -> None:
+        """States and counts are mostly those of the last time."""
         if point.offset < end and start < point.offset + point.size:
-            encoded = self.layout.encode_point(point, self._saturated(point.name, value), self.scales)
-            self.registers[point.offset : point.offset + point.size] = encoded
+            last = self._encoded.get(point.name)
+            if last is None or value != last[0] or type(value) is not type(last[0]):
+                last = value, self.layout.encode_point(point, self._saturated(point.name, value), self.scales)
+                self._encoded[point.name] = last
+            self.registers[point.offset : point.offset + point.size] = last[1]
 
     def get(self, name: str) -> Value:
         """Present value of a point, in SI units; None = not implemented."""
-        return self.layout.decode(self.registers, [name], scales=self.scales)[name]
+        return self.layout.value(name, self.registers, self.scales)
 
     def number(self, name: str) -> float:
         """As `get`, for a point that always holds a number."""
@@ -105,13 +117,15 @@ class ServedModel:
 
 
 class _Measured(NamedTuple):
-    """How a scaled number becomes the registers from `offset` on: within its range, by a power of ten, rounded."""
+    """How a scaled number becomes the registers from `offset` to before `after`: within its range, by a power of ten,
+    rounded."""
 
     offset: int
+    after: int
     shifts: tuple[int, ...]
     least: float
     most: float
-    power: int
+    power: float
     multiplies: bool
 
 
@@ -153,6 +167,8 @@ class SunSpecMap:
         for placed in self._placed:
             if placed.address < end and address < placed.end:
                 placed.model.refresh(address - placed.address, count)
+                if placed.address <= address and end <= placed.end:
+                    return placed.model.registers[address - placed.address : end - placed.address]
                 self._image[placed.address - BASE : placed.end - BASE] = placed.model.registers
         return self._image[address - BASE : end - BASE]
 
@@ -162,12 +178,13 @@ class SunSpecMap:
         placed = self._find(address, len(values))
         offset = address - placed.address
         points = placed.model.whole_points(offset, len(values))
-        if not all(point.name in placed.model.writable for point in points):
-            raise ModbusFault(ILLEGAL_ADDRESS)
         names = [point.name for point in points]
+        if not placed.model.writable.issuperset(names):
+            raise ModbusFault(ILLEGAL_ADDRESS)
         decoded = placed.model.layout.decode(values, names, offset, placed.model.scales)
-        if not all(_takes(point, decoded[point.name]) for point in points):
-            raise ModbusFault(ILLEGAL_VALUE)
+        for point in points:
+            if not _takes(point, decoded[point.name]):
+                raise ModbusFault(ILLEGAL_VALUE)
         self._check(placed.model, decoded)
         placed.model.registers[offset : offset + len(values)] = values
         self._written(placed.model, names)
@@ -203,11 +220,12 @@ def _measured(
         point = layout.points[name]
         exponent = scales[str(point.scale)]
         if exponent is not None:
-            power, shifts = 10 ** abs(exponent), INTEGERS[point.type].shifts
-            found[name] = _Measured(point.offset, shifts, least, most, power, multiplies=exponent <= 0)
+            power, shifts = 10.0 ** abs(exponent), INTEGERS[point.type].shifts
+            after = point.offset + len(shifts)
+            found[name] = _Measured(point.offset, after, shifts, least, most, power, multiplies=exponent <= 0)
     return found
 
 
 def _takes(point: Point, value: Value) -> bool:
     """A number or text of the point's type; of an enumeration, one that it defines."""
-    return value is not None and (not point.type.startswith("enum") or value in point.symbols.values())
+    return value is not None and (point.type not in ENUMERATIONS or value in point.symbols.values())

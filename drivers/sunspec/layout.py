@@ -7,18 +7,19 @@ package `sunspec2`; nothing of that package runs here.
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 from typing import Any
 
 from drivers.session import UnusableDevice
-from drivers.sunspec.points import INTEGERS, IntegerType, Value, decode_point, encode_point
+from drivers.sunspec.points import INTEGERS, IntegerType, Value, decode_point, decode_short, encode_point
 
 HEADER_REGISTERS = 2
 """Model id and length, in front of every model and not counted in its length."""
 SCALE_EXPONENT_MAX = 10
 """SunSpec allows scale factors of -10 to 10."""
+SCALE_FACTOR = INTEGERS["sunssf"]
 
 Scales = Mapping[str, int | None]
 """Exponents by the name of their scale-factor point; None = the device does not implement it."""
@@ -31,7 +32,7 @@ class SunSpecError(UnusableDevice):
 @dataclass(frozen=True, slots=True)
 class Point:
     """One point of a model. `offset` counts registers from the model's id register; `scale` is the name of the
-    scale-factor point, a fixed exponent, or None."""
+    scale-factor point, a fixed exponent, or None. `short` is its type if that is an integer of one register."""
 
     name: str
     offset: int
@@ -40,6 +41,10 @@ class Point:
     scale: str | int | None
     writable: bool
     symbols: Mapping[str, int]
+    short: IntegerType | None = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "short", INTEGERS.get(self.type) if self.size == 1 else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +82,12 @@ class ModelLayout:
         `registers[0]` is the register at offset `at`. Scale factors come from `scales`, or else must be inside
         `registers`. KeyError for a name that is not in the model, ValueError for one outside `registers`.
         """
-        known, end, points, values = scales or {}, at + len(registers), self.points, {}
-        for name in names:
-            point = points[name]
-            if point.size == 1 and at <= point.offset < end and (kind := INTEGERS.get(point.type)) is not None:
-                values[name] = self._decode_short(point, kind, registers, at, known)
-            else:
-                values[name] = self._decode(point, registers, at, known)
-        return values
+        known, points = scales or {}, self.points
+        return {name: self._decode(points[name], registers, at, known) for name in names}
+
+    def value(self, name: str, registers: Sequence[int], scales: Scales) -> Value:
+        """One value of a whole model's `registers`, as `decode` makes it."""
+        return self._decode(self.points[name], registers, 0, scales)
 
     def encode(self, values: Mapping[str, Value], scales: Scales) -> tuple[int, list[int]]:
         """Offset and registers of points that follow one another without a gap, in their order.
@@ -109,39 +112,21 @@ class ModelLayout:
             raise ValueError(f"model {self.model_id}: {point.name} = {value} with scale factor {exponent}")
         return encode_point(point.type, point.size, round(scaled(value, -exponent)))
 
-    def _decode_short(
-        self, point: Point, kind: IntegerType, registers: Sequence[int], at: int, scales: Scales
-    ) -> Value:
-        """As `_decode`, for the most usual: an integer of one register, which lies inside."""
-        value = registers[point.offset - at]
-        if value > kind.most:
-            value -= 0x10000
-        if value == kind.absent:
-            return None
-        scale = point.scale
-        if scale is None:
-            return value
-        exponent = self._exponent(point, registers, at, scales)
-        if exponent is None:
-            return None
-        return float(value * 10**exponent) if exponent >= 0 else value / 10**-exponent
-
     def _decode(self, point: Point, registers: Sequence[int], at: int, scales: Scales) -> Value:
-        if not _inside(point, at, registers):
+        start, scale = point.offset - at, point.scale
+        if start < 0 or start + point.size > len(registers):
             raise ValueError(f"model {self.model_id}: {point.name} is outside the registers given")
-        start = point.offset - at
-        value = decode_point(point.type, registers[start : start + point.size])
-        if point.scale is None or value is None or isinstance(value, str):
+        value: Value
+        if point.short is not None:
+            value = decode_short(point.short, registers[start])
+        else:
+            value = decode_point(point.type, registers[start : start + point.size])
+        if scale is None or value is None or isinstance(value, str):
             return value
-        exponent = self._exponent(point, registers, at, scales)
+        if isinstance(scale, int):
+            return scaled(value, scale)
+        exponent = scales[scale] if scale in scales else _exponent(self.points[scale], registers, at)
         return None if exponent is None else scaled(value, exponent)
-
-    def _exponent(self, point: Point, registers: Sequence[int], at: int, scales: Scales) -> int | None:
-        if not isinstance(point.scale, str):
-            return point.scale
-        if point.scale in scales:
-            return scales[point.scale]
-        return _exponent(self.points[point.scale], registers, at)
 
 
 def scaled(value: float, exponent: int) -> float:
@@ -154,12 +139,13 @@ def _inside(point: Point, at: int, registers: Sequence[int]) -> bool:
 
 
 def _exponent(point: Point, registers: Sequence[int], at: int) -> int | None:
-    if not _inside(point, at, registers):
+    start = point.offset - at
+    if not 0 <= start < len(registers):
         raise ValueError(f"scale factor {point.name} is neither given nor among the registers")
-    exponent = decode_point(point.type, registers[point.offset - at : point.offset - at + 1])
+    exponent = decode_short(SCALE_FACTOR, registers[start])
     if exponent is None:
         return None
-    if not isinstance(exponent, int) or abs(exponent) > SCALE_EXPONENT_MAX:
+    if abs(exponent) > SCALE_EXPONENT_MAX:
         raise SunSpecError(f"scale factor {point.name} is {exponent}, not within -10..10")
     return exponent
 

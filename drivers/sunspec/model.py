@@ -56,10 +56,12 @@ async def read_model(link: RegisterReader, where: ModelAddress) -> list[int]:
 
 
 def _layout(model_id: int, registers: Sequence[int], count_points: Sequence[str]) -> ModelLayout:
-    """SunSpecError for counts that the model has no room for: nothing larger is ever laid out."""
-    if not count_points:
-        return load_layout(model_id)
-    said = load_layout(model_id).decode(registers, count_points)
+    """SunSpecError for counts that the model has no room for: nothing larger is ever laid out. Without groups where it
+    is too short even for its counts."""
+    without_groups = load_layout(model_id)
+    if not count_points or len(registers) < without_groups.size:
+        return without_groups
+    said = without_groups.decode(registers, count_points)
     counts = {name: count if isinstance(count, int) else 0 for name, count in said.items()}
     if prod(max(count, 1) for count in counts.values()) > len(registers):
         raise SunSpecError(f"model {model_id} has no room for {counts}")

@@ -90,6 +90,12 @@ def encode_point(type_name: str, size: int, value: Value) -> list[int]:
     return list(struct.unpack(f">{size}H", data.ljust(2 * size, b"\0")))
 
 
+def decode_short(kind: IntegerType, register: int) -> int | None:
+    """As `decode_point`, for the most usual: an integer of one register."""
+    value = register if register <= kind.most else register - 0x10000
+    return None if value == kind.absent else value
+
+
 def _decode_integer(kind: IntegerType, registers: Sequence[int]) -> int | None:
     value = 0
     for register in registers:
@@ -101,6 +107,8 @@ def _decode_integer(kind: IntegerType, registers: Sequence[int]) -> int | None:
 
 def _encode_integer(type_name: str, kind: IntegerType, value: Value) -> list[int]:
     whole = kind.absent if value is None else _checked_integer(type_name, kind, value)
+    if len(kind.shifts) == 1:
+        return [whole & 0xFFFF]
     return [whole >> shift & 0xFFFF for shift in kind.shifts]
 
 

@@ -3,6 +3,7 @@
 import argparse
 import errno
 import json
+import logging
 import os
 import platform
 import sys
@@ -53,6 +54,7 @@ That of a day is of the plant alone.
 def bench(arguments: argparse.Namespace) -> int:
     """Exit status 0. FileNotFoundError, before anything is timed, for a file in a folder that does not exist."""
     _require_folders(arguments.json, arguments.markdown)
+    logging.basicConfig(handlers=[logging.NullHandler()])  # drivers report the links that benchmarks cut
     sizes = QUICK if arguments.quick else Sizes()
     rows = _shown(all_rows(sizes), sys.stderr.isatty())
     console().print(_table(rows))

@@ -23,6 +23,8 @@ HOST = "127.0.0.1"
 REGISTERS = 60
 TRANSACTIONS, TURNS_MIN = 100, 5
 DEVICES, POLL_S, SLOW_S = 4, 0.02, 2.0
+DEAD_S_MIN = 1.0
+"""The link looks for a peer that is gone within this long, once at least."""
 
 
 class Counting:
@@ -134,7 +136,7 @@ async def _dead_peer(budget_s: float) -> Row:
     await asyncio.sleep(0.2)
     hub.close()
     before_s, start_s = process_time(), perf_counter()
-    await asyncio.sleep(max(budget_s, 0.1))
+    await asyncio.sleep(max(budget_s, DEAD_S_MIN))
     cpu_ms = 1e3 * (process_time() - before_s) / (perf_counter() - start_s)
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)

@@ -17,7 +17,7 @@ from drivers.cell_monitors.native.layout import (
     NativeLayout,
     native_layout,
 )
-from drivers.clock import loop_ns
+from drivers.clock import loop_ns, sleep_until
 from drivers.frames import FrameBatch
 from drivers.readings import NEVER_NS, Flags, Floats, Times
 from hil_rigs.devices.frame_damage import break_crc, hold_counter
@@ -63,7 +63,7 @@ class RackUnderTest(Protocol):
     @property
     def link_voltage_v(self) -> float: ...
     def command(self, main: bool, precharge: bool) -> None: ...
-    def measured_voltage_v(self) -> Floats: ...
+    def measured_voltage_v(self, into: Floats | None = None) -> Floats: ...
     def measured_temperature_degc(self) -> Floats: ...
     def measured_current_a(self) -> float: ...
 
@@ -138,6 +138,7 @@ class RackNode:
         self._sensor_first_cell = _sensor_first_cell(layout)
         self._rack_at_ns = self._heats_since = NEVER_NS
         self._bleeds = False
+        self._read_back = b""
         self._late: deque[tuple[int, bool, bool]] = deque()
         surroundings = enclosure or Enclosure()
         self.safety = RackSafety(layout, surroundings, insulation_kohm or (lambda: surroundings.insulation_kohm))
@@ -156,7 +157,7 @@ class RackNode:
         while True:
             self.step(slot, loop_ns(loop))
             slot = max(slot + 1, (loop_ns(loop) - start_ns) // SLOT_NS)
-            await asyncio.sleep((start_ns + slot * SLOT_NS) / 1e9 - loop.time())
+            await sleep_until(loop, start_ns + slot * SLOT_NS)
 
     def step(self, slot: int, now: int) -> None:
         """What happens in one slot, `now` (ns): the watchdogs look, one batch goes out. Slots count up, one every
@@ -187,11 +188,13 @@ class RackNode:
         """Put what the sensors show into the frames' values; the encoder limits it to what a frame can carry.
         Temperatures and bleed switches are not read a hundred times a second, which nobody needs."""
         places, rack, values, faults = self._places, self._rack, self._values, self.faults
-        self._voltage_v[:] = rack.measured_voltage_v()
+        rack.measured_voltage_v(self._voltage_v)
         if slot % SLOW_SLOTS == 0:
             temperature_degc = self._heated(rack.measured_temperature_degc(), now)
             group_maxima(temperature_degc, self._sensor_first_cell, self._temperature_degc)
-            values[places.bleed] = self._layout.masks(rack.bleed)
+            if (read_back := rack.bleed.tobytes()) != self._read_back:
+                self._read_back = read_back
+                values[places.bleed] = self._layout.masks(rack.bleed)
         current_a = rack.measured_current_a()
         _RACK_VALUES.pack_into(
             self._rack_values,

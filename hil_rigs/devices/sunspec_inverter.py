@@ -55,6 +55,10 @@ class SunSpecInverterDevice:
             *(function.model for function in self._functions),
         ]
         self._map = SunSpecMap(models, self._check, self._written)
+        power_w, reactive_var = converter.rated_power_w, converter.reactive_var_max
+        set_points = {"WSet": power_w, "WSetPct": 100.0, "VarSet": reactive_var, "VarSetPct": 100.0}
+        reverted = {f"{name}Rvrt": bound for name, bound in set_points.items()}
+        self._bounds = {**set_points, **reverted, "AlarmReset": 1}
 
     @property
     def set_power_w(self) -> float:
@@ -111,11 +115,9 @@ class SunSpecInverterDevice:
         for function in self._functions:
             if model is function.model:
                 function.check(values)
-        bounds = {"WSet": self._converter.rated_power_w, "WSetPct": 100.0, "AlarmReset": 1}
-        bounds |= {"VarSet": self._converter.reactive_var_max, "VarSetPct": 100.0}
-        bounds |= {f"{name}Rvrt": bounds[name] for name in ("WSet", "WSetPct", "VarSet", "VarSetPct")}
         for name, value in values.items():
-            if name in bounds and isinstance(value, float | int) and abs(value) > bounds[name]:
+            bound = self._bounds.get(name)
+            if bound is not None and isinstance(value, float | int) and abs(value) > bound:
                 raise ModbusFault(ILLEGAL_VALUE)
         if "VarSetMod" in values and values["VarSetMod"] == model.layout.symbol("VarSetMod", "VAR_AVAIL_PCT"):
             raise ModbusFault(ILLEGAL_VALUE)  # not offered

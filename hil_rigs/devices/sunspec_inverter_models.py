@@ -160,24 +160,29 @@ def measurement_model(converter: AcSide, faults: ReportingFaults, forming: Calla
         "Hz_SF": -3,
     }
 
+    on, off = layout.symbol("St", "ON"), layout.symbol("St", "OFF")
+    states = layout.points["InvSt"].symbols
+    connected, disconnected = layout.symbol("ConnSt", "CONNECTED"), layout.symbol("ConnSt", "DISCONNECTED")
+    forms, follows = layout.symbol("DERMode", "GRID_FORMING"), layout.symbol("DERMode", "GRID_FOLLOWING")
+
     def live() -> Values:
         state = "OFF" if faults.says_off else converter.state.upper()
-        running = state in ("RUNNING", "THROTTLED")
-        connected = "CONNECTED" if converter.frequency_hz > 0 else "DISCONNECTED"
-        apparent_va = hypot(converter.ac_power_w, converter.reactive_var)
+        power_w, reactive_var = converter.ac_power_w, converter.reactive_var
+        voltage_pu, frequency_hz = converter.ac_voltage_pu, converter.frequency_hz
+        apparent_va = hypot(power_w, reactive_var)
         return {
-            "St": layout.symbol("St", "ON" if running else "OFF"),
-            "InvSt": layout.symbol("InvSt", state),
-            "ConnSt": layout.symbol("ConnSt", connected),
+            "St": on if state in ("RUNNING", "THROTTLED") else off,
+            "InvSt": states[state],
+            "ConnSt": connected if frequency_hz > 0 else disconnected,
             "Alrm": alarm_bits(converter.alarm) | faults.alarm_bits,
-            "DERMode": 1 << layout.symbol("DERMode", "GRID_FORMING" if forming() else "GRID_FOLLOWING"),
-            "W": converter.ac_power_w + faults.power_off_w,
+            "DERMode": 1 << (forms if forming() else follows),
+            "W": power_w + faults.power_off_w,
             "VA": apparent_va,
-            "Var": converter.reactive_var,
-            "A": _phase_current_a(apparent_va, converter.ac_voltage_pu),
-            "LLV": converter.ac_voltage_pu * GRID_VOLTAGE_V,
-            "LNV": converter.ac_voltage_pu * GRID_VOLTAGE_V / sqrt(3.0),
-            "Hz": converter.frequency_hz,
+            "Var": reactive_var,
+            "A": _phase_current_a(apparent_va, voltage_pu),
+            "LLV": voltage_pu * GRID_VOLTAGE_V,
+            "LNV": voltage_pu * GRID_VOLTAGE_V / sqrt(3.0),
+            "Hz": frequency_hz,
         }
 
     return ServedModel(layout, fixed, live=live)
@@ -185,8 +190,7 @@ def measurement_model(converter: AcSide, faults: ReportingFaults, forming: Calla
 
 def alarm_bits(alarm: str | None) -> int:
     """Bit field Alrm of model 701 for the converter's own word."""
-    layout = load_layout(701)
-    return 0 if alarm is None else 1 << layout.symbol("Alrm", ALARMS.get(alarm, "MANUFACTURER_ALRM"))
+    return 0 if alarm is None else 1 << load_layout(701).symbol("Alrm", ALARMS.get(alarm, "MANUFACTURER_ALRM"))
 
 
 def capacity_model(converter: AcSide, modes: Sequence[str] = STORAGE_MODES) -> ServedModel:

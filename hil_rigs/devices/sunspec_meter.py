@@ -3,11 +3,13 @@
 from collections.abc import Callable
 from math import sqrt
 
+from drivers.sunspec import Value
 from drivers.sunspec.layout import load_layout
 from hil_rigs.devices.sunspec_inverter_models import GRID_VOLTAGE_V, common_model
 from hil_rigs.devices.sunspec_map import ServedModel, SunSpecMap, Values, scale_exponent
 
 HEADROOM = 1.2
+ROOT_3 = sqrt(3.0)
 INTEGERS, FLOATS = 203, 213
 """In 16 bits the frequency of 203 has steps of 10 mHz at best; 213 shows what it is."""
 
@@ -31,10 +33,15 @@ class SunSpecMeterDevice:
         self.shown_frequency_hz: float | None = None
         self.shown_phase_v: float | None = None
         line = "PhVph" if model_id == INTEGERS else "PPVph"
-        self._line_names = "PPV", f"{line}AB", f"{line}BC", f"{line}CA"
+        self._names = (
+            ("PhV", "PPV", "A"),
+            ("PhVphA", f"{line}AB", "AphA"),
+            ("PhVphB", f"{line}BC", "AphB"),
+            ("PhVphC", f"{line}CA", "AphC"),
+        )
         largest_w = HEADROOM * power_w_max
         scales: Values = {
-            "A_SF": scale_exponent(largest_w / (sqrt(3.0) * GRID_VOLTAGE_V), "int16"),
+            "A_SF": scale_exponent(largest_w / (ROOT_3 * GRID_VOLTAGE_V), "int16"),
             "V_SF": -1,
             "Hz_SF": -2,
             "W_SF": scale_exponent(largest_w, "int16"),
@@ -54,11 +61,10 @@ class SunSpecMeterDevice:
         power_w, voltage_pu = self._power_w(), self._voltage_pu()
         phase_v = self.shown_phase_v
         if phase_v is None:
-            phase_v = voltage_pu * GRID_VOLTAGE_V / sqrt(3.0)
-        return {
-            "W": power_w,
-            "Hz": self._frequency_hz() if self.shown_frequency_hz is None else self.shown_frequency_hz,
-            **dict.fromkeys(("PhV", "PhVphA", "PhVphB", "PhVphC"), phase_v),
-            **dict.fromkeys(self._line_names, phase_v * sqrt(3.0)),
-            **dict.fromkeys(("A", "AphA", "AphB", "AphC"), abs(power_w) / (sqrt(3.0) * GRID_VOLTAGE_V)),
-        }
+            phase_v = voltage_pu * GRID_VOLTAGE_V / ROOT_3
+        frequency_hz = self._frequency_hz() if self.shown_frequency_hz is None else self.shown_frequency_hz
+        line_v, current_a = phase_v * ROOT_3, abs(power_w) / (ROOT_3 * GRID_VOLTAGE_V)
+        values: dict[str, Value] = {"W": power_w, "Hz": frequency_hz}
+        for phase, line, current in self._names:
+            values[phase], values[line], values[current] = phase_v, line_v, current_a
+        return values

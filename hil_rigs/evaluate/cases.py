@@ -112,7 +112,8 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One cell type. `says` tells what is left out of the model; `groups` are the rows of its table in order."""
+    """One cell type. `says` tells what is left out of the model; `groups` are the rows of its table in order. Not
+    `whole`: of some groups only a part of the logs, or of a log, is there."""
 
     name: str
     says: str
@@ -121,6 +122,7 @@ class Plan:
     groups: dict[str, Limits]
     folds: tuple[Fold, ...]
     absent: tuple[Path, ...] = field(default=())
+    whole: bool = True
 
 
 def part(log: Log, rows: slice) -> Log:

@@ -20,6 +20,10 @@ from hil_rigs.evaluate.run import evaluate, quick, steps
 DATA_VARIABLE, DATA_USUAL = "CELLWARD_DATA", Path("../shared/data")
 REPORT_USUAL = Path("docs")
 QUICK_REGULATION_H = 2.0
+QUICK_SAYS = (
+    "only a few logs of each cell, whose RMSE and median sigma are shown and not judged: their limits are for the "
+    "median of all logs, and for two days of regulation"
+)
 TEXT_ROW = "  {:26}{:>5}{:>9}{:>7}{:>7}{:>7}{:>7}{:>9}{:>10}"
 SHORT_NAMES = ("coulomb", "EKF", "SPKF", "ours")
 
@@ -106,7 +110,7 @@ def _evaluated(chosen: Sequence[Plan], finished: Sequence[Finished]) -> list[Eva
 
 def _note(chosen: Sequence[Plan], finished: Sequence[Finished], is_quick: bool) -> str:
     left = sum(len(fold.cases) for plan in chosen for fold in plan.folds) - len(finished)
-    notes = ["Quick: only a few logs of each cell."] if is_quick else []
+    notes = [f"Quick: {QUICK_SAYS}."] if is_quick else []
     return " ".join([*notes, f"Incomplete: {left} logs were not estimated."] if left else notes)
 
 
@@ -117,6 +121,8 @@ def _show(evaluated: Sequence[Evaluated], document: Path | None, arguments: argp
         return
     for each in evaluated:
         print("\n".join(_lines(each)))
+    if arguments.quick:
+        print(f"quick: {QUICK_SAYS}")
     if document is not None:
         print(f"written: {document}")
 

@@ -5,17 +5,19 @@ from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any
 
-from hil_rigs.evaluate.cases import Fold, Plan
+from hil_rigs.evaluate.cases import Fold, Limits, Plan
 from hil_rigs.evaluate.measure import Measured, measure, model_of
 from hil_rigs.worker_processes import WorkerProcesses
 from kernels.cell_tables import CellTables
 
 
 def quick(plan: Plan) -> Plan:
-    """The plan with its first fold only, and of that the first case of each group."""
+    """The plan with its first fold only, and of that the first case of each group. Limits of a group's medians go: what
+    is left of it may be its worst log."""
     folds = [replace(fold, cases=tuple({case.group: case for case in reversed(fold.cases)}.values())[::-1])
              for fold in plan.folds[:1]]  # fmt: skip
-    return replace(plan, folds=tuple(folds))
+    groups = {group: Limits(error_pct=limits.error_pct) for group, limits in plan.groups.items()}
+    return replace(plan, folds=tuple(folds), groups=groups, whole=False)
 
 
 def steps(plans: Sequence[Plan]) -> int:

@@ -64,6 +64,9 @@ class SigmaPointFilter:
         if voltage_v == voltage_v and current_a == current_a:
             self._update(voltage_v, current_a, tables)
 
+    def doubt(self, charge_sigma_ah: float) -> None:
+        self._p[0, 0] += (3600.0 * charge_sigma_ah / self._capacity_as) ** 2
+
     def _predict(self, current_a: float, dt_s: float, hysteresis_rate: float) -> None:
         fast, slow = (exp(-dt_s / tau_s) for tau_s in self._cell.pair_tau_s)
         kept = exp(-hysteresis_rate * abs(current_a) * dt_s / self._capacity_as)

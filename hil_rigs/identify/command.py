@@ -10,7 +10,7 @@ import numpy as np
 from rich.console import Console
 
 from bms.estimate.log import TEMPERATURE_DEGC, Log, read_runs
-from bms.estimate.log_charge import capacity_doubt
+from bms.estimate.log_charge import capacity_doubt, wrong_unit
 from bms.estimate.log_sign import contradiction
 from hil_rigs.identify import IdentifiedCell, IdentifyError, identify_cell
 from hil_rigs.identify.chemistry import CHEMISTRIES
@@ -29,6 +29,7 @@ def identify_command(arguments: argparse.Namespace) -> int:
     logs = _read(arguments.files, arguments.charge_positive)
     _check_sign(logs, arguments.nominal_ah, arguments.charge_positive)
     logs, slips = taken_logs(logs, CHEMISTRIES[arguments.chemistry], arguments.nominal_ah)
+    _check_units(logs, arguments.nominal_ah)
     doubts = [doubt for log in logs if (doubt := capacity_doubt(log, arguments.nominal_ah, "--nominal-ah"))]
     _warn([*slips, *doubts[:1], *_absent(logs)])
     with Console(stderr=True).status(f"fitting {len(logs)} runs"):
@@ -88,6 +89,13 @@ def _read(files: list[Path], charge_positive: bool) -> list[Log]:
 def _absent(logs: list[Log]) -> list[str]:
     names = dict.fromkeys(str(log.path) for log in logs if not log.temperature_measured)
     return [f"{', '.join(names)}: no temperature_c, taken as {TEMPERATURE_DEGC:g} degC throughout"] if names else []
+
+
+def _check_units(logs: list[Log], nominal_ah: float) -> None:
+    for log in logs:
+        wrong = wrong_unit(log, nominal_ah, "--nominal-ah")
+        if wrong is not None:
+            raise IdentifyError(wrong)
 
 
 def _check_sign(logs: list[Log], nominal_ah: float, charge_positive: bool) -> None:

@@ -1,7 +1,7 @@
 """From a log to a run that can be fitted: SoC reference, temperature, exact filters' inputs."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from bms.estimate import log_charge
 from bms.estimate.log import Log
 from hil_rigs.identify.chemistry import Chemistry
+from hil_rigs.identify.unlogged import unlogged_rows
 
 Floats = NDArray[np.float64]
 
@@ -18,7 +19,7 @@ LOW_RATE_SPAN = 0.5
 FLOWING_PER_H = 0.005
 DEFAULT_DEGC = 25.0
 GAP_S = 120.0
-"""A longer pause of the logger says nothing about the current in it."""
+"""The rows around a longer pause of the logger say nothing about the current in it; a count of the charge may."""
 ROWS_MIN = 10
 SOC_RANGE = -0.03, 1.03
 """Rows outside say nothing of the cell."""
@@ -42,8 +43,9 @@ class Sweep:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run; float64[n] each, `current_a` positive on discharge, `soc_frac` the reference. `sweeps` are its slow
-    charges and discharges; `hysteresis` is what it starts with (+1 after discharge)."""
+    """One run; float64[n] each, `current_a` positive on discharge, `soc_frac` the reference. Rows that only say what
+    flowed in a pause of the log have neither voltage nor reference (NaN). `sweeps` are its slow charges and discharges;
+    `hysteresis` is what it starts with (+1 after discharge)."""
 
     name: str
     time_s: Floats
@@ -99,8 +101,24 @@ def run_of(log: Log, capacity_ah: float, chemistry: Chemistry) -> Run:
             f"{log.path}: only {inside} rows with a soc between {low} and {high}, expected at least {ROWS_MIN}"
         )
     name = log.path.stem + (f" run {log.run}" if log.run else "")
-    return Run(
-        name, time_s, current_a, voltage_v, degc, soc, _sweeps(current_a, soc, capacity_ah), _start_hysteresis(soc)
+    run = Run(name, time_s, current_a, voltage_v, degc, soc, (), _start_hysteresis(soc))
+    run = run if log.ah is None else _completed(run, log.ah[keep], capacity_ah)
+    return replace(run, sweeps=_sweeps(run.current_a, run.soc_frac, capacity_ah))
+
+
+def _completed(run: Run, counted_ah: Floats, capacity_ah: float) -> Run:
+    """With rows for what flowed in the pauses of the logger, as far as its count tells."""
+    rest_a = FLOWING_PER_H * capacity_ah
+    places, times_s, currents_a = unlogged_rows(
+        run.time_s, run.current_a, counted_ah, capacity_ah=capacity_ah, gap_s=GAP_S, rest_a=rest_a
+    )
+    return replace(
+        run,
+        time_s=np.insert(run.time_s, places, times_s),
+        current_a=np.insert(run.current_a, places, currents_a),
+        voltage_v=np.insert(run.voltage_v, places, np.nan),
+        temperature_degc=np.insert(run.temperature_degc, places, run.temperature_degc[places]),
+        soc_frac=np.insert(run.soc_frac, places, np.nan),
     )
 
 

@@ -263,8 +263,9 @@ class ConverterPlant:
     def _wanted_w(self, dt_s: float) -> float:
         if self.island is None:
             told_w = self.target_power_w if self.held_power_w is None else self.held_power_w
+            rated_w = self.parameters.rated_power_w
             wanted_w = self.loop.wanted_w(told_w, self._grid_w, self.ac_power_w, dt_s)
-            return min(max(wanted_w, -self.parameters.rated_power_w), self.parameters.rated_power_w)
+            return wanted_w if -rated_w <= wanted_w <= rated_w else min(max(wanted_w, -rated_w), rated_w)
         most_w = self.parameters.rated_power_w if self.island.power_w_max is None else self.island.power_w_max()
         cap_w, load_w = self.island.cap_w(), min(max(self.island.load_w(), -most_w), most_w)
         return load_w if cap_w is None else min(load_w, cap_w)

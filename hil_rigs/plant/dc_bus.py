@@ -34,16 +34,17 @@ class DcBus:
         feeding it with the constant current `feed_a` instead; sets every rack's mean current over the step and the link
         voltage at its end."""
         racks_s = short_circuit_a = 0.0
-        paths_s = []
+        sources, behind_main = [], False
         for rack in self.racks:
-            path_s = rack.path_conductance_s
-            paths_s.append(path_s)
+            path_s, emf_v = rack.path_conductance_s, rack.emf_v
+            sources.append((rack, path_s, emf_v))
             racks_s += path_s
-            short_circuit_a += path_s * rack.emf_v
+            short_circuit_a += path_s * emf_v
+            behind_main = behind_main or rack.main.closed
         conductance_s = self.bleed_s + racks_s
         current_a = -feed_a
         if feed_a == 0.0:
-            current_a = self._converter_current_a(conductance_s, short_circuit_a, converter_power_w)
+            current_a = self._converter_current_a(conductance_s, short_circuit_a, converter_power_w, behind_main)
         settled_v = (short_circuit_a - current_a) / conductance_s
         steps = conductance_s * dt_s / self.capacitance_f
         decay = exp(-steps)
@@ -52,24 +53,25 @@ class DcBus:
         self.converter_current_a = current_a
         together_a = short_circuit_a - (conductance_s - self.bleed_s) * mean_v
         self.circulated_s = self.circulated_s + dt_s if abs(together_a) <= IDLE_CURRENT_A else 0.0
-        self._share(paths_s, mean_v)
+        self._share(sources, mean_v)
 
-    def _converter_current_a(self, conductance_s: float, short_circuit_a: float, power_w: float) -> float:
+    def _converter_current_a(
+        self, conductance_s: float, short_circuit_a: float, power_w: float, behind_main: bool
+    ) -> float:
         """Current of a constant power: at the voltage it settles to behind a closed main; otherwise it only moves
         the capacitor, so at the voltage there is now."""
         if power_w == 0.0:
             return 0.0
-        if True in [rack.main.closed for rack in self.racks]:
+        if behind_main:
             # root of G v^2 - I v + P = 0; beyond the maximum power the link stays at half its open voltage
             root_a = sqrt(max(short_circuit_a**2 - 4 * conductance_s * power_w, 0.0))
             return (short_circuit_a - root_a) / 2
         return power_w / self.voltage_v if self.voltage_v > 1.0 else 0.0
 
-    def _share(self, paths_s: Sequence[float], mean_v: float) -> None:
+    def _share(self, sources: Sequence[tuple[RackPlant, float, float]], mean_v: float) -> None:
         """Each rack's current at the link's mean voltage over the step."""
         racks_power_w, link_v = 0.0, self.voltage_v
-        for rack, path_s in zip(self.racks, paths_s, strict=True):
-            emf_v = rack.emf_v
+        for rack, path_s, emf_v in sources:
             rack.current_a = current_a = path_s * (emf_v - mean_v)
             rack.link_voltage_v = link_v
             rack.circulated_s = self.circulated_s

@@ -75,7 +75,7 @@ class GridSupport:
             wanted_w = min(wanted_w, self._follow("volt_watt", most_w, self.volt_watt.response_time_s, dt_s))
         elif self._lagging:
             self._lagging.pop("volt_watt", None)
-        return min(max(wanted_w, -rated_w), rated_w)
+        return wanted_w if -rated_w <= wanted_w <= rated_w else min(max(wanted_w, -rated_w), rated_w)
 
     def _follow(self, name: str, target: float, response_time_s: float, dt_s: float) -> float:
         """`volt_watt` begins at its target, the others from nothing."""

@@ -194,9 +194,12 @@ class RackPlant:
         """Of a cell's capacity at the start, what ageing has left of it, at the cell that it has left least."""
         return 1.0 if self._ageing is None else 1.0 - float(self._ageing.lost_frac.max())
 
-    def measured_voltage_v(self) -> Floats:
-        voltage_v = self.cells.voltage_v + self.voltage_bias_v
-        return voltage_v if self.bleed_pauses else voltage_v - self._wire_drop_v()
+    def measured_voltage_v(self, into: Floats | None = None) -> Floats:
+        """Of each cell [n], written into `into` [n] if given."""
+        voltage_v: Floats = np.add(self.cells.voltage_v, self.voltage_bias_v, into)
+        if not self.bleed_pauses:
+            voltage_v -= self._wire_drop_v()
+        return voltage_v
 
     def measured_temperature_degc(self) -> Floats:
         return self.cells.temperature_degc + self.temperature_bias_degc

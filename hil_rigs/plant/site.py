@@ -117,12 +117,13 @@ class Plant:
             self._serve_island(ac_power_w)
         elif not self.grid.there:
             self.load_power_w = 0.0
-        self.grid_power_w = self.load_power_w - self.pv_power_w - ac_power_w
+        pv_w = self.pv_power_w
+        self.grid_power_w = self.load_power_w - pv_w - ac_power_w
         if self.microgrid is not None:
             self.load_power_w, self.grid_power_w = self.microgrid.take(ac_power_w)
         self.bus.step(dt_s, dc_power_w, self.converter.feed_a)
         self.converter.settle(self.bus.voltage_v, self.bus.converter_current_a)
-        self._count(dt_s, ac_power_w, dc_power_w)
+        self._count(dt_s, ac_power_w, dc_power_w, pv_w)
         for rack in self.racks:
             rack.step(dt_s, self.ambient_degc)
 
@@ -148,15 +149,14 @@ class Plant:
             self.pv.ac_power_w = min(self.pv.ac_power_w, max(self.wanted_power_w - ac_power_w, 0.0))
         self.load_power_w = max(ac_power_w + self.pv_power_w, 0.0)
 
-    def _count(self, dt_s: float, ac_power_w: float, dc_power_w: float) -> None:
-        energies = self.energies
-        racks_w = self.bus.racks_power_w
+    def _count(self, dt_s: float, ac_power_w: float, dc_power_w: float, pv_w: float) -> None:
+        energies, grid_w, racks_w = self.energies, self.grid_power_w, self.bus.racks_power_w
         energies.load_j += self.load_power_w * dt_s
-        energies.pv_j += self.pv_power_w * dt_s
-        if self.grid_power_w > 0:
-            energies.grid_import_j += self.grid_power_w * dt_s
+        energies.pv_j += pv_w * dt_s
+        if grid_w > 0:
+            energies.grid_import_j += grid_w * dt_s
         else:
-            energies.grid_export_j -= self.grid_power_w * dt_s
+            energies.grid_export_j -= grid_w * dt_s
         if ac_power_w > 0:
             energies.discharged_j += ac_power_w * dt_s
         else:

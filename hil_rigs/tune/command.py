@@ -4,7 +4,7 @@ import argparse
 import csv
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,6 +24,8 @@ from hil_rigs.worker_processes import WorkerProcesses
 
 SAMPLER_SEED = 1
 BEST_SHOWN = 5
+FIGURES = ("cost", "grid_range_5s_w", "grid_peak_w", "throughput_wh_per_h")
+"""Of which a trial has the mean over its seeds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +89,14 @@ def _suggest(study: Study, trial: optuna.Trial) -> dict[str, float]:
 
 
 def _mean(runs: list[Measured]) -> Measured:
-    columns = [[getattr(run, name) for run in runs] for name in Measured.__dataclass_fields__]
-    cost, range_w, peak_w, throughput, _ = (float(np.mean(column)) for column in columns)
-    return Measured(cost, range_w, peak_w, throughput, sum(run.faults for run in runs))
+    columns = [[getattr(run, name) for run in runs] for name in FIGURES]
+    cost, range_w, peak_w, throughput = (float(np.mean(column)) for column in columns)
+    return Measured(cost, range_w, peak_w, throughput, sum(run.faults for run in runs), _tripped(runs))
+
+
+def _tripped(runs: Iterable[Measured]) -> tuple[str, ...]:
+    """The faults of all runs, once each."""
+    return tuple(dict.fromkeys(fault for run in runs for fault in run.tripped))
 
 
 def _progress(shown: bool) -> Progress:
@@ -117,7 +124,7 @@ def _report(
         print(json.dumps(document, indent=2))
     elif best:
         console().print(_table(study, now, before, best))
-        print(_advice(deployed, arguments.trials), shown, sep="\n\n", end="")
+        print(_advice(deployed, trials, arguments.trials), shown, sep="\n\n", end="")
     return 0 if best and best[0].mean.faults == 0 else 1
 
 
@@ -126,11 +133,17 @@ def _better(best: list[Trial], before: Measured | None) -> Trial | None:
     return best[0] if best and before is not None and best[0].mean.cost < before.cost else None
 
 
-def _advice(deployed: Trial | None, trials: int) -> str:
+def _advice(deployed: Trial | None, trials: list[Trial], asked: int) -> str:
+    if all(trial.mean.faults for trial in trials):
+        tripped = ", ".join(_tripped(trial.mean for trial in trials))
+        return (
+            f"every trial trips faults: {tripped}; see to their cause first. "
+            f"The fragment is {'what the rig has now' if deployed is None else f'that of trial {deployed.number}'}:"
+        )
     if deployed is None:
         return (
             "no trial is better than what the rig has now, which is the fragment below; "
-            f"search longer with --trials {10 * trials}, or other ranges in the study:"
+            f"search longer with --trials {10 * asked}, or other ranges in the study:"
         )
     return f"fragment for the site file (trial {deployed.number}):"
 
@@ -183,5 +196,6 @@ def _write(study: Study, trials: list[Trial], shown: str, folder: Path) -> None:
         writer = csv.writer(file)
         writer.writerow(["trial", *names, *Measured.__dataclass_fields__])
         for trial in trials:
-            writer.writerow([trial.number, *(trial.settings[name] for name in names), *asdict(trial.mean).values()])
+            figures = asdict(trial.mean) | {"tripped": " ".join(trial.mean.tripped)}
+            writer.writerow([trial.number, *(trial.settings[name] for name in names), *figures.values()])
     (folder / "site-fragment.yaml").write_text(shown)

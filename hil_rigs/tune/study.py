@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from bms.dispatch.applications.grid_smoothing import GridSmoothing
 from drivers.config.settings import Broken, Settings, about
 from drivers.config.shipped import Shipped, find
+from hil_rigs.rig import known_rig
 
 FOLDER = Path(__file__).parents[1] / "studies"
 
@@ -41,7 +42,11 @@ class Cost(Settings):
 class Study(Shipped):
     """A study."""
 
-    rig: Annotated[str, about("", "name or path of the rig", "the demo rig", min_length=1, max_length=500)] = "demo"
+    rig: Annotated[
+        str,
+        about("", "name or path of the rig", "the demo rig", usable="demo", min_length=1, max_length=500),
+        AfterValidator(known_rig),
+    ] = "demo"
     application: Annotated[Literal["grid-smoothing"], about("", "which application is tuned")]
     duration_s: Annotated[float, about("s", "virtual time of one run", gt=0, le=1e6)]
     settle_time_s: Annotated[float, about("s", "costs count from here on", ge=0, le=1e6)]

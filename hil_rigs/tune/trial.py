@@ -16,13 +16,14 @@ from hil_rigs.tune.study import Study
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Figures of one run; `cost` weighs them as the study says."""
+    """Figures of one run; `cost` weighs them as the study says, `tripped` are the ids of the faults, once each."""
 
     cost: float
     grid_range_5s_w: float
     grid_peak_w: float
     throughput_wh_per_h: float
     faults: int
+    tripped: tuple[str, ...]
 
 
 def measure(study: Study, settings: Mapping[str, float], seed: int) -> Measured:
@@ -70,4 +71,5 @@ def weigh(study: Study, outcome: Outcome) -> Measured:
         + cost.throughput_per_kwh * throughput_wh_per_h / 1e3
         + (cost.fault if faults else 0.0)
     )
-    return Measured(total, grid.range_5s_w, grid.peak_w, throughput_wh_per_h, faults)
+    tripped = tuple(dict.fromkeys(trip.fault_id for trip in outcome.trips))
+    return Measured(total, grid.range_5s_w, grid.peak_w, throughput_wh_per_h, faults, tripped)

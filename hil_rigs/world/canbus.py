@@ -64,6 +64,7 @@ class BusPort:
         """Leave the bus; what still waits is gone."""
         if self.alive:
             self.alive = False
+            self._bus.waiting_batches -= len(self.queue)
             self.queue.clear()
             self._bus.ports.remove(self)
 
@@ -76,7 +77,8 @@ class CanBus:
     Faults, to be set at any time: `open` (a broken wire: nothing is delivered), `corrupt_frac` (share of frames that
     get one payload bit flipped past the wire's own CRC), `loss_frac` (share of frames that nobody gets), `delay_s`
     (later delivery), `repeat_frac` (share of batches that come twice) and `late_frac` (share of batches that come
-    LATE_S later, behind others, as through a gateway with several queues). `delivered` and `lost` count frames.
+    LATE_S later, behind others, as through a gateway with several queues). `delivered` and `lost` count frames,
+    `waiting_batches` what is in the ports' queues.
     """
 
     def __init__(self, rng: np.random.Generator, bitrate_bps: int = 500_000, queue_frames_max: int = 1024) -> None:
@@ -91,6 +93,7 @@ class CanBus:
         self.bit_s = 1.0 / bitrate_bps
         self._queue_frames_max = queue_frames_max
         self._busy = False
+        self.waiting_batches = 0
         self._loop: Loop | None = None
         self._wire = contextvars.Context()  # what is on the wire arrives whatever becomes of its sender's process
 
@@ -114,6 +117,7 @@ class CanBus:
         else:
             sender.queued_frames += count
             sender.queue.append(frames)
+            self.waiting_batches += 1
 
     def _start(self, loop: Loop, start_s: float, sender: BusPort, frames: bytes) -> None:
         self._busy = True
@@ -122,8 +126,8 @@ class CanBus:
 
     def _end(self, loop: Loop, end_s: float, sender: BusPort, frames: bytes) -> None:
         self._busy = False
-        waiting = [port for port in self.ports if port.queue]
-        if waiting:
+        if self.waiting_batches:
+            waiting = [port for port in self.ports if port.queue]
             self._next(loop, end_s, waiting[0] if len(waiting) == 1 else min(waiting, key=_next_priority))
         if self.delay_s > 0.0 or self.repeat_frac > 0.0 or self.late_frac > 0.0:
             self._deliver_disturbed(loop, end_s + self.delay_s, sender, frames)
@@ -139,6 +143,7 @@ class CanBus:
 
     def _next(self, loop: Loop, start_s: float, sender: BusPort) -> None:
         frames = sender.queue.popleft()
+        self.waiting_batches -= 1
         sender.queued_frames -= len(frames) // FRAME_BYTES
         self._start(loop, start_s, sender, frames)
 

@@ -99,13 +99,15 @@ class VirtualLoop(Timeline, RefusingLoop):
         return task_names(asyncio.all_tasks(self))
 
     def _run_once(self) -> None:
-        """What asyncio calls until the loop stops: the next timer, then all that is ready."""
-        if not self.ready and not self.stopping and not self.jump():
-            raise Stalled(f"nothing can ever wake up at t = {self.time():.9f} s", self.pending())
-        if not self.run(SPINS_MAX):
-            raise Stalled(f"tasks spin without awaiting time at t = {self.time():.9f} s", self.pending())
-        if self.stopping:
-            self.stopping = False
+        """What asyncio calls until the loop stops: timer after timer until then, after each all that is ready."""
+        while True:
+            if not self.ready and not self.stopping and not self.jump():
+                raise Stalled(f"nothing can ever wake up at t = {self.time():.9f} s", self.pending())
+            if not self.run(SPINS_MAX):
+                raise Stalled(f"tasks spin without awaiting time at t = {self.time():.9f} s", self.pending())
+            if self.stopping:
+                self.stopping = False
+                return
 
     def withhold(self) -> None:
         """Takes what belongs to the paused process out of what is ready."""

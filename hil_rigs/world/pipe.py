@@ -25,6 +25,10 @@ class Mark(Enum):
     FIN = auto()
     RST = auto()
 
+    def __len__(self) -> int:
+        """It takes no room."""
+        return 0
+
 
 @dataclass(slots=True, eq=False)
 class Path:
@@ -59,13 +63,15 @@ class Pipe:
     def send(self, item: bytes | Mark) -> None:
         for part in self._segments(item):
             self._queue.append((self._loop.now_ns + self._path.latency_ns(self._rng), part))
-            self.size += _size(part)
+            self.size += len(part)
         self.arm()
 
     def arm(self) -> None:
         """Schedules the next arrival, unless one is scheduled."""
         if self._timer is None and self._queue:
-            due_ns = max(self._queue[0][0], self._path.stalled_until_ns)
+            due_ns, stalled_until_ns = self._queue[0][0], self._path.stalled_until_ns
+            if due_ns < stalled_until_ns:
+                due_ns = stalled_until_ns
             self._timer = self._loop.call_at_ns(due_ns, self._arrive, context=self._loop.wire)
 
     def resend(self) -> None:
@@ -101,7 +107,7 @@ class Pipe:
                 self._path.cut, self._path.answer_bytes_left = True, None
                 self._queue.appendleft((at_ns, item[left:]))
                 item = item[:left]
-        self.size -= _size(item)
+        self.size -= len(item)
         return item
 
     def _give_up(self) -> None:
@@ -119,7 +125,3 @@ class Pipe:
         count = int(self._rng.integers(1, min(SEGMENTS_MAX, len(item))))
         cuts = sorted(int(at) for at in self._rng.choice(len(item) - 1, size=count, replace=False) + 1)
         return [item[start:end] for start, end in zip([0, *cuts], [*cuts, len(item)], strict=True)]
-
-
-def _size(item: bytes | Mark) -> int:
-    return len(item) if isinstance(item, bytes) else 0

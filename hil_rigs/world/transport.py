@@ -60,7 +60,7 @@ class MemoryTransport(asyncio.Transport):
         if self._closing:
             if isinstance(item, bytes):
                 self._outgoing.send(Mark.RST)
-        elif item is Mark.RST:
+        elif not isinstance(item, bytes) and item is Mark.RST:
             self.lose(ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"))
         else:
             self._guarded(item)

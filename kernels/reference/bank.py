@@ -95,7 +95,7 @@ class SocBank:
             tuning.ocv_error_v,
             self.model.resistance_sigma,
         )
-        own[HYSTERESIS], own[CAPACITY] = tuning.hysteresis_sigma, tuning.capacity_sigma
+        own[HYSTERESIS], own[CAPACITY] = tuning.hysteresis_sigma, self.model.capacity_sigma
         self._x = np.zeros((len(places), states))
         self._x[:, SOC] = places
         self._x[:, HYSTERESIS] = tuning.hysteresis_end * (
@@ -169,6 +169,18 @@ class SocBank:
                 gain, spread = p[:, BIAS].copy(), own**2 / (own - least)
                 x += gain / spread * (current_a - x[BIAS])
                 p -= np.outer(gain, gain) / spread
+        self._show()
+
+    def widen_capacity(self, sigma_frac: float) -> None:
+        known = self.model.capacity_sigma
+        if not sigma_frac > known:
+            raise ValueError(f"sigma_frac: got {sigma_frac}, expected above {known}")
+        said, left_min = 1 / known**2 - 1 / sigma_frac**2, (known / sigma_frac) ** 2
+        for x, p in zip(self._x, self._p, strict=True):
+            gain = p[:, CAPACITY] * said / max(1 - p[CAPACITY, CAPACITY] * said, left_min)
+            p += np.outer(gain, p[:, CAPACITY])
+            x += gain * x[CAPACITY]
+            x[CAPACITY] = np.clip(x[CAPACITY], -LOG_FACTOR_MAX, LOG_FACTOR_MAX)
         self._show()
 
     def save(self) -> Floats:

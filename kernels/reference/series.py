@@ -107,12 +107,13 @@ class SeriesCells:
         place = (soc - self._rule.grid_first) * self._rule.grid_per_frac
         return np.asarray(np.clip(place, F(0), self._rule.grid_end))
 
-    def _curve_at(self, points: NDArray[np.int32], part: int) -> Floats32:
-        return np.take_along_axis(self._curve_v[:, :, part], points, axis=1)
+    def _curve_at(self, points: NDArray[np.int32]) -> Floats32:
+        return np.take_along_axis(self._curve_v, points, axis=1)
 
     def _ocv_v(self, place: Floats32) -> Floats32:
         low = place.astype(np.int32)
-        return self._curve_at(low, 0) + (place - low.astype(F)) * self._curve_at(low, 1)
+        low_v = self._curve_at(low)
+        return low_v + (place - low.astype(F)) * (self._curve_at(low + np.int32(1)) - low_v)
 
     def _bleed(
         self, measured_v: Floats32, bleeding: NDArray[np.uint8], typical_v: Floats32, dt_s: float, capacity_ah: Floats
@@ -202,7 +203,7 @@ class SeriesCells:
         present = np.abs(off_v) < rule.absent_v
         e = np.where(present, off_v - common_v, F(0))
         bound_v2 = np.maximum(spread_v2, e * e * (F(1) / (rule.gate * rule.gate)))
-        scale = np.where(present, F(1), F(0)) * (spread_v2 / (bound_v2 * bound_v2))
+        scale = np.where(present, spread_v2 / (bound_v2 * bound_v2), F(0))
         k_s, k_r, k_i = a_s * scale, a_r * scale, a_i * scale
         step = k_s * e
         state["deviation"] += step
@@ -233,7 +234,7 @@ class SeriesCells:
         """Slope of the chord over one sigma to both sides, and the variance of what the curve does beside it."""
         if not due.any():
             return
-        rule, ss, own, curve_v = self._rule, self._state["ss"][due], own[due], self._curve_v[due, :, 0]
+        rule, ss, own, curve_v = self._rule, self._state["ss"][due], own[due], self._curve_v[due]
         mean2 = np.square(mean["soc_sigma_frac"][due]).astype(F)[:, None]
         both2 = ss + mean2
         place, reach = self._place(self._mean[due] + own), np.sqrt(both2) * rule.grid_per_frac

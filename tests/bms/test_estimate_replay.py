@@ -31,6 +31,7 @@ class Listener:
     def __init__(self) -> None:
         self.started: list[tuple[float | None, float | None]] = []
         self.heard: list[tuple[float, float, float, float]] = []
+        self.doubts: list[tuple[int, float]] = []
 
     @property
     def soc_frac(self) -> float:
@@ -42,6 +43,9 @@ class Listener:
     def step(self, voltage_v: float, current_a: float, temperature_degc: float, dt_s: float) -> None:
         self.heard.append((voltage_v, current_a, temperature_degc, dt_s))
 
+    def doubt(self, charge_sigma_ah: float) -> None:
+        self.doubts.append((len(self.heard), charge_sigma_ah))
+
 
 def test_every_row_is_one_step_and_the_first_has_no_length() -> None:
     listener, seen = Listener(), []
@@ -50,6 +54,12 @@ def test_every_row_is_one_step_and_the_first_has_no_length() -> None:
     assert listener.heard == [(3.3, 1, 25, 0), (3.3, 2, 25, 1), (3.3, 3, 25, 2.5)]
     assert done.soc_frac.tolist() == [1, 2, 3]
     assert seen == []
+
+
+def test_doubt_about_the_charge_comes_after_its_row() -> None:
+    listener = Listener()
+    replay(replace(log_of([0, 1, 2], [1, 2, 3]), charge_sigma_ah=np.array([0.0, 0.5, 0.0])), listener, Start())
+    assert listener.doubts == [(2, 0.5)]
 
 
 def test_sensor_error_is_gain_then_offset() -> None:

@@ -1,12 +1,13 @@
 """A log whose charge cannot be that of a cell of the capacity that somebody says it has."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bms.estimate.log import Log
-from bms.estimate.log_charge import capacity_doubt
+from bms.estimate.log_charge import capacity_doubt, wrong_unit
 
 
 def log_of(
@@ -63,3 +64,47 @@ def test_what_flowed_while_the_logger_was_off_is_no_doubt() -> None:
     gap = Log(log.path, log.time_s[seen], log.current_a[seen], log.voltage_v[seen], log.temperature_degc[seen],
               log.soc_frac[seen] if log.soc_frac is not None else None, None, None)  # fmt: skip
     assert capacity_doubt(gap, 2.9, "--nominal-ah") is None
+
+
+def in_ms(log: Log) -> Log:
+    return replace(log, time_s=1000 * log.time_s)
+
+
+@pytest.mark.parametrize("step_s", [0.1, 1.0, 60.0])
+def test_milliseconds_are_told_by_the_soc(step_s: float) -> None:
+    log = log_of([(0.1, 1.4)], 2.9, soc_known=True, step_s=step_s)
+    assert wrong_unit(log, 2.9, "cell x") is None
+    told = wrong_unit(in_ms(log), 2.9, "cell x")
+    assert told is not None
+    assert told.startswith("log.csv: time_s is in other units: its current moves 1")
+    assert told.endswith(" Ah by its soc, expected s (not ms)")
+
+
+def test_milliseconds_are_told_by_the_ah_whatever_the_capacity() -> None:
+    log = log_of([(0.1, 1.4), (0.1, -1.4)] * 5, 2.9, soc_known=False)
+    log = replace(log, ah=np.concatenate([[0.0], np.cumsum((log.current_a[1:] + log.current_a[:-1]) / 120)]))
+    for capacity_ah in (1.0, 2.9, 5.0):
+        assert wrong_unit(log, capacity_ah, "cell x") is None
+        assert wrong_unit(in_ms(log), capacity_ah, "cell x") == (
+            "log.csv: time_s is in other units: its current moves 117 Ah over it, 0.117 Ah by its ah, "
+            "expected s (not ms)"
+        )
+
+
+def test_milliseconds_are_told_by_a_charge_that_no_cell_holds() -> None:
+    assert wrong_unit(in_ms(log_of(EMPTIED, 2.9, soc_known=False)), 2.9, "cell x") == (
+        "log.csv: its current moves 957 times the 2.9 Ah of cell x one way, "
+        "expected time_s in s (not ms) and current_a in A (not mA)"
+    )
+
+
+def test_pause_of_a_month_amid_a_discharge_is_no_other_unit() -> None:
+    log = log_of(EMPTIED, 2.9, soc_known=True)
+    paused = replace(log, time_s=log.time_s + np.where(np.arange(len(log.time_s)) > 60, 30 * 86400.0, 0.0))
+    assert wrong_unit(paused, 2.9, "cell x") is None
+    assert wrong_unit(replace(paused, soc_frac=None), 2.9, "cell x") is None
+
+
+def test_log_of_a_larger_cell_is_no_other_unit() -> None:
+    assert wrong_unit(log_of(EMPTIED, 2.9, soc_known=True), 0.29, "cell x") is None
+    assert wrong_unit(log_of(EMPTIED, 2.9, soc_known=False), 0.29, "cell x") is None

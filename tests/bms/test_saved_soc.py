@@ -61,6 +61,28 @@ def test_what_was_restored_goes_on_as_if_nothing_had_been(rack: Callable[..., Ra
     assert after.usable_frac == pytest.approx(before.usable_frac, abs=2e-3)
 
 
+def test_doubts_about_the_capacity_outlast_a_restart(rack: Callable[..., RackReading]) -> None:
+    """What the cell file says of it has been taken back once; to do so again would take more than it ever said."""
+    saved = json.loads(json.dumps(at_work(rack).save()))
+    assert [saved["capacity_doubted"], *[end["capacity_doubted"] for end in saved["ends"]]] == [False] * 3
+    for each in (saved, *saved["ends"]):
+        each["capacity_doubted"] = True
+    after = estimator()
+    after.restore(saved, 0.0)
+    again = after.save() or {}
+    assert [again["capacity_doubted"], *[end["capacity_doubted"] for end in again["ends"]]] == [True] * 3
+
+
+def test_state_of_a_version_without_doubts_is_taken(rack: Callable[..., RackReading]) -> None:
+    saved, after = at_work(rack).save() or {}, estimator()
+    for each in (saved, *saved["ends"]):
+        del each["capacity_doubted"]
+    after.restore(saved, 0.0)
+    assert (after.save() or {})["capacity_doubted"] is False
+    with pytest.raises(ValueError, match="capacity_doubted is no bool"):
+        estimator().restore({**saved, "capacity_doubted": "yes"}, 0.0)
+
+
 @pytest.mark.parametrize(("age_s", "grown_frac"), [(0.0, 0.0), (3.6, 0.0005), (5.0, 0.0007), (36_005.0, 0.02)])
 def test_sigma_grows_with_the_time_that_passed(
     rack: Callable[..., RackReading], age_s: float, grown_frac: float

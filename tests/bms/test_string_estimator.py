@@ -1,6 +1,7 @@
 """A string's estimator through its interface: any rate, gaps, dropouts, sensors that stop telling."""
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -142,6 +143,50 @@ def test_a_faded_cell_is_found_out_within_its_bound() -> None:
         one.step(3.0 + soc - 0.001 * amps - 0.0005 * inner_a, amps, 25.0, 1.0 if k else 0.0)
     assert one.soh_frac == pytest.approx(0.88, abs=0.02)
     assert abs(one.capacity_ah - 0.88 * AH) < 3 * one.capacity_ah_sigma < 0.06 * AH
+
+
+def cycled_lfp(left_frac: float, hours: float) -> Iterator[tuple[float, float, float]]:
+    """True SoC, voltage and current, ten seconds a row, of the shipped LFP cell with so much of its capacity left: up
+    to full, an hour's rest, down to 5 % and so on at 90 A, at 25 degC."""
+    cell = load_tables("lfp-280ah")
+    warm = int(np.argmin(abs(cell.temperature_degc - 25.0)))
+    tables = (cell.ocv_v, cell.hysteresis_v, cell.resistance_ohm, cell.rc_resistance_ohm[0])
+    soc, inner_a, turned, rest_s, way_a = 0.5, 0.0, 0.0, 0.0, -90.0
+    for k in range(round(hours * 360)):
+        if soc >= 1.0 and way_a < 0:
+            way_a, rest_s = 90.0, 3600.0
+        elif soc <= 0.05:
+            way_a = -90.0
+        rest_s -= 10.0
+        amps = 0.0 if rest_s > 0 else way_a
+        moved = amps * 10 / 3600 / (left_frac * cell.capacity_ah) if k else 0.0
+        soc -= moved
+        inner_a += (amps - inner_a) * (1 - math.exp(-10.0 / cell.rc_tau_s[0]))
+        keep = math.exp(-float(cell.hysteresis_rate[warm]) * abs(moved))
+        turned = keep * turned + (1 - keep) * math.copysign(1.0, amps)
+        ocv_v, gap_v, ohm, inner_ohm = (float(np.interp(soc, SOC_GRID, table[warm])) for table in tables)
+        yield soc, ocv_v - gap_v * turned - ohm * amps - inner_ohm * inner_a, amps
+
+
+@pytest.mark.parametrize("left_frac", [1.0, 0.85, 0.8, 0.7])
+def test_lfp_cell_that_is_not_what_its_file_says_is_found_out_within_its_bound(left_frac: float) -> None:
+    """From an unknown start, over three cycles. The file's word on the capacity is taken back, and stays for a cell as
+    good as new."""
+    one = StringEstimator(load_tables("lfp-280ah"))
+    for k, (_, volts, amps) in enumerate(cycled_lfp(left_frac, 19.0)):
+        one.step(volts, amps, 25.0, 10.0 if k else 0.0)
+    assert one.soh_frac == pytest.approx(left_frac, abs=0.02)
+    assert abs(one.capacity_ah - left_frac * 280.0) < 3 * one.capacity_ah_sigma < 0.06 * 280.0
+    assert one.capacity_doubted is (left_frac < 1.0)
+
+
+def test_lost_filter_begins_anew() -> None:
+    """Told half full and sure of it, while the cell rests at the end of a charge: no slope of the plateau leads out."""
+    one, full_v = StringEstimator(load_tables("lfp-280ah")), 3.50
+    one.start(0.6, 0.002)
+    for k in range(100):
+        one.step(full_v, 0.0, 25.0, 10.0 if k else 0.0)
+    assert one.soc_frac == pytest.approx(1.0, abs=0.03)
 
 
 def test_means_of_a_window_are_those_of_its_middle() -> None:

@@ -93,6 +93,7 @@ def test_arbitrary_battery_models_are_refused_or_a_reading(models: list[tuple[in
 @settings(deadline=None)
 @given(CHAIN)
 @example([(701, 153, []), (704, 65, []), (715, 7, [])])
+@example([(704, 65, []), (714, 1, [])])
 def test_arbitrary_models_are_refused_or_a_reading(models: list[tuple[int, int, list[int]]]) -> None:
     reading = asyncio.run(polled(chained(models)))
     if reading is not None:

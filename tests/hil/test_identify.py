@@ -16,12 +16,12 @@ from bms.estimate.log_sign import contradiction
 from hil_rigs.cli import main
 from hil_rigs.evaluate.svg import BOTTOM, HEIGHT, TOP
 from hil_rigs.identify import IdentifyError, identify_cell
-from hil_rigs.identify.basis import low_pass
+from hil_rigs.identify.basis import hysteresis, low_pass
 from hil_rigs.identify.chemistry import CHEMISTRIES
 from hil_rigs.identify.efficiency import efficiency_over_temperature
 from hil_rigs.identify.fit import SOC_KNOTS, Solution, Structure
 from hil_rigs.identify.ocv import ocv_base
-from hil_rigs.identify.runs import Capacity, capacity_of
+from hil_rigs.identify.runs import ANCHOR_V, Capacity, capacity_of, charge_ah, rows_inside, run_of
 from hil_rigs.identify.tables import cell_tables, write_cell
 from kernels.cell_tables import SOC_GRID, CellTables
 from kernels.parameters import load_cell, load_tables
@@ -217,6 +217,29 @@ def test_counters_are_believed_where_samples_of_the_current_miss_some_charge() -
     assert capacity.ah == pytest.approx(3.0, rel=0.003)
     ((degc, share),) = capacity.efficiency
     assert (degc, share) == (25.0, pytest.approx(0.98, abs=0.003))
+
+
+def test_what_a_pulse_test_leaves_out_between_its_pulses_has_flowed_all_the_same() -> None:
+    """Stages of pulses, rest, 5 % at 1 A, rest; rows of the pulses only, and a counter that goes on."""
+    stage_a = np.repeat([0.0, 4.0, 0.0, -4.0, 0.0, 1.0, 0.0], [60, 30, 60, 30, 600, 540, 960])
+    whole = measured("pulses", np.tile(stage_a, 6), 1.0)
+    counted_ah = charge_ah(whole.time_s, whole.current_a)
+    logged = whole.time_s % len(stage_a) < 780
+    assert whole.soc_frac is not None
+    cut = replace(whole, time_s=whole.time_s[logged], current_a=whole.current_a[logged], ah=counted_ah[logged],
+                  voltage_v=whole.voltage_v[logged], temperature_degc=whole.temperature_degc[logged],
+                  soc_frac=whole.soc_frac[logged])  # fmt: skip
+    runs = [run_of(log, AH, CHEMISTRIES["nmc"]) for log in (whole, cut)]
+    turned, behind_a = (
+        [np.interp(cut.time_s, run.time_s, course) for run, course in zip(runs, courses, strict=True)]
+        for courses in (
+            [hysteresis(run.time_s, run.current_a, AH, 15.0, -1.0) for run in runs],
+            [low_pass(run.time_s, run.current_a, 3000.0) for run in runs],
+        )
+    )
+    assert turned[1] == pytest.approx(turned[0], abs=0.03)
+    assert behind_a[1] == pytest.approx(behind_a[0], abs=0.05)
+    assert len(rows_inside(runs[1].soc_frac)) == logged.sum() - 1
 
 
 def test_what_is_lost_of_a_charge_goes_over_temperature_as_reactions_do() -> None:
@@ -441,6 +464,27 @@ def test_a_log_in_percent_is_refused_by_row_and_column(tmp_path: Path, capsys: p
     assert main(["identify", str(path), "--nominal-ah", "3", "--chemistry", "nmc", "--out", str(out)]) == 2
     expected = "row 1: soc is 100.0, expected a fraction (not percent) from -0.1 to 1.1"
     assert f"{path}: {expected}\n" in capsys.readouterr().err
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("name", sorted(CHEMISTRIES))
+def test_page_says_which_voltages_are_full_and_empty(name: str) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "cell-file.md").read_text(encoding="utf-8")
+    (line,) = [
+        row for row in page.splitlines() if row.startswith("| `") and f"`{name}`" in row.split("|")[1] and " V |" in row
+    ]
+    chemistry = CHEMISTRIES[name]
+    assert line.endswith(f"| {chemistry.full_v - ANCHOR_V:.2f} V | {chemistry.empty_v + ANCHOR_V:.2f} V |")
+
+
+def test_a_log_in_milliseconds_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = csv(tmp_path, replace(DYNAMIC, time_s=1000 * DYNAMIC.time_s), charge_positive=False)
+    out = tmp_path / "cell.yaml"
+    assert main(["identify", str(path), "--nominal-ah", "3", "--chemistry", "nmc", "--out", str(out)]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith(f"{path}: time_s is in other units: its current moves ")
+    assert err.endswith(" Ah by its soc, expected s (not ms)\n")
+    assert err.count("\n") == 1
     assert not out.exists()
 
 

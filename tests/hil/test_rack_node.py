@@ -39,8 +39,9 @@ class BenchRack:
     def command(self, main: bool, precharge: bool) -> None:
         self.main_closed, self.precharge_closed = main, precharge
 
-    def measured_voltage_v(self) -> Floats:
-        return self.cell_v.copy()
+    def measured_voltage_v(self, into: Floats | None = None) -> Floats:
+        shown: Floats = np.add(self.cell_v, 0.0, into)
+        return shown
 
     def measured_temperature_degc(self) -> Floats:
         return self.cell_degc.copy()

@@ -161,6 +161,12 @@ BROKEN = [
         "mine.yaml:2:31: site.limits.soc_frac_min: not below soc_frac_max, 0.95 by default (got 0.96), "
         "expected less than 0.95",
     ),
+    (
+        "says: a rig",
+        "site: {limits: {chemistry: nmc}}\nsays: a rig",
+        "mine.yaml:4:67: plant.cell: its chemistry does not fit the limits for nmc (got 'lfp'), "
+        "expected a cell of nmc, nca, lmo, or limits.chemistry lfp",
+    ),
 ]
 
 

@@ -13,10 +13,11 @@ import yaml
 
 from bms.dispatch.applications.grid_smoothing import GridSmoothing
 from bms.site import dump_site, load_site
-from drivers.config.config_yaml import parse_strict
+from drivers.config.config_yaml import ConfigErrors, parse_strict
 from hil_rigs.cli import main
+from hil_rigs.rig import FOLDER as RIGS
 from hil_rigs.rig import CanEndpoint, Endpoints, ModbusEndpoint, find_rig, make_site
-from hil_rigs.tune.study import Cost, Searched, Study
+from hil_rigs.tune.study import Cost, Searched, Study, find_study
 from tests.bms.test_site_docs import row
 
 STUDY = """
@@ -105,6 +106,30 @@ def test_study_with_an_unknown_setting_is_refused_with_its_place(tmp_path: Path)
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2
     assert "short.yaml:10:15: searched.1.setting: no numeric setting of grid-smoothing" in done.stderr
+
+
+def test_faults_that_every_trial_trips_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    demo = (RIGS / "demo.yaml").read_text()
+    (tmp_path / "hot.yaml").write_text(demo.replace("ambient_degc: 25", "ambient_degc: 79"))
+    study = tmp_path / "worse.yaml"
+    study.write_text(WORSE + "rig: hot.yaml\n")
+    assert main(["tune", str(study), "--trials", "1", "--plain", "--out", str(tmp_path)]) == 1
+    told = capsys.readouterr().out
+    assert "every trial trips faults: discharge_temperature_high, " in told
+    assert "; see to their cause first. The fragment is what the rig has now:\n" in told
+    assert "search longer" not in told
+    with (tmp_path / "trials.csv").open() as file:
+        assert [each["tripped"].split()[0] for each in csv.DictReader(file)] == ["discharge_temperature_high"]
+
+
+def test_rig_of_a_study_is_looked_for_beside_the_study(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text((RIGS / "demo.yaml").read_text().replace("name: demo", "name: mine"))
+    study = tmp_path / "short.yaml"
+    study.write_text(STUDY + "rig: mine.yaml\n")
+    assert find_study(str(study)).rig == str(tmp_path / "mine.yaml")
+    study.write_text(STUDY + "rig: others.yaml\n")
+    with pytest.raises(ConfigErrors, match=r"short\.yaml:11:6: rig: .*/others\.yaml:1:1: cannot be read"):
+        find_study(str(study))
 
 
 def test_interrupted_study_shows_what_is_done(tmp_path: Path) -> None:

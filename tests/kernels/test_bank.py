@@ -1,5 +1,6 @@
 """The bank of filters: it equals its twin, finds what can be seen, and does not claim what cannot."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -93,6 +94,8 @@ def test_compiled_equals_twin(shape: Any, start: Any, log: list[Any], gap: Any) 
                 one.shift(0.01)
             if k in (5, 25):
                 one.rest(0.3)
+            if k == 15:
+                one.widen_capacity(0.2)
     for name in SHOWN:
         assert getattr(ours, name) == pytest.approx(getattr(theirs, name), rel=1e-6, abs=1e-9, nan_ok=True), name
     assert ours.rc_current_a() == pytest.approx(theirs.rc_current_a(), rel=1e-6, abs=1e-9)
@@ -309,6 +312,38 @@ def test_a_rest_tells_the_offset_and_what_it_did_to_the_soc(kernel: Any) -> None
     assert one.soc_frac == pytest.approx(0.4, abs=0.0002)
     with pytest.raises(ValueError, match="current_a: got nan"):
         one.rest(NAN)
+
+
+@BOTH
+@pytest.mark.parametrize(("said", "believed_ah"), [(0.01, 2.5), (0.1, 10.0)])
+def test_a_capacity_is_believed_as_far_as_its_file_does_and_no_further_than_cells_age(
+    kernel: Any, said: float, believed_ah: float
+) -> None:
+    assert kernel.SocBank(steep(capacity_sigma_frac=said)).capacity_ah_sigma == pytest.approx(believed_ah)
+
+
+@BOTH
+def test_capacity_that_was_not_known_after_all_is_what_the_samples_say(kernel: Any) -> None:
+    """Swings of a cell that holds a fifth less than its file says: who takes that knowledge out again at their end is
+    as wise as somebody who never had it."""
+    cell = steep(pairs=0, self_discharge_per_h=np.zeros(2), coulombic_efficiency=np.ones(2))
+    believed = kernel.SocBank(cell)
+    doubted = kernel.SocBank(cell, replace(tuning_of(cell.chemistry), capacity_sigma=0.15))
+    for one in (believed, doubted):
+        soc, amps = 0.9, 50.0
+        one.start(0.9, 0.01)
+        for k in range(1000):
+            amps = -50.0 if soc < 0.1 else (50.0 if soc > 0.9 else amps)
+            soc -= amps * 10 / 3600 / 80.0 if k else 0.0
+            one.step(3.0 + soc - 0.001 * amps, amps, amps * 10 / 3600 if k else 0.0, 25.0, 10.0 if k else 0.0)
+    assert believed.capacity_ah - doubted.capacity_ah > 2.0
+    with pytest.raises(ValueError, match=r"sigma_frac: got 0.025, expected above 0.025"):
+        believed.widen_capacity(0.025)
+    believed.widen_capacity(0.15)
+    assert believed.capacity_ah == pytest.approx(doubted.capacity_ah, abs=0.8)
+    assert believed.capacity_ah == pytest.approx(80.0, abs=1.6)
+    assert believed.capacity_ah_sigma == pytest.approx(doubted.capacity_ah_sigma, rel=0.1)
+    assert believed.soc_frac == pytest.approx(doubted.soc_frac, abs=0.005)
 
 
 @BOTH

@@ -128,6 +128,7 @@ def test_crc_equals_its_twin(data: bytes) -> None:
     assert canbits.crc8_j1850(data) == twin.crc8_j1850(data)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 0xFFFF_FFFF), st.integers(0, 8)), max_size=40))
 def test_bits_on_the_wire_equal_their_twin(frames: list[tuple[int, int]]) -> None:
     batch = b"".join(struct.pack("<IB3x8x", *frame) for frame in frames)

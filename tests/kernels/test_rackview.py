@@ -117,6 +117,7 @@ def test_a_group_that_there_cannot_be_is_named(kernel: Any, first: tuple[int, ..
         kernel.group_maxima(np.zeros(4), times(*first), np.zeros(places))
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(VALUES, min_size=1, max_size=6), min_size=1, max_size=9))
 def test_group_maxima_equal_their_twin(groups: list[list[float]]) -> None:
     values = np.concatenate([np.array(group) for group in groups])

@@ -409,6 +409,19 @@ def test_every_variant_equals_the_twin_bit_by_bit(variant: str, seed: int, steps
     assert compiled.tobytes() == reference.tobytes()
 
 
+@pytest.mark.parametrize("variant", series.variants())
+@pytest.mark.parametrize("far", [0.04, 0.1, 0.2, 0.6])
+@pytest.mark.parametrize("soc_frac", [0.02, 0.5, 0.97])
+def test_a_cell_far_from_its_string_equals_the_twin_bit_by_bit(variant: str, far: float, soc_frac: float) -> None:
+    """However little of the curve the kernel keeps at hand, and wherever on it the string is."""
+    kernels = series.SeriesCells(LFP, 1, 40, variant=variant), twin.SeriesCells(LFP, 1, 40)
+    for cells in kernels:
+        cells.restore(state_of(cells, deviation=[far, -far] + [0.0] * 38))
+        run(cells, np.linspace(3.2, 3.4, 40), 3, 1.0, means(soc_frac=soc_frac, soc_sigma_frac=0.02))
+    assert kernels[0].save().tobytes() == kernels[1].save().tobytes()
+    assert kernels[0].curvature_v.tobytes() == kernels[1].curvature_v.tobytes()
+
+
 def test_several_threads_give_the_same_bits() -> None:
     alone = stepped(series.SeriesCells(LFP, 100, 37), 1, 20, 100, 37)
     together = stepped(series.SeriesCells(LFP, 100, 37, threads=3), 1, 20, 100, 37)

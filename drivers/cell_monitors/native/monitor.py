@@ -11,7 +11,7 @@ from drivers.cell_monitors.native.layout import (
     native_layout,
 )
 from drivers.cell_monitors.native.snapshot import RackDecoder
-from drivers.clock import loop_ns, now_ns
+from drivers.clock import loop_ns, now_ns, sleep_until
 from drivers.commands import BleedCommand, OutputsCommand, RackCommand
 from drivers.frames import FrameBatch
 from drivers.links.can import CanConfig, CanLink, CanOpener, open_python_can
@@ -122,7 +122,7 @@ class NativeRackMonitor:
         while True:
             self.send_cycle(loop_ns(loop))
             due_ns = _next_due(due_ns, loop_ns(loop), RACK_COMMAND_PERIOD_NS)
-            await asyncio.sleep(due_ns / 1e9 - loop.time())
+            await sleep_until(loop, due_ns)
 
     def _send(self, frames: Times) -> None:
         if self._link.open and frames.size:

@@ -222,4 +222,4 @@ def _state(symbols: Mapping[str, int], value: Value) -> InverterState:
 
 def _number(values: Values, name: str) -> float:
     value = values.get(name)
-    return value if isinstance(value, float | int) else nan
+    return nan if value is None or isinstance(value, str) else value
