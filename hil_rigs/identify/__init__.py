@@ -9,11 +9,14 @@ from numpy.typing import NDArray
 from bms.estimate.log import Log
 from hil_rigs.identify.chemistry import CHEMISTRIES, Chemistry
 from hil_rigs.identify.covered import Basis, bases, touched_degc
+from hil_rigs.identify.doubts import check_chemistry, doubts
 from hil_rigs.identify.fit import SOC_KNOTS, Fit, Solution, Structure
 from hil_rigs.identify.ocv import OcvBase, ocv_base
 from hil_rigs.identify.possible import taken_logs
 from hil_rigs.identify.runs import FLOWING_PER_H, IdentifyError, Run, capacity_of, run_of
+from hil_rigs.identify.soc_range import spans
 from hil_rigs.identify.tables import cell_tables
+from hil_rigs.identify.usual import quiet, resistance_told, untold, usual_ohm
 from kernels.cell_tables import SOC_GRID, CellTables, usual_hysteresis_pair
 
 __all__ = ["IdentifiedCell", "IdentifyError", "identify_cell"]
@@ -37,6 +40,8 @@ class IdentifiedCell:
     tables: CellTables
     runs: tuple[Run, ...]
     solution: Solution
+    soc_spans: tuple[tuple[float, float], ...]
+    """First and last SoC of each stretch that the runs went through; elsewhere the curve is the chemistry's."""
     warnings: tuple[str, ...] = ()
 
     @property
@@ -60,11 +65,15 @@ def identify_cell(
         raise IdentifyError(f"{logs[0].path}: no current flows in any run: nothing but a voltage can be read from that")
     degc_knots = temperature_knots(runs)
     base = ocv_base(runs, degc_knots, kind)
-    fit = _fit(runs, base, capacity.ah, degc_knots, kind)
-    solution = fit.solve(_best_structure(fit, kind, capacity.ah))
+    check_chemistry(logs, runs, base, kind, capacity.ah)
+    pinned_ohm = None if resistance_told(runs, capacity.ah) else usual_ohm(runs, capacity.ah, kind)
+    fit = _fit(runs, base, capacity.ah, degc_knots, kind, pinned_ohm)
+    solution = fit.solve(_best_structure(fit, kind if pinned_ohm is None else quiet(kind), capacity.ah))
+    warnings += [] if pinned_ohm is None else [untold(pinned_ohm, capacity.ah, kind)]
+    warnings += doubts(logs, runs, base, solution, capacity, kind)
     source = f"identified from {len(runs)} runs: " + ", ".join(dict.fromkeys(run.name for run in runs))
     tables = cell_tables(solution, base, name, chemistry, source, capacity, touched_degc(runs))
-    return IdentifiedCell(tables, runs, solution, tuple(warnings))
+    return IdentifiedCell(tables, runs, solution, tuple(spans(base.covered)), tuple(warnings))
 
 
 def temperature_knots(runs: Sequence[Run]) -> Floats:
@@ -78,14 +87,21 @@ def temperature_knots(runs: Sequence[Run]) -> Floats:
     return np.array([float(np.mean(group)) for group in groups])
 
 
-def _fit(runs: Sequence[Run], base: OcvBase, capacity_ah: float, degc_knots: Floats, kind: Chemistry) -> Fit:
+def _fit(
+    runs: Sequence[Run],
+    base: OcvBase,
+    capacity_ah: float,
+    degc_knots: Floats,
+    kind: Chemistry,
+    pinned_ohm: float | None,
+) -> Fit:
     base_v = [_base_at(run, base, degc_knots) for run in runs]
     sigma_v = np.repeat(base.sigma_v[:, None], len(SOC_KNOTS), axis=1)
     gap_v, gap_sigma_v = (
         np.array([np.interp(SOC_KNOTS, SOC_GRID, row) for row in rows])
         for rows in (base.half_gap_v, base.half_gap_sigma_v)
     )
-    return Fit(runs, base_v, capacity_ah, degc_knots, sigma_v, gap_v, gap_sigma_v, kind.shares_weight)
+    return Fit(runs, base_v, capacity_ah, degc_knots, sigma_v, gap_v, gap_sigma_v, kind.shares_weight, pinned_ohm)
 
 
 def _base_at(run: Run, base: OcvBase, degc_knots: Floats) -> Floats:

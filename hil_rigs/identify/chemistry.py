@@ -14,7 +14,8 @@ class Chemistry:
     `hysteresis_v` is the usual half gap between charge and discharge. `activation_k` of R0, first and other pairs.
     `shares_weight` says how much the usual division of resistances counts, as a share of what the runs say: more where
     the curve is flat, and a drop of hours looks like a part of it. `surface_lag_h`: how far the SoC of the resistances
-    may lie behind the mean one at 25 degC, beside not at all."""
+    may lie behind the mean one at 25 degC, beside not at all. `resistance_ohm_ah` is R0 and all pairs together at
+    25 degC, times the capacity."""
 
     name: str
     full_v: float
@@ -25,6 +26,7 @@ class Chemistry:
     activation_k: tuple[float, float, float]
     shares_weight: float
     surface_lag_h: tuple[float, ...]
+    resistance_ohm_ah: float
     ocv: tuple[tuple[float, float], ...]
 
     def ocv_v(self, soc_frac: Floats) -> Floats:
@@ -52,16 +54,18 @@ _PAIRS = ((3.0, 30.0, 300.0, 3000.0), (8.0, 80.0, 800.0, 8000.0))
 _LINEAR = (0.0,)
 _LAGS_H = (0.02, 0.03, 0.04, 0.05, 0.06)
 
+# Resistances: LFP 0.08 (A123 26650), 0.126 (the shipped 280 Ah), 0.14 Ohm Ah (an 18650 of 2 Ah); layered oxides 0.17
+# (INR18650), 0.19 (NCR18650PF, E2 pouch), 0.3 (LG M50); LMO 0.15 (Nissan Leaf); zinc as shipped.
 CHEMISTRIES = {
-    "lfp": Chemistry("lfp", 3.60, 2.00, 0.010, _LFP_PAIRS, _LINEAR, (2000.0, 3500.0, 3500.0), 1e-2, (), _LFP),
+    "lfp": Chemistry("lfp", 3.60, 2.00, 0.010, _LFP_PAIRS, _LINEAR, (2000.0, 3500.0, 3500.0), 1e-2, (), 0.12, _LFP),
     "nmc": Chemistry(
-        "nmc", 4.20, 2.50, 0.002, _PAIRS, (0.0, 0.3, 1.0, 3.0), (2000.0, 5000.0, 3500.0), 1e-3, _LAGS_H, _LAYERED
+        "nmc", 4.20, 2.50, 0.002, _PAIRS, (0.0, 0.3, 1.0, 3.0), (2000.0, 5000.0, 3500.0), 1e-3, _LAGS_H, 0.19, _LAYERED
     ),
     "nca": Chemistry(
-        "nca", 4.20, 2.50, 0.002, _PAIRS, (0.0, 0.3, 1.0, 3.0), (2000.0, 5000.0, 3500.0), 1e-3, _LAGS_H, _LAYERED
+        "nca", 4.20, 2.50, 0.002, _PAIRS, (0.0, 0.3, 1.0, 3.0), (2000.0, 5000.0, 3500.0), 1e-3, _LAGS_H, 0.19, _LAYERED
     ),
     "lmo": Chemistry(
-        "lmo", 4.20, 3.00, 0.002, _PAIRS, (0.0, 0.3, 1.0, 3.0), (2000.0, 5000.0, 3500.0), 1e-3, _LAGS_H, _LMO
+        "lmo", 4.20, 3.00, 0.002, _PAIRS, (0.0, 0.3, 1.0, 3.0), (2000.0, 5000.0, 3500.0), 1e-3, _LAGS_H, 0.15, _LMO
     ),
-    "zinc": Chemistry("zinc", 1.95, 1.00, 0.005, _LFP_PAIRS, _LINEAR, (1500.0, 2000.0, 2000.0), 1e-3, (), _ZINC),
+    "zinc": Chemistry("zinc", 1.95, 1.00, 0.005, _LFP_PAIRS, _LINEAR, (1500.0, 2000.0, 2000.0), 1e-3, (), 0.24, _ZINC),
 }

@@ -17,6 +17,7 @@ from hil_rigs.identify.chemistry import CHEMISTRIES
 from hil_rigs.identify.covered import measured_degc
 from hil_rigs.identify.fit_report import write_fit_report
 from hil_rigs.identify.possible import taken_logs
+from hil_rigs.identify.soc_range import percent
 from hil_rigs.identify.tables import write_cell
 from kernels.cell_tables import CellTables
 
@@ -35,7 +36,7 @@ def identify_command(arguments: argparse.Namespace) -> int:
         found = identify_cell(logs, nominal_ah=arguments.nominal_ah, chemistry=arguments.chemistry, name=out.stem)
     _warn(found.warnings)
     warnings = [*slips, *doubts, *_absent(logs), *found.warnings]
-    write_cell(found.tables, out, found.bases)
+    write_cell(found.tables, out, found.bases, found.soc_spans)
     report = None if arguments.report is None else write_fit_report(found, arguments.report)
     if arguments.json:
         where = {"cell": str(out), "report": None if report is None else str(report)}
@@ -60,6 +61,7 @@ def summary(found: IdentifiedCell) -> dict[str, object]:
         "residual_mv": 1e3 * found.solution.residual_v,
         "tau_s": tables.rc_tau_s.tolist(),
         "measured_degc": measured_degc(found.runs),
+        "measured_soc": found.soc_spans,
         "temperatures": [{**row, "basis": basis} for row, basis in zip(_rows(tables), found.bases, strict=True)],
     }
 
@@ -128,5 +130,6 @@ def _show(found: IdentifiedCell, out: Path, report: Path | None) -> None:
         )
     low, high = measured_degc(found.runs)
     print(f"measured from {low:.1f} to {high:.1f} degC (the middle 90 % of each run); rows beyond are extrapolated")
+    print(f"measured SoC: {percent(found.soc_spans)}; elsewhere the OCV is the chemistry's usual one")
     if report is not None:
         print(f"report: {report}")

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from scipy.optimize import lsq_linear
 from hil_rigs.identify.basis import arrhenius, hat_matrix, hysteresis, low_pass
 from hil_rigs.identify.prior import Prior
 from hil_rigs.identify.runs import Run, rows_inside
+from hil_rigs.identify.usual import USUAL_SIGMA_FRAC, unknown_drop_v
 from kernels.cell_tables import LAG_ACTIVATION_K, minutes_pair
 
 Floats = NDArray[np.float64]
@@ -49,8 +50,8 @@ class Structure:
 @dataclass(frozen=True, slots=True)
 class Solution:
     """Tables [T, Z] on `degc_knots` and SOC_KNOTS: `resistance_ohm[1 + k]`, `hysteresis_v`, `ocv_correction_v` and its
-    sigma, `model_sigma_v` what varies around both. `residual_v` is the weighted RMS, `resistance_sigma_frac[T]` the
-    relative sigma of all resistances together."""
+    sigma, `model_sigma_v` what varies around both. `residual_v` is the weighted RMS, `run_residual_v` that of each run,
+    `resistance_sigma_frac[T]` the relative sigma of all resistances together."""
 
     structure: Structure
     degc_knots: Floats
@@ -61,6 +62,7 @@ class Solution:
     model_sigma_v: Floats
     resistance_sigma_frac: Floats
     residual_v: float
+    run_residual_v: tuple[float, ...] = ()
 
 
 class Fit:
@@ -76,12 +78,15 @@ class Fit:
         hysteresis_v: Floats,
         hysteresis_sigma_v: Floats,
         shares_weight: float,
+        usual_ohm: float | None = None,
     ) -> None:
         """`base_v[r]` is the OCV base at each row of run r; [T, Z]: how far the true OCV may lie from the base, and the
-        half gap that hysteresis is expected to have, with its sigma."""
+        half gap that hysteresis is expected to have, with its sigma. `usual_ohm` is given where the runs do not tell
+        the resistance."""
         self._runs, self._base_v, self._capacity_ah = runs, base_v, capacity_ah
         self._degc_knots = degc_knots
-        self._prior = Prior(ocv_sigma_v, hysteresis_v, hysteresis_sigma_v, shares_weight)
+        self._prior = Prior(ocv_sigma_v, hysteresis_v, hysteresis_sigma_v, shares_weight, usual_ohm)
+        self._usual_ohm = usual_ohm
         self._inner_a: dict[tuple[int, float], Floats] = {}
         self._gaps: dict[tuple[int, float, float], Floats] = {}
         self._surfaces: dict[tuple[int, float, float], sparse.csr_matrix] = {}
@@ -113,8 +118,21 @@ class Fit:
         variance = np.diag(covariance).copy()
         common_v2, own_v2 = self._left_v2(structure, solution)
         variance[-self._block :] += common_v2
+        if self._usual_ohm is not None:
+            variance[-self._block :] += unknown_drop_v(self._runs, self._usual_ohm) ** 2
         ohm_v2 = self._total_variance(covariance, len(structure.tau_s) + 1)
-        return self._solution(structure, solution, variance, own_v2, ohm_v2, residual_v)
+        found = self._solution(structure, solution, variance, own_v2, ohm_v2, residual_v)
+        if self._usual_ohm is not None:
+            found = replace(found, resistance_sigma_frac=np.full(len(self._degc_knots), USUAL_SIGMA_FRAC))
+        return replace(found, run_residual_v=self._run_residuals_v(structure, solution))
+
+    def _run_residuals_v(self, structure: Structure, solution: Floats) -> tuple[float, ...]:
+        squares = []
+        for r, run in enumerate(self._runs):
+            y = self._weights[r] * (run.voltage_v - self._base_v[r])[self._picks[r]]
+            left = y - self._rows(r, run, structure) @ solution
+            squares.append(float(left @ left) / float(self._weights[r] @ self._weights[r]))
+        return tuple(math.sqrt(square) for square in squares)
 
     def _total_variance(self, covariance: Floats, resistances: int) -> Floats:
         """Variance of the sum of R0 and all pairs at each knot, in which their errors cancel."""

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from hil_rigs.identify.chemistry import Chemistry
 from hil_rigs.identify.runs import Run, Sweep
+from hil_rigs.identify.soc_range import Points, covered, unseen_sigma_v
 from kernels.cell_tables import SOC_GRID, extended
 
 Floats = NDArray[np.float64]
@@ -22,6 +23,8 @@ GENERIC_LFP_SIGMA_V = 0.03
 WARM_DEGC = 2.0
 """Below this the drop of a slow run is too large to be halved by taking the mean of both directions."""
 SMOOTH_POINTS = 5
+REACHED = 0.03
+"""A slow run that ends so near to full or empty has got there."""
 GAP_USUAL, GAP_SHARE, GAP_SIGMA_V, BEYOND_SHARE = 3.0, 0.3, 0.002, 0.5
 """Sigma of the expected half gap: a share of it, a least value, and a share of what was measured beyond it."""
 
@@ -29,18 +32,22 @@ GAP_USUAL, GAP_SHARE, GAP_SIGMA_V, BEYOND_SHARE = 3.0, 0.3, 0.002, 0.5
 @dataclass(frozen=True, slots=True)
 class OcvBase:
     """`curve_v[T, 221]` on SOC_GRID and `sigma_v[T]`, how far the truth may lie from it; `half_gap_v[T, 221]` that
-    hysteresis is expected to have, and its `half_gap_sigma_v`."""
+    hysteresis is expected to have, and its `half_gap_sigma_v`. `measured`: by slow runs. `covered[221]`: the SoC that
+    the runs went through; `unseen_sigma_v[221]`: how far off any curve may be elsewhere."""
 
     curve_v: Floats
     sigma_v: Floats
     half_gap_v: Floats
     half_gap_sigma_v: Floats
+    measured: bool
+    covered: Points
+    unseen_sigma_v: Floats
 
 
 def ocv_base(runs: Sequence[Run], degc_knots: Floats, chemistry: Chemistry) -> OcvBase:
     """One curve per temperature knot: measured there, else that of the nearest one moved by the usual slope over
     temperature, else the chemistry's."""
-    usable = _usable({float(degc): found for degc in degc_knots if (found := _at(runs, degc)) is not None})
+    usable = _usable({float(degc): found for degc in degc_knots if (found := _at(runs, degc, chemistry)) is not None})
     slope = _slope([found.curve_v for found in usable.values()], np.array(list(usable)))
     curves, sigmas = [], []
     for degc in degc_knots.tolist():
@@ -53,7 +60,9 @@ def ocv_base(runs: Sequence[Run], degc_knots: Floats, chemistry: Chemistry) -> O
         sigmas.append(usable[near].sigma_v if near == degc else ELSEWHERE_SIGMA_V)
     gap, gap_sigma = (np.tile(row, (len(degc_knots), 1)) for row in _gap(list(usable.values()), chemistry))
     smooth = [extended(SOC_GRID[10:-10], curve[10:-10]) for curve in curves]
-    return OcvBase(np.array(smooth), np.array(sigmas), gap, gap_sigma)
+    points = covered(runs)
+    unseen_v = unseen_sigma_v(points, chemistry)
+    return OcvBase(np.array(smooth), np.array(sigmas), gap, gap_sigma, bool(usable), points, unseen_v)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,24 +78,38 @@ def _usable(measured: dict[float, _Measured]) -> dict[float, _Measured]:
     return warm or measured
 
 
-def _at(runs: Sequence[Run], degc: float) -> _Measured | None:
+def _at(runs: Sequence[Run], degc: float, chemistry: Chemistry) -> _Measured | None:
     near = [(run, sweep) for run in runs if abs(run.mean_degc - degc) < NEAR_K for sweep in run.sweeps]
-    down = [_curve(run, sweep) for run, sweep in near if sweep.direction > 0]
-    up = [_curve(run, sweep) for run, sweep in near if sweep.direction < 0]
+    down = [sweep_curve(run, sweep) for run, sweep in near if sweep.direction > 0]
+    up = [sweep_curve(run, sweep) for run, sweep in near if sweep.direction < 0]
     if down and up:
         low = max(down[0][0][0], up[0][0][0])
         high = min(down[0][0][-1], up[0][0][-1])
         inside = np.clip(SOC_GRID, low, high)
         gap = np.interp(inside, *up[0]) - np.interp(inside, *down[0])
-        grid = np.clip(SOC_GRID, 0, 1)
-        # outside the range that both cover, one curve half a gap away goes on
-        curve = np.where(grid > high, np.interp(grid, *down[0]), np.interp(grid, *down[0])) + 0.5 * gap
+        curve = _going_on(down[0], chemistry, up[0]) + 0.5 * gap
         return _Measured(np.maximum.accumulate(curve), 0.5 * np.maximum(gap, 0.0), MEASURED_SIGMA_V)
     one = down or up
-    return _Measured(np.interp(np.clip(SOC_GRID, 0, 1), *one[0]), None, ONE_DIRECTION_SIGMA_V) if one else None
+    return _Measured(_going_on(one[0], chemistry), None, ONE_DIRECTION_SIGMA_V) if one else None
 
 
-def _curve(run: Run, sweep: Sweep) -> tuple[Floats, Floats]:
+def _going_on(curve: tuple[Floats, Floats], chemistry: Chemistry, other: tuple[Floats, Floats] | None = None) -> Floats:
+    """The curve on SOC_GRID. Where it ends before full or empty it goes on in the shape of the other direction's, if
+    that goes further, and then in the chemistry's usual one."""
+    soc, volts = curve
+    grid = np.clip(SOC_GRID, 0, 1)
+    shapes = [(other[0][[0, -1]], np.interp(grid, *other))] if other is not None else []
+    for reach, shape_v in [*shapes, (np.array([0.0, 1.0]), chemistry.ocv_v(grid))]:
+        low, high = soc[0], soc[-1]
+        below = (grid < low) & (grid >= reach[0]) & (low > REACHED)
+        above = (grid > high) & (grid <= reach[-1]) & (high < 1 - REACHED)
+        at_low_v, at_high_v = np.interp([low, high], grid, shape_v)
+        soc = np.concatenate([grid[below], soc, grid[above]])
+        volts = np.concatenate([shape_v[below] - at_low_v + volts[0], volts, shape_v[above] - at_high_v + volts[-1]])
+    return np.interp(grid, soc, volts)
+
+
+def sweep_curve(run: Run, sweep: Sweep) -> tuple[Floats, Floats]:
     """(soc, volts), rising and smoothed."""
     soc, volts, current_a = (part[sweep.rows] for part in (run.soc_frac, run.voltage_v, run.current_a))
     flowing = (np.sign(current_a) == sweep.direction) & np.isfinite(soc)

@@ -13,6 +13,8 @@ ROWS_A_SAMPLE = 30
 SMOOTH_SOC, SMOOTH_DEGC, SMALL = 3e-3, 1e-2, 1e-6
 """Weights of a resistance's bend over SoC, slope over temperature and size, by its own excitation."""
 OHMIC_SHARE = 0.4
+PINNED = 1e4
+"""Weight of a resistance that the runs do not tell, by its own excitation: whatever they seem to say, it stays."""
 PAIR_SHARES = ((10.0, 0.10), (60.0, 0.20), (500.0, 0.25), (3500.0, 0.10), (np.inf, 0.05))
 """(time constant up to, s; weight): how the rest is usually divided among the pairs. Charge transfer and the first
 minutes of diffusion carry most of it, hours little (A123 26650, NCR18650PF at 25 degC)."""
@@ -20,15 +22,21 @@ minutes of diffusion carry most of it, hours little (A123 26650, NCR18650PF at 2
 
 class Prior:
     """Expectations for [T, Z] tables: `ocv_sigma_v` how far the OCV may lie from its base, `hysteresis_v` the half gap
-    with `hysteresis_sigma_v`, `shares_weight` of the usual division of the resistance. The unknowns are blocks of T * Z
-    values: R0, the pairs, hysteresis, OCV correction."""
+    with `hysteresis_sigma_v`, `shares_weight` of the usual division of the resistance. `pinned_ohm`: R0 and the pairs
+    together at 25 degC where the runs do not tell it. The unknowns are blocks of T * Z values: R0, the pairs,
+    hysteresis, OCV correction."""
 
     def __init__(
-        self, ocv_sigma_v: Floats, hysteresis_v: Floats, hysteresis_sigma_v: Floats, shares_weight: float
+        self,
+        ocv_sigma_v: Floats,
+        hysteresis_v: Floats,
+        hysteresis_sigma_v: Floats,
+        shares_weight: float,
+        pinned_ohm: float | None,
     ) -> None:
         self._ocv_sigma_v, self._hysteresis_v = ocv_sigma_v.ravel(), hysteresis_v.ravel()
         self._hysteresis_sigma_v = hysteresis_sigma_v.ravel()
-        self._shares_weight = shares_weight
+        self._shares_weight, self._pinned_ohm = shares_weight, pinned_ohm
         temperatures, knots = ocv_sigma_v.shape
         self._block = temperatures * knots
         bend = np.diff(np.eye(knots), 2, axis=0)
@@ -45,6 +53,8 @@ class Prior:
             smooth = SMOOTH_SOC * self._over_soc + SMOOTH_DEGC * self._over_degc + SMALL * np.eye(self._block)
             prior[part, part] = scale * smooth
         self._add_usual_shares(prior, normal, usual_shares(tau_s))
+        if self._pinned_ohm is not None:
+            self._pin(prior, right, normal, self._pinned_ohm * usual_shares(tau_s))
         samples = self._excitation(normal, resistances + 1) / ROWS_A_SAMPLE
         self._expect_hysteresis(prior, right, samples, resistances)
         self._expect_ocv(prior, samples, resistances + 1)
@@ -66,6 +76,12 @@ class Prior:
             for a, b, sign in ((0, 0, 1.0), (j, j, 1.0), (0, j, -1.0), (j, 0, -1.0)):
                 pull = sign * weight / (shares[a] * shares[b])
                 prior[self._part(a), self._part(b)] += pull * np.eye(self._block)
+
+    def _pin(self, prior: Floats, right: Floats, normal: Floats, ohm: Floats) -> None:
+        for j, each in enumerate(ohm.tolist()):
+            weight = PINNED * self._excitation(normal, j)
+            prior[self._part(j), self._part(j)] += weight * np.eye(self._block)
+            right[self._part(j)] += weight * each
 
     def _expect_hysteresis(self, prior: Floats, right: Floats, samples: float, j: int) -> None:
         sure = samples * NOISE_V**2 / self._hysteresis_sigma_v**2

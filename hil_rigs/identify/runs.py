@@ -129,6 +129,12 @@ def rows_inside(soc_frac: Floats) -> NDArray[np.int64]:
     return inside[inside > 0]
 
 
+def reference_ah(log: Log) -> float | None:
+    """The capacity by the log's own SoC and charge, where it tells."""
+    found = _by_reference(log)
+    return None if found is None else found[0]
+
+
 def charge_ah(time_s: Floats, current_a: Floats) -> Floats:
     """Charge taken since the first row, trapezoid; nothing over a gap of the logger."""
     return log_charge.charge_taken_ah(time_s, current_a, GAP_S)

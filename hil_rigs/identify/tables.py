@@ -16,6 +16,7 @@ from hil_rigs.identify.efficiency import efficiency_over_temperature
 from hil_rigs.identify.fit import SOC_KNOTS, Solution, Structure
 from hil_rigs.identify.ocv import WARM_DEGC, OcvBase
 from hil_rigs.identify.runs import Capacity
+from hil_rigs.identify.soc_range import Points, percent
 from kernels.cell_tables import LINEAR_A, SOC_GRID, CellTables, extended, frozen_tables
 
 Floats = NDArray[np.float64]
@@ -38,6 +39,8 @@ in the cold (A123 26650, NCR18650PF)."""
 OCV_V_PER_K = -0.0005, 0.0005
 """Entropy moves an open-circuit voltage by no more than this."""
 OCV_SIGMA_V = 0.002, 0.020
+OCV_ALONE_SIGMA_V = 0.002, 0.150
+"""Without any slow run, whose curve the fit keeps to."""
 MODEL_SIGMA_V = 0.001, 0.040
 """Least and most: near empty a small error of the SoC looks like a large one of the voltage."""
 
@@ -55,7 +58,11 @@ def cell_tables(
     structure, knots = solution.structure, solution.degc_knots
     degc = dense(knots)
     ohm = _over_temperature(solution.resistance_ohm, knots, degc, np.array(structure.activation_k))
+    least_v, most_v = OCV_SIGMA_V if base.measured else OCV_ALONE_SIGMA_V
+    ocv_sigma_v = np.clip(_linear(_over_soc(solution.ocv_sigma_v), knots, degc), least_v, most_v)
     ocv_v = _ocv_over_temperature(base.curve_v + _over_soc(solution.ocv_correction_v), knots, degc)
+    if not base.measured:
+        ocv_v = _from_known(ocv_v, base.covered & (ocv_sigma_v < OCV_SIGMA_V[1]).all(axis=0))
     return frozen_tables(
         name=name,
         chemistry=chemistry,
@@ -65,7 +72,7 @@ def cell_tables(
         temperature_degc=degc,
         temperature_measured_degc=measured,
         ocv_v=np.array([extended(SOC_GRID[10:-10], row[10:-10]) for row in ocv_v]),
-        ocv_sigma_v=np.clip(_linear(_over_soc(solution.ocv_sigma_v), knots, degc), *OCV_SIGMA_V),
+        ocv_sigma_v=np.hypot(ocv_sigma_v, base.unseen_sigma_v),
         model_sigma_v=np.clip(_linear(_over_soc(solution.model_sigma_v), knots, degc), *MODEL_SIGMA_V),
         resistance_ohm=_over_soc(ohm[0]),
         resistance_sigma_frac=np.interp(degc, knots, solution.resistance_sigma_frac),
@@ -139,6 +146,13 @@ def _ocv_over_temperature(rows: Floats, knots: Floats, degc: Floats) -> Floats:
     return np.asarray(within + np.outer(degc - np.clip(degc, knots[0], knots[-1]), np.clip(smooth, *OCV_V_PER_K)))
 
 
+def _from_known(rows: Floats, known: Points) -> Floats:
+    """What lies below the lowest known point held below it: a usual curve must not lift a measured one."""
+    lowest = int(np.argmax(known))
+    below = np.minimum.accumulate(rows[:, lowest::-1], axis=1)[:, ::-1]
+    return np.concatenate([below, rows[:, lowest + 1 :]], axis=1)
+
+
 def _over_soc(table: Floats) -> Floats:
     inside = np.clip(SOC_GRID, 0, 1)
     return np.array([np.interp(inside, SOC_KNOTS, row) for row in table])
@@ -154,15 +168,17 @@ def _saturation_a(structure: Structure, degc: Floats) -> Floats:
     return np.asarray(structure.saturation_a * arrhenius(degc, -structure.activation_k[1]))
 
 
-def write_cell(tables: CellTables, path: Path, bases: Sequence[Basis] = ()) -> None:
+def write_cell(
+    tables: CellTables, path: Path, bases: Sequence[Basis] = (), soc_spans: Sequence[tuple[float, float]] = ()
+) -> None:
     """Writes the file that `kernels.parameters.load_tables` reads; over an older one only when all of it is there.
-    `bases` of its temperatures become a remark in it."""
+    `bases` of its temperatures and the `soc_spans` measured become remarks in it."""
     draft = path.with_name(path.name + ".part")
-    draft.write_text(cell_yaml(tables, bases), encoding="utf-8")
+    draft.write_text(cell_yaml(tables, bases, soc_spans), encoding="utf-8")
     draft.replace(path)
 
 
-def cell_yaml(tables: CellTables, bases: Sequence[Basis] = ()) -> str:
+def cell_yaml(tables: CellTables, bases: Sequence[Basis] = (), soc_spans: Sequence[tuple[float, float]] = ()) -> str:
     """One line per key, one per table row."""
     rows = [(key, getattr(tables, key)) for key in ("name", "chemistry", "source")]
     lines = [yaml.safe_dump({key: value}, allow_unicode=True, width=110).strip() for key, value in rows]
@@ -171,6 +187,7 @@ def cell_yaml(tables: CellTables, bases: Sequence[Basis] = ()) -> str:
     lines += [_row("temperature_degc", tables.temperature_degc, "%.2f")]
     lines += ["# Lowest and highest of the runs but for stray rows: outside the estimator trusts the tables less"]
     lines += [_row("temperature_measured_degc", tables.temperature_measured_degc, "%.1f")]
+    lines += [f"# measured: {percent(soc_spans)} SoC"] if soc_spans else []
     lines += [_row("soc", FILE_SOC, "%.4g")]
     lines += _table("ocv_v", tables.ocv_v, "%.4f") + _table("ocv_sigma_v", tables.ocv_sigma_v, "%.2g")
     lines += _table("model_sigma_v", tables.model_sigma_v, "%.2g")

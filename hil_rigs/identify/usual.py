@@ -1,0 +1,92 @@
+"""The resistance that is usual for a chemistry and a capacity, for runs that do not tell it."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hil_rigs.identify.basis import arrhenius
+from hil_rigs.identify.chemistry import Chemistry
+from hil_rigs.identify.ocv import NEAR_K, sweep_curve
+from hil_rigs.identify.runs import GAP_S, Run, Sweep, charge_ah
+
+Floats = NDArray[np.float64]
+
+FAST_PER_H, FAST_S = 0.2, 60.0
+"""A current that moves the voltage by more than slow runs leave unexplained, and how long one has to flow."""
+STEP_PER_H, STEPS_MIN, STEPS_PER_CAPACITY = 0.02, 6, 10.0
+"""Steps of a smaller current tell a resistance, too, where there are many for the charge that is moved."""
+USUAL_SIGMA_FRAC = 0.5
+"""Of the usual resistance: cells made for power have half of it, such for energy twice."""
+GAP_SOC: Floats = np.linspace(0.2, 0.8, 61)
+LEAST_SHARE = 0.1
+"""Of the usual resistance, where charge and discharge lie so near that there seems to be none."""
+SLOW_DROP_K = 3500.0
+"""Activation of the drop of a slow run, which pairs of minutes and hours make."""
+
+
+def resistance_told(runs: Sequence[Run], capacity_ah: float) -> bool:
+    """Whether some run has a current that says how large the resistances are."""
+    fast_s = sum(_fast_s(run, capacity_ah) for run in runs)
+    return fast_s >= FAST_S or any(_stepped(run, capacity_ah) for run in runs)
+
+
+def usual_ohm(runs: Sequence[Run], capacity_ah: float, chemistry: Chemistry) -> float:
+    """R0 and all pairs together at 25 degC; not more than would leave hysteresis nothing of the gap between slow charge
+    and discharge."""
+    usual = chemistry.resistance_ohm_ah / capacity_ah
+    sweeps = [(run, sweep) for run in runs for sweep in run.sweeps]
+    most = [
+        _gap_ohm(down, up)
+        for down in sweeps
+        for up in sweeps
+        if down[1].direction > up[1].direction and abs(down[0].mean_degc - up[0].mean_degc) < NEAR_K
+    ]
+    return max(min([usual, *most]), LEAST_SHARE * usual)
+
+
+def untold(ohm: float, capacity_ah: float, chemistry: Chemistry) -> str:
+    """The line that tells of it."""
+    return (
+        f"no run has steps of its current or more than C/{1 / FAST_PER_H:.0f} for a minute: the resistance is not "
+        f"measured but the usual one of {chemistry.name} cells of {capacity_ah:.3g} Ah, {1e3 * ohm:.3g} mOhm at "
+        f"25 degC ± {100 * USUAL_SIGMA_FRAC:.0f} %"
+    )
+
+
+def _gap_ohm(down: tuple[Run, Sweep], up: tuple[Run, Sweep]) -> float:
+    """As if all of the gap were a drop, at 25 degC."""
+    gap_v = float(np.median(np.interp(GAP_SOC, *sweep_curve(*up)) - np.interp(GAP_SOC, *sweep_curve(*down))))
+    apart_a = sum(float(np.median(np.abs(run.current_a[sweep.rows]))) for run, sweep in (down, up))
+    return gap_v / apart_a / float(arrhenius(np.array([down[0].mean_degc]), SLOW_DROP_K)[0])
+
+
+def quiet(chemistry: Chemistry) -> Chemistry:
+    """With one structure to choose: residuals of slow runs cannot tell which is the better one."""
+    return replace(chemistry, tau_s=chemistry.tau_s[:1], saturation_per_h=(0.0,), surface_lag_h=())
+
+
+def unknown_drop_v(runs: Sequence[Run], usual_ohm: float) -> float:
+    """What the usual resistance may be wrong by, on the mean current of the runs: charge and discharge cancel."""
+    drops_v = [usual_ohm * float(arrhenius(np.array([run.mean_degc]), SLOW_DROP_K)[0]) * _mean_a(run) for run in runs]
+    return USUAL_SIGMA_FRAC * abs(float(np.mean(drops_v)))
+
+
+def _fast_s(run: Run, capacity_ah: float) -> float:
+    seconds = np.minimum(np.diff(run.time_s, append=run.time_s[-1]), GAP_S)
+    return float(seconds[np.abs(run.current_a) > FAST_PER_H * capacity_ah].sum())
+
+
+def _stepped(run: Run, capacity_ah: float) -> bool:
+    near = np.diff(run.time_s) <= GAP_S
+    steps = int((near & (np.abs(np.diff(run.current_a)) > STEP_PER_H * capacity_ah)).sum())
+    moved = float(charge_ah(run.time_s, np.abs(run.current_a))[-1]) / capacity_ah
+    return steps >= max(STEPS_MIN, STEPS_PER_CAPACITY * moved)
+
+
+def _mean_a(run: Run) -> float:
+    """Over the time in which some flows."""
+    seconds = np.minimum(np.diff(run.time_s, append=run.time_s[-1]), GAP_S)
+    flowing = float((seconds * np.abs(run.current_a)).sum())
+    return float((seconds * run.current_a * np.abs(run.current_a)).sum()) / flowing if flowing > 0 else 0.0
