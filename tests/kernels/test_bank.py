@@ -324,8 +324,8 @@ def test_a_capacity_is_believed_as_far_as_its_file_does_and_no_further_than_cell
 
 @BOTH
 def test_capacity_that_was_not_known_after_all_is_what_the_samples_say(kernel: Any) -> None:
-    """Swings of a cell that holds a fifth less than its file says: who takes that knowledge out again at their end is
-    as wise as somebody who never had it."""
+    """Swings of a cell that holds 8 % less than its file says: who takes that knowledge out again at their end is as
+    wise as somebody who never had it, as far as the filters are linear."""
     cell = steep(pairs=0, self_discharge_per_h=np.zeros(2), coulombic_efficiency=np.ones(2))
     believed = kernel.SocBank(cell)
     doubted = kernel.SocBank(cell, replace(tuning_of(cell.chemistry), capacity_sigma=0.15))
@@ -334,16 +334,16 @@ def test_capacity_that_was_not_known_after_all_is_what_the_samples_say(kernel: A
         one.start(0.9, 0.01)
         for k in range(1000):
             amps = -50.0 if soc < 0.1 else (50.0 if soc > 0.9 else amps)
-            soc -= amps * 10 / 3600 / 80.0 if k else 0.0
+            soc -= amps * 10 / 3600 / 92.0 if k else 0.0
             one.step(3.0 + soc - 0.001 * amps, amps, amps * 10 / 3600 if k else 0.0, 25.0, 10.0 if k else 0.0)
-    assert believed.capacity_ah - doubted.capacity_ah > 2.0
+    assert believed.capacity_ah - doubted.capacity_ah > 0.8
     with pytest.raises(ValueError, match=r"sigma_frac: got 0.025, expected above 0.025"):
         believed.widen_capacity(0.025)
     believed.widen_capacity(0.15)
-    assert believed.capacity_ah == pytest.approx(doubted.capacity_ah, abs=0.8)
-    assert believed.capacity_ah == pytest.approx(80.0, abs=1.6)
-    assert believed.capacity_ah_sigma == pytest.approx(doubted.capacity_ah_sigma, rel=0.1)
-    assert believed.soc_frac == pytest.approx(doubted.soc_frac, abs=0.005)
+    assert believed.capacity_ah == pytest.approx(doubted.capacity_ah, abs=0.2)
+    assert believed.capacity_ah == pytest.approx(92.0, abs=0.2)
+    assert believed.capacity_ah_sigma == pytest.approx(doubted.capacity_ah_sigma, rel=0.05)
+    assert believed.soc_frac == pytest.approx(doubted.soc_frac, abs=0.001)
 
 
 @BOTH
