@@ -115,7 +115,7 @@ def table(done: Replay, judged: Judged) -> str:
     log, final = done.log, {name: float(values[-1]) for name, values in done.figures.items()}
     hours = (log.time_s[-1] - log.time_s[0]) / 3600.0
     lines = [
-        f"{_of(log)}: {len(log.time_s)} rows, {hours:.2f} h",
+        f"{log.named}: {len(log.time_s)} rows, {hours:.2f} h",
         f"at the end: SoC {100 * final['soc_frac']:.1f} % (sigma {100 * final['soc_sigma_frac']:.1f} %), current bias "
         f"{final['current_bias_a']:+.4g} A, capacity {final['capacity_ah']:.4g} Ah (sigma "
         f"{final['capacity_ah_sigma']:.2g} Ah), SoH {100 * final['soh_frac']:.1f} %",
@@ -167,7 +167,7 @@ def _doubts(log: Log, cell: CellTables, charge_positive: bool) -> Iterator[str]:
     what = contradiction(log, cell.capacity_ah)
     if what is not None:
         told = "no --charge-positive" if charge_positive else "positive on discharge, or --charge-positive"
-        yield f"{_of(log)}: current_a has the other sign: {what}, expected {told}"
+        yield f"{log.named}: current_a has the other sign: {what}, expected {told}"
     doubt = capacity_doubt(log, cell.capacity_ah, f"cell {cell.name}")
     if doubt is not None:
         yield doubt
@@ -179,7 +179,7 @@ def _soh_doubt(done: Replay, cell: CellTables) -> str | None:
     if not soh_frac > SOH_MAX:
         return None
     return (
-        f"{_of(done.log)}: SoH {100 * soh_frac:.0f} % is none that a cell can have: the log is not of cell "
+        f"{done.log.named}: SoH {100 * soh_frac:.0f} % is none that a cell can have: the log is not of cell "
         f"{cell.name}, or its current has the other sign"
     )
 
@@ -189,13 +189,9 @@ def _capacity_doubted(done: Replay, cell: CellTables, estimator: StringEstimator
     if not estimator.capacity_doubted:
         return None
     return (
-        f"{_of(done.log)}: contradicts the {cell.capacity_ah:g} Ah of cell {cell.name}, and is taken at its own word: "
+        f"{done.log.named}: contradicts the {cell.capacity_ah:g} Ah of cell {cell.name}, and is taken at its own word: "
         f"{estimator.capacity_ah:.3g} Ah (sigma {estimator.capacity_ah_sigma:.2g} Ah)"
     )
-
-
-def _of(log: Log) -> str:
-    return f"{log.path}{'' if log.run is None else f' run {log.run}'}"
 
 
 def _note_absent(bridged: Bridged, cell: CellTables) -> None:
@@ -207,7 +203,7 @@ def _note_absent(bridged: Bridged, cell: CellTables) -> None:
         done = f"{bridged.bridged} bridged between samples at most {STEP_S_MAX:g} s apart"
         lost = f", over the other {left} what flowed is unknown" if left else ""
         of_all = f"{bridged.absent} of {len(log.time_s)} rows without a current"
-        print(f"{_of(log)}: {of_all}{beyond}: {done}{lost}", file=sys.stderr)
+        print(f"{log.named}: {of_all}{beyond}: {done}{lost}", file=sys.stderr)
     if not log.temperature_measured:
         print(f"{log.path}: no temperature_c, taken as {TEMPERATURE_DEGC:g} degC throughout", file=sys.stderr)
 

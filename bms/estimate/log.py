@@ -58,6 +58,11 @@ class Log:
     temperature_measured: bool = True
     charge_sigma_ah: Floats | None = None
 
+    @property
+    def named(self) -> str:
+        """The file, and the run in it, for whoever reads a message."""
+        return str(self.path) if self.run is None else f"{self.path} run {self.run}"
+
 
 def read_log(path: Path, *, charge_positive: bool = False, run: str | int | None = None) -> Log:
     """The one run of a CSV or Parquet file, or the run of that name in a file with several.

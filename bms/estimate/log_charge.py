@@ -40,11 +40,11 @@ def wrong_unit(log: Log, capacity_ah: float, of: str) -> str | None:
         span_ah = float(np.ptp(known)) if known.size else 0.0
         if span_ah > OF_SPAN * capacity_ah and THOUSAND[0] < moved_ah / span_ah < THOUSAND[1]:
             shown = f"its current moves {moved_ah:.3g} Ah over it, {span_ah:.3g} Ah by its {name}"
-            return f"{_run(log)}: time_s is in other units: {shown}, expected s (not ms)"
+            return f"{log.named}: time_s is in other units: {shown}, expected s (not ms)"
     times = _moved_ah(charge_ah, SPAN_MIN * capacity_ah) / capacity_ah
     if times > NO_CELLS:
         shown = f"its current moves {times:.0f} times the {capacity_ah:g} Ah of {of} one way"
-        return f"{_run(log)}: {shown}, expected time_s in s (not ms) and current_a in A (not mA)"
+        return f"{log.named}: {shown}, expected time_s in s (not ms) and current_a in A (not mA)"
     return None
 
 
@@ -55,7 +55,7 @@ def capacity_doubt(log: Log, capacity_ah: float, of: str) -> str | None:
     if good.sum() < 2:
         return None
     charge_ah = charge_taken_ah(log.time_s[good], log.current_a[good], GAP_S)
-    run = _run(log)
+    run = log.named
     shown_ah = None if log.soc_frac is None else _by_soc(charge_ah, log.soc_frac[good])
     least_ah = 0.0 if np.diff(log.time_s[good]).max() > GAP_S else LESS * capacity_ah
     if shown_ah is not None and not least_ah <= shown_ah <= MORE * capacity_ah:
@@ -64,10 +64,6 @@ def capacity_doubt(log: Log, capacity_ah: float, of: str) -> str | None:
     if moved_ah > MORE * capacity_ah:
         return f"{run}: its current moves {moved_ah:.3g} Ah one way, more than the {capacity_ah:g} Ah of {of} can hold"
     return None
-
-
-def _run(log: Log) -> str:
-    return f"{log.path}{f' run {log.run}' if log.run else ''}"
 
 
 def charge_taken_ah(time_s: Floats, current_a: Floats, gap_s: float) -> Floats:

@@ -10,7 +10,6 @@ from hil_rigs.identify.basis import arrhenius
 from hil_rigs.identify.chemistry import Chemistry
 from hil_rigs.identify.fit import Solution
 from hil_rigs.identify.ocv import OcvBase
-from hil_rigs.identify.possible import named
 from hil_rigs.identify.runs import Capacity, IdentifyError, Run, charge_ah, reference_ah, rows_inside
 from hil_rigs.identify.soc_range import LEAST_COVERED, percent, share_of, spans
 from hil_rigs.identify.usual import SLOW_DROP_K
@@ -50,7 +49,7 @@ def check_chemistry(logs: Sequence[Log], runs: Sequence[Run], base: OcvBase, che
         away_v = float(np.median(run.voltage_v[at] - chemistry.ocv_v(run.soc_frac[at])))
         if abs(away_v) > _off_v(chemistry) + more_v:
             raise IdentifyError(
-                f"{named(log)}: its voltages lie {_away(away_v)} those of {chemistry.name} cells: expected another "
+                f"{log.named}: its voltages lie {_away(away_v)} those of {chemistry.name} cells: expected another "
                 "--chemistry, or slow runs beside it (up to C/8, through half of the range), which give the curve"
             )
 
@@ -106,7 +105,7 @@ def _apart(logs: Sequence[Log], capacity: Capacity) -> str | None:
     ah, log = max(shown, key=lambda pair: abs(pair[0] - capacity.ah), default=(capacity.ah, None))
     if log is None or abs(ah - capacity.ah) <= CAPACITY_OFF * capacity.ah:
         return None
-    return f"{named(log)}: by its soc and current its cell has {ah:.3g} Ah, the runs together {capacity.ah:.3g} Ah"
+    return f"{log.named}: by its soc and current its cell has {ah:.3g} Ah, the runs together {capacity.ah:.3g} Ah"
 
 
 def _residual(logs: Sequence[Log], solution: Solution) -> str | None:
@@ -116,7 +115,7 @@ def _residual(logs: Sequence[Log], solution: Solution) -> str | None:
     others = sum(other_v > RESIDUAL_V for other_v in solution.run_residual_v) - 1
     more = f"; {others} more above {1e3 * RESIDUAL_V:.0f} mV" if others else ""
     return (
-        f"{named(log)}: fits worst, with a residual of {1e3 * left_v:.0f} mV (all runs "
+        f"{log.named}: fits worst, with a residual of {1e3 * left_v:.0f} mV (all runs "
         f"{1e3 * solution.residual_v:.0f} mV{more}): of this cell and chemistry, and sound?"
     )
 
@@ -132,7 +131,7 @@ def _stuck(log: Log, run: Run, ah: float) -> str | None:
         return None
     hours = np.ptp(run.time_s[rows]) / 3600
     return (
-        f"{named(log)}: voltage_v stands still at {run.voltage_v[rows][0]:.3f} V for {hours:.1f} h while "
+        f"{log.named}: voltage_v stands still at {run.voltage_v[rows][0]:.3f} V for {hours:.1f} h while "
         f"{spent[at] * ah:.3g} Ah flow: its sensor hung"
     )
 

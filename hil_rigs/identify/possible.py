@@ -40,19 +40,14 @@ def taken_logs(logs: Sequence[Log], chemistry: Chemistry, nominal_ah: float) -> 
         if twin is None:
             taken.append(log)
         else:
-            said.append(f"{named(log)}: the same measurement as {named(twin)}, taken once")
+            said.append(f"{log.named}: the same measurement as {twin.named}, taken once")
     for place, log in enumerate(taken):
         taken[place] = _possible(log, chemistry, nominal_ah)
         dropped = len(log.time_s) - len(taken[place].time_s)
         if dropped:
             rows = f"{dropped} row{'s' if dropped > 1 else ''} of {len(log.time_s)}"
-            said.append(f"{named(log)}: {rows} dropped that no {chemistry.name} cell can have made (spikes)")
+            said.append(f"{log.named}: {rows} dropped that no {chemistry.name} cell can have made (spikes)")
     return taken, said
-
-
-def named(log: Log) -> str:
-    """The file, and the run in it."""
-    return f"{log.path} run {log.run}" if log.run else str(log.path)
 
 
 def _same(one: Log, other: Log) -> bool:
