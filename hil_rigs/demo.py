@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from bms.child_python import module_command
 from bms.record.schema import new_record_path
 from bms.state.files import StateFiles
 from bms.state.saved import find_state
@@ -146,7 +147,7 @@ async def _end_with(rig: asyncio.subprocess.Process, controller: asyncio.subproc
 async def _start(module: str, *options: str, stdout: int | None = None) -> asyncio.subprocess.Process:
     """A child of its own process group (Ctrl-C is ours to pass on) that gets SIGTERM should the demo be killed."""
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", module, *options, stdout=stdout, process_group=0, preexec_fn=_die_with_parent
+        *module_command(module, *options), stdout=stdout, process_group=0, preexec_fn=_die_with_parent
     )
 
 

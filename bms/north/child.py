@@ -2,9 +2,10 @@
 
 import asyncio
 import os
-import sys
 from types import TracebackType
 from typing import Self
+
+from bms.child_python import module_command
 
 BUFFER_BYTES_MAX = 1 << 20
 EXIT_WAIT_S = 10.0
@@ -14,7 +15,7 @@ class ChildSink:
     """Starts `python -m MODULE ARGS`, writes to its standard input without ever blocking, and waits for its end."""
 
     def __init__(self, module: str, *args: str) -> None:
-        self._command = [sys.executable, "-m", module, *args]
+        self._command = module_command(module, *args)
         self._process: asyncio.subprocess.Process | None = None
         self.dropped = 0
 

@@ -9,13 +9,13 @@ import contextlib
 import json
 import logging
 import os
-import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from bms.child_python import module_command
 from bms.north.reply import ANSWER_S, SILENT, Reply
 from bms.requests import RequestRefused, Requests, Source, Why
 from bms.site import Site
@@ -88,7 +88,7 @@ class Gateway:
         """One process from its start to its end."""
         # A session of its own: Ctrl-C on the terminal ends the controller, which then ends its children in order.
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "bms.north.gateway_main"), stdin=PIPE, stdout=PIPE, env=_environment(),
+            *module_command("bms.north.gateway_main"), stdin=PIPE, stdout=PIPE, env=_environment(),
             start_new_session=True, limit=LINE_BYTES_MAX,
         )  # fmt: skip
         self._process = process

@@ -7,12 +7,12 @@ import json
 import os
 import select
 import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from bms.child_python import module_command
 from bms.record.readings import Readings, reading_lines
 from bms.record.schema import RecordError, TickRow, record_path
 
@@ -137,7 +137,7 @@ def _spawn(path: Path) -> tuple["subprocess.Popen[bytes]", int]:
         fcntl.fcntl(write_end, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
     try:
         writer = subprocess.Popen(
-            [sys.executable, "-m", "bms.record.writer", str(path)],
+            module_command("bms.record.writer", str(path)),
             stdin=read_end,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

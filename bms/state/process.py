@@ -6,7 +6,6 @@ import json
 import logging
 import math
 import os
-import sys
 import time
 from asyncio.subprocess import PIPE, Process
 from collections import deque
@@ -15,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from bms.child_python import module_command
 from bms.state.files import StateFiles
 from bms.state.store import ANSWER_S, Reset, Told
 
@@ -121,7 +121,7 @@ class ProcessStore:
 
     async def _start(self) -> Process:
         """A writer that has the lock, importing the same packages as this process. StateError if it cannot have it."""
-        command = [sys.executable, "-m", "bms.state.writer", str(self.files.folder), self.files.site]
+        command = module_command("bms.state.writer", str(self.files.folder), self.files.site)
         writer = await asyncio.create_subprocess_exec(
             *command, stdin=PIPE, stdout=PIPE, env=_environment(), start_new_session=True
         )
