@@ -9,6 +9,7 @@ import numpy as np
 from kernels.bank_model import (
     AXIS_S,
     AXIS_WORSE_SHARE,
+    COLDER_SIGMA_PER_K,
     COUNT_S,
     EXTRAPOLATED_COLD_K,
     EXTRAPOLATED_WARM_K,
@@ -50,6 +51,7 @@ cdef double AXIS_SECONDS = AXIS_S
 cdef double STEEP_SLOPE = STEEP_V
 cdef double MOST_WORSE = WORSE_MAX
 cdef double MOVED_V_PER_K = OCV_MOVED_V_PER_K
+cdef double COLDER_SIGMA = COLDER_SIGMA_PER_K
 cdef double AXIS_SHARE = AXIS_WORSE_SHARE
 cdef double MOST_LOG = LOG_FACTOR_MAX
 cdef double LOAD_RATE = LOAD_PER_H
@@ -162,6 +164,7 @@ cdef class SocBank:
     cdef int lagging   # the state whose current shifts the SoC at the surface, -1 = none
     cdef bint first
     cdef double lag_h, table_resistance_sigma, capacity_sigma, nominal_ah, since_merge_s
+    cdef double colder_sigma   # of the SoC, by what no sample tells at the newest temperature
     cdef double measured_low_degc, measured_high_degc
     cdef const double *inverse_k
     cdef const double *ocv_v
@@ -224,7 +227,7 @@ cdef class SocBank:
         for q in range(self.hypotheses):
             self.fresh(&self.bank[q], places[q], sigma[q])
             self.bank[q].log_weight = log(weights[q])
-        self.since_merge_s = 0
+        self.since_merge_s = self.colder_sigma = 0
         self.first = True
         self.voltage_predicted_v = float("nan")
         self.show()
@@ -349,7 +352,7 @@ cdef class SocBank:
                 self.bank[q].x[j] = view[q, 1 + j]
                 for k in range(n):
                     self.bank[q].p[j][k] = view[q, 1 + n + j * n + k]
-        self.since_merge_s = 0
+        self.since_merge_s = self.colder_sigma = 0
         self.first = False
         self.show()
         self.voltage_predicted_v = float("nan")
@@ -377,6 +380,7 @@ cdef class SocBank:
         cdef Seen seen
         cdef int q
         cdef bint looks = isfinite(volts)
+        self.colder_sigma = COLDER_SIGMA * max(self.measured_low_degc - degc, 0)
         cdef double load = (amps / (LOAD_RATE * self.nominal_ah))**4
         cdef double counts = self.tuned.noise_weight * load / (1 + load) * min(dt_s / COUNT_SECONDS, 1.0)
         if dt_s == 0:
@@ -464,8 +468,7 @@ cdef class SocBank:
         cdef double turning_a = mean_a if self.turning < 0 else it.x[self.turning]
         cdef double keep = exp(-at.rate * fabs(turning_a) * hours / ah)
         cdef double towards = 1.0 if turning_a > 1e-4 * self.nominal_ah else -1.0
-        cdef double ocv_sigma_v = self.ocv_sigma_at(it.x[Z], at)
-        cdef double beside_v = at.axis_sigma * max(self.slope_at(it.x[Z], at) - STEEP_SLOPE, 0)
+        cdef double curve_v2 = self.curve_v2_at(it.x[Z], at), steeper
         if fabs(turning_a) <= 1e-4 * self.nominal_ah:
             keep = 1
         if moved > 0:
@@ -478,12 +481,14 @@ cdef class SocBank:
         for j in range(self.pairs):
             factor[X + j] = exp(-dt_s / self.tau_s[j])
             by_bias[X + j] = -(1 - factor[X + j])
+        it.x[Z] += moved - at.self_discharge_per_h * hours
+        steeper = sqrt(max(self.curve_v2_at(it.x[Z], at) / curve_v2, 1.0))   # a curve beside: more volts there
+        factor[C] *= steeper
         it.x[E] *= factor[E]
         it.x[C] *= factor[C]
         it.x[H] = keep * it.x[H] + (1 - keep) * towards
         for j in range(X, n):
             it.x[j] = factor[j] * it.x[j] + (1 - factor[j]) * mean_a
-        it.x[Z] += moved - at.self_discharge_per_h * hours
         for j in range(n):
             for k in range(n):
                 it.p[j][k] *= factor[j] * factor[k]
@@ -492,11 +497,11 @@ cdef class SocBank:
             column[j] = 0
         column[Z] = -moved
         self.couple(it, K, column)
-        self.walk(it, moved, dt_s, factor, ocv_sigma_v, beside_v, at)
+        factor[C] /= steeper
+        self.walk(it, moved, dt_s, factor, at)
 
     cdef void walk(
-        self, Hypothesis *it, double moved, double dt_s, const double *factor, double ocv_sigma_v,
-        double beside_v, const Warmth *at
+        self, Hypothesis *it, double moved, double dt_s, const double *factor, const Warmth *at
     ) noexcept nogil:
         """What is not known of the step, added to every state's variance."""
         cdef Tuned *t = &self.tuned
@@ -504,10 +509,9 @@ cdef class SocBank:
         cdef double model_v = t.model_share * self.sigma_at(self.model_sigma_v, it.x[Z], at)
         cdef double error_v2 = (t.error_v * t.error_v + model_v * model_v) * worse_v2
         cdef double drop_v = t.drop_per_k * at.outside_k * it.drop_v
-        cdef double curve_v2 = t.ocv_error_v * t.ocv_error_v * worse_v2 + ocv_sigma_v * ocv_sigma_v + drop_v * drop_v
+        cdef double curve_v2 = self.curve_v2_at(it.x[Z], at) + drop_v * drop_v
         cdef double bias_walk_a = t.bias_walk_per_h * self.nominal_ah
         cdef int j
-        curve_v2 += beside_v * beside_v
         it.p[Z][Z] += t.charge_walk * t.charge_walk * dt_s + (t.gain_sigma * moved) * (t.gain_sigma * moved)
         it.p[B][B] += bias_walk_a * bias_walk_a * dt_s
         it.p[E][E] += error_v2 * (1 - factor[E] * factor[E])
@@ -522,6 +526,12 @@ cdef class SocBank:
         cdef int j = <int>((held(soc, LEAST_SOC, MOST_SOC) - FIRST) / STEP)
         j = POINTS - 2 if j > POINTS - 2 else j
         return slope_of(self.ocv_v + at.low * POINTS, self.ocv_v + at.high * POINTS, j, at.share)
+
+    cdef inline double curve_v2_at(self, double soc, const Warmth *at) noexcept nogil:
+        """How far the OCV curve may lie from the truth, by its height and by its place."""
+        cdef double own_v = self.tuned.ocv_error_v * at.worse, ocv_sigma_v = self.ocv_sigma_at(soc, at)
+        cdef double beside_v = at.axis_sigma * max(self.slope_at(soc, at) - STEEP_SLOPE, 0)
+        return own_v * own_v + ocv_sigma_v * ocv_sigma_v + beside_v * beside_v
 
     cdef inline double ocv_sigma_at(self, double soc, const Warmth *at) noexcept nogil:
         cdef double table_v = self.sigma_at(self.ocv_sigma_v, soc, at)
@@ -654,7 +664,7 @@ cdef class SocBank:
             drop += weight * self.bank[q].drop_v
         self.drop_v = drop
         self.current_bias_a, self.hysteresis, self.voltage_predicted_v = bias, gap, volts
-        self.soc_sigma_frac = sqrt(self.spread_of(Z, mean, total))
+        self.soc_sigma_frac = sqrt(self.spread_of(Z, mean, total) + self.colder_sigma * self.colder_sigma)
         self.resistance_factor, self.resistance_factor_sigma = exp(factor), sqrt(self.spread_of(R, factor, total))
         self.capacity_ah = self.nominal_ah * exp(size)
         self.capacity_ah_sigma = self.capacity_ah * sqrt(self.spread_of(K, size, total))

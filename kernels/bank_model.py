@@ -39,6 +39,8 @@ AXIS_WORSE_SHARE = 0.65
 OCV_MOVED_V_PER_K = 0.0015
 """The OCV's own errors grow by no more than this, so that a knee stays one: three times what entropy moves it (0.1 to
 0.5 mV per kelvin, Forgez et al., J. Power Sources 195 (2010) 2961)."""
+COLDER_SIGMA_PER_K = 0.0006
+"""Of the SoC below the measured temperatures: curves that have moved there are wrong in all samples alike."""
 EXTRAPOLATED_COLD_K, EXTRAPOLATED_WARM_K = 5.0, 5.0
 """Resistances go on by their own slope over 1/T this far beyond the tables, and stay there."""
 

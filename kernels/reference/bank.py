@@ -9,6 +9,7 @@ from kernels.bank_model import (
     AXIS_WORSE_SHARE,
     BIAS,
     CAPACITY,
+    COLDER_SIGMA_PER_K,
     COUNT_S,
     ERROR,
     EXTRAPOLATED_COLD_K,
@@ -106,7 +107,7 @@ class SocBank:
         self._log_weight = np.log(weights)
         self._predicted_v = np.zeros(len(places))
         self._drop_v = np.zeros(len(places))
-        self._since_merge_s = 0.0
+        self._since_merge_s = self._colder_sigma = 0.0
         self._first = True
         self._show()
         self.voltage_predicted_v = math.nan
@@ -121,6 +122,9 @@ class SocBank:
         if not (math.isfinite(dt_s) and dt_s >= 0):
             raise ValueError(f"dt_s: got {dt_s}, expected a finite value of at least 0")
         at = Warmth(self.model, temperature_degc)
+        self._colder_sigma = COLDER_SIGMA_PER_K * max(
+            self.model.cell.temperature_measured_degc[0] - temperature_degc, 0.0
+        )
         if self._first:
             self._settle(current_a, at)
         if dt_s > 0:
@@ -192,7 +196,7 @@ class SocBank:
         self._p = state[:, 1 + states :].reshape(-1, states, states).copy()
         self._predicted_v = np.zeros(len(state))
         self._drop_v = np.zeros(len(state))
-        self._since_merge_s = 0.0
+        self._since_merge_s = self._colder_sigma = 0.0
         self._first = False
         self._show()
         self.voltage_predicted_v = math.nan
@@ -227,12 +231,14 @@ class SocBank:
         factor[:, ERROR], factor[:, HYSTERESIS] = math.exp(-dt_s / tuning.model_error_s), keep
         factor[:, OCV_ERROR] = np.exp(-np.abs(moved) / tuning.ocv_error_soc)
         factor[:, FIRST_RC:] = np.exp(-dt_s / self.model.cell.rc_tau_s)
-        ocv_sigma_v = self._interpolated(at.row(self.model.cell.ocv_sigma_v))
-        beside_v = at.axis_sigma * np.maximum(self._slope(at.row(self.model.cell.ocv_v)) - STEEP_V, 0.0)
+        before_v2 = self._curve_v2(at)
+        x[:, SOC] += moved - at.self_discharge_per_h * hours
+        curve_v2 = self._curve_v2(at)
+        fades = factor[:, OCV_ERROR].copy()
+        factor[:, OCV_ERROR] *= np.sqrt(np.maximum(curve_v2 / before_v2, 1.0))  # a curve beside: more volts there
         x *= factor
         x[:, HYSTERESIS] += (1 - keep) * np.where(turning_a > 1e-4 * nominal, 1.0, -1.0)
         x[:, FIRST_RC:] += (1 - factor[:, FIRST_RC:]) * mean_a[:, None]
-        x[:, SOC] += moved - at.self_discharge_per_h * hours
         model_v = tuning.model_share * self._interpolated(at.row(self.model.cell.model_sigma_v))
         p *= factor[:, :, None] * factor[:, None, :]
         by_bias = np.zeros_like(x)
@@ -246,13 +252,18 @@ class SocBank:
         error_v2 = (tuning.model_error_v**2 + model_v**2) * at.worse**2
         p[:, ERROR, ERROR] += error_v2 * (1 - factor[:, ERROR] ** 2)
         drop_v = tuning.drop_per_k * at.outside_k * self._drop_v
-        ocv_v2 = (tuning.ocv_error_v * at.worse) ** 2 + at.ocv_sigma_v(ocv_sigma_v) ** 2 + drop_v**2 + beside_v**2
-        p[:, OCV_ERROR, OCV_ERROR] += ocv_v2 * (1 - factor[:, OCV_ERROR] ** 2)
+        p[:, OCV_ERROR, OCV_ERROR] += (curve_v2 + drop_v**2) * (1 - fades**2)
         p[:, RESISTANCE, RESISTANCE] += tuning.resistance_walk**2 * dt_s
         p[:, HYSTERESIS, HYSTERESIS] += tuning.hysteresis_walk**2 * ((1 - keep) ** 2 + (1 - keep**2))
         p[:, CAPACITY, CAPACITY] += tuning.capacity_walk**2 * dt_s
         for j in range(FIRST_RC, self.model.states):
             p[:, j, j] += tuning.rc_walk_a**2 * dt_s
+
+    def _curve_v2(self, at: Warmth) -> Floats:
+        """How far the OCV curve may lie from the truth, by its height and by its place."""
+        ocv_sigma_v = at.ocv_sigma_v(self._interpolated(at.row(self.model.cell.ocv_sigma_v)))
+        beside_v = at.axis_sigma * np.maximum(self._slope(at.row(self.model.cell.ocv_v)) - STEEP_V, 0.0)
+        return np.asarray((self.model.tuning.ocv_error_v * at.worse) ** 2 + ocv_sigma_v**2 + beside_v**2)
 
     def _couple(self, source: int, column: Floats) -> None:
         """P of x_new = x + column * x[source]; column[source] is 0."""
@@ -345,7 +356,8 @@ class SocBank:
         mean = weight @ self._x
         diagonal = np.diagonal(self._p, axis1=1, axis2=2)
         sigma = np.sqrt(weight @ (diagonal + (self._x - mean) ** 2))
-        self.soc_frac, self.soc_sigma_frac = min(max(float(mean[SOC]), 0.0), 1.0), float(sigma[SOC])
+        self.soc_frac = min(max(float(mean[SOC]), 0.0), 1.0)
+        self.soc_sigma_frac = math.hypot(float(sigma[SOC]), self._colder_sigma)
         self.current_bias_a, self.hysteresis = float(mean[BIAS]), float(mean[HYSTERESIS])
         self.resistance_factor, self.resistance_factor_sigma = math.exp(mean[RESISTANCE]), float(sigma[RESISTANCE])
         self.capacity_ah = self._nominal_ah * math.exp(mean[CAPACITY])

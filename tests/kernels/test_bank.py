@@ -395,6 +395,31 @@ def test_a_slow_run_through_a_knee_does_not_prove_its_place(kernel: Any) -> None
 
 
 @BOTH
+def test_a_curve_that_lies_beside_the_truth_is_wrong_by_more_volts_where_it_gets_steeper(kernel: Any) -> None:
+    """Discharged at C/5 from a slope of 1 V per unit of SoC into one of 20 V per unit at 5 %. The curve may lie 0.7 %
+    beside the truth, and by 3.7 % of SoC moved that is not forgotten: the fall does not prove the place."""
+    ends = np.tile(extended(np.array([0.0, 0.05, 1.0]), np.array([2.0, 3.0, 3.95])), (2, 1))
+    one = kernel.SocBank(steep(ocv_v=ends))
+    one.start(0.1, 0.03)
+    for second in range(0, 1440, 4):
+        at = 0.1 - 20.0 * second / 360_000
+        one.step(float(np.interp(at, SOC_GRID, ends[0])) - 0.03, 20.0, 80.0 / 3600, 25.0, 4.0)
+    assert one.soc_sigma_frac > 0.007
+
+
+@BOTH
+def test_no_number_of_samples_below_the_measured_temperatures_tells_what_the_curves_do_there(kernel: Any) -> None:
+    """An hour at rest on a steep curve, 20 K colder than the file: 1.2 % at least, and at once less when it is warm."""
+    one = kernel.SocBank(steep())
+    for _ in range(900):
+        one.step(3.55, 0.0, 0.0, -20.0, 4.0)
+    cold = one.soc_sigma_frac
+    one.step(3.55, 0.0, 0.0, 20.0, 4.0)
+    assert cold > 0.012
+    assert one.soc_sigma_frac**2 < cold**2 - 0.011**2
+
+
+@BOTH
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
