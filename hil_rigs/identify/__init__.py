@@ -16,7 +16,7 @@ from hil_rigs.identify.possible import taken_logs
 from hil_rigs.identify.runs import FLOWING_PER_H, IdentifyError, Run, capacity_of, run_of
 from hil_rigs.identify.soc_range import spans
 from hil_rigs.identify.tables import cell_tables
-from hil_rigs.identify.usual import quiet, resistance_told, untold, usual_ohm
+from hil_rigs.identify.usual import follows_law, quiet, resistance_told, untold, usual_ohm
 from kernels.cell_tables import SOC_GRID, CellTables, usual_hysteresis_pair
 
 __all__ = ["IdentifiedCell", "IdentifyError", "identify_cell"]
@@ -69,7 +69,10 @@ def identify_cell(
     pinned_ohm = None if resistance_told(runs, capacity.ah) else usual_ohm(runs, capacity.ah, kind)
     fit = _fit(runs, base, capacity.ah, degc_knots, kind, pinned_ohm)
     solution = fit.solve(_best_structure(fit, kind if pinned_ohm is None else quiet(kind), capacity.ah))
-    warnings += [] if pinned_ohm is None else [untold(pinned_ohm, capacity.ah, kind)]
+    if pinned_ohm is not None:
+        warnings.append(untold(pinned_ohm, capacity.ah, kind))
+    elif not fit.told.all():
+        warnings.append(follows_law(degc_knots[~fit.told].tolist(), degc_knots[fit.told]))
     warnings += doubts(logs, runs, base, solution, capacity, kind)
     source = f"identified from {len(runs)} runs: " + ", ".join(dict.fromkeys(run.name for run in runs))
     tables = cell_tables(solution, base, name, chemistry, source, capacity, touched_degc(runs))

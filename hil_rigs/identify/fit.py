@@ -12,7 +12,8 @@ from scipy.optimize import lsq_linear
 from hil_rigs.identify.basis import arrhenius, hat_matrix, hysteresis, low_pass
 from hil_rigs.identify.prior import Prior
 from hil_rigs.identify.runs import Run, rows_inside
-from hil_rigs.identify.usual import USUAL_SIGMA_FRAC, unknown_drop_v
+from hil_rigs.identify.temperature_law import over_temperature
+from hil_rigs.identify.usual import USUAL_SIGMA_FRAC, law_sigma_frac, slow_drop_v, told_knots, unknown_drop_v
 from kernels.cell_tables import LAG_ACTIVATION_K, minutes_pair
 
 Floats = NDArray[np.float64]
@@ -87,6 +88,7 @@ class Fit:
         self._degc_knots = degc_knots
         self._prior = Prior(ocv_sigma_v, hysteresis_v, hysteresis_sigma_v, shares_weight, usual_ohm)
         self._usual_ohm = usual_ohm
+        self.told = told_knots(runs, capacity_ah, degc_knots)
         self._inner_a: dict[tuple[int, float], Floats] = {}
         self._gaps: dict[tuple[int, float, float], Floats] = {}
         self._surfaces: dict[tuple[int, float, float], sparse.csr_matrix] = {}
@@ -105,13 +107,15 @@ class Fit:
         return self._rms(normal, right, total, solution)
 
     def solve(self, structure: Structure) -> Solution:
-        """The bounded solution: no negative resistance, no negative hysteresis."""
+        """The bounded solution: no negative resistance, no negative hysteresis. Temperatures whose runs do not tell a
+        resistance get what follows from those that do."""
         normal, right, total = self._normal(structure)
         prior, prior_right = self._prior.of(normal, structure.tau_s)
-        factor = np.linalg.cholesky(normal + prior)
-        solution = lsq_linear(
-            factor.T, np.linalg.solve(factor, right + prior_right), bounds=(self._least(structure), np.inf)
-        ).x
+        solution = self._bounded(structure, normal + prior, right + prior_right)
+        if self._usual_ohm is None and not self.told.all():
+            held, held_right = self._prior.holding(normal, self._by_law(structure, solution))
+            prior, prior_right = prior + held, prior_right + held_right
+            solution = self._bounded(structure, normal + prior, right + prior_right)
         residual_v = self._rms(normal, right, total, solution)
         inverse = np.linalg.inv((normal + prior) / self._correlated())
         covariance: Floats = np.asarray(inverse * max(residual_v, 0.002) ** 2, dtype=np.float64)
@@ -124,7 +128,35 @@ class Fit:
         found = self._solution(structure, solution, variance, own_v2, ohm_v2, residual_v)
         if self._usual_ohm is not None:
             found = replace(found, resistance_sigma_frac=np.full(len(self._degc_knots), USUAL_SIGMA_FRAC))
+        elif not self.told.all():
+            found = self._less_sure_by_law(found)
         return replace(found, run_residual_v=self._run_residuals_v(structure, solution))
+
+    def _bounded(self, structure: Structure, normal: Floats, right: Floats) -> Floats:
+        factor = np.linalg.cholesky(normal)
+        bounds = self._least(structure), np.inf
+        return np.asarray(lsq_linear(factor.T, np.linalg.solve(factor, right), bounds=bounds).x)
+
+    def _by_law(self, structure: Structure, solution: Floats) -> Floats:
+        """[R0 and pairs, T * Z] as the fit has them, at 25 degC: NaN where the runs tell."""
+        knots, usual_k = self._degc_knots, np.array(structure.activation_k)
+        factors = np.array([arrhenius(knots, k) for k in usual_k.tolist()])[:, :, None]
+        ohm = solution[: -2 * self._block].reshape(len(usual_k), len(knots), len(SOC_KNOTS)) * factors
+        law = over_temperature(ohm[:, self.told], knots[self.told], knots, usual_k) / factors
+        law[:, self.told] = np.nan
+        return np.asarray(law.reshape(len(usual_k), -1))
+
+    def _less_sure_by_law(self, found: Solution) -> Solution:
+        """The sigma of what follows, and what it may have taken for a part of the OCV."""
+        sigma_frac, ocv_sigma_v = found.resistance_sigma_frac.copy(), found.ocv_sigma_v.copy()
+        nearest = np.array([np.abs(run.mean_degc - self._degc_knots).argmin() for run in self._runs])
+        told = sigma_frac[self.told], self._degc_knots[self.told]
+        for t in np.flatnonzero(~self.told).tolist():
+            sigma_frac[t] = law_sigma_frac(*told, float(self._degc_knots[t]))
+            runs = [run for run, at in zip(self._runs, nearest.tolist(), strict=True) if at == t]
+            ohm = float(np.median(found.resistance_ohm[:, t].sum(axis=0)))
+            ocv_sigma_v[t] = np.hypot(ocv_sigma_v[t], sigma_frac[t] * slow_drop_v(runs, ohm))
+        return replace(found, resistance_sigma_frac=sigma_frac, ocv_sigma_v=ocv_sigma_v)
 
     def _run_residuals_v(self, structure: Structure, solution: Floats) -> tuple[float, ...]:
         squares = []

@@ -54,11 +54,22 @@ class Prior:
             prior[part, part] = scale * smooth
         self._add_usual_shares(prior, normal, usual_shares(tau_s))
         if self._pinned_ohm is not None:
-            self._pin(prior, right, normal, self._pinned_ohm * usual_shares(tau_s))
+            ohm = self._pinned_ohm * usual_shares(tau_s)
+            held, held_right = self.holding(normal, np.tile(ohm[:, None], self._block))
+            prior, right = prior + held, right + held_right
         samples = self._excitation(normal, resistances + 1) / ROWS_A_SAMPLE
         self._expect_hysteresis(prior, right, samples, resistances)
         self._expect_ocv(prior, samples, resistances + 1)
         return prior + 1e-9 * np.eye(len(normal)), right
+
+    def holding(self, normal: Floats, ohm: Floats) -> tuple[Floats, Floats]:
+        """(matrix, right side) that hold R0 and the pairs, [R, T * Z], at these values; NaN = free."""
+        held, right = np.zeros(len(normal)), np.zeros(len(normal))
+        for j, each in enumerate(ohm):
+            part = self._part(j)
+            held[part] = np.where(np.isfinite(each), PINNED * self._excitation(normal, j), 0.0)
+            right[part] = held[part] * np.nan_to_num(each)
+        return np.diag(held), right
 
     def _part(self, j: int) -> slice:
         return slice(j * self._block, (j + 1) * self._block)
@@ -76,12 +87,6 @@ class Prior:
             for a, b, sign in ((0, 0, 1.0), (j, j, 1.0), (0, j, -1.0), (j, 0, -1.0)):
                 pull = sign * weight / (shares[a] * shares[b])
                 prior[self._part(a), self._part(b)] += pull * np.eye(self._block)
-
-    def _pin(self, prior: Floats, right: Floats, normal: Floats, ohm: Floats) -> None:
-        for j, each in enumerate(ohm.tolist()):
-            weight = PINNED * self._excitation(normal, j)
-            prior[self._part(j), self._part(j)] += weight * np.eye(self._block)
-            right[self._part(j)] += weight * each
 
     def _expect_hysteresis(self, prior: Floats, right: Floats, samples: float, j: int) -> None:
         sure = samples * NOISE_V**2 / self._hysteresis_sigma_v**2

@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 import yaml
 from numpy.typing import NDArray
-from scipy.interpolate import PchipInterpolator
 
-from hil_rigs.identify.basis import KELVIN, arrhenius
+from hil_rigs.identify.basis import arrhenius
 from hil_rigs.identify.covered import Basis
 from hil_rigs.identify.efficiency import efficiency_over_temperature
 from hil_rigs.identify.fit import SOC_KNOTS, Solution, Structure
 from hil_rigs.identify.ocv import WARM_DEGC, OcvBase
 from hil_rigs.identify.runs import Capacity
 from hil_rigs.identify.soc_range import Points, percent
+from hil_rigs.identify.temperature_law import BRIDGED_K, linear, over_temperature
 from kernels.cell_tables import LINEAR_A, SOC_GRID, CellTables, extended, frozen_tables
 
 Floats = NDArray[np.float64]
@@ -28,14 +28,8 @@ FILE_SOC: Floats = np.unique(
 )
 """Where the file has its table points: denser where the curve bends."""
 STEP_K, NEAR_STEP_K = 7.0, 2.5
-BRIDGED_K = 15.0
-"""A cell under load warms itself by 5 to 15 K: between knots no further apart the fit has seen what lies there."""
 COLDER_K, WARMER_K = (20.0, 10.0), (15.0,)
 """Rows beyond the measured temperatures, for what a resistance usually does there."""
-ACTIVATION_K = 500.0, 7000.0
-COLD_ACTIVATION_K = 4800.0
-"""Least activation energy of the pairs below the measured temperatures: what is 2000-3000 K in the warm, is 4000-5600 K
-in the cold (A123 26650, NCR18650PF)."""
 OCV_V_PER_K = -0.0005, 0.0005
 """Entropy moves an open-circuit voltage by no more than this."""
 OCV_SIGMA_V = 0.002, 0.020
@@ -55,8 +49,8 @@ def cell_tables(
     """`measured` = lowest and highest degC that the runs tell of."""
     structure, knots = solution.structure, solution.degc_knots
     degc = dense(knots)
-    ohm = _over_temperature(solution.resistance_ohm, knots, degc, np.array(structure.activation_k))
-    ocv_sigma_v = _linear(_over_soc(solution.ocv_sigma_v), knots, degc)
+    ohm = over_temperature(solution.resistance_ohm, knots, degc, np.array(structure.activation_k))
+    ocv_sigma_v = linear(_over_soc(solution.ocv_sigma_v), knots, degc)
     ocv_v = _ocv_over_temperature(base.curve_v + _over_soc(solution.ocv_correction_v), knots, degc)
     if not base.measured:
         ocv_v = _from_known(ocv_v, base.covered & (ocv_sigma_v < OCV_SIGMA_V[1]).all(axis=0))
@@ -70,12 +64,12 @@ def cell_tables(
         temperature_measured_degc=measured,
         ocv_v=np.array([extended(SOC_GRID[10:-10], row[10:-10]) for row in ocv_v]),
         ocv_sigma_v=np.hypot(np.clip(ocv_sigma_v, *OCV_SIGMA_V), base.unseen_sigma_v),
-        model_sigma_v=np.clip(_linear(_over_soc(solution.model_sigma_v), knots, degc), *MODEL_SIGMA_V),
+        model_sigma_v=np.clip(linear(_over_soc(solution.model_sigma_v), knots, degc), *MODEL_SIGMA_V),
         resistance_ohm=_over_soc(ohm[0]),
         resistance_sigma_frac=np.interp(degc, knots, solution.resistance_sigma_frac),
         rc_tau_s=np.array(structure.tau_s),
         rc_resistance_ohm=np.array([_over_soc(table) for table in ohm[1:]]),
-        hysteresis_v=_linear(_over_soc(solution.hysteresis_v), knots, degc),
+        hysteresis_v=linear(_over_soc(solution.hysteresis_v), knots, degc),
         hysteresis_rate=np.full(len(degc), structure.hysteresis_rate),
         hysteresis_tau_s=0.0 if structure.hysteresis_pair is None else structure.tau_s[structure.hysteresis_pair],
         saturation_current_a=_saturation_a(structure, degc),
@@ -93,48 +87,13 @@ def dense(knots: Floats) -> Floats:
     return np.concatenate([colder, *parts, knots[-1:], warmer])
 
 
-def _over_temperature(ohm: Floats, knots: Floats, degc: Floats, usual_k: Floats) -> Floats:
-    """Resistances [R0 and pairs, T, Z] at `degc`: between knots that are near each other as fitted, else ln R goes over
-    1/T as a monotone curve, which is steeper when cold; beyond the knots each goes on with the median slope of its end
-    (pairs in the cold with COLD_ACTIVATION_K at least), or with the usual activation energies where there is only one
-    temperature."""
-    at, to, log_ohm = 1 / (knots[::-1] + KELVIN), 1 / (degc + KELVIN), np.log(ohm[:, ::-1])
-    inside = np.clip(to, at[0], at[-1])
-    within, cold_k, warm_k = np.repeat(log_ohm, len(degc), axis=1), usual_k, usual_k
-    if len(knots) > 1:
-        curve = PchipInterpolator(at, log_ohm, axis=1)
-        within = curve(inside)
-        warm_k, cold_k = np.clip(np.median(curve.derivative()(at[[0, -1]]), axis=2), *ACTIVATION_K).T
-        cold_k = np.concatenate([cold_k[:1], np.maximum(cold_k[1:], COLD_ACTIVATION_K)])
-        near = _near(knots, degc)
-        within[:, near] = np.log(_as_fitted(ohm, knots, degc[near], usual_k))
-    beyond = np.where(to > inside, cold_k[:, None], warm_k[:, None]) * (to - inside)
-    return np.asarray(np.exp(within + beyond[:, :, None]))
-
-
 def _steps(apart_k: float) -> int:
     return math.ceil(apart_k / (NEAR_STEP_K if apart_k <= BRIDGED_K else STEP_K))
 
 
-def _near(knots: Floats, degc: Floats) -> "np.ndarray[tuple[int, ...], np.dtype[np.bool_]]":
-    """Which of `degc` lie between two knots that are no more than BRIDGED_K apart."""
-    above = np.clip(np.searchsorted(knots, degc), 1, len(knots) - 1)
-    inside = (degc >= knots[0]) & (degc <= knots[-1])
-    return np.asarray(inside & (knots[above] - knots[above - 1] <= BRIDGED_K))
-
-
-def _as_fitted(ohm: Floats, knots: Floats, degc: Floats, usual_k: Floats) -> Floats:
-    """Between the knots as the fit has it: linear, by the usual activation energies."""
-    rows = [
-        _linear(table / arrhenius(knots, k)[:, None], knots, degc) * arrhenius(degc, k)[:, None]
-        for table, k in zip(ohm, usual_k.tolist(), strict=True)
-    ]
-    return np.array(rows)
-
-
 def _ocv_over_temperature(rows: Floats, knots: Floats, degc: Floats) -> Floats:
     """OCV [T, 221] at `degc`: linear between the knots; beyond them on with the slope that the warm ones have."""
-    within, warm = _linear(rows, knots, degc), knots >= WARM_DEGC
+    within, warm = linear(rows, knots, degc), knots >= WARM_DEGC
     if warm.sum() < 2:
         return within
     away = knots[warm] - knots[warm].mean()
@@ -153,10 +112,6 @@ def _from_known(rows: Floats, known: Points) -> Floats:
 def _over_soc(table: Floats) -> Floats:
     inside = np.clip(SOC_GRID, 0, 1)
     return np.array([np.interp(inside, SOC_KNOTS, row) for row in table])
-
-
-def _linear(rows: Floats, knots: Floats, degc: Floats) -> Floats:
-    return np.array([np.interp(degc, knots, column) for column in rows.T]).T
 
 
 def _saturation_a(structure: Structure, degc: Floats) -> Floats:

@@ -6,12 +6,13 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from hil_rigs.identify.basis import arrhenius
+from hil_rigs.identify.basis import KELVIN, arrhenius
 from hil_rigs.identify.chemistry import Chemistry
 from hil_rigs.identify.ocv import NEAR_K, sweep_curve
 from hil_rigs.identify.runs import GAP_S, Run, Sweep, charge_ah
 
 Floats = NDArray[np.float64]
+Knots = NDArray[np.bool_]
 
 FAST_PER_H, FAST_S = 0.2, 60.0
 """A current that moves the voltage by more than slow runs leave unexplained, and how long one has to flow."""
@@ -19,6 +20,8 @@ STEP_PER_H, STEPS_MIN, STEPS_PER_CAPACITY = 0.02, 6, 10.0
 """Steps of a smaller current tell a resistance, too, where there are many for the charge that is moved."""
 USUAL_SIGMA_FRAC = 0.5
 """Of the usual resistance: cells made for power have half of it, such for energy twice."""
+LAW_SIGMA_K = 1200.0
+"""Of the activation energy that carries a resistance from one temperature to another."""
 GAP_SOC: Floats = np.linspace(0.2, 0.8, 61)
 LEAST_SHARE = 0.1
 """Of the usual resistance, where charge and discharge lie so near that there seems to be none."""
@@ -28,8 +31,35 @@ SLOW_DROP_K = 3500.0
 
 def resistance_told(runs: Sequence[Run], capacity_ah: float) -> bool:
     """Whether some run has a current that says how large the resistances are."""
-    fast_s = sum(_fast_s(run, capacity_ah) for run in runs)
+    fast_s = sum(float(_fast_seconds(run, capacity_ah).sum()) for run in runs)
     return fast_s >= FAST_S or any(_stepped(run, capacity_ah) for run in runs)
+
+
+def told_knots(runs: Sequence[Run], capacity_ah: float, degc_knots: Floats) -> Knots:
+    """[T]: which temperatures have a run that says how large the resistances are, by rows that lie nearest to them."""
+    fast_s, stepped = np.zeros(len(degc_knots)), np.zeros(len(degc_knots), np.bool_)
+    for run in runs:
+        nearest = np.abs(run.temperature_degc[:, None] - degc_knots).argmin(axis=1)
+        fast_s += np.bincount(nearest, _fast_seconds(run, capacity_ah), len(degc_knots))
+        stepped[np.abs(run.mean_degc - degc_knots).argmin()] |= _stepped(run, capacity_ah)
+    return (fast_s >= FAST_S) | stepped
+
+
+def law_sigma_frac(told_sigma_frac: Floats, told_degc: Floats, degc: float) -> float:
+    """Of a resistance that follows the law over temperature from the nearest of those that were told."""
+    inverse = 1 / (told_degc + KELVIN)
+    away = np.abs(1 / (degc + KELVIN) - inverse)
+    nearest = int(away.argmin())
+    return min(float(np.hypot(told_sigma_frac[nearest], LAW_SIGMA_K * away[nearest])), USUAL_SIGMA_FRAC)
+
+
+def follows_law(degc: Sequence[float], told_degc: Floats) -> str:
+    """The line that tells of it."""
+    listed, told = (", ".join(f"{each:.0f}" for each in row) for row in (degc, told_degc.tolist()))
+    return (
+        f"no run at {listed} degC has steps of its current or more than C/{1 / FAST_PER_H:.0f} for a minute: the "
+        f"resistance there is not measured but follows from the one at {told} degC by its usual course over temperature"
+    )
 
 
 def usual_ohm(runs: Sequence[Run], capacity_ah: float, chemistry: Chemistry) -> float:
@@ -67,15 +97,21 @@ def quiet(chemistry: Chemistry) -> Chemistry:
     return replace(chemistry, tau_s=chemistry.tau_s[:1], saturation_per_h=(0.0,), surface_lag_h=())
 
 
+def slow_drop_v(runs: Sequence[Run], ohm: float) -> float:
+    """What runs of one temperature lose to a resistance there, on their mean current: charge and discharge cancel."""
+    return abs(float(np.mean([ohm * _mean_a(run) for run in runs])))
+
+
 def unknown_drop_v(runs: Sequence[Run], usual_ohm: float) -> float:
     """What the usual resistance may be wrong by, on the mean current of the runs: charge and discharge cancel."""
     drops_v = [usual_ohm * float(arrhenius(np.array([run.mean_degc]), SLOW_DROP_K)[0]) * _mean_a(run) for run in runs]
     return USUAL_SIGMA_FRAC * abs(float(np.mean(drops_v)))
 
 
-def _fast_s(run: Run, capacity_ah: float) -> float:
+def _fast_seconds(run: Run, capacity_ah: float) -> Floats:
+    """Of each row."""
     seconds = np.minimum(np.diff(run.time_s, append=run.time_s[-1]), GAP_S)
-    return float(seconds[np.abs(run.current_a) > FAST_PER_H * capacity_ah].sum())
+    return np.where(np.abs(run.current_a) > FAST_PER_H * capacity_ah, seconds, 0.0)
 
 
 def _stepped(run: Run, capacity_ah: float) -> bool:

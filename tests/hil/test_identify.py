@@ -129,6 +129,20 @@ def test_a_pair_that_changes_little_in_the_warm_rises_in_the_cold_all_the_same()
     assert pairs_ohm[0] / pairs_ohm[row_at(tables, 25.0)] == pytest.approx(np.exp(4800.0 * colder), rel=0.05)
 
 
+@pytest.mark.parametrize("others", [[], [measured("cold", dynamic(4), 1.0, degc=-20.0)]], ids=["one", "both sides"])
+def test_a_temperature_of_slow_runs_alone_has_the_resistance_that_follows_from_the_others(others: list[Log]) -> None:
+    """Slow runs at 0 degC whose voltages would give it none at all, beside a dynamic one at 25 degC."""
+    cold = [measured("down", slow(), 10.0, degc=0.0), measured("up", -slow(), 10.0, degc=0.0, start=0.02)]
+    flat = [replace(log, voltage_v=log.voltage_v + warm(0.0) * (R0 + R1) * log.current_a) for log in cold]
+    found = identify_cell([SLOW, DYNAMIC, *flat, *others], nominal_ah=AH, chemistry="nmc")
+    ohm, row = total_ohm(found.tables, 0.0), row_at(found.tables, 0.0)
+    sigma_frac = found.tables.resistance_sigma_frac
+    assert sigma_frac[row] > 0.15
+    assert sigma_frac[row] > sigma_frac[row_at(found.tables, 25.0)]
+    assert abs(ohm - warm(0.0) * (R0 + R1)) < 2 * sigma_frac[row] * ohm
+    assert sum(line.startswith("no run at 0 degC has steps") for line in found.warnings) == 1
+
+
 def test_resistances_of_the_surface_are_told_from_those_of_the_mean_soc() -> None:
     """R0 rises towards empty: by the mean SoC, then by one that 0.04 h of the current of 300 s lie below it."""
     current_a = np.repeat(1.2 + np.random.default_rng(9).normal(0, 1.5, 26), 100)
