@@ -5,6 +5,7 @@ import math
 from bms.estimate.capacity_doubt import DOUBTED_SIGMA_FRAC, LOOK_S, RESISTANCE_FACTOR_MAX, is_doubtful
 from bms.estimate.lost import LostWatch
 from bms.estimate.rest import RestWatch
+from bms.estimate.spread import SIGMA_FRAC_MAX, spread_anew
 from kernels.bank import SocBank
 from kernels.bank_model import Floats, Tuning
 from kernels.cell_tables import CellTables
@@ -19,13 +20,14 @@ REST_PER_H = 0.02
 """Below this current on both sides a gap is taken for a rest, whose current is as small."""
 UNKNOWN_SIGMA_FRAC = 0.3
 STRIPPED_SIGMA_FRAC = 0.01
-SIGMA_FRAC_MAX = 0.5
 WATCHDOGS_S = 5.0
 """After a controller's death converter and contactors stop the current within this time."""
 UNWATCHED_SIGMA_PER_S = 0.002 / 3600.0
 """Growth of sigma while no controller watches: self-discharge, supply of the monitors, somebody's work by hand."""
 UNWATCHED_SIGMA_MAX = 0.1
 """Beyond this the hypotheses are spread anew around the SoC that was."""
+MOVED_V = 0.02
+"""A cell that rests on both sides of a gap is no further from what is expected of it, or something flowed meanwhile."""
 STUCK_DROP_V = 0.02
 """A voltage that stays the same to the last bit while the ohmic drop moves by this is not measured any more."""
 
@@ -78,7 +80,8 @@ class StringEstimator:
         self.start(0.0, STRIPPED_SIGMA_FRAC)
 
     def _restart(self) -> None:
-        self._gap_s = self._gap_a = 0.0
+        self._gap_s = self._gap_a = self._rested_s = 0.0
+        self._scattered = False
         self._late_s = self._late_ah = 0.0
         self._last_a = math.nan
         self._looked_s = 0.0
@@ -212,14 +215,31 @@ class StringEstimator:
         late_s = self._window_s - self._seen_s / self._seen if self._seen else 0.0
         late_ah = amps * late_s / 3600
         self._watch_rest()
+        if self._scattered and self._seen:
+            self._spread(volts, amps, temperature_degc)
         charge_ah, step_s = self._charge_ah + self._late_ah - late_ah, self._window_s + self._late_s - late_s
         self._bank.step(volts, amps, charge_ah, temperature_degc, step_s)
         self._late_s, self._late_ah = late_s, late_ah
         self._look_at_capacity(step_s)
         away_v = volts - self._bank.voltage_predicted_v
+        if self._rested_s and self._seen:
+            self._look_at_rest(away_v, volts, amps, temperature_degc)
         if self._lost_watch.take(away_v, self._bank.drop_v, self._bank.soc_frac, temperature_degc, step_s):
             self._begin_anew()
         self._new_window()
+
+    def _spread(self, volts: float, amps: float, temperature_degc: float) -> None:
+        spread_anew(self._bank, volts, amps, temperature_degc)
+        self._late_s = self._late_ah = 0.0
+        self._scattered = False
+
+    def _look_at_rest(self, away_v: float, volts: float, amps: float, temperature_degc: float) -> None:
+        """What the voltage says, by `away_v` from the expected one, of a gap that was taken for a rest."""
+        low_degc, high_degc = self._cell.temperature_measured_degc
+        if abs(away_v) > MOVED_V and low_degc <= temperature_degc <= high_degc:
+            self._bank.gap(0.0, GAP_CURRENT_PER_H * self._cell.capacity_ah * self._rested_s / 3600, 0.0)
+            self._spread(volts, amps, temperature_degc)
+        self._rested_s = 0.0
 
     def _begin_anew(self) -> None:
         """Nothing that the filters hold is worth keeping, the cell file's capacity included."""
@@ -254,6 +274,7 @@ class StringEstimator:
         self._lost_watch.interrupt()
         if math.isfinite(current_a):
             self._bank.gap(self._gap_s, self._gap_a * self._gap_s / 3600, self._gap_a)
+            self._scatter(self._gap_a * self._gap_s / 3600)
             self._gap_s = 0.0
         self._last_a = current_a
 
@@ -262,3 +283,10 @@ class StringEstimator:
         resting = max(abs(self._last_a), abs(current_a)) < REST_PER_H * ah
         sigma_a = (0.1 * REST_PER_H if resting else GAP_CURRENT_PER_H) * ah
         self._bank.gap(dt_s, sigma_a * dt_s / 3600, sigma_a)
+        self._rested_s = dt_s if resting else 0.0
+        self._scatter(sigma_a * dt_s / 3600)
+
+    def _scatter(self, charge_sigma_ah: float) -> None:
+        """So much may have flowed: where that is far, the next voltage finds hypotheses spread around the SoC."""
+        far_ah = self._bank.model.tuning.single_sigma * self._cell.capacity_ah
+        self._scattered = self._scattered or charge_sigma_ah > far_ah
