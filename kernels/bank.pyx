@@ -21,6 +21,7 @@ from kernels.bank_model import (
     SOC_MAX,
     SOC_MIN,
     STEEP_V,
+    UNTOLD_SIGMA_FRAC,
     WORSE_MAX,
     BankModel,
 )
@@ -57,6 +58,7 @@ cdef double MOST_LOG = LOG_FACTOR_MAX
 cdef double LOAD_RATE = LOAD_PER_H
 cdef double LAG_K = LAG_ACTIVATION_K
 cdef double COUNT_SECONDS = COUNT_S
+cdef double UNTOLD = UNTOLD_SIGMA_FRAC
 assert FIRST_RC == X
 
 
@@ -107,6 +109,7 @@ cdef struct Hypothesis:
     double log_weight
     double predicted_v
     double drop_v
+    double renewed   # share of the curve's error that is another one since the step before
 
 
 cdef struct Warmth:   # where a temperature lies between the tables' rows
@@ -118,6 +121,8 @@ cdef struct Warmth:   # where a temperature lies between the tables' rows
     double worse        # factor on the tables' errors there
     double ocv_moved_v  # but what the OCV's own grow by at most
     double axis_sigma
+    # of the drop, how far it may be off at one SoC and not at others
+    double drop_share
     double rate
     double saturation_a
     double efficiency
@@ -176,6 +181,7 @@ cdef class SocBank:
     cdef const double *log_saturation
     cdef const double *efficiency
     cdef const double *self_discharge
+    cdef const double *resistance_sigma
     cdef const double *tau_s
     cdef const double *left   # share of the currents behind the pairs that a rest before the start has left
     cdef object buffers
@@ -205,10 +211,11 @@ cdef class SocBank:
         cdef const double[::1] left = np.append(model.rested_share, 1.0)
         cdef const double[::1] efficiency = np.ascontiguousarray(cell.coulombic_efficiency)
         cdef const double[::1] loss = np.ascontiguousarray(cell.self_discharge_per_h)
+        cdef const double[::1] unsure = np.ascontiguousarray(cell.resistance_sigma_frac)
         self.buffers = (inverse_k, ocv, sigma, resistance, gap, rate, saturation, tau, efficiency, loss, around,
-                        left)
+                        left, unsure)
         self.model_sigma_v = &around[0, 0]
-        self.efficiency, self.self_discharge = &efficiency[0], &loss[0]
+        self.efficiency, self.self_discharge, self.resistance_sigma = &efficiency[0], &loss[0], &unsure[0]
         self.inverse_k, self.ocv_v, self.ocv_sigma_v = &inverse_k[0], &ocv[0, 0], &sigma[0, 0]
         self.log_resistance, self.hysteresis_v, self.rate = &resistance[0, 0, 0], &gap[0, 0], &rate[0]
         self.log_saturation, self.tau_s, self.left = &saturation[0], &tau[0], &left[0]
@@ -379,6 +386,7 @@ cdef class SocBank:
         cdef Warmth at = self.warmth(degc)
         cdef Seen seen
         cdef int q
+        cdef double beside_v
         cdef bint looks = isfinite(volts)
         self.colder_sigma = COLDER_SIGMA * max(self.measured_low_degc - degc, 0)
         cdef double load = (amps / (LOAD_RATE * self.nominal_ah))**4
@@ -391,6 +399,9 @@ cdef class SocBank:
             if dt_s > 0:
                 self.predict(&self.bank[q], charge_ah, dt_s, &at)
             self.look(&self.bank[q], amps, &at, &seen)
+            if dt_s > 0:
+                beside_v = at.drop_share * seen.drop_v
+                self.bank[q].p[C][C] += beside_v * beside_v * self.bank[q].renewed
             self.bank[q].predicted_v = seen.volts
             self.bank[q].drop_v = seen.drop_v
             if looks:
@@ -426,7 +437,7 @@ cdef class SocBank:
     cdef Warmth warmth(self, double degc) noexcept nogil:
         cdef Warmth at
         cdef int a = 0, last = self.temperatures - 1
-        cdef double low_k = 1 / self.inverse_k[0], high_k = 1 / self.inverse_k[last]
+        cdef double low_k = 1 / self.inverse_k[0], high_k = 1 / self.inverse_k[last], unsure
         cdef double inverse = 1 / held(degc + 273.15, low_k - COLD_K, high_k + WARM_K)
         at.outside_k = 0
         if degc < self.measured_low_degc:
@@ -446,6 +457,8 @@ cdef class SocBank:
         at.lag_per_a = 0
         if self.lagging >= 0:
             at.lag_per_a = self.lag_h / self.nominal_ah * exp(LAG_K * (inverse - 1 / 298.15))
+        unsure = self.resistance_sigma[at.low] * (1 - at.share) + self.resistance_sigma[at.high] * at.share
+        at.drop_share = 0.5 * unsure * (unsure / UNTOLD) * (unsure / UNTOLD) + self.tuned.drop_per_k * at.outside_k
         at.rate = self.rate[at.low] * (1 - at.share) + self.rate[at.high] * at.share
         at.efficiency = self.efficiency[at.low] * (1 - at.share) + self.efficiency[at.high] * at.share
         at.self_discharge_per_h = self.self_discharge[at.low] * (1 - at.share) + self.self_discharge[at.high] * at.share
@@ -508,14 +521,14 @@ cdef class SocBank:
         cdef double worse_v2 = at.worse * at.worse, keep = factor[H]
         cdef double model_v = t.model_share * self.sigma_at(self.model_sigma_v, it.x[Z], at)
         cdef double error_v2 = (t.error_v * t.error_v + model_v * model_v) * worse_v2
-        cdef double drop_v = t.drop_per_k * at.outside_k * it.drop_v
-        cdef double curve_v2 = self.curve_v2_at(it.x[Z], at) + drop_v * drop_v
+        cdef double curve_v2 = self.curve_v2_at(it.x[Z], at)
         cdef double bias_walk_a = t.bias_walk_per_h * self.nominal_ah
         cdef int j
         it.p[Z][Z] += t.charge_walk * t.charge_walk * dt_s + (t.gain_sigma * moved) * (t.gain_sigma * moved)
         it.p[B][B] += bias_walk_a * bias_walk_a * dt_s
         it.p[E][E] += error_v2 * (1 - factor[E] * factor[E])
-        it.p[C][C] += curve_v2 * (1 - factor[C] * factor[C])
+        it.renewed = 1 - factor[C] * factor[C]
+        it.p[C][C] += curve_v2 * it.renewed
         it.p[R][R] += t.resistance_walk * t.resistance_walk * dt_s
         it.p[H][H] += t.hysteresis_walk * t.hysteresis_walk * ((1 - keep) * (1 - keep) + (1 - keep * keep))
         it.p[K][K] += t.capacity_walk * t.capacity_walk * dt_s

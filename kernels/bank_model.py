@@ -25,6 +25,9 @@ AXIS_S = 600.0
 STEEP_V = 1.0
 """Slope, V per unit of SoC, from which on the error of the curve's place is also one that fades with charge moved:
 a slow run through a knee takes an hour, and all of its samples are wrong together."""
+UNTOLD_SIGMA_FRAC = 0.5
+"""Relative sigma of resistances that nothing tells. Half of it is then what each SoC has of its own, which one factor
+for all does not cover; of a smaller sigma that part is the share of the variance that is left."""
 COUNT_S = 4.0
 """Samples that follow each other faster count the less."""
 LOAD_PER_H = 0.03

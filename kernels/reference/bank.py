@@ -25,6 +25,7 @@ from kernels.bank_model import (
     SOC_MAX,
     SOC_MIN,
     STEEP_V,
+    UNTOLD_SIGMA_FRAC,
     WORSE_MAX,
     BankModel,
     Floats,
@@ -53,6 +54,9 @@ class Warmth:
             self.log_share = float((1 / kelvin - inverse_k[self.low]) / (inverse_k[self.high] - inverse_k[self.low]))
         self.share = min(max(self.log_share, 0.0), 1.0)
         self.lag_per_a = surface_lag_h(model.cell.surface_lag_h, float(kelvin) - 273.15) / model.cell.capacity_ah
+        unsure = self.between(model.cell.resistance_sigma_frac)
+        self.drop_share = 0.5 * unsure * (unsure / UNTOLD_SIGMA_FRAC) ** 2
+        self.drop_share += model.tuning.drop_per_k * self.outside_k
         self.rate = self.between(model.cell.hysteresis_rate)
         self.efficiency = self.between(model.cell.coulombic_efficiency)
         self.self_discharge_per_h = self.between(model.cell.self_discharge_per_h)
@@ -130,6 +134,8 @@ class SocBank:
         if dt_s > 0:
             self._predict(charge_ah, dt_s, at)
         volts, slope, drop_v, steep_v = self._look(current_a, at)
+        if dt_s > 0:
+            self._p[:, OCV_ERROR, OCV_ERROR] += (at.drop_share * drop_v) ** 2 * self._renewed
         self._predicted_v, self._drop_v = volts, drop_v
         if math.isfinite(voltage_v):
             load = (current_a / (LOAD_PER_H * self._nominal_ah)) ** 4
@@ -251,8 +257,8 @@ class SocBank:
         p[:, BIAS, BIAS] += (tuning.bias_walk_per_h * nominal) ** 2 * dt_s
         error_v2 = (tuning.model_error_v**2 + model_v**2) * at.worse**2
         p[:, ERROR, ERROR] += error_v2 * (1 - factor[:, ERROR] ** 2)
-        drop_v = tuning.drop_per_k * at.outside_k * self._drop_v
-        p[:, OCV_ERROR, OCV_ERROR] += (curve_v2 + drop_v**2) * (1 - fades**2)
+        self._renewed = 1 - fades**2
+        p[:, OCV_ERROR, OCV_ERROR] += curve_v2 * self._renewed
         p[:, RESISTANCE, RESISTANCE] += tuning.resistance_walk**2 * dt_s
         p[:, HYSTERESIS, HYSTERESIS] += tuning.hysteresis_walk**2 * ((1 - keep) ** 2 + (1 - keep**2))
         p[:, CAPACITY, CAPACITY] += tuning.capacity_walk**2 * dt_s

@@ -222,6 +222,26 @@ def test_a_large_drop_outside_the_measured_temperatures_makes_it_less_sure(kerne
 
 
 @BOTH
+def test_resistances_that_are_not_known_may_be_others_at_another_soc(kernel: Any) -> None:
+    """A file that says 4 mOhm +- 50 % everywhere, and a cell whose resistance nearly doubles below 50 % SoC: with the
+    factor for all of them found in the upper half, what it rises by must not be taken for SoC beyond doubt."""
+    shape, soc = (2, len(SOC_GRID)), 0.9
+    one = kernel.SocBank(
+        steep(
+            resistance_ohm=np.full(shape, 0.004),
+            rc_resistance_ohm=np.full((2, *shape), 1e-6),
+            resistance_sigma_frac=np.full(2, 0.5),
+        )
+    )
+    one.start(soc, 0.02)
+    for _ in range(1260):
+        soc -= 50.0 * 4.0 / 360_000
+        ohm = 0.004 * (1.0 + 3.0 * max(0.5 - soc, 0.0))
+        one.step(3.0 + soc - 50.0 * ohm, 50.0, 200.0 / 3600, 25.0, 4.0)
+        assert abs(one.soc_frac - soc) < 2.0 * one.soc_sigma_frac
+
+
+@BOTH
 def test_charging_for_seconds_amid_a_discharge_turns_the_hysteresis_of_nmc_but_not_of_lfp(kernel: Any) -> None:
     said = {}
     for chemistry in ("lfp", "nmc"):
@@ -471,6 +491,20 @@ def test_what_was_saved_goes_on_to_the_bit(kernel: Any) -> None:
     for name in SHOWN:
         assert getattr(second, name) == getattr(first, name)
     assert not np.array_equal(saved, first.save())
+
+
+@BOTH
+def test_what_was_saved_goes_on_to_the_bit_in_the_cold_too(kernel: Any) -> None:
+    """Colder than the file knows, where the drop counts: what the step before had of it is not saved."""
+    first, second = kernel.SocBank(LFP), kernel.SocBank(LFP)
+    first.step(3.29, 0.0, 0.0, -20.0, 0.0)
+    for _ in range(9):
+        first.step(3.25, 100.0, 100.0 / 3600, -20.0, 1.0)
+    second.restore(first.save())
+    for one in (first, second):
+        one.step(3.24, 120.0, 120.0 / 3600, -20.0, 1.0)
+    for name in SHOWN:
+        assert getattr(second, name) == getattr(first, name)
 
 
 @BOTH
