@@ -10,6 +10,7 @@ import yaml
 from numpy.typing import NDArray
 
 from hil_rigs.identify.basis import arrhenius
+from hil_rigs.identify.chemistry import CHEMISTRIES
 from hil_rigs.identify.covered import Basis
 from hil_rigs.identify.efficiency import efficiency_over_temperature
 from hil_rigs.identify.fit import SOC_KNOTS, Solution, Structure
@@ -33,6 +34,9 @@ COLDER_K, WARMER_K = (20.0, 10.0), (15.0,)
 OCV_V_PER_K = -0.0005, 0.0005
 """Entropy moves an open-circuit voltage by no more than this."""
 OCV_SIGMA_V = 0.002, 0.020
+UNSLOW_SIGMA_V, UNSLOW_PLACE_SIGMA, FITTED_PLACE_SIGMA_MAX = 0.007, 0.01, 0.03
+"""Curves fitted to drives and pulses alone lie 4 to 15 mV beside those of slow runs of the same cells in the middle,
+and about 1 % of SoC at steep ends."""
 MODEL_SIGMA_V = 0.001, 0.040
 """Least and most: near empty a small error of the SoC looks like a large one of the voltage."""
 
@@ -52,8 +56,11 @@ def cell_tables(
     ohm = over_temperature(solution.resistance_ohm, knots, degc, np.array(structure.activation_k))
     ocv_sigma_v = linear(_over_soc(solution.ocv_sigma_v), knots, degc)
     ocv_v = _ocv_over_temperature(base.curve_v + _over_soc(solution.ocv_correction_v), knots, degc)
-    if not base.measured:
+    if base.measured:
+        ocv_sigma_v = np.clip(ocv_sigma_v, *OCV_SIGMA_V)
+    else:
         ocv_v = _from_known(ocv_v, base.covered & (ocv_sigma_v < OCV_SIGMA_V[1]).all(axis=0))
+        ocv_sigma_v = _without_slow_runs(ocv_sigma_v, ocv_v, chemistry)
     return frozen_tables(
         name=name,
         chemistry=chemistry,
@@ -63,7 +70,7 @@ def cell_tables(
         temperature_degc=degc,
         temperature_measured_degc=measured,
         ocv_v=np.array([extended(SOC_GRID[10:-10], row[10:-10]) for row in ocv_v]),
-        ocv_sigma_v=np.hypot(np.clip(ocv_sigma_v, *OCV_SIGMA_V), base.unseen_sigma_v),
+        ocv_sigma_v=np.hypot(ocv_sigma_v, base.unseen_sigma_v),
         model_sigma_v=np.clip(linear(_over_soc(solution.model_sigma_v), knots, degc), *MODEL_SIGMA_V),
         resistance_ohm=_over_soc(ohm[0]),
         resistance_sigma_frac=np.interp(degc, knots, solution.resistance_sigma_frac),
@@ -107,6 +114,16 @@ def _from_known(rows: Floats, known: Points) -> Floats:
     lowest = int(np.argmax(known))
     below = np.minimum.accumulate(rows[:, lowest::-1], axis=1)[:, ::-1]
     return np.concatenate([below, rows[:, lowest + 1 :]], axis=1)
+
+
+def _without_slow_runs(sigma_v: Floats, ocv_v: Floats, chemistry: str) -> Floats:
+    """What a fit says of its OCV, as far as that can be, and what it cannot say without a slow run: a height that
+    passes for a drop or for hysteresis, and the place of a steep end."""
+    slope_v = np.maximum(*(np.gradient(v, SOC_GRID, axis=-1) for v in (ocv_v, CHEMISTRIES[chemistry].ocv_v(SOC_GRID))))
+    most_v = np.hypot(OCV_SIGMA_V[1], FITTED_PLACE_SIGMA_MAX * slope_v)
+    return np.asarray(
+        np.sqrt(np.minimum(sigma_v, most_v) ** 2 + UNSLOW_SIGMA_V**2 + (UNSLOW_PLACE_SIGMA * slope_v) ** 2)
+    )
 
 
 def _over_soc(table: Floats) -> Floats:

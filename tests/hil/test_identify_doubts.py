@@ -87,6 +87,15 @@ def test_slow_charge_and_discharge_leave_no_room_for_a_usual_resistance_above_th
     assert ohm(found_from(*logs, ah=2.5)) == pytest.approx(0.020, rel=0.1)
 
 
+def test_a_minute_of_load_that_two_temperatures_share_is_taken_as_it_is() -> None:
+    """40 s of 1C at 25 and at 45 degC, amid rest: enough for one resistance, for neither alone."""
+    current_a = np.repeat([0.0, 2.5, 0.0], [600, 40, 600])
+    cold = cell("cool", current_a, ah=2.5, ohm=0.040, start=0.6)
+    hot = replace(cell("hot", current_a, ah=2.5, ohm=0.040, start=0.6), temperature_degc=np.full(1240, 45.0))
+    slowly = cell("slow", slow(2.5), ah=2.5, ohm=0.040, dt_s=30.0)
+    assert ohm(found_from(slowly, cold, hot, ah=2.5)) > 0.0
+
+
 def test_small_steps_of_the_current_tell_a_resistance() -> None:
     """C/10 for 6 min, 6 min of rest, and again: no usual value is taken."""
     log = cell("steps", np.tile(np.repeat([0.25, 0.0], 36), 90), ah=2.5, ohm=0.120, dt_s=10.0)
