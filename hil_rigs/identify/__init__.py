@@ -102,11 +102,24 @@ def _fit(
     pinned_ohm: float | None,
 ) -> Fit:
     base_v = [_base_at(run, base, degc_knots) for run in runs]
-    sigma_v, gap_v, gap_sigma_v = (
+    curve_v, sigma_v, gap_v, gap_sigma_v = (
         np.array([np.interp(SOC_KNOTS, SOC_GRID, row) for row in rows])
-        for rows in (base.sigma_v, base.half_gap_v, base.half_gap_sigma_v)
+        for rows in (base.curve_v, base.sigma_v, base.half_gap_v, base.half_gap_sigma_v)
     )
-    return Fit(runs, base_v, capacity_ah, degc_knots, sigma_v, gap_v, gap_sigma_v, kind.shares_weight, pinned_ohm)
+    rise_v = np.diff(curve_v, axis=1)
+    return Fit(
+        runs,
+        base_v,
+        rise_v,
+        capacity_ah,
+        degc_knots,
+        sigma_v,
+        gap_v,
+        gap_sigma_v,
+        kind.shares_weight,
+        pinned_ohm,
+        measured=base.measured,
+    )
 
 
 def _base_at(run: Run, base: OcvBase, degc_knots: Floats) -> Floats:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hil_rigs.identify.chemistry import Chemistry
 from hil_rigs.identify.runs import Run, Sweep
-from hil_rigs.identify.soc_range import Points, covered, unseen_sigma_v
+from hil_rigs.identify.soc_range import Points, bends_v, covered, unseen_sigma_v
 from kernels.cell_tables import SOC_GRID, extended
 
 Floats = NDArray[np.float64]
@@ -21,7 +21,9 @@ MEASURED_SIGMA_V = 0.010
 ONE_DIRECTION_SIGMA_V = 0.015
 ELSEWHERE_SIGMA_V = 0.015
 GENERIC_SIGMA_V = 0.15
-GENERIC_LFP_SIGMA_V = 0.03
+GENERIC_LFP_SIGMA_V = 0.01
+"""Where a usual curve is flat; LFP's plateaus are those of the same two phases in every cell. Beside that it is off by
+what cells differ in where the curve bends (`bends_v`)."""
 WARM_DEGC = 2.0
 """Below this the drop of a slow run is too large to be halved by taking the mean of both directions."""
 SMOOTH_POINTS = 5
@@ -79,7 +81,7 @@ def ocv_base(runs: Sequence[Run], degc_knots: Floats, chemistry: Chemistry, *, g
 
 def _generic_sigma_v(chemistry: Chemistry) -> Floats:
     flat_v = GENERIC_LFP_SIGMA_V if chemistry.name == "lfp" else GENERIC_SIGMA_V
-    return np.full(len(SOC_GRID), flat_v)
+    return np.hypot(flat_v, bends_v(chemistry))
 
 
 @dataclass(frozen=True, slots=True)
