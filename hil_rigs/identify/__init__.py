@@ -70,7 +70,13 @@ def identify_cell(
     check_chemistry(logs, runs, base, kind, capacity.ah)
     pinned_ohm = None if resistance_told(runs, capacity.ah) else usual_ohm(runs, capacity.ah, kind)
     fit = _fit(runs, base, capacity.ah, degc_knots, kind, pinned_ohm)
-    solution = fit.solve(_best_structure(fit, kind if pinned_ohm is None else quiet(kind), capacity.ah))
+    structure = _best_structure(fit, kind if pinned_ohm is None else quiet(kind), capacity.ah)
+    if pinned_ohm is None and not base.gap_measured:
+        open_base = ocv_base(runs, degc_knots, kind, gap_is_open=True)
+        open_fit = _fit(runs, open_base, capacity.ah, degc_knots, kind, pinned_ohm)
+        if open_fit.residual_v(structure) < PLAIN_SHARE * fit.residual_v(structure):
+            base, fit, structure = open_base, open_fit, _best_structure(open_fit, kind, capacity.ah)
+    solution = fit.solve(structure)
     if pinned_ohm is not None:
         warnings.append(untold(pinned_ohm, capacity.ah, kind))
     elif not fit.told.all():
@@ -109,12 +115,24 @@ def _fit(
     pinned_ohm: float | None,
 ) -> Fit:
     base_v = [_base_at(run, base, degc_knots) for run in runs]
-    sigma_v = np.repeat(base.sigma_v[:, None], len(SOC_KNOTS), axis=1)
-    gap_v, gap_sigma_v = (
+    curve_v, sigma_v, gap_v, gap_sigma_v = (
         np.array([np.interp(SOC_KNOTS, SOC_GRID, row) for row in rows])
-        for rows in (base.half_gap_v, base.half_gap_sigma_v)
+        for rows in (base.curve_v, base.sigma_v, base.half_gap_v, base.half_gap_sigma_v)
     )
-    return Fit(runs, base_v, capacity_ah, degc_knots, sigma_v, gap_v, gap_sigma_v, kind.shares_weight, pinned_ohm)
+    rise_v = np.diff(curve_v, axis=1)
+    return Fit(
+        runs,
+        base_v,
+        rise_v,
+        capacity_ah,
+        degc_knots,
+        sigma_v,
+        gap_v,
+        gap_sigma_v,
+        kind.shares_weight,
+        pinned_ohm,
+        measured=base.measured,
+    )
 
 
 def _base_at(run: Run, base: OcvBase, degc_knots: Floats) -> Floats:

@@ -35,6 +35,9 @@ CORRELATION_S = 300.0
 """A residual of a run keeps its sign about this long: so many seconds count as one sample."""
 LOW_RATE_WEIGHT = 0.4
 """Slow curves say where the OCV is, dynamic runs how the cell behaves: the former must not outweigh the latter."""
+LARGE_DROP_V, LARGE_DROP_UNSURE_V = 0.15, 0.1
+"""A drop that is larger than the first is not in proportion to the current; one that is larger by the second, too, has
+half the weight of others."""
 RESISTANCE_OHM_MIN = 1e-7
 RESISTANCE_SIGMA_FRAC_MAX = 0.5
 SEEN_ROWS = 5.0
@@ -81,6 +84,7 @@ class Fit:
         self,
         runs: Sequence[Run],
         base_v: Sequence[Floats],
+        base_rise_v: Floats,
         capacity_ah: float,
         degc_knots: Floats,
         ocv_sigma_v: Floats,
@@ -88,12 +92,15 @@ class Fit:
         hysteresis_sigma_v: Floats,
         shares_weight: float,
         usual_ohm: float | None = None,
+        *,
+        measured: bool,
     ) -> None:
-        """`base_v[r]` is the OCV base at each row of run r; [T, Z]: how far the true OCV may lie from the base, and the
-        half gap that hysteresis is expected to have, with its sigma. `usual_ohm` is given where the runs do not tell
-        the resistance."""
+        """`base_v[r]` is the OCV base at each row of run r, `base_rise_v[T, Z - 1]` what it rises from each SoC knot to
+        the next; [T, Z]: how far the true OCV may lie from the base, and the half gap that hysteresis is expected to
+        have, with its sigma. `usual_ohm` is given where the runs do not tell the resistance; `measured`: the base
+        stands on slow runs."""
         self._runs, self._base_v, self._capacity_ah = runs, base_v, capacity_ah
-        self._degc_knots = degc_knots
+        self._degc_knots, self._base_rise_v = degc_knots, base_rise_v
         self._prior = Prior(ocv_sigma_v, hysteresis_v, hysteresis_sigma_v, shares_weight, usual_ohm)
         self._usual_ohm = usual_ohm
         self.told = told_knots(runs, capacity_ah, degc_knots)
@@ -103,6 +110,11 @@ class Fit:
         self._surfaces: dict[tuple[int, float, float], sparse.csr_matrix] = {}
         self._picks = [_picked(run) for run in runs]
         self._weights = [self._weight(run, pick) for run, pick in zip(runs, self._picks, strict=True)]
+        if not measured:
+            self._weights = [
+                weight * _linear_share((run.voltage_v - base)[pick])
+                for weight, run, base, pick in zip(self._weights, runs, base_v, self._picks, strict=True)
+            ]
         self._hats = [
             hat_matrix(run.soc_frac[pick], run.temperature_degc[pick], SOC_KNOTS, degc_knots)
             for run, pick in zip(runs, self._picks, strict=True)
@@ -116,8 +128,10 @@ class Fit:
         return self._rms(normal, right, total, solution)
 
     def solve(self, structure: Structure) -> Solution:
-        """The bounded solution: no negative resistance, no negative hysteresis. Temperatures whose runs do not tell a
-        resistance get what follows from those that do."""
+        """The bounded solution: no negative resistance, no negative hysteresis, no OCV that falls over SoC. Where it is
+        lifted in one place, as near empty where a drop can stand for it, the curve beyond must not be levelled by it
+        afterwards: what was measured there would be lost. Temperatures whose runs do not tell a resistance get what
+        follows from those that do."""
         normal, right, total = self._normal(structure)
         prior, prior_right = self._prior.of(normal, structure.tau_s)
         solution = self._bounded(structure, normal + prior, right + prior_right)
@@ -145,9 +159,10 @@ class Fit:
         return replace(found, run_residual_v=self._run_residuals_v(structure, solution))
 
     def _bounded(self, structure: Structure, normal: Floats, right: Floats) -> Floats:
-        factor = np.linalg.cholesky(normal)
+        factor, of_rises = np.linalg.cholesky(normal), self._of_rises(structure)
         bounds = self._least(structure), np.inf
-        return np.asarray(lsq_linear(factor.T, np.linalg.solve(factor, right), bounds=bounds).x)
+        found = lsq_linear(factor.T @ of_rises, np.linalg.solve(factor, right), bounds=bounds)
+        return np.asarray(of_rises @ found.x)
 
     def _by_law(self, structure: Structure, solution: Floats) -> Floats:
         """[R0 and pairs, T * Z] as the fit has them, at 25 degC: NaN where the runs tell."""
@@ -275,10 +290,19 @@ class Fit:
     def _blocks(self, structure: Structure) -> int:
         return len(structure.tau_s) + 3
 
+    def _of_rises(self, structure: Structure) -> Floats:
+        """The unknowns from such in which the OCV's correction is its first value and its rises from knot to knot."""
+        size = self._blocks(structure) * self._block
+        matrix = np.eye(size)
+        sums = np.tril(np.ones((len(SOC_KNOTS), len(SOC_KNOTS))))
+        matrix[-self._block :, -self._block :] = np.kron(np.eye(len(self._degc_knots)), sums)
+        return matrix
+
     def _least(self, structure: Structure) -> Floats:
         least = np.full(self._blocks(structure) * self._block, -np.inf)
         least[: -2 * self._block] = RESISTANCE_OHM_MIN
         least[-2 * self._block : -self._block] = 0.0
+        least[-self._block :].reshape(-1, len(SOC_KNOTS))[:, 1:] = -self._base_rise_v
         return least
 
     def _rms(self, normal: Floats, right: Floats, total: float, solution: Floats) -> float:
@@ -317,6 +341,14 @@ class Fit:
             ),
             residual_v=residual_v,
         )
+
+
+def _linear_share(off_v: Floats) -> Floats:
+    """How much of a row's weight stays where the voltage is so far from the base curve. Near empty a drop grows faster
+    than the current, and a straight line through two of them meets no current far above the curve: without slow runs it
+    is there that a fit puts the curve."""
+    beyond_v = np.maximum(np.abs(off_v) - LARGE_DROP_V, 0.0)
+    return np.asarray(1.0 / np.hypot(1.0, beyond_v / LARGE_DROP_UNSURE_V))
 
 
 def _picked(run: Run) -> NDArray[np.int64]:

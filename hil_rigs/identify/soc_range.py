@@ -66,10 +66,14 @@ def percent(stretches: Sequence[tuple[float, float]]) -> str:
 
 def unseen_sigma_v(points: Points, chemistry: Chemistry) -> Floats:
     """[221]: how far the curve may be off for not having been seen; 0 where it was, or nearly."""
-    soc = SOC_GRID[10:-10]
-    bends_v = np.pad(BENDS_SIGMA * np.gradient(chemistry.ocv_v(soc), soc[1] - soc[0]), 10, mode="edge")
-    usual_v = np.hypot(USUAL_SIGMA_V.get(chemistry.name, ELSE_SIGMA_V), bends_v)
+    usual_v = np.hypot(USUAL_SIGMA_V.get(chemistry.name, ELSE_SIGMA_V), bends_v(chemistry))
     return np.asarray(usual_v * -np.expm1(-np.maximum(_distance(points) - NEAR, 0.0) / FADES))
+
+
+def bends_v(chemistry: Chemistry) -> Floats:
+    """[221]: how far the usual curve may be off for bending at another SoC."""
+    soc = SOC_GRID[10:-10]
+    return np.pad(BENDS_SIGMA * np.gradient(chemistry.ocv_v(soc), soc[1] - soc[0]), 10, mode="edge")
 
 
 def _distance(points: Points) -> Floats:
