@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 
 from bms.estimate.absent_current import RATE_PER_H_MAX, Bridged, bridge
 from bms.estimate.accuracy import REFERENCE_SIGMA_FRAC, SETTLE_S, Accuracy, accuracy, rmse_pct
+from bms.estimate.capacity_doubt import has_aged
 from bms.estimate.coarse_rows import coarse, doubted
 from bms.estimate.coulomb import CoulombCounter
 from bms.estimate.log import TEMPERATURE_DEGC, Log, LogError, read_log
@@ -186,11 +187,15 @@ def _soh_doubt(done: Replay, cell: CellTables) -> str | None:
 
 
 def _capacity_doubted(done: Replay, cell: CellTables, estimator: StringEstimator) -> str | None:
-    """Of a log that is another capacity's; from where it told on, the figures are without the file's."""
+    """Of a log that is another capacity's or an aged cell's; from then on the figures are without the file's."""
     if not estimator.capacity_doubted:
         return None
+    factor = estimator.resistance_factor
+    says = f"contradicts the {cell.capacity_ah:g} Ah of cell {cell.name}"
+    if has_aged(factor, estimator.resistance_sigma_frac, estimator.soc_sigma_frac):
+        says = f"has {factor:.1f} times the resistance of cell {cell.name}, as an aged one of another capacity has"
     return (
-        f"{done.log.named}: contradicts the {cell.capacity_ah:g} Ah of cell {cell.name}, and is taken at its own word: "
+        f"{done.log.named}: {says}, and is taken at its own word: "
         f"{estimator.capacity_ah:.3g} Ah (sigma {estimator.capacity_ah_sigma:.2g} Ah)"
     )
 

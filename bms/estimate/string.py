@@ -2,7 +2,7 @@
 
 import math
 
-from bms.estimate.capacity_doubt import DOUBTED_SIGMA_FRAC, LOOK_S, RESISTANCE_FACTOR_MAX, is_doubtful
+from bms.estimate.capacity_doubt import DOUBTED_SIGMA_FRAC, LOOK_S, RESISTANCE_FACTOR_MAX, has_aged, is_doubtful
 from bms.estimate.lost import LostWatch
 from bms.estimate.rest import RestWatch
 from bms.estimate.spread import SIGMA_FRAC_MAX, spread_anew
@@ -38,8 +38,8 @@ class StringEstimator:
     Means of voltage and current are those of their samples' middle: the filters step from middle to middle. The state
     is the filters' newest less the charge since, so that it is never late.
 
-    `capacity_doubted`: what was measured says that the cell file's capacity is not this cell's, so that it is taken
-    from the measurements alone."""
+    `capacity_doubted`: what was measured says that the cell file's capacity is not this cell's, or that the cell has
+    aged, so that it is taken from the measurements alone."""
 
     def __init__(self, cell: CellTables, tuning: Tuning | None = None) -> None:
         self._bank = SocBank(cell, tuning)
@@ -220,7 +220,7 @@ class StringEstimator:
         charge_ah, step_s = self._charge_ah + self._late_ah - late_ah, self._window_s + self._late_s - late_s
         self._bank.step(volts, amps, charge_ah, temperature_degc, step_s)
         self._late_s, self._late_ah = late_s, late_ah
-        self._look_at_capacity(step_s)
+        self._look_at_capacity(step_s, temperature_degc)
         away_v = volts - self._bank.voltage_predicted_v
         if self._rested_s and self._seen:
             self._look_at_rest(away_v, volts, amps, temperature_degc)
@@ -247,7 +247,7 @@ class StringEstimator:
         self.capacity_doubted = False
         self.doubt_capacity()
 
-    def _look_at_capacity(self, step_s: float) -> None:
+    def _look_at_capacity(self, step_s: float, temperature_degc: float) -> None:
         self._looked_s += step_s
         if self.capacity_doubted or self._looked_s < LOOK_S:
             return
@@ -255,7 +255,11 @@ class StringEstimator:
         factor = self._bank.capacity_ah / self._cell.capacity_ah
         sigma = self._bank.capacity_ah_sigma / self._bank.capacity_ah
         fits = 1.0 / RESISTANCE_FACTOR_MAX < self._bank.resistance_factor < RESISTANCE_FACTOR_MAX
-        if fits and is_doubtful(math.log(factor), sigma, self._capacity_sigma):
+        low_degc, high_degc = self._cell.temperature_measured_degc
+        known = low_degc <= temperature_degc <= high_degc
+        bank = self._bank
+        aged = known and has_aged(bank.resistance_factor, bank.resistance_factor_sigma, bank.soc_sigma_frac)
+        if aged or (fits and is_doubtful(math.log(factor), sigma, self._capacity_sigma)):
             self.doubt_capacity()
 
     def _watch_rest(self) -> None:

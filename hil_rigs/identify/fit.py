@@ -101,7 +101,6 @@ class Fit:
         stands on slow runs."""
         self._runs, self._base_v, self._capacity_ah = runs, base_v, capacity_ah
         self._degc_knots, self._base_rise_v = degc_knots, base_rise_v
-        self._prior = Prior(ocv_sigma_v, hysteresis_v, hysteresis_sigma_v, shares_weight, usual_ohm)
         self._usual_ohm = usual_ohm
         self.told = told_knots(runs, capacity_ah, degc_knots)
         self.coarse_s = None if usual_ohm is not None else coarse_s(runs, capacity_ah)
@@ -119,6 +118,9 @@ class Fit:
             hat_matrix(run.soc_frac[pick], run.temperature_degc[pick], SOC_KNOTS, degc_knots)
             for run, pick in zip(runs, self._picks, strict=True)
         ]
+        rows = sum(np.asarray(hats.sum(axis=0)).reshape(-1, len(SOC_KNOTS)) for hats in self._hats)
+        unseen = np.asarray(rows).sum(axis=0) <= SEEN_ROWS
+        self._prior = Prior(ocv_sigma_v, hysteresis_v, hysteresis_sigma_v, shares_weight, usual_ohm, unseen)
 
     def residual_v(self, structure: Structure) -> float:
         """Weighted RMS of a quick solution (bounds ignored): to compare structures by."""

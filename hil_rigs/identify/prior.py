@@ -12,6 +12,8 @@ ROWS_A_SAMPLE = 30
 """Rows of a run that count as one independent sample against what is expected."""
 SMOOTH_SOC, SMOOTH_DEGC, SMALL = 3e-3, 1e-2, 1e-6
 """Weights of a resistance's bend over SoC, slope over temperature and size, by its own excitation."""
+LEVEL_SOC = 0.1
+"""The same of its slope where no run went: unbent, one that rises towards the end of the runs would go on rising."""
 OHMIC_SHARE = 0.4
 PINNED = 1e4
 """Weight of a resistance that the runs do not tell, by its own excitation: whatever they seem to say, it stays."""
@@ -23,8 +25,8 @@ minutes of diffusion carry most of it, hours little (A123 26650, NCR18650PF at 2
 class Prior:
     """Expectations for [T, Z] tables: `ocv_sigma_v` how far the OCV may lie from its base, `hysteresis_v` the half gap
     with `hysteresis_sigma_v`, `shares_weight` of the usual division of the resistance. `pinned_ohm`: R0 and the pairs
-    together at 25 degC where the runs do not tell it. The unknowns are blocks of T * Z values: R0, the pairs,
-    hysteresis, OCV correction."""
+    together at 25 degC where the runs do not tell it. `unseen[Z]`: where no run went, and resistances go on level. The
+    unknowns are blocks of T * Z values: R0, the pairs, hysteresis, OCV correction."""
 
     def __init__(
         self,
@@ -33,6 +35,7 @@ class Prior:
         hysteresis_sigma_v: Floats,
         shares_weight: float,
         pinned_ohm: float | None,
+        unseen: NDArray[np.bool_],
     ) -> None:
         self._ocv_sigma_v, self._hysteresis_v = ocv_sigma_v.ravel(), hysteresis_v.ravel()
         self._hysteresis_sigma_v = hysteresis_sigma_v.ravel()
@@ -41,6 +44,8 @@ class Prior:
         self._block = temperatures * knots
         bend = np.diff(np.eye(knots), 2, axis=0)
         rise = np.diff(np.eye(temperatures), 1, axis=0)
+        level = np.diff(np.eye(knots), 1, axis=0)[unseen[1:] | unseen[:-1]]
+        self._where_unseen = np.asarray(np.kron(np.eye(temperatures), level.T @ level), dtype=np.float64)
         self._over_soc = np.asarray(np.kron(np.eye(temperatures), bend.T @ bend), dtype=np.float64)
         self._over_degc = np.asarray(np.kron(rise.T @ rise, np.eye(knots)), dtype=np.float64)
 
@@ -51,7 +56,7 @@ class Prior:
         for j in range(resistances):
             part, scale = self._part(j), self._excitation(normal, j)
             smooth = SMOOTH_SOC * self._over_soc + SMOOTH_DEGC * self._over_degc + SMALL * np.eye(self._block)
-            prior[part, part] = scale * smooth
+            prior[part, part] = scale * (smooth + LEVEL_SOC * self._where_unseen)
         self._add_usual_shares(prior, normal, usual_shares(tau_s))
         if self._pinned_ohm is not None:
             ohm = self._pinned_ohm * usual_shares(tau_s)

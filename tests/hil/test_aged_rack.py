@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from bms.estimate.soc import RackSoc
+from bms.estimate.string import StringEstimator
 from bms.summary import summarise_rack
 from drivers.readings import MonitorHealth, RackReading
 from drivers.safety import NOT_HEARD
@@ -58,3 +59,24 @@ def test_lost_capacity_is_found_within_its_bound(capacity_frac: float, resistanc
     assert mean_ah == pytest.approx(capacity_frac * NEW.capacity_ah, rel=0.02)
     assert abs(mean_ah / (capacity_frac * NEW.capacity_ah) - 1) < 3 * sigma_frac
     assert rack.soc_frac == pytest.approx(pack.soc_frac, abs=0.03)
+
+
+def test_a_resistance_that_has_grown_makes_the_capacity_doubtful_before_a_cycle_tells_it() -> None:
+    """70 %, known to be half full, the first six hours: less than a quarter of an hour beyond 3 sigma."""
+    pack, one = aged(0.7, 1.5), StringEstimator(load_tables("lfp-280ah"))
+    one.start(0.5, 0.02)
+    beyond_s = 0.0
+    for k, reading in enumerate(cycles(pack, 6.0)):
+        volts = float(reading.voltage_v.mean())
+        one.step(volts, reading.current_a, 25.0, DT_S if k else 0.0)
+        beyond_s += DT_S * (abs(one.soc_frac - pack.soc_frac.mean()) > 3 * one.soc_sigma_frac)
+    assert one.capacity_doubted
+    assert beyond_s < 900.0
+
+
+def test_a_new_cell_whose_file_has_a_resistance_somewhat_low_is_not_doubted() -> None:
+    pack, one = aged(1.0, 1.1), StringEstimator(load_tables("lfp-280ah"))
+    for k, reading in enumerate(cycles(pack, 20.0)):
+        one.step(float(reading.voltage_v.mean()), reading.current_a, 25.0, DT_S if k else 0.0)
+    assert not one.capacity_doubted
+    assert one.resistance_factor > 1.05

@@ -153,6 +153,23 @@ def test_without_a_slow_run_the_curve_is_no_surer_than_its_place_and_what_may_be
     assert both.ocv_sigma_v[0, 50:180].max() <= 0.02
 
 
+def test_resistances_go_on_level_where_no_run_went() -> None:
+    """Seen below half charge, rising up to there: above it is what it was at half charge, not three times as much."""
+    soc = DYNAMIC.soc_frac
+    assert soc is not None
+    rising_ohm = R0 * np.clip((soc - 0.3) / 0.2, 0, 1)
+    rising = replace(DYNAMIC, voltage_v=DYNAMIC.voltage_v - rising_ohm * DYNAMIC.current_a)
+    below = np.flatnonzero(soc < 0.5)
+    columns = ("time_s", "current_a", "voltage_v", "temperature_degc", "soc_frac")
+    half = replace(rising, **{name: getattr(rising, name)[below[0] :] for name in columns})
+    tables = identify_cell([half], nominal_ah=AH, chemistry="nmc").tables
+    row = row_at(tables, 25.0)
+    total = tables.resistance_ohm[row] + tables.rc_resistance_ohm[:, row].sum(axis=0)
+    seen_ohm, beyond_ohm, full_ohm = np.interp([0.48, 0.6, 0.95], SOC_GRID, total)
+    assert full_ohm == pytest.approx(beyond_ohm, rel=0.1)
+    assert full_ohm < 1.6 * seen_ohm
+
+
 def test_resistances_of_the_surface_are_told_from_those_of_the_mean_soc() -> None:
     """R0 rises towards empty: by the mean SoC, then by one that 0.04 h of the current of 300 s lie below it."""
     current_a = np.repeat(1.2 + np.random.default_rng(9).normal(0, 1.5, 26), 100)
