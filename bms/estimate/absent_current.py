@@ -57,7 +57,7 @@ def bridge(log: Log, capacity_ah: float) -> Bridged:
     straight_a = np.interp(time_s, time_s[known], current_a[known])
     steady = np.abs(current_a[after] - current_a[before]) <= STEADY_PER_H * capacity_ah
     sigma_ah = np.zeros(len(rows))
-    sigma_a = _beside_a(time_s[known], current_a[known], length_s[inside], GAP_CURRENT_PER_H * capacity_ah)
+    sigma_a = beside_a(time_s[known], current_a[known], length_s[inside], GAP_CURRENT_PER_H * capacity_ah)
     dt_s = np.diff(time_s, prepend=time_s[0])
     sigma_ah[inside] = sigma_a * np.sqrt(dt_s[inside] * length_s[inside]) / 3600
     bridged = replace(
@@ -69,7 +69,7 @@ def bridge(log: Log, capacity_ah: float) -> Bridged:
     return Bridged(bridged, int((~usual).sum()), beyond, int(filled.sum()))
 
 
-def _beside_a(time_s: Floats, current_a: Floats, length_s: Floats, unknown_a: float) -> Floats:
+def beside_a(time_s: Floats, current_a: Floats, length_s: Floats, unknown_a: float) -> Floats:
     """By how much (standard deviation) the mean current of a stretch of each length is beside the mean of its ends. The
     log itself says it, over stretches twice as long, which have samples inside."""
     octave = np.ceil(np.log2(length_s)).astype(np.intp)
@@ -78,9 +78,9 @@ def _beside_a(time_s: Floats, current_a: Floats, length_s: Floats, unknown_a: fl
     charge_as = np.concatenate([[0.0], np.cumsum(0.5 * (current_a[1:] + current_a[:-1]) * dt_s)])
     pauses = np.concatenate([[0], np.cumsum(dt_s > STEP_S_MAX)])
     for each in np.unique(octave):
-        beside_a = _beside_over(2.0 * 2.0**each, time_s, current_a, charge_as, pauses)
-        if len(beside_a) >= PAIRS_MIN:
-            sigma_a[octave == each] = SHARED_ENDS * np.sqrt(np.mean(beside_a**2))
+        strayed_a = _beside_over(2.0 * 2.0**each, time_s, current_a, charge_as, pauses)
+        if len(strayed_a) >= PAIRS_MIN:
+            sigma_a[octave == each] = SHARED_ENDS * np.sqrt(np.mean(strayed_a**2))
     return sigma_a
 
 

@@ -5,10 +5,11 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from bms.estimate.absent_current import RATE_PER_H_MAX, Bridged, bridge
 from bms.estimate.accuracy import REFERENCE_SIGMA_FRAC, SETTLE_S, Accuracy, accuracy, rmse_pct
+from bms.estimate.coarse_rows import coarse, doubted
 from bms.estimate.coulomb import CoulombCounter
 from bms.estimate.log import TEMPERATURE_DEGC, Log, LogError, read_log
 from bms.estimate.log_charge import capacity_doubt, wrong_unit
@@ -83,7 +84,7 @@ def _log(arguments: argparse.Namespace, cell: CellTables) -> Bridged:
     wrong = wrong_unit(bridged.log, cell.capacity_ah, f"cell {cell.name}")
     if wrong is not None:
         raise LogError(wrong)
-    return bridged
+    return replace(bridged, log=doubted(bridged.log, cell.capacity_ah))
 
 
 def judge(done: Replay, cell: CellTables, start: Start) -> Judged:
@@ -204,6 +205,9 @@ def _note_absent(bridged: Bridged, cell: CellTables) -> None:
         lost = f", over the other {left} what flowed is unknown" if left else ""
         of_all = f"{bridged.absent} of {len(log.time_s)} rows without a current"
         print(f"{log.named}: {of_all}{beyond}: {done}{lost}", file=sys.stderr)
+    apart = coarse(log, cell.capacity_ah)
+    if apart is not None:
+        print(f"{log.named}: {apart.told}", file=sys.stderr)
     if not log.temperature_measured:
         print(f"{log.path}: no temperature_c, taken as {TEMPERATURE_DEGC:g} degC throughout", file=sys.stderr)
 

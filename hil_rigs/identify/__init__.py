@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from bms.estimate.coarse_rows import coarse
 from bms.estimate.log import Log
 from hil_rigs.identify.chemistry import CHEMISTRIES, Chemistry
 from hil_rigs.identify.covered import Basis, bases, touched_degc
@@ -16,7 +17,7 @@ from hil_rigs.identify.possible import taken_logs
 from hil_rigs.identify.runs import FLOWING_PER_H, IdentifyError, Run, capacity_of, run_of
 from hil_rigs.identify.soc_range import spans
 from hil_rigs.identify.tables import cell_tables
-from hil_rigs.identify.usual import follows_law, quiet, resistance_told, untold, usual_ohm
+from hil_rigs.identify.usual import follows_law, quiet, resistance_told, unseen_seconds, untold, usual_ohm
 from kernels.cell_tables import SOC_GRID, CellTables, usual_hysteresis_pair
 
 __all__ = ["IdentifiedCell", "IdentifyError", "identify_cell"]
@@ -63,6 +64,7 @@ def identify_cell(
     runs = tuple(run_of(log, capacity.ah, kind) for log in logs)
     if all(np.abs(run.current_a).max() < FLOWING_PER_H * capacity.ah for run in runs):
         raise IdentifyError(f"{logs[0].path}: no current flows in any run: nothing but a voltage can be read from that")
+    warnings += _far_apart(logs, capacity.ah)
     degc_knots = temperature_knots(runs)
     base = ocv_base(runs, degc_knots, kind)
     check_chemistry(logs, runs, base, kind, capacity.ah)
@@ -73,10 +75,18 @@ def identify_cell(
         warnings.append(untold(pinned_ohm, capacity.ah, kind))
     elif not fit.told.all():
         warnings.append(follows_law(degc_knots[~fit.told].tolist(), degc_knots[fit.told]))
+    if fit.coarse_s is not None:
+        warnings.append(unseen_seconds(fit.coarse_s, solution.structure.tau_s))
     warnings += doubts(logs, runs, base, solution, capacity, kind)
     source = f"identified from {len(runs)} runs: " + ", ".join(dict.fromkeys(run.name for run in runs))
     tables = cell_tables(solution, base, name, chemistry, source, capacity, touched_degc(runs))
     return IdentifiedCell(tables, runs, solution, tuple(spans(base.covered)), tuple(warnings))
+
+
+def _far_apart(logs: Sequence[Log], capacity_ah: float) -> list[str]:
+    """A line for each log whose rows do not tell what flowed between them, and that has not counted it."""
+    found = [(log, coarse(log, capacity_ah)) for log in logs if log.ah is None]
+    return [f"{log.named}: {apart.told}; a column ah would say it" for log, apart in found if apart is not None]
 
 
 def temperature_knots(runs: Sequence[Run]) -> Floats:

@@ -101,7 +101,7 @@ def _curve(base: OcvBase, chemistry: Chemistry) -> str | None:
 
 
 def _apart(logs: Sequence[Log], capacity: Capacity) -> str | None:
-    shown = [(ah, log) for log in logs if (ah := reference_ah(log)) is not None]
+    shown = [(ah, log) for log in logs if (ah := reference_ah(log, capacity.ah)) is not None]
     ah, log = max(shown, key=lambda pair: abs(pair[0] - capacity.ah), default=(capacity.ah, None))
     if log is None or abs(ah - capacity.ah) <= CAPACITY_OFF * capacity.ah:
         return None

@@ -13,7 +13,15 @@ from hil_rigs.identify.basis import arrhenius, hat_matrix, hysteresis, low_pass
 from hil_rigs.identify.prior import Prior
 from hil_rigs.identify.runs import Run, rows_inside
 from hil_rigs.identify.temperature_law import over_temperature
-from hil_rigs.identify.usual import USUAL_SIGMA_FRAC, law_sigma_frac, slow_drop_v, told_knots, unknown_drop_v
+from hil_rigs.identify.usual import (
+    COARSE_SIGMA_FRAC,
+    USUAL_SIGMA_FRAC,
+    coarse_s,
+    law_sigma_frac,
+    slow_drop_v,
+    told_knots,
+    unknown_drop_v,
+)
 from kernels.cell_tables import LAG_ACTIVATION_K, minutes_pair
 
 Floats = NDArray[np.float64]
@@ -91,6 +99,7 @@ class Fit:
         self._prior = Prior(ocv_sigma_v, hysteresis_v, hysteresis_sigma_v, shares_weight, usual_ohm)
         self._usual_ohm = usual_ohm
         self.told = told_knots(runs, capacity_ah, degc_knots)
+        self.coarse_s = None if usual_ohm is not None else coarse_s(runs, capacity_ah)
         self._inner_a: dict[tuple[int, float], Floats] = {}
         self._gaps: dict[tuple[int, float, float], Floats] = {}
         self._surfaces: dict[tuple[int, float, float], sparse.csr_matrix] = {}
@@ -133,6 +142,9 @@ class Fit:
             found = replace(found, resistance_sigma_frac=np.full(len(self._degc_knots), USUAL_SIGMA_FRAC))
         elif not self.told.all():
             found = self._less_sure_by_law(found)
+        if self.coarse_s is not None:
+            sigma_frac = np.hypot(found.resistance_sigma_frac, COARSE_SIGMA_FRAC)
+            found = replace(found, resistance_sigma_frac=np.minimum(sigma_frac, USUAL_SIGMA_FRAC))
         return replace(found, run_residual_v=self._run_residuals_v(structure, solution))
 
     def _bounded(self, structure: Structure, normal: Floats, right: Floats) -> Floats:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bms.estimate import log_charge
+from bms.estimate.coarse_rows import coarse
 from bms.estimate.log import Log
 from hil_rigs.identify.chemistry import Chemistry
 from hil_rigs.identify.unlogged import unlogged_rows
@@ -27,6 +28,8 @@ ANCHOR_V = 0.03
 BOTH_WAYS = 0.2
 """A run charges and discharges when the smaller of both is at least this share of the larger."""
 EFFICIENCY_MIN = 0.8
+AGREES_SOC, AGREES_FRAC = 0.01, 0.2
+"""How near the SoC is to the charge of rows that are far apart, if they are means rather than samples."""
 
 
 class IdentifyError(ValueError):
@@ -72,7 +75,7 @@ class Capacity:
 
 def capacity_of(logs: Sequence[Log], nominal_ah: float) -> Capacity:
     """What relates the references' SoC to charge; else the largest slow sweep; else the nominal value."""
-    found = [pair for log in logs if (pair := _by_reference(log)) is not None]
+    found = [pair for log in logs if (pair := _by_reference(log, nominal_ah)) is not None]
     capacities = [ah for ah, _, share in found if share != 0.0] or [ah for ah, _, _ in found]
     if not capacities:
         capacities = [ah for log in logs if (ah := _capacity_by_sweep(log, nominal_ah)) is not None]
@@ -129,9 +132,9 @@ def rows_inside(soc_frac: Floats) -> NDArray[np.int64]:
     return inside[inside > 0]
 
 
-def reference_ah(log: Log) -> float | None:
+def reference_ah(log: Log, nominal_ah: float) -> float | None:
     """The capacity by the log's own SoC and charge, where it tells."""
-    found = _by_reference(log)
+    found = _by_reference(log, nominal_ah)
     return None if found is None else found[0]
 
 
@@ -140,11 +143,11 @@ def charge_ah(time_s: Floats, current_a: Floats) -> Floats:
     return log_charge.charge_taken_ah(time_s, current_a, GAP_S)
 
 
-def _by_reference(log: Log) -> tuple[float, float, float] | None:
+def _by_reference(log: Log, nominal_ah: float) -> tuple[float, float, float] | None:
     """(Ah, mean degC, efficiency): the reference SoC explained by charge taken and what of a charge is lost. What was
-    taken is the log's own count, where it has one: rows miss some of a current that changes faster. The efficiency is
-    NaN when little was charged, 0 when little was discharged (the charge then holds what is lost, too), else held
-    within EFFICIENCY_MIN..1."""
+    taken is the log's own count, where it has one: rows miss some of a current that changes faster, and far apart they
+    count only where the SoC agrees. The efficiency is NaN when little was charged, 0 when little was discharged (the
+    charge then holds what is lost, too), else held within EFFICIENCY_MIN..1."""
     if log.soc_frac is None:
         return None
     known = np.isfinite(log.soc_frac) & np.isfinite(log.current_a)
@@ -156,7 +159,9 @@ def _by_reference(log: Log) -> tuple[float, float, float] | None:
     both = min(out[-1], back[-1]) > BOTH_WAYS * max(out[-1], back[-1])
     taken = out - back if log.ah is None else log.ah[known]
     good = np.isfinite(taken)
-    if good.sum() < ROWS_MIN:
+    if good.sum() < ROWS_MIN or not np.ptp(taken[good]) > 0:
+        return None
+    if log.ah is None and coarse(log, nominal_ah) is not None and not _agree(taken[good], soc[good], nominal_ah):
         return None
     if not both:
         slope = float(np.polyfit(-taken[good], soc[good], 1)[0])
@@ -166,6 +171,13 @@ def _by_reference(log: Log) -> tuple[float, float, float] | None:
     if per_ah <= 0:
         return None
     return 1 / float(per_ah), degc, float(np.clip(1 - lost_per_ah / per_ah, EFFICIENCY_MIN, 1.0))
+
+
+def _agree(taken_ah: Floats, soc: Floats, nominal_ah: float) -> bool:
+    """Whether the SoC follows the charge that was counted, and by about the nominal capacity."""
+    slope, start = np.polyfit(-taken_ah / nominal_ah, soc, 1)
+    left = soc - np.polyval([slope, start], -taken_ah / nominal_ah)
+    return bool(np.sqrt(np.mean(left**2)) < AGREES_SOC and abs(slope - 1) < AGREES_FRAC)
 
 
 def _capacity_by_sweep(log: Log, nominal_ah: float) -> float | None:

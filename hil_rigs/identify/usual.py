@@ -20,6 +20,9 @@ STEP_PER_H, STEPS_MIN, STEPS_PER_CAPACITY = 0.02, 6, 10.0
 """Steps of a smaller current tell a resistance, too, where there are many for the charge that is moved."""
 USUAL_SIGMA_FRAC = 0.5
 """Of the usual resistance: cells made for power have half of it, such for energy twice."""
+COARSE_S, CHANGING_SHARE, COARSE_SIGMA_FRAC = 15.0, 0.2, 0.35
+"""Rows so far apart, with a current that changes over that share of the time, and what the resistances found there are
+good for: A123, NCR18650PF and E2 by means and samples of 30 and 60 s came out at 0.5 to 1.6 times those of 1 s."""
 LAW_SIGMA_K = 1200.0
 """Of the activation energy that carries a resistance from one temperature to another."""
 GAP_SOC: Floats = np.linspace(0.2, 0.8, 61)
@@ -36,13 +39,15 @@ def resistance_told(runs: Sequence[Run], capacity_ah: float) -> bool:
 
 
 def told_knots(runs: Sequence[Run], capacity_ah: float, degc_knots: Floats) -> Knots:
-    """[T]: which temperatures have a run that says how large the resistances are, by rows that lie nearest to them."""
+    """[T]: which temperatures have a run that says how large the resistances are, by rows that lie nearest to them; all
+    where none has enough by itself."""
     fast_s, stepped = np.zeros(len(degc_knots)), np.zeros(len(degc_knots), np.bool_)
     for run in runs:
         nearest = np.abs(run.temperature_degc[:, None] - degc_knots).argmin(axis=1)
         fast_s += np.bincount(nearest, _fast_seconds(run, capacity_ah), len(degc_knots))
         stepped[np.abs(run.mean_degc - degc_knots).argmin()] |= _stepped(run, capacity_ah)
-    return (fast_s >= FAST_S) | stepped
+    told = (fast_s >= FAST_S) | stepped
+    return told if told.any() else ~told
 
 
 def law_sigma_frac(told_sigma_frac: Floats, told_degc: Floats, degc: float) -> float:
@@ -60,6 +65,32 @@ def follows_law(degc: Sequence[float], told_degc: Floats) -> str:
         f"no run at {listed} degC has steps of its current or more than C/{1 / FAST_PER_H:.0f} for a minute: the "
         f"resistance there is not measured but follows from the one at {told} degC by its usual course over temperature"
     )
+
+
+def coarse_s(runs: Sequence[Run], capacity_ah: float) -> float | None:
+    """How far the rows are apart of the runs that tell a resistance, where none of them has rows near enough (COARSE_S)
+    to see what pairs of seconds do. A current that stays the same from row to row is seen all the same."""
+    apart = [_apart_s(run, capacity_ah) for run in runs if _fast_seconds(run, capacity_ah).sum() >= FAST_S]
+    return min(apart) if apart and min(apart) >= COARSE_S else None
+
+
+def unseen_seconds(apart_s: float, tau_s: Sequence[float]) -> str:
+    """The line that tells of it."""
+    short = ", ".join(f"{tau:g}" for tau in tau_s if tau < 2 * apart_s)
+    pairs = f" and the pairs of {short} s" if short else ""
+    return (
+        f"rows are {apart_s:.3g} s apart while the current changes from one to the next: R0{pairs} cannot be told from "
+        f"each other, and their sum to ± {100 * COARSE_SIGMA_FRAC:.0f} % at best: log every second or few"
+    )
+
+
+def _apart_s(run: Run, capacity_ah: float) -> float:
+    """Between rows whose current differs, in the middle; 0 where hardly any do."""
+    dt_s = np.diff(run.time_s)
+    known = dt_s < GAP_S
+    steps = known & (np.abs(np.diff(run.current_a)) > STEP_PER_H * capacity_ah)
+    share = float(dt_s[steps].sum() / max(dt_s[known].sum(), 1e-9))
+    return float(np.median(dt_s[steps])) if share > CHANGING_SHARE else 0.0
 
 
 def usual_ohm(runs: Sequence[Run], capacity_ah: float, chemistry: Chemistry) -> float:
@@ -109,9 +140,10 @@ def unknown_drop_v(runs: Sequence[Run], usual_ohm: float) -> float:
 
 
 def _fast_seconds(run: Run, capacity_ah: float) -> Floats:
-    """Of each row."""
-    seconds = np.minimum(np.diff(run.time_s, append=run.time_s[-1]), GAP_S)
-    return np.where(np.abs(run.current_a) > FAST_PER_H * capacity_ah, seconds, 0.0)
+    """Of each row; in a pause of the logger nothing is seen of the voltage."""
+    seconds = np.diff(run.time_s, append=run.time_s[-1])
+    seen = (seconds < GAP_S) & np.isfinite(run.voltage_v)
+    return np.where(seen & (np.abs(run.current_a) > FAST_PER_H * capacity_ah), seconds, 0.0)
 
 
 def _stepped(run: Run, capacity_ah: float) -> bool:
