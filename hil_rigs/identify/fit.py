@@ -33,6 +33,8 @@ ROWS_MAX = 40_000
 """Rows of one run that take part; a longer one is thinned."""
 CORRELATION_S = 300.0
 """A residual of a run keeps its sign about this long: so many seconds count as one sample."""
+FREEDOM_MIN = 0.25
+"""Of the samples, where the tables have as many values: there the usual ones hold the rest."""
 LOW_RATE_WEIGHT = 0.4
 """Slow curves say where the OCV is, dynamic runs how the cell behaves: the former must not outweigh the latter."""
 LARGE_DROP_V, LARGE_DROP_UNSURE_V = 0.15, 0.1
@@ -143,7 +145,8 @@ class Fit:
             solution = self._bounded(structure, normal + prior, right + prior_right)
         residual_v = self._rms(normal, right, total, solution)
         inverse = np.linalg.inv((normal + prior) / self._correlated())
-        covariance: Floats = np.asarray(inverse * max(residual_v, 0.002) ** 2, dtype=np.float64)
+        sample_v2 = max(residual_v, 0.002) ** 2 / self._freedom(normal, prior)
+        covariance: Floats = np.asarray(inverse * sample_v2, dtype=np.float64)
         variance = np.diag(covariance).copy()
         common_v2, own_v2 = self._left_v2(structure, solution)
         variance[-self._block :] += common_v2
@@ -311,6 +314,12 @@ class Fit:
         squares = float(total - 2 * right @ solution + solution @ normal @ solution)
         weights = sum(float(weight @ weight) for weight in self._weights)
         return math.sqrt(max(squares, 0.0) / weights)
+
+    def _freedom(self, normal: Floats, prior: Floats) -> float:
+        """Share of the samples that the fit does not use up: as many values as samples fit any error and leave none."""
+        samples = sum(len(pick) for pick in self._picks) / self._correlated()
+        fitted = float(np.trace(np.linalg.solve(normal + prior, normal)))
+        return max(1.0 - fitted / samples, FREEDOM_MIN)
 
     def _correlated(self) -> float:
         """Rows that share one error."""

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.signal import lfilter
 
 from bms.estimate.log import Log, read_log
 from bms.estimate.log_sign import contradiction
@@ -205,6 +206,26 @@ def test_what_constant_currents_do_not_tell_is_divided_as_usual() -> None:
     pairs_ohm = np.median(tables.rc_resistance_ohm[:, row_at(tables, 25.0), middle], axis=1)
     assert tables.rc_tau_s.tolist() == [20.0, 200.0, 2000.0, 12000.0]
     assert pairs_ohm[2:].sum() < 0.25 * total_ohm(tables, 25.0)
+
+
+def test_three_constant_currents_are_as_far_off_as_they_say() -> None:
+    """Each with an error of its own, 10 mV that last for 5 minutes. They are as many samples as the tables have values,
+    so that the fit follows half of it: what it leaves is no measure of how far off it is."""
+    rates = [measured(f"rate {rate}", np.full(int(0.95 * 360 / rate), rate * AH), 10.0) for rate in (0.5, 1.0, 2.0)]
+    seen, keep = (SOC_GRID > 0.15) & (SOC_GRID < 0.9), np.exp(-10.0 / 300.0)
+    of_ohm, of_ocv = [], []
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        size_v = 0.01 * np.sqrt(1 - keep**2)
+        wander_v = [lfilter([size_v], [1, -keep], rng.normal(size=len(log.time_s))) for log in rates]
+        logs = [replace(log, voltage_v=log.voltage_v + v) for log, v in zip(rates, wander_v, strict=True)]
+        tables = identify_cell(logs, nominal_ah=AH, chemistry="nmc").tables
+        at = row_at(tables, 25.0)
+        ohm = (tables.resistance_ohm + tables.rc_resistance_ohm.sum(axis=0))[at, seen]
+        of_ohm.append((ohm / (R0 + R1) - 1) / tables.resistance_sigma_frac[at])
+        of_ocv.append((tables.ocv_v[at, seen] - true_ocv_v(SOC_GRID[seen])) / tables.ocv_sigma_v[at, seen])
+    assert 0.5 < np.sqrt(np.mean(np.square(of_ohm))) < 1.5
+    assert 0.5 < np.sqrt(np.mean(np.square(of_ocv))) < 1.5
 
 
 def test_sampled_at_1_hz_a_cell_has_the_resistances_of_10_hz() -> None:
