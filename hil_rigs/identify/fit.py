@@ -37,9 +37,9 @@ FREEDOM_MIN = 0.25
 """Of the samples, where the tables have as many values: there the usual ones hold the rest."""
 LOW_RATE_WEIGHT = 0.4
 """Slow curves say where the OCV is, dynamic runs how the cell behaves: the former must not outweigh the latter."""
-LARGE_DROP_V, LARGE_DROP_UNSURE_V = 0.15, 0.1
-"""A drop that is larger than the first is not in proportion to the current; one that is larger by the second, too, has
-half the weight of others."""
+LARGE_DROP_V, LARGE_DROP_UNSURE_V, LARGE_DROP_K = 0.15, 0.1, 3500.0
+"""A drop that is larger than the first (at 25 degC, elsewhere by the usual activation) is not in proportion to the
+current; one that is larger by the second, too, has seven tenths of the weight of others."""
 RESISTANCE_OHM_MIN = 1e-7
 RESISTANCE_SIGMA_FRAC_MAX = 0.5
 SEEN_ROWS = 5.0
@@ -113,7 +113,7 @@ class Fit:
         self._weights = [self._weight(run, pick) for run, pick in zip(runs, self._picks, strict=True)]
         if not measured:
             self._weights = [
-                weight * _linear_share((run.voltage_v - base)[pick])
+                weight * _linear_share((run.voltage_v - base)[pick], run.temperature_degc[pick])
                 for weight, run, base, pick in zip(self._weights, runs, base_v, self._picks, strict=True)
             ]
         self._hats = [
@@ -354,11 +354,11 @@ class Fit:
         )
 
 
-def _linear_share(off_v: Floats) -> Floats:
+def _linear_share(off_v: Floats, degc: Floats) -> Floats:
     """How much of a row's weight stays where the voltage is so far from the base curve. Near empty a drop grows faster
     than the current, and a straight line through two of them meets no current far above the curve: without slow runs it
-    is there that a fit puts the curve."""
-    beyond_v = np.maximum(np.abs(off_v) - LARGE_DROP_V, 0.0)
+    is there that a fit puts the curve. In the cold all drops are larger."""
+    beyond_v = np.maximum(np.abs(off_v) / arrhenius(degc, LARGE_DROP_K) - LARGE_DROP_V, 0.0)
     return np.asarray(1.0 / np.hypot(1.0, beyond_v / LARGE_DROP_UNSURE_V))
 
 
