@@ -9,8 +9,6 @@ ODDS = 150.0
 LOOK_S = 60.0
 RESISTANCE_FACTOR_MAX = 2.2
 """Where the resistance is so far off, too, the whole file is another cell's, and a capacity would only make it fit."""
-
-
 GROWN_RESISTANCE_FACTOR, GROWN_SIGMAS = 1.4, 3.0
 """A resistance that has grown by so much, and surely so, is an aged cell's. New ones come to 1.21 at most where SoC and
 temperature are known (A123, NCR18650PF, About:Energy from full), to 1.27 with the single pair of a data sheet."""
