@@ -121,8 +121,7 @@ cdef struct Warmth:   # where a temperature lies between the tables' rows
     double worse        # factor on the tables' errors there
     double ocv_moved_v  # but what the OCV's own grow by at most
     double axis_sigma
-    # of the drop, how far it may be off at one SoC and not at others
-    double drop_share
+    double drop_share   # of the drop, how far it may be off at one SoC and not at others
     double rate
     double saturation_a
     double efficiency

@@ -52,4 +52,5 @@ def _as_fitted(ohm: Floats, knots: Floats, degc: Floats, usual_k: Floats) -> Flo
 
 
 def linear(rows: Floats, knots: Floats, degc: Floats) -> Floats:
+    """Rows [T, ...] at the knots, at each of `degc`: straight between them, the end ones beyond."""
     return np.array([np.interp(degc, knots, column) for column in rows.T]).T

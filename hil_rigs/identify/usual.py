@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from bms.estimate.coarse_rows import COARSE_S
 from hil_rigs.identify.basis import KELVIN, arrhenius
 from hil_rigs.identify.chemistry import Chemistry
 from hil_rigs.identify.ocv import NEAR_K, sweep_curve
@@ -20,9 +21,9 @@ STEP_PER_H, STEPS_MIN, STEPS_PER_CAPACITY = 0.02, 6, 10.0
 """Steps of a smaller current tell a resistance, too, where there are many for the charge that is moved."""
 USUAL_SIGMA_FRAC = 0.5
 """Of the usual resistance: cells made for power have half of it, such for energy twice."""
-COARSE_S, CHANGING_SHARE, COARSE_SIGMA_FRAC = 15.0, 0.2, 0.35
-"""Rows so far apart, with a current that changes over that share of the time, and what the resistances found there are
-good for: A123, NCR18650PF and E2 by means and samples of 30 and 60 s came out at 0.5 to 1.6 times those of 1 s."""
+CHANGING_SHARE, COARSE_SIGMA_FRAC = 0.2, 0.35
+"""Where rows COARSE_S apart have a current that changes over that share of the time, the resistances found there are
+good for so much: A123, NCR18650PF and E2 by means and samples of 30 and 60 s came to 0.5 to 1.6 times those of 1 s."""
 LAW_SIGMA_K = 1200.0
 """Of the activation energy that carries a resistance from one temperature to another."""
 GAP_SOC: Floats = np.linspace(0.2, 0.8, 61)
